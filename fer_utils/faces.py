@@ -1,0 +1,184 @@
+"""The faces every part of the study reads: images with their emotion, usage and row."""
+
+import hashlib
+import json
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from fer_utils.emotions import CANONICAL_COUNTS, EMOTIONS, PRIVATE, PUBLIC, SIDE, TRAINING, USAGES
+from fer_utils.errors import StudyError
+from fer_utils.storage import atomic_folder
+
+
+@dataclass(frozen=True)
+class Faces:
+    """Grey faces and what is known about each.
+
+    Attributes:
+        images: uint8 (n, 48, 48), 0 is black.
+        emotion: uint8 (n,), index into `EMOTIONS`.
+        usage: str (n,), one of `USAGES`.
+        row: int64 (n,), zero-based row in the source (for `csv`, of the file without its header).
+        source: name of the source, such as "sample" or "csv".
+        notices: what the reader of a report should know about these data, one sentence each.
+        votes: FER+ votes, one row a face and one column a category as in fer2013new.csv, or None.
+        truth: for drawn faces, a row for each planted fault (see `sources.sample`), or None.
+
+    Raises:
+        StudyError: lengths differ, or an array has the wrong dtype or shape.
+    """
+
+    images: np.ndarray
+    emotion: np.ndarray
+    usage: np.ndarray
+    row: np.ndarray
+    source: str
+    notices: tuple[str, ...] = ()
+    votes: pd.DataFrame | None = field(default=None, repr=False)
+    truth: pd.DataFrame | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.images.dtype != np.uint8 or self.images.shape[1:] != (SIDE, SIDE):
+            raise StudyError(
+                f"faces: expected images uint8 (n, {SIDE}, {SIDE}), found {self.images.dtype} {self.images.shape}."
+            )
+        lengths = {name: len(getattr(self, name)) for name in ("images", "emotion", "usage", "row")}
+        if self.votes is not None:
+            lengths["votes"] = len(self.votes)
+        if len(set(lengths.values())) != 1:
+            raise StudyError(f"faces: expected one entry a face everywhere, found lengths {lengths}.")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def drawn(self) -> bool:
+        """Whether these are the project's drawn faces, whose scores say nothing about real ones."""
+        return self.source == "sample"
+
+    def select(self, which: np.ndarray) -> "Faces":
+        """The faces at `which`, a boolean mask (n,) or integer indices (m,). The truth table stays whole."""
+        return replace(
+            self,
+            images=self.images[which],
+            emotion=self.emotion[which],
+            usage=self.usage[which],
+            row=self.row[which],
+            votes=None if self.votes is None else self.votes[which] if which.dtype == bool else self.votes.iloc[which],
+        )
+
+    def of(self, usage: str) -> "Faces":
+        """The faces of one usage. Raises StudyError where the usage is unknown or has no face."""
+        if usage not in USAGES:
+            raise StudyError(f"usage: expected one of {', '.join(USAGES)}, found {usage!r}.")
+        chosen = self.select(self.usage == usage)
+        if not len(chosen):
+            raise StudyError(
+                f"faces: no image has usage {usage}; the source {self.source!r} gave "
+                f"{', '.join(sorted(set(self.usage.tolist())))}. Prepare the data again with all three usages."
+            )
+        return chosen
+
+    def without_private(self) -> "Faces":
+        """Training and PublicTest only: what trainings and searches may see."""
+        return self.select(self.usage != PRIVATE)
+
+    def counts(self) -> pd.DataFrame:
+        """Number of images by usage (rows, in the order of `USAGES`) and emotion (columns), with totals."""
+        table = pd.DataFrame(
+            [np.bincount(self.emotion[self.usage == usage], minlength=len(EMOTIONS)) for usage in USAGES],
+            index=pd.Index(USAGES, name="usage"),
+            columns=pd.Index(EMOTIONS, name="emotion"),
+        )
+        table["all"] = table.sum(axis=1)
+        table.loc["all"] = table.sum()
+        return table
+
+    def departures(self) -> list[str]:
+        """How the counts differ from the contest's FER-2013, one sentence a usage; empty for the canonical file."""
+        counts = self.counts()
+        said = []
+        for usage, expected in CANONICAL_COUNTS.items():
+            found = tuple(int(n) for n in counts.loc[usage, list(EMOTIONS)])
+            if found == expected:
+                continue
+            if not sum(found):
+                said.append(f"{usage} has no image where FER-2013 has {sum(expected):,}.")
+            elif sum(found) != sum(expected):
+                said.append(f"{usage} has {sum(found):,} images where FER-2013 has {sum(expected):,}.")
+            else:
+                differing = [
+                    f"{emotion} {there:,} for {here:,}"
+                    for emotion, there, here in zip(EMOTIONS, found, expected, strict=True)
+                    if there != here
+                ]
+                said.append(f"{usage} has other counts than FER-2013: {', '.join(differing)}.")
+        return said
+
+    @property
+    def canonical(self) -> bool:
+        """Whether these are FER-2013's images by usage and emotion."""
+        return not self.drawn and not self.departures()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over Training and PublicTest: pixels, emotions, usages and order.
+
+        PrivateTest is left out, so that a machine that never had it can train the same run.
+        """
+        digest = hashlib.sha256()
+        for usage in (TRAINING, PUBLIC):
+            chosen = self.usage == usage
+            digest.update(usage.encode())
+            digest.update(np.ascontiguousarray(self.emotion[chosen], np.uint8))
+            digest.update(np.ascontiguousarray(self.images[chosen]))
+        return digest.hexdigest()
+
+    def save(self, folder: Path) -> None:
+        """Write images.npy, faces.csv, about.json and, where known, votes.csv and truth.csv.
+
+        The folder appears whole or not at all.
+        """
+        with atomic_folder(folder) as target:
+            np.save(target / "images.npy", np.ascontiguousarray(self.images))
+            table = pd.DataFrame({"row": self.row, "usage": self.usage, "emotion": self.emotion})
+            table.to_csv(target / "faces.csv", index=False)
+            for name in ("votes", "truth"):
+                if (extra := getattr(self, name)) is not None:
+                    extra.to_csv(target / f"{name}.csv", index=False)
+            about = {"source": self.source, "notices": self.notices, "images": len(self)}
+            (target / "about.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+
+
+def load_faces(folder: Path) -> Faces:
+    """Open prepared faces; the images stay on disk and are mapped into memory.
+
+    Raises:
+        StudyError: the folder is missing or incomplete.
+    """
+    folder = Path(folder)
+    try:
+        about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+        images = np.load(folder / "images.npy", mmap_mode="r")
+        table = pd.read_csv(folder / "faces.csv")
+    except (OSError, ValueError) as problem:
+        raise StudyError(
+            f"{folder}: expected prepared faces (images.npy, faces.csv, about.json), found {problem}. "
+            "Make them with `fer-study prepare` or `make study`."
+        ) from None
+    extras = {
+        name: pd.read_csv(folder / f"{name}.csv") for name in ("votes", "truth") if (folder / f"{name}.csv").is_file()
+    }
+    return Faces(
+        images=images,
+        emotion=table["emotion"].to_numpy(np.uint8),
+        usage=table["usage"].to_numpy(np.str_),
+        row=table["row"].to_numpy(np.int64),
+        source=about["source"],
+        notices=tuple(about["notices"]),
+        **extras,
+    )
