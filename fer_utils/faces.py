@@ -68,7 +68,7 @@ class Faces:
             emotion=self.emotion[which],
             usage=self.usage[which],
             row=self.row[which],
-            votes=None if self.votes is None else self.votes[which] if which.dtype == bool else self.votes.iloc[which],
+            votes=None if self.votes is None else self.votes.iloc[which],
         )
 
     def of(self, usage: str) -> "Faces":
