@@ -1,0 +1,132 @@
+"""Strict runs of notebooks, their normalised form and their HTML."""
+
+import json
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from fer_utils import notebooks
+from fer_utils.errors import StudyError
+
+DECLARED = 'epochs = 2  # passes over Training; b=64\nname = "a=b"  # free text\nrates: list = [\n    0.1,\n]'
+
+
+@pytest.fixture(autouse=True)
+def study_root(tmp_path, monkeypatch):
+    """A root of its own, so that kept notebooks do not land in the checkout."""
+    monkeypatch.setenv("FER_STUDY_ROOT", str(tmp_path))
+
+
+def write(folder: Path, *cells: str, tagged: bool = True) -> Path:
+    """A notebook with a title, a parameters cell and the given code cells."""
+    first = new_code_cell(DECLARED, id="p", metadata={"tags": ["parameters"]} if tagged else {})
+    code = [new_code_cell(source, id=f"c{number}") for number, source in enumerate(cells)]
+    path = folder / "small.ipynb"
+    nbformat.write(
+        new_notebook(cells=[new_markdown_cell("# Small\n\nOne sentence.", id="t"), first, *code]), path
+    )
+    return path
+
+
+def run(source: Path, parameters: dict, name: str = "executed") -> Path:
+    """Run `source` beside itself and give the executed notebook's path."""
+    executed = source.parent / "out" / f"{name}.ipynb"
+    notebooks.run_notebook(source, executed, executed.with_suffix(".html"), parameters, source.parent)
+    return executed
+
+
+def test_runs_with_parameters_in_cwd_with_this_interpreter(tmp_path, monkeypatch):
+    """Another kernelspec named python3 in the user's folders does not take the kernel's place."""
+    spec = tmp_path / "user" / "kernels" / "python3"
+    spec.mkdir(parents=True)
+    other = {"argv": ["/bin/false", "{connection_file}"], "display_name": "Other", "language": "python"}
+    (spec / "kernel.json").write_text(json.dumps(other))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "user"))
+    monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "0")
+    source = write(
+        tmp_path, "import sys, pathlib", "print(epochs, name, rates, sys.executable, pathlib.Path.cwd())"
+    )
+    executed = nbformat.read(run(source, {"epochs": 7}), as_version=4)
+    assert executed.cells[-1].outputs[0].text.split() == ["7", "a=b", "[0.1]", sys.executable, str(tmp_path)]
+    assert not list((tmp_path / "build" / "failed").iterdir())
+
+
+def test_unknown_parameter_lists_the_declared(tmp_path):
+    source = write(tmp_path, "1")
+    with pytest.raises(StudyError, match=r"small\.ipynb.*'epoch'.*epochs, name, rates"):
+        run(source, {"epoch": 3})
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_parameters_cell_is_an_error(tmp_path):
+    with pytest.raises(StudyError, match="tagged 'parameters'"):
+        run(write(tmp_path, "1", tagged=False), {})
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{}", b"[1]", b"no json", b"\xff\xfe"])
+def test_what_is_no_notebook_is_one_clear_error(tmp_path, content):
+    source = tmp_path / "wrong.ipynb"
+    if content is not None:
+        source.write_bytes(content)
+    with pytest.raises(StudyError, match=r"wrong\.ipynb: expected a Jupyter notebook"):
+        run(source, {})
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("limit = 3\nraise KeyError('lost')", r"code cell 3 \(`limit = 3`\) failed with KeyError: 'lost'"),
+        ("import sys; sys.exit()", r"code cell 3 .* failed with SystemExit"),
+        ("import os\nos._exit(1)", r"code cell 3 \(`import os`\) failed with DeadKernelError"),
+    ],
+)
+def test_failing_cell_is_named_and_nothing_published(tmp_path, capsys, code, told):
+    source = write(tmp_path, "1 + 1", code, "2 + 2")
+    with pytest.raises(StudyError, match=told) as failure:
+        run(source, {"epochs": 1})
+    assert "small.ipynb" in str(failure.value)
+    assert not (tmp_path / "out").exists()
+    kept = tmp_path / "build" / "failed" / "executed.ipynb"
+    assert kept.name in str(failure.value)
+    assert nbformat.read(kept, as_version=4).cells
+    if "KeyError" in told:
+        assert "KeyError" in capsys.readouterr().err
+
+
+NOISY = """
+import sys, time, os
+import pandas as pd
+from IPython.display import display
+from tqdm import tqdm
+from tqdm.notebook import tqdm as widget
+for _ in widget(range(3)):
+    time.sleep(0.01)
+for _ in tqdm(range(3), desc="fit"):
+    time.sleep(0.01)
+for _ in tqdm(iter(range(3))):
+    pass
+print("kept on stdout")
+print("kept on stderr", file=sys.stderr)
+sys.stderr.write(f"E0000 00:00:{time.time():.6f}    {os.getpid()} cuda.cc:1] kept too\\n")
+display(pd.DataFrame({"a": [1]}).style)
+object()
+"""
+
+
+def test_two_runs_give_the_same_bytes(tmp_path):
+    source = write(tmp_path, NOISY)
+    first, second = run(source, {"epochs": 3}, "first"), run(source, {"epochs": 3}, "second")
+    assert first.read_bytes() == second.read_bytes()
+    assert first.with_suffix(".html").read_bytes() == second.with_suffix(".html").read_bytes()
+
+    executed = nbformat.read(first, as_version=4)
+    assert [cell.id for cell in executed.cells] == ["t", "p", "injected-parameters", "c0"]
+    assert set(executed.metadata) == {"kernelspec", "language_info"}
+    assert all(not set(cell.metadata) - {"tags"} for cell in executed.cells)
+    out, err, *shown = executed.cells[-1].outputs
+    assert out.text == "kept on stdout\n"
+    assert err.text == "kept on stderr\nEcuda.cc:1] kept too\n"
+    assert [output.output_type for output in shown] == ["display_data", "execute_result"]
