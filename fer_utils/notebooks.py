@@ -1,13 +1,13 @@
 """Running a notebook strictly, and the same bytes for the same results.
 
-The run is papermill's; what it lets pass in silence is an error here: an unknown parameter, a notebook without
-a parameters cell, a run that stops half-way. The executed notebook is rid of what differs between two runs
-with the same results, and rendered as HTML in the study's style.
+The run is papermill's; what it lets pass in silence is an error here: an unknown parameter, a notebook
+without a parameters cell, a run that stops half-way. The executed notebook is rid of what differs between two
+runs with the same results, and rendered as HTML in the study's style.
 """
 
 import ast
 import io
-import json
+import logging
 import re
 import sys
 import tokenize
@@ -80,22 +80,16 @@ def read_notebook(path: Path) -> NotebookNode:
     try:
         notebook = nbformat.read(path, as_version=4)
         nbformat.validate(notebook)
-    except (
-        OSError,
-        UnicodeDecodeError,
-        json.JSONDecodeError,
-        nbformat.ValidationError,
-        AttributeError,
-    ) as problem:
-        found = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
-        raise StudyError(f"{path}: expected a Jupyter notebook, found {found}. Check the path.") from None
     except nbformat.reader.NotJSONError:
         raise StudyError(f"{path}: expected a Jupyter notebook, found a file that is no JSON.") from None
+    except (OSError, ValueError, AttributeError, nbformat.ValidationError) as problem:
+        found = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
+        raise StudyError(f"{path}: expected a Jupyter notebook, found {found}. Check the path.") from None
     return notebook
 
 
 def declared_parameters(notebook: NotebookNode, name: str = "notebook") -> list[Parameter]:
-    """What the cell tagged `parameters` assigns, in its order. Raises StudyError where there is no such cell."""
+    """What the cell tagged `parameters` assigns, in its order. Raises StudyError where there is none."""
     cell = _tagged(notebook, PARAMETERS)
     if cell is None:
         raise StudyError(
@@ -112,7 +106,7 @@ def declared_parameters(notebook: NotebookNode, name: str = "notebook") -> list[
 
 
 def used_parameters(notebook: NotebookNode) -> list[Parameter]:
-    """The parameters of an executed notebook with the values of its run; the comments are the notebook's own."""
+    """The parameters of an executed notebook with the values of its run and the source's comments."""
     injected = _tagged(notebook, INJECTED)
     given = {p.name: p.value for p in _assignments(injected.source)} if injected else {}
     return [p._replace(value=given.get(p.name, p.value)) for p in declared_parameters(notebook)]
@@ -145,6 +139,7 @@ def _execute(
     source: Path, notebook: NotebookNode, kept: Path, parameters: dict[str, Any], cwd: Path
 ) -> NotebookNode:
     import papermill
+    import zmq
     from jupyter_client.kernelspec import KernelSpecManager
     from jupyter_client.manager import AsyncKernelManager
     from nbclient.exceptions import CellControlSignal, DeadKernelError
@@ -161,6 +156,10 @@ def _execute(
         def _native_only(self) -> KernelSpecManager:
             return KernelSpecManager(kernel_dirs=[])
 
+        @default("transport_encryption")
+        def _private(self) -> str:
+            return "auto" if zmq.has("curve") else "disabled"
+
     clean = deepcopy(notebook)
     # A notebook saved in another kernel names it here, and papermill would ask for its translator.
     clean.metadata.kernelspec = {
@@ -170,6 +169,8 @@ def _execute(
     }
     unparameterised = kept.with_name(f".{kept.name}")
     nbformat.write(clean, unparameterised)
+    # Its checks of parameters go by lines, and warn of what it misread; ours came before.
+    logging.getLogger("papermill").setLevel(logging.ERROR)
     try:
         result = papermill.execute_notebook(
             _escaped(unparameterised),
@@ -206,7 +207,8 @@ def _failed(source: Path, kept: Path, what: str) -> StudyError:
     partial = nbformat.read(kept, as_version=4)
     code = [cell for cell in partial.cells if cell.cell_type == "code"]
     own = [cell for cell in code if INJECTED not in cell.metadata.get("tags", ())]
-    ran = [number for number, cell in enumerate(own, start=1) if cell.execution_count is not None]
+    # Not the execution count: a kernel that dies at once never reports it.
+    ran = [number for number, cell in enumerate(own, start=1) if cell.metadata.papermill.start_time]
     number = ran[-1] if ran else 1
     lines = own[number - 1].source.strip().splitlines() if own else []
     with suppress(ValueError):
@@ -217,8 +219,8 @@ def _failed(source: Path, kept: Path, what: str) -> StudyError:
     )
 
 
-# What text in a notebook says about one run only, and what it becomes. tqdm's line: "fit:  40%|####  | 2/5 [...]"
-# or, with no total, "2it [00:01, 1.9it/s]". absl and TensorFlow stamp their log with time and process.
+# What text in a notebook says about one run only. tqdm's line is "fit:  40%|####  | 2/5 [...]" or, with no
+# total, "2it [00:01, 1.9it/s]". absl and TensorFlow stamp their log with time and process.
 _TQDM = re.compile(r"\d+%\|.*\| .*\[.*\]\s*$|\d+\S* \[\d\d:\d\d.*/s\]\s*$")
 _STAMP = re.compile(
     r"^(?:\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: (?=[IWEF] )|([IWEF])\d{4} \d\d:\d\d:\d+\.\d+ +\d+ )", re.M
@@ -284,7 +286,7 @@ def _settled(text: str, drop_bars: bool) -> str:
     while (shorter := re.sub(r"[^\n\x08]\x08", "", text)) != text:
         text = shorter
     text = re.sub(r"[^\n]*\r(?!\n)", "", text).replace("\x1b[A", "")
-    return _ADDRESS.sub("0x…", _STAMP.sub(r"\1", text))
+    return _ADDRESS.sub("0x…", _STAMP.sub(lambda stamp: f"{stamp[1]} " if stamp[1] else "", text))
 
 
 def _normalise_data(data: dict[str, Any], cell: str) -> None:

@@ -128,5 +128,5 @@ def test_two_runs_give_the_same_bytes(tmp_path):
     assert all(not set(cell.metadata) - {"tags"} for cell in executed.cells)
     out, err, *shown = executed.cells[-1].outputs
     assert out.text == "kept on stdout\n"
-    assert err.text == "kept on stderr\nEcuda.cc:1] kept too\n"
+    assert err.text == "kept on stderr\nE cuda.cc:1] kept too\n"
     assert [output.output_type for output in shown] == ["display_data", "execute_result"]
