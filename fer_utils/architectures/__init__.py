@@ -1,0 +1,35 @@
+"""Networks, one a file: each a function from its options to a Keras model.
+
+Every network takes raw pixels, float32 (n, 48, 48, 1) in 0..255, does its own scaling, and gives logits,
+float32 (n, 7), in the order of `fer_utils.emotions.EMOTIONS`.
+"""
+
+from importlib import import_module
+
+from fer_utils.errors import StudyError
+
+NETWORKS = ("seed_cnn",)
+
+
+def build(network: str, **options):
+    """Build a network by name.
+
+    Raises:
+        StudyError: the network or one of its options is unknown; the message lists the known ones.
+    """
+    changed_options(network, options)
+    return _builder(network)(**options)
+
+
+def changed_options(network: str, options: dict) -> dict:
+    """The options that differ from the network's defaults. Raises as `build` does."""
+    known = _builder(network).__kwdefaults__ or {}
+    if unknown := sorted(set(options) - set(known)):
+        raise StudyError(f"{network}: unknown option {', '.join(unknown)}; it has {', '.join(known)}.")
+    return {name: value for name, value in options.items() if value != known[name]}
+
+
+def _builder(network: str):
+    if network not in NETWORKS:
+        raise StudyError(f"network: expected one of {', '.join(NETWORKS)}, found {network!r}.")
+    return getattr(import_module(f"fer_utils.architectures.{network}"), network)
