@@ -21,9 +21,7 @@ def accuracy(logits: np.ndarray, emotion: np.ndarray) -> float:
 
 def cross_entropy(logits: np.ndarray, emotion: np.ndarray) -> float:
     """Mean negative log-likelihood, in nats."""
-    return float(
-        -log_softmax(np.asarray(logits, np.float64), axis=1)[np.arange(len(emotion)), emotion].mean()
-    )
+    return float(-log_softmax(np.asarray(logits, np.float64), axis=1)[np.arange(len(emotion)), emotion].mean())
 
 
 def accuracy_interval(logits: np.ndarray, emotion: np.ndarray, level: float = 0.95) -> tuple[float, float]:

@@ -40,13 +40,9 @@ class Recipe:
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size"):
             if not isinstance(value := getattr(self, name), int) or value < 1:
-                raise StudyError(
-                    f"recipe {self.name}: {name}: expected a whole number of 1 or more, found {value!r}."
-                )
+                raise StudyError(f"recipe {self.name}: {name}: expected a whole number of 1 or more, found {value!r}.")
         if not self.learning_rate > 0:
-            raise StudyError(
-                f"recipe {self.name}: learning_rate: expected more than 0, found {self.learning_rate!r}."
-            )
+            raise StudyError(f"recipe {self.name}: learning_rate: expected more than 0, found {self.learning_rate!r}.")
         if self.keep not in ("best", "last"):
             raise StudyError(f'recipe {self.name}: keep: expected "best" or "last", found {self.keep!r}.')
 

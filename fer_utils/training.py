@@ -195,9 +195,7 @@ class _Checkpoint:
                 best = [saved[f"best_{i}"] for i in range(len(self.model.weights))]
             for variable, value in zip(variables, values, strict=True):
                 if tuple(variable.shape) != value.shape:
-                    raise ValueError(
-                        f"{variable.path} has shape {value.shape}, expected {tuple(variable.shape)}"
-                    )
+                    raise ValueError(f"{variable.path} has shape {value.shape}, expected {tuple(variable.shape)}")
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as problem:
             aside = self.path.with_name(f"corrupt-{self.path.name}")
             self.path.replace(aside)
@@ -246,9 +244,7 @@ def machine() -> str:
     name = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
-        models = [
-            line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line
-        ]
+        models = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
         name = models[0] if models else name
     return ", ".join([f"{name}, {os.cpu_count()} cores", *devices])
 

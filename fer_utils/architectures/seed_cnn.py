@@ -38,6 +38,4 @@ def seed_cnn(*, width: float = 1.0, dropout: float = 0.25, batch_norm_momentum: 
     x = layers.Flatten()(x)
     for full in (256, 512):
         x = layers.Dropout(dropout)(normalise(layers.Dense(units(full))(x)))
-    return keras.Model(
-        inputs, layers.Dense(len(EMOTIONS), name="logits", dtype="float32")(x), name="seed_cnn"
-    )
+    return keras.Model(inputs, layers.Dense(len(EMOTIONS), name="logits", dtype="float32")(x), name="seed_cnn")
