@@ -1,0 +1,151 @@
+"""Drawn faces: the same everywhere, in FER-2013's proportions, with exactly the planted faults."""
+
+import hashlib
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fer_utils.emotions import CANONICAL_COUNTS, EMOTIONS, PUBLIC, TRAINING, USAGES
+from fer_utils.errors import StudyError
+from fer_utils.faces import Faces, load_faces
+from fer_utils.sources.sample import ACTION_UNITS, DRAWABLE, MINIMUM, draw_face, draw_sample
+
+
+@pytest.fixture(scope="module")
+def faces() -> Faces:
+    return draw_sample(700, seed=5)
+
+
+def digest(faces: Faces) -> str:
+    return hashlib.sha256(faces.images.tobytes() + faces.truth.to_csv().encode()).hexdigest()
+
+
+def test_same_bytes_in_another_process_and_other_bytes_for_another_seed():
+    code = (
+        "import hashlib; from fer_utils.sources.sample import draw_sample; f = draw_sample(60, 9);"
+        "print(hashlib.sha256(f.images.tobytes() + f.truth.to_csv().encode()).hexdigest())"
+    )
+    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    here = draw_sample(60, 9)
+    assert other.stdout.strip() == digest(here)
+    another = draw_sample(60, 10)
+    assert not (here.images == another.images).all(axis=(1, 2)).any()
+
+
+def test_proportions_are_those_of_fer2013(faces):
+    counts = faces.counts()
+    total = sum(map(sum, CANONICAL_COUNTS.values()))
+    for usage in USAGES:
+        for emotion, there in zip(EMOTIONS, CANONICAL_COUNTS[usage], strict=True):
+            assert abs(counts.loc[usage, emotion] - 700 * there / total) <= 2
+    assert counts.loc["all", "all"] == 700
+    assert faces.source == "sample" and faces.drawn and not faces.canonical
+    assert faces.row.tolist() == list(range(700))
+
+
+@pytest.mark.parametrize("count", [MINIMUM, 80, 210])
+def test_small_samples_have_every_usage(count):
+    faces = draw_sample(count)
+    assert len(faces) == count
+    counts = faces.counts().loc[list(USAGES), list(EMOTIONS)]
+    assert (counts.sum(axis=1) > 0).all()
+    if count >= 80:
+        assert (counts > 0).all(axis=None)
+
+
+def test_equal_images_are_the_planted_copies_and_no_others(faces):
+    truth = faces.truth
+    copies = truth[truth["of"].notna()]
+    assert set(copies["fault"]) == {"duplicate", "leak"}
+    original = dict(zip(copies["row"], copies["of"], strict=True))
+    first_with = {}
+    for row, image in enumerate(faces.images):
+        first_with.setdefault(image.tobytes(), []).append(row)
+    for rows in first_with.values():
+        assert len({original.get(row, row) for row in rows}) == 1
+    for row, first in original.items():
+        assert (faces.images[row] == faces.images[first]).all()
+        assert first not in original and faces.usage[first] == TRAINING
+
+
+def test_truth_tells_each_fault(faces):
+    truth = faces.truth
+    assert truth["row"].is_unique
+    for fault in truth.itertuples():
+        label = EMOTIONS[faces.emotion[fault.row]]
+        in_training = faces.usage[fault.row] == TRAINING
+        if fault.fault == "duplicate":
+            assert in_training
+        elif fault.fault == "leak":
+            assert not in_training
+        elif fault.fault == "wrong_label":
+            assert fault.true_emotion in EMOTIONS and fault.true_emotion != label
+        else:
+            assert fault.fault == "not_a_face" and pd.isna(fault.true_emotion)
+    copies = truth[truth["of"].notna()]
+    labels = np.array(EMOTIONS)[faces.emotion]
+    assert (labels[copies["of"].to_numpy(int)] == copies["true_emotion"]).all()
+    conflicting = labels[copies["row"]] != copies["true_emotion"]
+    assert 0 < conflicting.mean() < 0.4
+
+
+def test_faults_have_their_stated_shares(faces):
+    truth, size = faces.truth, {usage: int((faces.usage == usage).sum()) for usage in USAGES}
+    public = truth[faces.usage[truth["row"]] == PUBLIC]["fault"].value_counts()
+    training = truth[faces.usage[truth["row"]] == TRAINING]["fault"].value_counts()
+    assert training["duplicate"] / size[TRAINING] == pytest.approx(0.05, abs=0.01)
+    assert training["wrong_label"] / size[TRAINING] == pytest.approx(0.05, abs=0.01)
+    assert training["not_a_face"] / size[TRAINING] == pytest.approx(0.01, abs=0.005)
+    assert public["leak"] / size[PUBLIC] == pytest.approx(0.08, abs=0.02)
+
+
+def test_truth_survives_saving(faces, tmp_path):
+    faces.save(tmp_path / "prepared")
+    again = load_faces(tmp_path / "prepared")
+    assert (again.images == faces.images).all()
+    assert again.truth.columns.tolist() == faces.truth.columns.tolist()
+    assert again.truth["of"].fillna(-1).tolist() == faces.truth["of"].fillna(-1).tolist()
+    assert again.truth["true_emotion"].fillna("").tolist() == faces.truth["true_emotion"].fillna("").tolist()
+
+
+def test_each_action_unit_changes_the_face():
+    neutral = draw_face()
+    assert (neutral == draw_face("neutral")).all()
+    for unit in DRAWABLE:
+        assert (draw_face(action_units={unit: 1.0}) != neutral).any(), unit
+
+
+def test_faces_of_an_emotion_differ_from_neutral_where_its_units_act():
+    assert list(ACTION_UNITS) == list(EMOTIONS)
+    for seed in range(5):
+        neutral = draw_face(seed=seed).astype(int)
+        for emotion in EMOTIONS[:-1]:
+            assert np.abs(draw_face(emotion, seed=seed) - neutral).mean() > 1
+
+
+def test_larger_pictures_show_the_same_face():
+    small, large = draw_face("happy", seed=3), draw_face("happy", seed=3, side=192)
+    assert large.shape == (192, 192) and large.dtype == np.uint8
+    shrunk = large.reshape(48, 4, 48, 4).mean(axis=(1, 3))
+    assert np.corrcoef(small.ravel(), shrunk.ravel())[0, 1] > 0.98
+
+
+@pytest.mark.parametrize(
+    ("call", "names"),
+    [
+        (lambda: draw_sample(MINIMUM - 1), "count"),
+        (lambda: draw_sample(99.5), "count"),
+        (lambda: draw_sample(100, seed=-1), "seed"),
+        (lambda: draw_face("joyful"), "angry, disgust"),
+        (lambda: draw_face(action_units={3: 1.0}), "action_units"),
+        (lambda: draw_face(action_units={12: 1.5}), "12"),
+        (lambda: draw_face("happy", action_units={12: 1.0}), "both"),
+        (lambda: draw_face(side=4), "side"),
+    ],
+)
+def test_what_cannot_be_drawn_is_named(call, names):
+    with pytest.raises(StudyError, match=names):
+        call()
