@@ -26,6 +26,9 @@ from fer_utils.storage import atomic_file
 NAMES = ("01_explore", "02_replicate", "03_tune", "04_champion", "05_analyse_errors", "06_serve")
 """The study's notebooks, in the order they are read."""
 
+TEMPLATES = Path(__file__).parent / "templates"
+SHEETS = ("study.css", "study/report.css")
+
 PARAMETERS, INJECTED = "parameters", "injected-parameters"
 
 
@@ -135,9 +138,7 @@ def _assignments(source: str) -> list[Parameter]:
     return found
 
 
-def _execute(
-    source: Path, notebook: NotebookNode, kept: Path, parameters: dict[str, Any], cwd: Path
-) -> NotebookNode:
+def _execute(source: Path, notebook: NotebookNode, kept: Path, parameters: dict[str, Any], cwd: Path) -> NotebookNode:
     import papermill
     import zmq
     from jupyter_client.kernelspec import KernelSpecManager
@@ -299,15 +300,40 @@ def _normalise_data(data: dict[str, Any], cell: str) -> None:
             data[kind] = value
 
 
+def label(name: str) -> str:
+    """What a notebook is called in a link: "Analyse errors" for 05_analyse_errors."""
+    return name.partition("_")[2].replace("_", " ").capitalize()
+
+
 def render_html(notebook: NotebookNode, name: str) -> str:
     """The executed notebook as one HTML page in the study's style, which fetches nothing.
 
     Args:
-        notebook: executed; its `parameters` cells are shown as one table of the values used.
-        name: the notebook's name without suffix; for one of `NAMES` the page links its neighbours.
+        notebook: executed; its `parameters` cells are shown as one table of the values used. An image's
+            alternative text is `alt` in its output's metadata or in its cell's.
+        name: the notebook's name without suffix; for one of `NAMES` the page links its neighbours, which
+            lie beside it, and the index, one folder up.
     """
     from nbconvert import HTMLExporter
 
-    exporter = HTMLExporter(template_name="lab", exclude_input_prompt=True, exclude_output_prompt=True)
-    page, _ = exporter.from_notebook_node(notebook)
-    return page
+    exporter = HTMLExporter(template_name="study", extra_template_basedirs=[str(TEMPLATES)])
+    exporter.exclude_anchor_links = True
+    exporter.exclude_input_prompt = exporter.exclude_output_prompt = True
+    heading = re.search(r"^# +(.+)$", notebook.cells[0].source, re.M) if notebook.cells else None
+    study = {
+        "name": name,
+        "title": heading[1].strip() if heading else label(name),
+        "pages": [{"name": page, "number": int(page[:2]), "label": label(page)} for page in NAMES],
+        "parameters": used_parameters(notebook),
+        "css": "\n".join([(TEMPLATES / sheet).read_text(encoding="utf-8") for sheet in SHEETS] + [_code_colours()]),
+    }
+    page, _ = exporter.from_notebook_node(notebook, resources={"study": study})
+    return re.sub(rf'href="((?:{"|".join(NAMES)}))\.ipynb', r'href="\1.html', page)
+
+
+def _code_colours() -> str:
+    from pygments.formatters import HtmlFormatter
+
+    light = HtmlFormatter(style="friendly").get_style_defs(".highlight")
+    dark = HtmlFormatter(style="github-dark").get_style_defs(".highlight")
+    return f"{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}\n.highlight {{ background: var(--raised); }}"
