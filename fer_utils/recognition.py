@@ -408,10 +408,10 @@ def _too_large(name: str, found: str) -> str:
 # --- drawing ---
 
 _ACCENT = (255, 176, 64, 255)
-_INK = (23, 22, 26, 225)
-_PALE = (255, 255, 255, 240)
-_DIM = (255, 255, 255, 150)
-_TRACK = (255, 255, 255, 40)
+_INK = (23, 22, 26, 230)
+_PALE = (255, 255, 255, 255)
+_DIM = (176, 173, 182, 255)
+_TRACK = (62, 60, 68, 255)
 
 
 def _edges(box: Box) -> tuple[float, float, float, float]:
