@@ -22,19 +22,9 @@ SUFFIXES = (".csv", ".csv.gz", ".zip", ".tar.gz", ".tgz", ".tar")
 
 _BUFFER = 1 << 20
 
-# What the standard library raises for broken, truncated, encrypted or unknown packings.
-_BROKEN = (
-    OSError,
-    EOFError,
-    zlib.error,
-    lzma.LZMAError,
-    zipfile.BadZipFile,
-    tarfile.TarError,
-    struct.error,
-    NotImplementedError,
-    RuntimeError,
-    ValueError,
-)
+# What the standard library raises where a packing is broken or cut short, and only when it is opened.
+_BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError)
+_UNOPENED = (*_BROKEN, struct.error, NotImplementedError, RuntimeError, ValueError)
 
 
 def find(folder: Path) -> Path:
@@ -72,23 +62,30 @@ def unpacked(path: Path) -> Iterator[tuple[BinaryIO, BinaryIO]]:
         raise StudyError(f"{path}: expected a file, found {'something else' if path.exists() else 'nothing there'}.")
     if kind is None:
         raise StudyError(f"{path}: expected a name that ends with {', '.join(SUFFIXES)}. Rename it after what it is.")
-    try:
-        with ExitStack() as stack:
+    with ExitStack() as stack:
+        try:
             packed = stack.enter_context(path.open("rb", buffering=_BUFFER))
             layers = _layers(path, kind, packed, stack)
-            # zip's own readline is slow.
-            stream = stack.enter_context(io.BufferedReader(layers[-1], _BUFFER)) if kind != ".csv" else packed
+        except StudyError:
+            raise
+        except _UNOPENED as problem:
+            raise _broken(path, kind, problem) from problem
+        try:
+            # The readline of zip's own stream is slow.
+            stream = stack.enter_context(io.BufferedReader(layers[-1], _BUFFER)) if layers else packed
             yield stream, packed
-            for layer in (stream, *layers):
-                while not layer.closed and layer.read(_BUFFER):
+            for layer in (stream, *reversed(layers)):
+                while layer.read(_BUFFER):
                     pass
-    except StudyError:
-        raise
-    except _BROKEN as problem:
-        raise StudyError(
-            f"{path}: expected a whole {kind} file, found {type(problem).__name__}: {problem}. "
-            "It is broken or was cut short: get it again."
-        ) from problem
+        except _BROKEN as problem:
+            raise _broken(path, kind, problem) from problem
+
+
+def _broken(path: Path, kind: str, problem: Exception) -> StudyError:
+    return StudyError(
+        f"{path}: expected a whole {kind} file, found {type(problem).__name__}: {problem}. "
+        "It is broken, cut short or cannot be opened: get it again."
+    )
 
 
 def _layers(path: Path, kind: str, packed: BinaryIO, stack: ExitStack) -> list[BinaryIO]:
@@ -96,13 +93,13 @@ def _layers(path: Path, kind: str, packed: BinaryIO, stack: ExitStack) -> list[B
     if kind == ".csv":
         return []
     if kind == ".csv.gz":
-        return [stack.enter_context(gzip.open(packed))]
+        return [stack.enter_context(gzip.GzipFile(fileobj=packed))]
     if kind == ".zip":
         archive = stack.enter_context(zipfile.ZipFile(packed))
         return [stack.enter_context(archive.open(_choose(path, archive.namelist())))]
     # gzip is a layer of its own, because tarfile does not read as far as gzip's checksum.
-    outer = packed if kind == ".tar" else stack.enter_context(gzip.open(packed))
-    archive = stack.enter_context(tarfile.open(fileobj=outer, mode="r:"))
+    outer = packed if kind == ".tar" else stack.enter_context(gzip.GzipFile(fileobj=packed))
+    archive = stack.enter_context(tarfile.TarFile(fileobj=outer))
     members = {member.name: member for member in archive.getmembers() if member.isfile()}
     return [outer, stack.enter_context(archive.extractfile(members[_choose(path, list(members))]))]
 
