@@ -24,17 +24,20 @@ def cross_entropy(logits: np.ndarray, emotion: np.ndarray) -> float:
     return float(-log_softmax(np.asarray(logits, np.float64), axis=1)[np.arange(len(emotion)), emotion].mean())
 
 
-def accuracy_interval(logits: np.ndarray, emotion: np.ndarray, level: float = 0.95) -> tuple[float, float]:
-    """Wilson's score interval of the top-1 accuracy (Wilson 1927): the sampling of images, not of seeds."""
-    right = int(np.sum(np.argmax(logits, axis=1) == emotion))
-    interval = binomtest(right, len(emotion)).proportion_ci(level, method="wilson")
+def accuracy_interval(share: float, images: int, level: float = 0.95) -> tuple[float, float]:
+    """Wilson's score interval (Wilson 1927) of a top-1 accuracy on so many images.
+
+    It covers the sampling of images, not of seeds.
+    """
+    interval = binomtest(round(share * images), images).proportion_ci(level, method="wilson")
     return float(interval.low), float(interval.high)
 
 
 def split_scores(prefix: str, logits: np.ndarray, emotion: np.ndarray) -> dict[str, float]:
     """`<prefix>_accuracy`, `<prefix>_low` and `<prefix>_high`: accuracy and its 95 % interval."""
-    low, high = accuracy_interval(logits, emotion)
-    return {f"{prefix}_accuracy": accuracy(logits, emotion), f"{prefix}_low": low, f"{prefix}_high": high}
+    share = accuracy(logits, emotion)
+    low, high = accuracy_interval(share, len(emotion))
+    return {f"{prefix}_accuracy": share, f"{prefix}_low": low, f"{prefix}_high": high}
 
 
 def per_emotion(logits: np.ndarray, emotion: np.ndarray) -> pd.DataFrame:

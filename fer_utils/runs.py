@@ -15,6 +15,7 @@ The store is no output of a DVC stage, since DVC deletes a stage's outputs befor
 import dataclasses
 import hashlib
 import json
+import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,11 +24,10 @@ import numpy as np
 import pandas as pd
 
 from fer_utils.architectures import changed_options
-from fer_utils.emotions import EMOTIONS
 from fer_utils.errors import StudyError
 from fer_utils.faces import Faces
 from fer_utils.recipes import Recipe, recipe_from_dict
-from fer_utils.storage import atomic_file
+from fer_utils.storage import atomic_file, atomic_folder
 
 ENGINE = 1
 """Part of every fingerprint: raise it when a change to training gives other weights for the same recipe."""
@@ -94,26 +94,21 @@ class Run:
         """One row an epoch: epoch (from 1), loss, accuracy, val_loss, val_accuracy, learning_rate, seconds."""
         return pd.read_csv(self.folder / "history.csv")
 
-    def logits(self, faces: Faces) -> np.ndarray:
-        """The saved logits of these faces, float32 (n, 7), found by row.
+    def predictions(self) -> tuple[np.ndarray, np.ndarray]:
+        """All that is saved: row int64 (m,) and logits float32 (m, 7)."""
+        return read_predictions(self.folder)
 
-        Raises:
-            StudyError: the run holds no logits for some of these faces.
-        """
-        with np.load(self.folder / "predictions.npz") as saved:
-            table = pd.DataFrame(saved["logits"], index=saved["row"], columns=list(EMOTIONS))
-        missing = np.setdiff1d(faces.row, table.index)
-        if len(missing):
-            raise StudyError(
-                f"{self.folder.name}: expected logits for {len(faces):,} faces, found none for {len(missing):,} of them "
-                f"(usage {', '.join(sorted(set(faces.usage.tolist())))}). PrivateTest is added by `fer-study score`."
-            )
-        return table.loc[faces.row].to_numpy(np.float32)
+    def holds(self, faces: Faces) -> bool:
+        """Whether the logits of all these faces are saved."""
+        return bool(np.isin(faces.row, self.predictions()[0]).all())
+
+    def logits(self, faces: Faces) -> np.ndarray:
+        """The saved logits of these faces, float32 (n, 7). Raises StudyError where some are missing."""
+        return logits_of(self.folder, faces)
 
     def add_logits(self, faces: Faces, logits: np.ndarray) -> None:
         """Keep logits, float32 (n, 7), beside those already saved."""
-        with np.load(self.folder / "predictions.npz") as saved:
-            row, before = saved["row"], saved["logits"]
+        row, before = self.predictions()
         write_predictions(self.folder, np.concatenate([row, faces.row]), np.concatenate([before, logits]))
 
     def model(self):
@@ -121,6 +116,29 @@ class Run:
         import keras
 
         return keras.saving.load_model(self.folder / "model.keras", compile=False)
+
+
+def read_predictions(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """What `write_predictions` wrote: row int64 (m,) and logits float32 (m, 7)."""
+    with np.load(Path(folder) / "predictions.npz") as saved:
+        return saved["row"], saved["logits"]
+
+
+def logits_of(folder: Path, faces: Faces) -> np.ndarray:
+    """The logits of these faces, float32 (n, 7), found by row, from a run's or a published run's folder.
+
+    Raises:
+        StudyError: some of these faces have none.
+    """
+    row, logits = read_predictions(folder)
+    table = pd.DataFrame(logits, index=row)
+    if missing := len(np.setdiff1d(faces.row, row)):
+        usages = ", ".join(sorted(set(faces.usage.tolist())))
+        raise StudyError(
+            f"{folder}: expected logits for {len(faces):,} faces of {usages}, found none for {missing:,} of them. "
+            "PrivateTest is added by `fer-study score`."
+        )
+    return table.loc[faces.row].to_numpy(np.float32)
 
 
 def write_predictions(folder: Path, row: np.ndarray, logits: np.ndarray) -> None:
@@ -132,3 +150,19 @@ def write_predictions(folder: Path, row: np.ndarray, logits: np.ndarray) -> None
 def finished_runs(store: Path) -> list[Run]:
     """All finished runs of a store, by name."""
     return [Run(path.parent) for path in sorted(Path(store).glob("*/run.json"))]
+
+
+def publish_run(run: Run, folder: Path) -> None:
+    """Copy what other stages need of a run to `folder`: model.keras, predictions.npz, history.csv, about.json.
+
+    history.csv is without times, and about.json without time and machine, so that the same results give the
+    same bytes.
+    """
+    kept = run.history.set_index("epoch").loc[run.about["epoch_kept"]]
+    about = {"name": f"{run.recipe.name}, seed {run.seed}", "public_accuracy": float(kept["val_accuracy"])}
+    about |= {key: run.about[key] for key in ("source", "recipe", "seed", "parameters", "epoch_kept", "fingerprint")}
+    with atomic_folder(folder) as target:
+        for name in ("model.keras", "predictions.npz"):
+            shutil.copyfile(run.folder / name, target / name)
+        run.history.drop(columns="seconds").to_csv(target / "history.csv", index=False)
+        (target / "about.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")

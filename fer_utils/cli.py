@@ -1,0 +1,194 @@
+"""The console command `fer-study`."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from fer_utils.errors import StudyError
+from fer_utils.paths import resolve
+
+EVIDENCE = "reports/evidence"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `fer-study`. Returns the exit code: 0, or 2 for something that the user can mend."""
+    given = _parser().parse_args(arguments)
+    try:
+        given.run(given)
+    except StudyError as problem:
+        print(f"fer-study: {problem}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("fer-study: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="fer-study",
+        description="A reproducible study of facial-expression recognition on FER-2013. `make study` runs all of it; "
+        "these are its parts. Relative paths of data and runs count from the study's folder.",
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def command(name: str, run: Callable, summary: str, example: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(
+            name,
+            help=summary,
+            description=summary[0].upper() + summary[1:] + ".",
+            epilog=f"example:\n  {example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        added.set_defaults(run=run)
+        return added
+
+    add = command(
+        "prepare",
+        _prepare,
+        "turn a source of faces into the folder that everything else reads",
+        "fer-study prepare --source csv --path data/raw/fer2013.csv.gz --out data/prepared",
+    )
+    add.add_argument("--source", default="sample", help="sample (drawn faces), csv, folder or kaggle; default: sample")
+    add.add_argument("--path", type=Path, help="the CSV (also .gz, .zip, .tar.gz) or the folder of images")
+    add.add_argument("--votes", type=Path, help="FER+ votes (fer2013new.csv)")
+    add.add_argument("--out", type=Path, default=Path("data/prepared"), help="default: data/prepared")
+    add.add_argument("--resize", action="store_true", help="folder: scale images of another size")
+    add.add_argument("--test-usage", help="folder: what test/ is: PublicTest, PrivateTest or split")
+    add.add_argument("--count", type=int, default=3500, help="sample: number of faces; default: 3500")
+    add.add_argument("--seed", type=int, default=0, help="sample: seed of the drawing; default: 0")
+
+    add = command(
+        "train",
+        _train,
+        "train a recipe with a seed, or go on where it was interrupted",
+        "fer-study train seed_cnn --seed 1 --data data/prepared",
+    )
+    add.add_argument("recipe", help="a name; an unknown one lists those there are")
+    add.add_argument("--seed", type=int, default=1, help="default: 1")
+    add.add_argument("--data", type=Path, default=Path("data/prepared"), help="prepared faces; default: data/prepared")
+    add.add_argument("--runs", type=Path, default=Path("data/runs"), help="the run store; default: data/runs")
+    add.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="change a field of the recipe or an option of its network, such as epochs=3 or width=0.25; may be repeated",
+    )
+
+    add = command(
+        "score",
+        _score,
+        "score a finished run on PrivateTest, once, and log it",
+        "fer-study score data/runs/seed_cnn-seed1-0123456789ab --publish",
+    )
+    add.add_argument("run_folder", metavar="RUN", type=Path, help="the run's folder")
+    add.add_argument("--data", type=Path, default=Path("data/prepared"), help="prepared faces; default: data/prepared")
+    add.add_argument("--publish", action="store_true", help=f"also keep the run's evidence in {EVIDENCE}/")
+
+    add = command(
+        "results",
+        _results,
+        "compute the table of real results from the evidence and FER-2013",
+        "fer-study results --csv data/raw/fer2013.csv.gz",
+    )
+    add.add_argument("--csv", type=Path, required=True, help="Kaggle's CSV, in any packing")
+    add.add_argument("--write", action="store_true", help=f"put it into README.md and {EVIDENCE}/results.csv")
+
+    add = command(
+        "stage", _stage, "run one stage of the pipeline with its section of params.yaml", "fer-study stage explore"
+    )
+    add.add_argument("stage", help="prepare, explore, replicate, tune, champion, analyse_errors, serve or index")
+
+    add = command(
+        "serve",
+        _serve,
+        "serve the page and the API that recognise expressions in photos",
+        "fer-study serve --port 5000",
+    )
+    add.add_argument(
+        "--model", type=Path, help="folder of the model; default: data/champion, which `make study` trains"
+    )
+    add.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1, this machine only")
+    add.add_argument("--port", type=int, default=5000, help="default: 5000; 0 takes a free one")
+    return parser
+
+
+def _prepare(given: argparse.Namespace) -> None:
+    from fer_utils.stages import prepare
+
+    prepare(
+        given.source,
+        given.path,
+        given.votes,
+        resolve(given.out),
+        resize=given.resize,
+        test_usage=given.test_usage,
+        count=given.count,
+        seed=given.seed,
+    )
+
+
+def _train(given: argparse.Namespace) -> None:
+    import yaml
+
+    from fer_utils.faces import load_faces
+    from fer_utils.recipes import get_recipe
+    from fer_utils.training import fit
+
+    changes = {}
+    for change in given.set:
+        name, equals, value = change.partition("=")
+        if not equals:
+            raise StudyError(f"--set: expected NAME=VALUE, found {change!r}.")
+        changes[name] = yaml.safe_load(value)
+    recipe = get_recipe(given.recipe).but(**changes)
+    run = fit(recipe, load_faces(resolve(given.data)), given.seed, resolve(given.runs))
+    print(run.history.round(4).to_string(index=False))
+    print(run.folder)
+
+
+def _score(given: argparse.Namespace) -> None:
+    from fer_utils.emotions import PRIVATE, PUBLIC
+    from fer_utils.evaluation import accuracy, accuracy_interval
+    from fer_utils.evidence import publish_evidence
+    from fer_utils.faces import load_faces
+    from fer_utils.runs import Run
+    from fer_utils.scoring import score
+
+    faces = load_faces(resolve(given.data))
+    run = score(Run(resolve(given.run_folder)), faces)
+    for usage in (PUBLIC, PRIVATE):
+        part = faces.of(usage)
+        share = accuracy(run.logits(part), part.emotion)
+        low, high = accuracy_interval(share, len(part))
+        print(f"{usage}: {share:.2%} of {len(part):,} images (95 % interval {low:.2%} to {high:.2%})")
+    if given.publish:
+        print(f"Evidence: {publish_evidence(run, resolve(EVIDENCE))}")
+
+
+def _results(given: argparse.Namespace) -> None:
+    from fer_utils.evidence import compute_results, results_markdown, write_results
+    from fer_utils.sources import read
+
+    results = compute_results(resolve(EVIDENCE), read("csv", given.csv, progress=True))
+    print(results_markdown(results))
+    if given.write:
+        write_results(results, resolve(EVIDENCE), resolve("README.md"))
+
+
+def _stage(given: argparse.Namespace) -> None:
+    from fer_utils.stages import run_stage
+
+    run_stage(given.stage)
+
+
+def _serve(given: argparse.Namespace) -> None:
+    from fer_utils.serving import serve
+
+    serve(given.model, host=given.host, port=given.port)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

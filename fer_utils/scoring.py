@@ -1,0 +1,58 @@
+"""The one door to PrivateTest: a finished run is scored on it once, and each use on real faces is logged."""
+
+import csv
+from datetime import UTC, datetime
+from pathlib import Path
+
+from fer_utils.emotions import PRIVATE
+from fer_utils.errors import StudyError
+from fer_utils.evaluation import accuracy
+from fer_utils.faces import Faces
+from fer_utils.paths import resolve
+from fer_utils.runs import Run
+
+LOG = "reports/evidence/private_test_log.csv"
+LOG_COLUMNS = ("when", "run", "fingerprint", "images", "accuracy")
+
+
+def score(run: Run, faces: Faces, *, log: Path | None = None) -> Run:
+    """Add the run's logits on PrivateTest; where they are there already, do nothing.
+
+    Args:
+        run: finished.
+        faces: the faces it was trained on, now with PrivateTest.
+        log: CSV file to which a use on real faces is added; `LOG` below the study's root when None. Scoring
+            drawn faces is not logged.
+
+    Raises:
+        StudyError: the faces' Training or PublicTest is not what the run was trained on, or PrivateTest is
+            missing.
+    """
+    if faces.fingerprint != run.about["faces"]:
+        raise StudyError(
+            f"{run.folder.name}: expected the faces it was trained on (fingerprint {run.about['faces'][:12]}), found "
+            f"others ({faces.fingerprint[:12]}). Prepare the same data again, or train anew on these."
+        )
+    private = faces.of(PRIVATE)
+    if run.holds(private):
+        return run
+    # Imported here, so that reading a scored run needs no Keras.
+    from fer_utils.training import predict
+
+    logits = predict(run.model(), private.images)
+    if not faces.drawn:
+        # Logged before it is kept: a kill in between leaves a use too many in the log, never one too few.
+        _append(log or resolve(LOG), run, len(private), accuracy(logits, private.emotion))
+    run.add_logits(private, logits)
+    return run
+
+
+def _append(log: Path, run: Run, images: int, right: float) -> None:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    new = not log.exists()
+    with log.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        if new:
+            writer.writerow(LOG_COLUMNS)
+        when = datetime.now(UTC).isoformat(timespec="seconds")
+        writer.writerow([when, run.folder.name, run.about["fingerprint"], images, f"{right:.6f}"])
