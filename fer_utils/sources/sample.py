@@ -1,7 +1,8 @@
 """Faces that the project draws itself, from facial action units, with planted faults to score audits on."""
 
 import operator
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import cache
 from types import MappingProxyType
 
 import cv2
@@ -144,7 +145,7 @@ def draw_face(
     rng = _generator(seed, 2)
     person = _person(rng)
     light = (-0.35, -0.45, 0.8)
-    return _render(person, _both_sides(action_units), rng, side=side, light=light)
+    return _render(person, _both_sides(action_units), rng, side=side, light=light, pose=(0.0, 0.93, 0.0, -0.02))
 
 
 def _generator(*key: int) -> np.random.Generator:
@@ -250,16 +251,16 @@ def _snapshot(emotion: str, rng: np.random.Generator) -> np.ndarray:
 
     picture = picture.astype(np.float64)
     if rng.random() < 0.35:
-        sigma = 0.4 + 0.5 * rng.random()
+        sigma = 0.35 + 0.4 * rng.random()
         picture = cv2.GaussianBlur(picture, (5, 5), sigma)
-    middle = 110 + 30 * rng.standard_normal()
-    contrast = 0.62 + 0.5 * rng.random()
+    middle = 118 + 26 * rng.standard_normal()
+    contrast = 0.75 + 0.45 * rng.random()
     picture = middle + contrast * (picture - picture.mean())
-    picture += (1 + 7 * rng.random() ** 2) * rng.standard_normal((SIDE, SIDE))
+    picture += contrast * (1 + 5 * rng.random() ** 3) * rng.standard_normal((SIDE, SIDE))
     return _bytes(picture)
 
 
-def _no_face(rng: np.random.Generator, greys) -> np.ndarray:
+def _no_face(rng: np.random.Generator, greys: Iterator[int]) -> np.ndarray:
     """A blank, a nearly blank, a texture or a drawn object."""
     kind = rng.integers(4)
     if kind == 0 and (grey := next(greys, None)) is not None:
@@ -321,27 +322,46 @@ def _both_sides(units: Mapping[int, float]) -> np.ndarray:
     return sides
 
 
-def _ellipse(x: float, y: float, a: float, b: float, corners: int = 28) -> np.ndarray:
-    turn = np.linspace(0, 2 * np.pi, corners, endpoint=False)
-    return np.stack([x + a * np.cos(turn), y + b * np.sin(turn)], axis=1)
+@cache
+def _circle(corners: int) -> np.ndarray:
+    turn = 2 * np.pi * np.arange(corners) / corners
+    return np.stack([np.cos(turn), np.sin(turn)], axis=1)
 
 
-def _spline_basis(steps: int) -> np.ndarray:
-    t = np.linspace(0, 1, steps, endpoint=False)[:, None]
-    # Catmull-Rom: through every point, with the neighbours' direction.
-    return np.hstack([-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, t**3 - t**2]) / 2
+def _ellipse(x: float, y: float, a: float, b: float) -> np.ndarray:
+    return _circle(28) * [a, b] + [x, y]
 
 
-_BASIS = _spline_basis(6)
+@cache
+def _spline(count: int, closed: bool, steps: int = 6) -> np.ndarray:
+    """What turns `count` points into a Catmull-Rom curve: through each, in the direction of its neighbours."""
+    t = np.arange(steps)[:, None] / steps
+    basis = np.hstack([-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, t**3 - t**2]) / 2
+    segments = count if closed else count - 1
+    curve = np.zeros((segments * steps + (not closed), count))
+    for segment in range(segments):
+        for k in range(4):
+            at = segment - 1 + k
+            at = at % count if closed else min(max(at, 0), count - 1)
+            curve[segment * steps : (segment + 1) * steps, at] += basis[:, k]
+    if not closed:
+        curve[-1, -1] = 1
+    return curve
 
 
 def _smooth(points, closed: bool = True) -> np.ndarray:
     """A smooth curve through `points` (n, 2)."""
     points = np.asarray(points, float)
-    around = np.concatenate([points[-1:], points, points[:2]] if closed else [points[:1], points, points[-1:]])
-    segments = np.stack([around[i : len(around) - 3 + i] for i in range(4)])
-    curve = np.einsum("tk,kpc->ptc", _BASIS, segments).reshape(-1, 2)
-    return curve if closed else np.concatenate([curve, points[-1:]])
+    return _spline(len(points), closed) @ points
+
+
+def _lens(points, width: float) -> np.ndarray:
+    """A closed shape along a curve, `width` in its middle and pointed at its ends: how a fold in skin looks."""
+    line = _smooth(points, closed=False)
+    away = np.array([line[0, 1] - line[-1, 1], line[-1, 0] - line[0, 0]])
+    away = away / np.sqrt((away**2).sum()) * (width / 2)
+    swell = np.sin(np.pi * np.arange(len(line)) / (len(line) - 1))[:, None] * away
+    return np.concatenate([line + swell, (line - swell)[::-1]])
 
 
 def _mirrored(half) -> np.ndarray:
@@ -382,12 +402,14 @@ def _tone(tone: float) -> int:
 
 
 def _turned(points: np.ndarray, turn: float, lift: float = 0.0) -> np.ndarray:
-    """`points` as seen when the head turns about its vertical axis, `turn` being the sine."""
-    x, y = points[..., 0], points[..., 1]
-    depth = lift + 0.62 * np.sqrt(np.clip(1 - (x / 0.8) ** 2 - (y / 1.3) ** 2, 0, 1))
+    """`points` (n, 2) as seen when the head turns about its vertical axis, `turn` being the sine."""
+    depth = lift + 0.62 * np.sqrt(np.maximum(1 - points**2 @ _BULGE, 0))
     moved = points.copy()
-    moved[..., 0] = x * np.sqrt(1 - turn**2) + depth * turn
+    moved[:, 0] = points[:, 0] * (1 - turn**2) ** 0.5 + depth * turn
     return moved
+
+
+_BULGE = np.array([0.86**-2, 1.3**-2])  # of the ellipsoid that a head is taken for
 
 
 # ---- a person
@@ -412,9 +434,9 @@ def _person(rng: np.random.Generator) -> dict[str, float]:
         "hair": hair,
         "brow_tone": min(hair, skin * between(0.3, 0.5)) if not grey_haired else skin * 0.55,
         "iris": between(25, 60 + 50 * fair),
-        "width": between(0.93, 1.07),
+        "width": between(1.0, 1.14),
         "height": between(0.94, 1.05),
-        "jaw": between(0.85, 1.12),
+        "jaw": between(0.92, 1.2),
         "eye_gap": between(0.93, 1.08),
         "eye_size": between(0.9, 1.16),
         "eye_open": between(0.85, 1.2),
@@ -424,14 +446,14 @@ def _person(rng: np.random.Generator) -> dict[str, float]:
         "brow_height": between(-0.025, 0.025),
         "nose_width": between(0.85, 1.25),
         "nose_length": between(0.9, 1.1),
-        "lips": between(0.7, 1.4),
+        "lips": between(0.75, 1.35),
         "mouth_width": between(0.9, 1.1),
         "mouth_rest": between(-0.018, 0.018),
-        "lip_tone": between(0.66, 0.82),
+        "lip_tone": between(0.58, 0.76),
         "age": between(0, 1) ** 1.5,
-        "gaze_x": between(-0.035, 0.035),
-        "gaze_y": between(-0.015, 0.02),
-        "hairstyle": int(rng.integers(6)),
+        "gaze_x": between(-0.014, 0.014),
+        "gaze_y": between(-0.01, 0.012),
+        "hairstyle": _choose(np.array([3.0, 3, 3, 2, 2, 1]), rng),
         "hairline": between(-0.06, 0.08),
         "beard": between(0.35, 0.9) if bearded else 0.0,
         "moustache": between(0.4, 0.95) if bearded or chance(0.04) else 0.0,
@@ -471,6 +493,7 @@ def _render(
     paint.fill(head, who["skin"], 0)
     solid = _Canvas(side, 0, PAINT // 2, turn)
     solid.fill(head, 255, 0)
+    solid.stroke(head, 255, 0.05, 0, closed=True)  # or light from around it would rim the face
 
     _folds(crease, shadow, who, au)
     _nose(paint, crease, shadow, who, au)
@@ -490,7 +513,7 @@ def _render(
     light = np.array([lx * np.cos(tilt) + ly * np.sin(tilt), ly * np.cos(tilt) - lx * np.sin(tilt), lz])
     lit = _lighting(solid, who, au, turn, light)
     tones = cv2.resize(paint.pixels, solid.pixels.shape, interpolation=cv2.INTER_AREA) / 255
-    tones = tones * lit * (1 - crease.blurred(0.013)) * (1 - shadow.blurred(0.055))
+    tones = tones * lit * (1 - crease.blurred(0.016)) * (1 - shadow.blurred(0.055))
 
     half = len(tones) / 2 - 0.5
     middle = side * PAINT / 4 - 0.5
@@ -535,14 +558,14 @@ def _lighting(solid: _Canvas, who: dict[str, float], au: np.ndarray, turn: float
     across, across_slope = bells(centres[:, 0], bumps[:, 2])
     along, along_slope = bells(centres[:, 1], bumps[:, 3])
     height = bumps[:, 4][:, None]
-    u, v = axis / (0.80 * who["width"]), (axis - 0.0) / 1.18
-    depth = np.sqrt(np.maximum(1 - u[None, :] ** 2 - v[:, None] ** 2, 0.10))
+    u, v = axis / (0.80 * who["width"]), axis / 1.18
+    depth = np.sqrt(np.maximum(1 - u[None, :] ** 2 - v[:, None] ** 2, 0.16))
     slope_x = (along * height).T @ across_slope - 0.55 * u[None, :] / depth
     slope_y = (along_slope * height).T @ across - 0.42 * v[:, None] / depth
     light = light / np.sqrt((light**2).sum())
     normal = np.sqrt(slope_x**2 + slope_y**2 + 1)
     facing = np.maximum(0, (light[2] - slope_x * light[0] - slope_y * light[1]) / normal)
-    shine = 0.16 * facing**12
+    shine = 0.09 * facing**10
     lit = 0.42 + 0.62 * facing + shine
     mask = solid.blurred(0.012)
     around = 0.42 + 0.62 * max(0.3, light[2])
@@ -552,14 +575,14 @@ def _lighting(solid: _Canvas, who: dict[str, float], au: np.ndarray, turn: float
 def _head(who: dict[str, float], au: np.ndarray) -> np.ndarray:
     w, h, jaw, drop = who["width"], who["height"], who["jaw"], 0.15 * au[:, 26].mean()
     half = [
-        (0.0, -1.12 * h),
-        (0.40 * w, -1.02 * h),
+        (0.0, -1.08 * h),
+        (0.42 * w, -0.99 * h),
         (0.64 * w, -0.72),
         (0.715 * w, -0.30),
         (0.695 * w, 0.08),
         (0.60 * w * (0.5 + 0.5 * jaw), 0.46 + 0.3 * drop),
-        (0.42 * w * jaw, 0.76 * h + 0.8 * drop),
-        (0.17 * w * jaw, 0.955 * h + drop),
+        (0.43 * w * jaw, 0.76 * h + 0.8 * drop),
+        (0.19 * w * jaw, 0.955 * h + drop),
         (0.0, 0.985 * h + drop),
     ]
     return _smooth(_mirrored(half))
@@ -588,57 +611,63 @@ def _neck(paint: _Canvas, who: dict[str, float], shadow: _Canvas) -> None:
 
 
 def _ears(paint: _Canvas, who: dict[str, float]) -> None:
+    if who["hairstyle"] in (2, 3):  # covered
+        return
     for sign in (-1, 1):
-        x = sign * 0.73 * who["width"] - 0.10 * paint.turn
+        x = sign * 0.72 * who["width"] - 0.10 * paint.turn
         paint.fill(_ellipse(x, -0.08, 0.085, 0.19), who["skin"] * 0.86)
         paint.fill(_ellipse(x + sign * 0.005, -0.08, 0.045, 0.12), who["skin"] * 0.66)
 
 
 def _folds(crease: _Canvas, shadow: _Canvas, who: dict[str, float], au: np.ndarray) -> None:
     """Furrows that action units and age leave in the skin."""
-    age = who["age"]
+    age, mean = who["age"], au.mean(axis=0)
+
+    def fold(points, depth: float, width: float = 0.045) -> None:
+        if depth > 0.05:
+            crease.fill(_lens(points, width), 255 * min(0.8, depth), 0)
+
+    for step in range(3):  # across the forehead
+        y = -0.60 - 0.09 * step - 0.04 * mean[1]
+        fold([(-0.34, y + 0.02), (-0.12, y - 0.01), (0.12, y - 0.01), (0.34, y + 0.02)], 0.42 * mean[1] + 0.12 * age)
+    fold([(-0.17, 0.745), (0.0, 0.71), (0.17, 0.745)], 0.14 + 0.45 * mean[17] + 0.15 * mean[15], 0.05)
+    for step in range(2):  # across the bridge of the nose
+        y = -0.23 + 0.08 * step
+        fold([(-0.09, y + 0.01), (0.0, y - 0.01), (0.09, y + 0.01)], 0.42 * mean[9], 0.04)
+
     for s, sign in ((0, -1), (1, 1)):
-        a = au[s]
-
-        def fold(points, depth: float, width: float = 0.022, sign: int = sign) -> None:
-            if depth > 0.04:
-                line = _smooth(np.array(points) * (sign, 1), closed=False)
-                crease.stroke(line, 255 * min(0.75, depth), width, 0)
-
+        a, flip = au[s], np.array([sign, 1])
         cheek = max(a[6], a[12])
         # from the nose around the mouth
-        reach = 0.40 + 0.10 * a[12]
-        fold(
-            [(0.14, 0.18 - 0.03 * a[9]), (0.25, 0.28), (0.31 + 0.06 * a[12], reach)],
-            0.06 + 0.14 * age + 0.34 * cheek + 0.40 * a[9] + 0.08 * a[20],
-            0.028,
+        round_mouth = np.array(
+            [(0.145, 0.16 - 0.03 * a[9]), (0.27 + 0.03 * a[12], 0.27), (0.35 + 0.09 * a[12], 0.44), (0.37, 0.52)]
         )
-        # forehead
-        for step in range(3):
-            y = -0.62 - 0.10 * step - 0.03 * a[1]
-            fold([(0.0, y), (0.12, y - 0.01), (0.24, y + 0.02)], 0.32 * a[1] + 0.10 * age * (step < 2))
-            fold([(0.24, y + 0.02), (0.36, y), (0.48, y + 0.05)], 0.30 * a[2] + 0.06 * age * (step < 2))
+        fold(round_mouth * flip, 0.06 + 0.16 * age + 0.36 * cheek + 0.42 * a[9] + 0.10 * a[20], 0.05)
+        for step in range(2):
+            y = -0.63 - 0.08 * step - 0.05 * a[2]
+            fold(np.array([(0.24, y), (0.40, y - 0.02), (0.54, y + 0.06)]) * flip, 0.38 * a[2] + 0.08 * age)
         # between the brows
-        fold([(0.05, -0.52), (0.055, -0.43), (0.04, -0.34)], 0.62 * a[4] + 0.12 * a[9] + 0.06 * age, 0.028)
-        # across the bridge and down the sides of the nose
-        for step in range(3):
-            y = -0.26 + 0.075 * step
-            fold([(0.0, y - 0.02), (0.05, y), (0.09, y + 0.05)], 0.55 * a[9], 0.02)
-        fold([(0.10, -0.16), (0.13, -0.04), (0.12, 0.06)], 0.34 * a[9])
+        fold(np.array([(0.06, -0.58), (0.06, -0.44), (0.04, -0.31)]) * flip, 0.8 * a[4] + 0.2 * a[9] + 0.08 * age, 0.04)
+        # beside the nose
+        fold(np.array([(0.10, -0.18), (0.14, -0.06), (0.13, 0.05)]) * flip, 0.35 * a[9])
         # crow's feet, and below the eye
-        for rise in (-0.06, 0.0, 0.06):
-            fold([(0.53, -0.20 + rise * 0.4), (0.63, -0.20 + rise * 1.5)], 0.36 * a[6] + 0.08 * age, 0.016)
+        for rise in (-0.05, 0.02, 0.09):
+            fold(
+                np.array([(0.53, -0.20 + 0.3 * rise), (0.66, -0.20 + 1.3 * rise)]) * flip, 0.45 * a[6] + 0.1 * age, 0.03
+            )
         fold(
-            [(0.19, -0.09), (0.33, -0.055), (0.47, -0.10)],
-            0.10 + 0.16 * age + 0.26 * a[6] + 0.22 * a[7] + 0.1 * a[9],
+            np.array([(0.17, -0.10), (0.32, -0.055), (0.49, -0.11)]) * flip,
+            0.16 + 0.16 * age + 0.32 * a[6] + 0.30 * a[7] + 0.1 * a[9],
         )
         # below the corners of the mouth
-        fold([(0.30, 0.60), (0.33, 0.68), (0.31, 0.76)], 0.50 * a[15] + 0.14 * age + 0.12 * a[16])
-        # chin
-        fold([(0.0, 0.71), (0.12, 0.72), (0.19, 0.78)], 0.15 + 0.4 * a[17] + 0.15 * a[15], 0.03)
-        shadow.fill(_ellipse(sign * 0.30, -0.20, 0.17, 0.10), 40 + 25 * a[4] + 15 * age, 0)
+        fold(
+            np.array([(0.31, 0.60), (0.37, 0.68), (0.375, 0.80)]) * flip,
+            0.45 * a[15] + 0.16 * age + 0.15 * a[16],
+            0.035,
+        )
+        shadow.fill(_ellipse(sign * 0.30, -0.21, 0.17, 0.11), 48 + 25 * a[4] + 15 * age, 0)
         if cheek > 0.2:  # below the raised cheek
-            shadow.stroke(np.array([(0.36, 0.30), (0.46, 0.36)]) * (sign, 1), 40 * cheek, 0.10, 0)
+            shadow.stroke(np.array([(0.40, 0.34), (0.50, 0.40)]) * flip, 45 * cheek, 0.10, 0)
 
 
 def _nose(paint: _Canvas, crease: _Canvas, shadow: _Canvas, who: dict[str, float], au: np.ndarray) -> None:
@@ -646,10 +675,9 @@ def _nose(paint: _Canvas, crease: _Canvas, shadow: _Canvas, who: dict[str, float
     up = 0.035 * au[:, 9].mean()
     base = 0.235 * who["nose_length"] - up
     for sign in (-1, 1):
-        paint.fill(_ellipse(sign * 0.062 * w, base, 0.036 * w, 0.020 + 0.3 * up), who["skin"] * 0.30, lift)
+        paint.fill(_ellipse(sign * 0.062 * w, base, 0.034 * w, 0.017 + 0.3 * up), who["skin"] * 0.38, lift)
         wing = np.array([(0.115, base - 0.09), (0.145, base - 0.03), (0.12, base + 0.01)]) * (sign * w, 1)
-        crease.stroke(_smooth(wing, closed=False), 95 + 70 * (up > 0.01), 0.022, lift)
-        crease.stroke(np.array([(0.06, -0.25), (0.055, 0.05)]) * (sign, 1), 22, 0.04, 0.08)
+        crease.stroke(_smooth(wing, closed=False), 90 + 2500 * up, 0.022, lift)
     shadow.fill(_ellipse(0, base + 0.055, 0.15 * w, 0.04), 75, 0.06)
 
 
@@ -659,21 +687,23 @@ def _mouth(paint: _Canvas, crease: _Canvas, shadow: _Canvas, who: dict[str, floa
     side = (t > 0).astype(int)
     a = au[side].T  # an action unit, then a point from the left corner to the right
     belly = 1 - t**2
+    # A strong smile or scream parts the lips by itself.
+    part = max(mean[25], 0.75 * mean[12] - 0.25, 0.4 * mean[20])
     pull = np.abs(t) ** 1.6
     half = 0.265 * who["mouth_width"] * (1 - 0.10 * a[23] - 0.16 * a[26] + 0.06 * a[26] * a[20])
     half = half + 0.085 * a[12] + 0.10 * a[20]
     x = t * half
-    corner = who["mouth_rest"] - 0.115 * a[12] + 0.10 * a[15] + 0.03 * a[20] + 0.09 * a[26]
-    seam = 0.50 + 0.012 * mean[12] - 0.03 * a[17] * belly + corner * pull
-    raised = 0.065 * mean[9] + 0.02 * mean[25] + 0.015 * mean[12] * mean[25]
-    dropped = 0.27 * mean[26] + 0.085 * mean[25] + 0.09 * mean[16]
+    corner = who["mouth_rest"] - 0.150 * a[12] + 0.03 * a[20] + 0.09 * a[26]
+    seam = 0.49 + 0.035 * mean[12] - 0.03 * a[17] * belly + corner * pull + 0.095 * a[15] * t**2 - 0.02 * a[15]
+    raised = 0.065 * mean[9] + 0.015 * part
+    dropped = 0.27 * mean[26] + 0.085 * part + 0.09 * mean[16]
     upper = seam - raised * belly
     lower = seam + dropped * belly**0.8
     thin = (1 - 0.6 * mean[23]) * (1 - 0.3 * mean[12]) * (1 - 0.25 * mean[20])
     thick = who["lips"] * thin
-    bow = 1 - 0.28 * np.exp(-((t / 0.14) ** 2))
-    top = upper - 0.062 * thick * belly**0.75 * bow
-    bottom = lower + 0.078 * thick * (1 - 0.25 * mean[26]) * belly**0.6
+    bow = 1 - 0.22 * np.exp(-((t / 0.14) ** 2))
+    top = upper - 0.074 * thick * belly**0.75 * bow
+    bottom = lower + 0.090 * thick * (1 - 0.25 * mean[26]) * belly**0.6
 
     def area(above: np.ndarray, below: np.ndarray) -> np.ndarray:
         return np.concatenate([np.stack([x, above], 1), np.stack([x, below], 1)[::-1]])
@@ -761,7 +791,7 @@ def _brow(paint: _Canvas, shadow: _Canvas, who: dict[str, float], a: np.ndarray,
     thick = 0.033 * who["brow_thick"] * taper
     shape = np.concatenate([line - np.stack([0 * thick, thick], 1), (line + np.stack([0 * thick, thick], 1))[::-1]])
     paint.fill(shape * (sign, 1), who["brow_tone"], 0)
-    shadow.stroke((line + [0, 0.03]) * (sign, 1), 45 + 30 * a[4], 0.05, 0)
+    shadow.stroke((line + np.array([0, 0.03])) * (sign, 1), 45 + 30 * a[4], 0.05, 0)
 
 
 def _hair_behind(paint: _Canvas, who: dict[str, float]) -> None:
@@ -802,15 +832,15 @@ def _hair(paint: _Canvas, crease: _Canvas, shadow: _Canvas, who: dict[str, float
         return
     edge = _smooth(hairlines[style], closed=False)
     shape = np.concatenate([_smooth(top, closed=False), edge])
-    shadow.stroke(edge + [0, 0.02], 70, 0.06, 0)
+    shadow.stroke(edge + np.array([0, 0.02]), 70, 0.06, 0)
     paint.fill(shape, who["hair"], 0)
     crease.fill(shape, 0, 0)
-    for _ in range(14):  # strands
+    for _ in range(10):  # strands
         at = rng.random()
         start = np.array([1.5 * (at - 0.5) * w, -1.28 + 0.9 * abs(at - 0.5)])
-        end = edge[int(at * (len(edge) - 1))] + (0.06 * (rng.random() - 0.5), -0.02)
+        end = edge[int(at * (len(edge) - 1))] + (0.06 * (rng.random() - 0.5), -0.06)
         bend = (start + end) / 2 + (0.25 * (at - 0.5), -0.05)
-        tone = who["hair"] * (0.7 + 0.75 * rng.random()) + 10 * rng.random()
+        tone = who["hair"] * (0.78 + 0.42 * rng.random()) + 8 * rng.random()
         paint.stroke(_smooth([start, bend, end], closed=False), tone, 0.014 + 0.02 * rng.random(), 0)
 
 
@@ -863,7 +893,7 @@ def _glasses(paint: _Canvas, who: dict[str, float]) -> None:
             rim = _ellipse(x, -0.20, 0.235, 0.215)
         else:
             half = np.array([(-0.24, -0.15), (0.0, -0.17), (0.24, -0.15), (0.21, 0.16), (0.0, 0.19), (-0.2, 0.16)])
-            rim = _smooth(half + [x, -0.21])
+            rim = _smooth(half + np.array([x, -0.21]))
         paint.stroke(rim, tone, 0.032 if who["glasses"] < 3 else 0.02, 0.04, closed=True)
         paint.stroke([(sign * 0.57, -0.26), (sign * 0.74 * who["width"], -0.22)], tone, 0.03, 0)
     paint.stroke([(-0.1, -0.24), (0, -0.265), (0.1, -0.24)], tone, 0.03, 0.06)
