@@ -1,0 +1,111 @@
+"""Time this study's reader of Kaggle's CSV against the loop that tutorials use.
+
+    python tests/benchmarks/read_csv.py fer2013.csv.gz [--repeats 3]
+
+PATH is the CSV or its .csv.gz; what is missing of the two is made in a temporary folder. Each reading runs in a
+fresh process, so that its peak memory is its own, and the readers take turns, so that what else the machine does
+falls on both. Prints seconds, the ratio of the medians and peak memory, and whether all pixels are equal.
+"""
+
+import argparse
+import gzip
+import hashlib
+import json
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+
+def slow_loop(path: Path) -> np.ndarray:
+    """uint8 (n, 48, 48), by a split for each row."""
+    table = pd.read_csv(path)
+    return np.stack([np.array(pixels.split(), dtype=np.uint8) for pixels in table["pixels"]]).reshape(-1, 48, 48)
+
+
+def study_reader(path: Path) -> np.ndarray:
+    from fer_utils.sources import read
+
+    return read("csv", path).images
+
+
+READERS = {"slow loop": slow_loop, "fer_utils": study_reader}
+
+
+def measure(reader: str, path: Path) -> dict:
+    """Read once, in this process."""
+    start = time.perf_counter()
+    images = READERS[reader](path)
+    seconds = time.perf_counter() - start
+    # Linux counts in KiB, macOS in bytes.
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return {
+        "seconds": seconds,
+        "peak_mb": peak / 1e6,
+        "sha256": hashlib.sha256(np.ascontiguousarray(images)).hexdigest(),
+    }
+
+
+def measure_afresh(reader: str, path: Path) -> dict:
+    command = [sys.executable, __file__, str(path), "--one", reader]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def both_packings(path: Path, folder: Path) -> tuple[Path, Path]:
+    """The CSV and its .csv.gz, of which one is `path`."""
+    if path.name.endswith(".gz"):
+        plain, packed = folder / "fer2013.csv", path
+        with gzip.open(packed) as source, plain.open("wb") as target:
+            shutil.copyfileobj(source, target, 1 << 20)
+    else:
+        plain, packed = path, folder / "fer2013.csv.gz"
+        with plain.open("rb") as source, gzip.open(packed, "wb", compresslevel=6) as target:
+            shutil.copyfileobj(source, target, 1 << 20)
+    return plain, packed
+
+
+def compare(path: Path, repeats: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        plain, packed = both_packings(path, Path(folder))
+        runs = (("slow loop", plain), ("fer_utils", plain), ("fer_utils", packed))
+        results = {run: [] for run in runs}
+        for _ in range(repeats):
+            for run in runs:
+                results[run].append(measure_afresh(*run))
+    medians = {}
+    for (reader, file), measured in results.items():
+        seconds = sorted(one["seconds"] for one in measured)
+        medians[reader, file] = statistics.median(seconds)
+        print(
+            f"{reader:10} {''.join(file.suffixes):8} median {medians[reader, file]:6.2f} s"
+            f"  ({seconds[0]:.2f} to {seconds[-1]:.2f})  peak {max(one['peak_mb'] for one in measured):5.0f} MB"
+        )
+    print(f"ratio of medians, unpacked CSV: {medians[runs[0]] / medians[runs[1]]:.1f}")
+    hashes = {one["sha256"] for measured in results.values() for one in measured}
+    print("pixels: equal in all readings" if len(hashes) == 1 else "pixels: DIFFERENT")
+    if len(hashes) != 1:
+        sys.exit(1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("path", type=Path, help="fer2013.csv or fer2013.csv.gz")
+    parser.add_argument("--repeats", type=int, default=3, help="readings by each reader (default: 3)")
+    parser.add_argument("--one", choices=READERS, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.one:
+        print(json.dumps(measure(given.one, given.path)))
+    else:
+        compare(given.path, given.repeats)
+
+
+if __name__ == "__main__":
+    main()
