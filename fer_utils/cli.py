@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="change a field of the recipe or an option of its network, such as epochs=3 or width=0.25; may be repeated",
+        help="change a field of the recipe or an option of its network: epochs=3, width=0.25; may be repeated",
     )
 
     add = command(
@@ -135,7 +135,6 @@ def _train(given: argparse.Namespace) -> None:
 
     from fer_utils.faces import load_faces
     from fer_utils.recipes import get_recipe
-    from fer_utils.training import fit
 
     changes = {}
     for change in given.set:
@@ -143,8 +142,10 @@ def _train(given: argparse.Namespace) -> None:
         if not equals:
             raise StudyError(f"--set: expected NAME=VALUE, found {change!r}.")
         changes[name] = yaml.safe_load(value)
-    recipe = get_recipe(given.recipe).but(**changes)
-    run = fit(recipe, load_faces(resolve(given.data)), given.seed, resolve(given.runs))
+    recipe, faces = get_recipe(given.recipe).but(**changes), load_faces(resolve(given.data))
+    from fer_utils.training import fit
+
+    run = fit(recipe, faces, given.seed, resolve(given.runs))
     print(run.history.round(4).to_string(index=False))
     print(run.folder)
 

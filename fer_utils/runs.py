@@ -113,7 +113,7 @@ class Run:
 
     def model(self):
         """The Keras model with the weights kept."""
-        import keras
+        from fer_utils.backend import keras
 
         return keras.saving.load_model(self.folder / "model.keras", compile=False)
 

@@ -13,12 +13,12 @@ import zipfile
 from importlib.metadata import version
 from pathlib import Path
 
-import keras
 import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
 from fer_utils.architectures import build
+from fer_utils.backend import keras
 from fer_utils.emotions import PUBLIC, TRAINING
 from fer_utils.errors import StudyError
 from fer_utils.evaluation import accuracy, cross_entropy

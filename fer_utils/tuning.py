@@ -10,7 +10,6 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import keras_tuner
 import pandas as pd
 
 from fer_utils.emotions import PRIVATE
@@ -19,6 +18,10 @@ from fer_utils.faces import Faces
 from fer_utils.recipes import Recipe
 from fer_utils.runs import Run, run_folder
 from fer_utils.training import fit
+
+# isort: split
+# It imports the backend too: after fer_utils.backend has, quietly.
+import keras_tuner
 
 ORACLES = {
     "random": keras_tuner.oracles.RandomSearchOracle,

@@ -1,9 +1,9 @@
 """The CNN of the work this study starts from."""
 
-import keras
-from keras import layers
-
+from fer_utils.backend import keras
 from fer_utils.emotions import EMOTIONS, SIDE
+
+layers = keras.layers
 
 
 def seed_cnn(*, width: float = 1.0, dropout: float = 0.25, batch_norm_momentum: float = 0.99) -> keras.Model:
