@@ -29,12 +29,16 @@ THUMBNAIL = 560
 
 @dataclass(frozen=True)
 class Score:
-    """An accuracy on one split and the interval around it; fractions in [0, 1], or None where not known."""
+    """An accuracy on one split and the interval around it; fractions in [0, 1], or None where not known.
+
+    `shown`, where given, stands in the table for both, as its source printed them.
+    """
 
     split: str
     accuracy: float
     low: float | None = None
     high: float | None = None
+    shown: str | None = None
 
 
 @dataclass(frozen=True)
@@ -50,18 +54,18 @@ class Row:
 PUBLISHED = (
     Row(
         "Winner of the contest",
-        (Score("PrivateTest", 0.7116),),
+        (Score("PrivateTest", 0.7116, shown="71.16 %"),),
         ("CNN with an L2-SVM loss", "Tang 2013, arXiv 1306.0239"),
     ),
     Row(
         "The replicated network, as published",
-        (Score("both tests merged", 0.6318),),
+        (Score("both tests merged", 0.6318, shown="63.18 %"),),
         ("4,478,727 parameters", "validation images flipped at random"),
     ),
     Row(
         "People",
-        (Score("a sample of FER-2013", 0.65, 0.60, 0.70),),
-        ("65 ± 5 %", "Goodfellow et al. 2013, arXiv 1307.0414"),
+        (Score("FER-2013", 0.65, 0.60, 0.70, shown="65 ± 5 %"),),
+        ("Goodfellow et al. 2013, arXiv 1307.0414",),
     ),
 )
 """Published accuracies on FER-2013. They were measured on different images, and so are no ranking."""
@@ -170,7 +174,7 @@ def title_and_summary(notebook: Path) -> tuple[str, str]:
         paragraph = " ".join(rest.strip().split("\n\n")[0].split())
         sentence = re.match(r".+?[.!?](?=\s+[A-Z]|$)", paragraph)
         summary = sentence[0] if sentence else paragraph
-    return title, _plain(summary)
+    return _plain(title), _plain(summary)
 
 
 def _plain(markdown: str) -> str:

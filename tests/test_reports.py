@@ -1,0 +1,194 @@
+"""The index page: what it shows of what the stages left, and that it is the same for the same data."""
+
+import base64
+import io
+import json
+import re
+from importlib.metadata import version
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from PIL import Image
+
+from fer_utils import reports
+from fer_utils.errors import StudyError
+
+SCORES = {
+    "public_accuracy": 0.7023,
+    "public_low": 0.652,
+    "public_high": 0.748,
+    "private_accuracy": 0.6881,
+    "private_low": 0.638,
+    "private_high": 0.735,
+}
+METRICS = {
+    "explore": {
+        "source": "sample",
+        "drawn": True,
+        "images": 3512,
+        "training": 2800,
+        "public_test": 352,
+        "private_test": 360,
+        "redundant_copies": 41,
+        "near_constant": 1,
+        "notices": ["PrivateTest has <3> images too few."],
+    },
+    "replicate": {"network": "published CNN", "parameters": 4478727, "epochs": 4, "seed": 7} | SCORES,
+    "tune": {"trials": 6, "failed": 1, "best_public_accuracy": 0.694},
+    "champion": {"network": "slim CNN", "parameters": 1203211, "epochs": 8, "seed": 7} | SCORES,
+    "analyse_errors": {
+        "model": "champion",
+        "split": "PrivateTest",
+        "accuracy": 0.688,
+        "macro_f1": 0.6124,
+        "balanced_accuracy": 0.604,
+        "most_confused": ["fear", "surprise", 0.31],
+    },
+    "serve": {"faces_found": 1, "emotion": "happy"},
+}
+RESULTS = (
+    "model,parameters,data,epochs,seeds,public_accuracy,public_low,public_high,private_accuracy,private_low,"
+    "private_high,minutes,machine,evidence\n"
+    'Replicated,4478727,FER-2013,12,"0, 1",0.6123,0.596,0.628,0.6211,0.605,0.637,161.4,2 cores,reports/evidence/a\n'
+)
+
+
+def leave(root, metrics=METRICS):
+    """What a finished pipeline leaves below `root`, as far as the index reads it."""
+    folder = root / "reports" / "metrics"
+    folder.mkdir(parents=True)
+    for stage, values in metrics.items():
+        (folder / f"{stage}.json").write_text(json.dumps(values))
+    (root / "params.yaml").write_text("profile: cpu\nprepare:\n  source: sample\n")
+    evidence = root / "reports" / "evidence" / "a"
+    evidence.mkdir(parents=True)
+    (evidence.parent / "results.csv").write_text(RESULTS)
+
+    picture = io.BytesIO()
+    Image.new("RGBA", (1200, 300)).save(picture, "PNG")
+    data = {"image/png": base64.b64encode(picture.getvalue()).decode()}
+    title = new_markdown_cell("# Tune it & see\n\nA *small* search, of 2.5 hours, by [rule](x.ipynb). More.", id="t")
+    shown = new_code_cell("", id="c", outputs=[new_output("display_data", data)])
+    for where in ("notebooks", "reports/notebooks"):
+        (root / where).mkdir()
+        nbformat.write(new_notebook(cells=[title, shown]), root / where / "03_tune.ipynb")
+    (root / "reports" / "html").mkdir()
+    (root / "reports" / "html" / "03_tune.html").write_text("a report")
+
+
+def index(root) -> str:
+    out = root / "reports" / "index.html"
+    reports.write_index(out, root=root)
+    return out.read_text(encoding="utf-8")
+
+
+def words(page: str) -> str:
+    """The page's text without tags and style."""
+    return " ".join(re.sub(r"<[^>]*>", " ", page.partition("</style>")[2]).split())
+
+
+def test_shows_the_numbers_of_the_run(tmp_path):
+    leave(tmp_path)
+    text = words(index(tmp_path))
+    for expected in (
+        "68.8 % PrivateTest, 95 % interval 63.8–73.5 %, seed 7",
+        "PublicTest 70.2 % 65.2–74.8",
+        "0.612 PrivateTest; balanced accuracy 60.4 %",
+        "31 % of ‘fear’ faces are read as ‘surprise’",
+        "6 best on PublicTest 69.4 %, 1 failed",
+        "1 in a portrait, read as happy",
+        "slim CNN · 1,203,211 parameters · 8 epochs · seed 7",
+        "3,512 2,800 to train on, 352 PublicTest, 360 PrivateTest",
+        "PrivateTest has &lt;3&gt; images too few.",
+        "41 images repeat another pixel by pixel; 1 is nearly blank.",
+        "Profile cpu",
+        f"numpy {version('numpy')}",
+    ):
+        assert expected in text
+    assert "not run yet" not in text
+
+
+def test_real_runs_and_published_figures_stand_together(tmp_path):
+    leave(tmp_path)
+    page = index(tmp_path)
+    text = words(page)
+    real = text[text.index("Measured on the real FER-2013") :]
+    for expected in (
+        "FER-2013 · 4,478,727 parameters · 12 epochs · seeds 0, 1 · 161 min on 2 cores",
+        "PrivateTest 62.1 % 60.5–63.7",
+        "both tests merged 63.18 %",
+        "PrivateTest 71.16 %",
+        "65 ± 5 %",
+    ):
+        assert expected in real
+    assert '<a href="evidence/a">Replicated</a>' in page
+
+
+@pytest.mark.parametrize("drawn", [True, False])
+def test_drawn_faces_are_called_so(tmp_path, drawn):
+    explore = METRICS["explore"] | {"drawn": drawn, "source": "sample" if drawn else "csv"}
+    leave(tmp_path, METRICS | {"explore": explore})
+    text = words(index(tmp_path))
+    assert ("say nothing about real faces" in text) == drawn
+    assert ("Data csv" in text) != drawn
+
+
+def test_cards_come_from_the_notebooks(tmp_path):
+    leave(tmp_path)
+    page = index(tmp_path)
+    assert '<a href="html/03_tune.html">Tune it &amp; see</a>' in page
+    assert "A small search, of 2.5 hours, by rule." in words(page)
+    assert "More." not in words(page)
+    (encoded,) = re.findall(r'<img src="data:image/png;base64,([^"]+)" alt="">', page)
+    assert Image.open(io.BytesIO(base64.b64decode(encoded))).size == (560, 140)
+    assert 'href="html/01' not in page
+
+
+def test_an_empty_root_gives_a_page(tmp_path):
+    text = words(index(tmp_path))
+    assert text.count("not run yet") == 5
+    assert text.count("Not run yet.") == 6
+    assert "No real run is committed yet." in text
+    assert "71.16 %" in text
+
+
+def test_a_stage_at_a_time(tmp_path):
+    """Whichever stages have run, the page can be made."""
+    for stage, values in METRICS.items():
+        root = tmp_path / stage
+        leave(root, {stage: values})
+        assert "not run yet" in words(index(root))
+
+
+def test_model_that_has_not_seen_private_test(tmp_path):
+    unscored = METRICS["champion"] | {f"private_{key}": None for key in ("accuracy", "low", "high")}
+    leave(tmp_path, METRICS | {"champion": unscored})
+    assert "70.2 % PublicTest, 95 % interval 65.2–74.8 %" in words(index(tmp_path))
+
+
+def test_same_data_same_bytes_and_nothing_fetched(tmp_path):
+    leave(tmp_path)
+    page = index(tmp_path)
+    assert page == index(tmp_path)
+    assert not re.search(r"https?://|url\(|@import|<script", page)
+    assert all(address.startswith("data:") for address in re.findall(r'src="([^"]*)"', page))
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "told"),
+    [
+        ("reports/metrics/tune.json", "{", "tune.json"),
+        ("reports/metrics/tune.json", '{"trials": 3}', "failed|best_public_accuracy"),
+        ("reports/metrics/champion.json", '{"network": "a"}', "parameters"),
+        ("reports/evidence/results.csv", "model\nx\n", "results.csv"),
+        ("params.yaml", "a: [", "params.yaml"),
+    ],
+)
+def test_what_cannot_be_read_is_one_error_and_keeps_the_page(tmp_path, path, content, told):
+    leave(tmp_path)
+    before = index(tmp_path)
+    (tmp_path / path).write_text(content)
+    with pytest.raises(StudyError, match=told):
+        index(tmp_path)
+    assert (tmp_path / "reports" / "index.html").read_text(encoding="utf-8") == before
