@@ -358,7 +358,7 @@ def _from_file(file: io.BytesIO, name: str) -> Image.Image:
         raise ImageTooLarge(_too_large(name, "far more")) from None
     except Exception:  # Pillow's readers raise many kinds for a damaged header
         raise UnreadableImage(
-            f"{name}: expected an image ({', '.join(FORMATS)}), found {size:,} bytes that are none."
+            f"{name}: expected an image ({', '.join(FORMATS)}), found {size:,} bytes of something else."
         ) from None
     return _upright_rgb(image, name)
 

@@ -2,7 +2,7 @@
 
 from flask import Blueprint, abort, current_app, render_template, request
 
-from fer_utils.recognition import FORMATS, Recognizer, open_image
+from fer_utils.recognition import Recognizer, open_image
 
 routes = Blueprint("routes", __name__)
 
@@ -21,7 +21,6 @@ def page() -> str:
         drawn=recognizer.drawn,
         accuracy=recognizer.about.get("public_accuracy"),
         max_bytes=current_app.config["MAX_CONTENT_LENGTH"],
-        formats=FORMATS,
     )
 
 

@@ -23,6 +23,10 @@ function percent(share) {
   return `${Math.round(100 * share)} %`;
 }
 
+function sentence(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
 function clear() {
   at("faces").replaceChildren();
   at("boxes").replaceChildren();
@@ -99,7 +103,7 @@ function choose(file) {
   show(file);
   if (file.size > maxBytes) {
     const size = (file.size / 2 ** 20).toFixed(1);
-    say("error", "This photo is too large", `It has ${size} MB, and the server takes ${(maxBytes / 2 ** 20).toFixed(0)} MB. Scale it down first.`);
+    say("error", "This photo is too large", `It has ${size} MB, and the server takes ${+(maxBytes / 2 ** 20).toPrecision(3)} MB. Scale it down first.`);
     return;
   }
   send(file);
@@ -139,7 +143,7 @@ async function send(file) {
   }
   if (!answer.ok) {
     const headline = answer.status < 500 ? "This photo cannot be read" : "The server failed";
-    say("error", headline, body.detail ?? body.title, { again: answer.status >= 500 });
+    say("error", headline, sentence(body.detail ?? body.title), { again: answer.status >= 500 });
     return;
   }
   await at("picture").decode().catch(() => {});
@@ -164,7 +168,7 @@ function tell(answer) {
     at("boxes").append(button);
   });
   const list = faces.map((face) => `${face.emotion} ${percent(face.probabilities[face.emotion])}`).join(", ");
-  say("result", several ? `${faces.length} faces` : "One face", `Most probable: ${list}.`);
+  say("result", several ? `${faces.length} faces` : "1 face", `Most probable: ${list}.`);
 }
 
 function wait() {
