@@ -1,0 +1,538 @@
+"""Kaggle's CSV: read fast, and as exact as a slow parser."""
+
+import csv
+import gzip
+import io
+import re
+import tarfile
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from fer_utils.emotions import CANONICAL_COUNTS, EMOTIONS, USAGES
+from fer_utils.errors import StudyError
+from fer_utils.sources import read
+from fer_utils.sources.csv import _numbers, read_csv
+
+ROWS = 30  # two whole blocks of the fast reader and a part of a third
+
+
+def make_rows(count: int = ROWS, seed: int = 0) -> list[tuple[str, str, str]]:
+    """Emotion, pixels and usage of each row, as text."""
+    rng = np.random.default_rng(seed)
+    return [
+        (str(index % 7), " ".join(map(str, rng.integers(0, 256, 2304))), USAGES[index % 3]) for index in range(count)
+    ]
+
+
+def make_csv(rows: list[tuple[str, str, str]], end: str = "\n") -> bytes:
+    return "".join(",".join(row) + end for row in [("emotion", "pixels", "Usage"), *rows]).encode()
+
+
+ROWS_HERE = make_rows()
+GOOD = make_csv(ROWS_HERE)
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write bytes to a file below the test's folder."""
+
+    def write(content: bytes, name: str = "fer2013.csv") -> Path:
+        path = tmp_path / name
+        path.write_bytes(content)
+        return path
+
+    return write
+
+
+def assert_reads_good(path: Path) -> None:
+    faces = read_csv(path)
+    expected = np.array([[int(one) for one in pixels.split()] for _, pixels, _ in ROWS_HERE]).reshape(-1, 48, 48)
+    assert faces.images.dtype == np.uint8
+    np.testing.assert_array_equal(faces.images, expected)
+    assert faces.emotion.tolist() == [int(emotion) for emotion, _, _ in ROWS_HERE]
+    assert faces.usage.tolist() == [usage for _, _, usage in ROWS_HERE]
+    assert faces.row.tolist() == list(range(ROWS))
+    assert faces.source == "csv"
+
+
+def quoted(content: bytes) -> bytes:
+    return re.sub(rb",([0-9 ]+),", rb',"\1",', content)
+
+
+def icml(content: bytes) -> bytes:
+    """The variant icml_face_data.csv."""
+    lines = [line.split(b",") for line in content.splitlines()[1:]]
+    return b"emotion, Usage, pixels\n" + b"".join(b",".join((e, u, p)) + b"\n" for e, p, u in lines)
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [
+        GOOD,
+        GOOD.removesuffix(b"\n"),
+        GOOD + b"\n\r\n  \n",
+        b"\xef\xbb\xbf" + GOOD,
+        make_csv(ROWS_HERE, "\r\n"),
+        quoted(GOOD),
+        icml(GOOD),
+        icml(GOOD).replace(b",T", b", T").replace(b"\n", b" \n"),
+        b"".join(b"x,\xc3\xa4," + line + b"\n" for line in GOOD.splitlines()).replace(b"x,\xc3\xa4", b"a,b", 1),
+        b"".join(b'"a,""b""",' + line + b"\n" for line in GOOD.splitlines()),
+        GOOD.replace(b" 7 ", b" 007 ").replace(b" 80 ", b"  080\t"),
+    ],
+    ids=[
+        "plain",
+        "no end",
+        "blank end",
+        "bom",
+        "crlf",
+        "quoted",
+        "icml",
+        "blanks",
+        "more columns",
+        "quoted commas",
+        "zeros",
+    ],
+)
+def test_reads_each_way_of_writing_it(write, variant):
+    assert_reads_good(write(variant))
+
+
+def tar(mode: str, members: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode=mode) as archive:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def zipped(members: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+KAGGLE = {
+    "._fer2013": b"\x00\x05\x16\x07",
+    "fer2013/._fer2013.csv": b"\x00\x05\x16\x07",
+    "fer2013/fer2013.csv": GOOD,
+    "fer2013/README": b"about",
+}
+OTHERS = {"train.csv": b"emotion,pixels\n", "icml_face_data.csv": GOOD, "test.csv": b"pixels\n"}
+PACKED = {
+    "fer2013.csv.gz": gzip.compress(GOOD),
+    "fer2013.CSV.GZ": gzip.compress(GOOD),
+    "fer2013.tar.gz": tar("w:gz", KAGGLE),
+    "fer2013.tgz": tar("w:gz", KAGGLE),
+    "fer2013.tar": tar("w", KAGGLE),
+    "fer2013.zip": zipped(KAGGLE),
+    "all.zip": zipped(OTHERS),
+    "mine.zip": zipped({"faces.csv": GOOD}),
+}
+
+
+@pytest.mark.parametrize("name", PACKED)
+def test_reads_each_packing(write, name):
+    assert_reads_good(write(PACKED[name], name))
+
+
+@pytest.mark.parametrize("name", ["fer2013.csv", "icml_face_data.csv", "fer2013.tar.gz", "FER2013.zip"])
+def test_finds_the_file_in_a_folder(write, name):
+    content = PACKED.get(name.lower(), GOOD)
+    write(b"Usage,Image name\n", "fer2013new.csv")
+    assert_reads_good(write(content, name).parent)
+
+
+def fails(path: Path, *parts: str) -> None:
+    """Reading gives one error that holds all `parts` in their order."""
+    with pytest.raises(StudyError) as caught:
+        read_csv(path)
+    said = str(caught.value)
+    assert "\n" not in said
+    at = 0
+    for part in parts:
+        assert part in said[at:], said
+        at = said.index(part, at) + len(part)
+
+
+def test_refuses_a_folder_without_or_with_two(write, tmp_path):
+    fails(tmp_path, str(tmp_path), "found none", "--path")
+    write(GOOD)
+    write(GOOD, "fer2013.tar.gz")
+    fails(tmp_path, "expected one file", "found fer2013.csv, fer2013.tar.gz")
+
+
+def test_refuses_what_is_missing_or_of_unknown_kind(write, tmp_path):
+    fails(tmp_path / "no.csv", "no.csv: expected a file, found nothing there")
+    fails(write(GOOD, "faces.parquet"), "faces.parquet", ".csv.gz")
+
+
+def change(row: int, **changed: str) -> bytes:
+    """The good file with fields of one row replaced."""
+    rows = [dict(zip(("emotion", "pixels", "usage"), one, strict=True)) for one in ROWS_HERE]
+    rows[row] |= changed
+    return make_csv([tuple(one.values()) for one in rows])
+
+
+def pixel(text: str, index: int = 5) -> str:
+    pixels = ROWS_HERE[17][1].split()
+    pixels[index] = text
+    return " ".join(pixels)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"pixels": pixel("")}, "expected 2,304 pixels, found 2,303"),
+        ({"pixels": pixel("1 2")}, "expected 2,304 pixels, found 2,305"),
+        ({"pixels": ""}, "expected 2,304 pixels, found 0"),
+        ({"pixels": pixel("256")}, "pixel 5: expected a whole number 0..255, found '256'"),
+        ({"pixels": pixel("299", 2303)}, "pixel 2303: expected a whole number 0..255, found '299'"),
+        ({"pixels": pixel("300", 0)}, "pixel 0: expected a whole number 0..255, found '300'"),
+        ({"pixels": pixel("999")}, "found '999'"),
+        ({"pixels": pixel("1000")}, "found '1000'"),
+        ({"pixels": pixel("9" * 5000)}, "found '999"),
+        ({"pixels": pixel("-1")}, "found '-1'"),
+        ({"pixels": pixel("+1")}, "found '+1'"),
+        ({"pixels": pixel("1.0")}, "found '1.0'"),
+        ({"pixels": pixel("1_0")}, "found '1_0'"),
+        ({"pixels": pixel("0x1")}, "found '0x1'"),
+        ({"pixels": pixel("1e1")}, "found '1e1'"),
+        ({"pixels": pixel("nan")}, "found 'nan'"),
+        ({"pixels": pixel("٣")}, "found '٣'"),
+        ({"pixels": pixel("1\x002")}, "pixel 5"),
+        ({"emotion": "7"}, "emotion: expected a whole number 0..6, found '7'"),
+        ({"emotion": "-1"}, "emotion: expected a whole number 0..6, found '-1'"),
+        ({"emotion": "1.0"}, "found '1.0'"),
+        ({"emotion": ""}, "found ''"),
+        ({"emotion": "happy"}, "found 'happy'"),
+        ({"usage": "training"}, "Usage: expected one of Training, PublicTest, PrivateTest, found 'training'"),
+        ({"usage": ""}, "Usage: expected"),
+        ({"usage": "Training,"}, "expected 3 fields, found 4"),
+        ({"usage": 'Training"'}, "Usage: expected"),
+        ({"usage": '"Training'}, "unexpected end of data"),
+    ],
+)
+def test_names_row_line_and_what_was_expected(write, fields, said):
+    path = write(change(17, **fields))
+    fails(path, f"{path}: row 17 (line 19): ", said)
+
+
+def test_counts_swapped_between_rows_do_not_make_up_for_each_other(write):
+    rows = [list(row) for row in ROWS_HERE]
+    rows[3][1] += " 5"
+    rows[4][1] = rows[4][1].partition(" ")[2]
+    fails(write(make_csv([tuple(row) for row in rows])), "row 3 (line 5): expected 2,304 pixels, found 2,305")
+
+
+def test_names_the_first_of_several_wrong_rows(write):
+    rows = [list(row) for row in ROWS_HERE]
+    rows[14][2] = "Test"
+    rows[16][0] = "9"
+    rows[2][1] = "1 2"
+    fails(write(make_csv([tuple(row) for row in rows])), "row 2 (line 4)")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "found an empty file"),
+        (b"\n\n", "found an empty file"),
+        (GOOD.splitlines()[0], "found a header and nothing below"),
+        (GOOD.partition(b"\n")[2], "line 1: expected one column 'emotion'"),
+        (GOOD.replace(b",Usage", b"", 1), "line 1: expected one column 'Usage'"),
+        (GOOD.replace(b"pixels", b"emotion", 1), "line 1: expected one column 'emotion'"),
+        (GOOD.replace(b"\n2,", b"\n\n2,", 1), "line 4: expected a row, found a blank line"),
+        (GOOD[:-2000], f"row {ROWS - 1} (line {ROWS + 1}): expected 3 fields, found 2"),
+        (GOOD[:-5], f"row {ROWS - 1} (line {ROWS + 1}): Usage: expected"),
+        (bytes(range(256)) * 40, "line 1: expected"),
+        (b"\x00" * (3 << 20), "without a line end"),
+        (GOOD.replace(b"\nT", b"\n\xff\xfe", 1).replace(b"3,", b"\xff,", 1), "expected a row of a CSV in UTF-8"),
+        (GOOD.decode().encode("utf-16"), "line 1: expected a row of a CSV in UTF-8"),
+        (gzip.compress(GOOD), "line 1"),
+    ],
+)
+def test_refuses_broken_text(write, content, said):
+    fails(write(content), said)
+
+
+def flip(content: bytes, at: int) -> bytes:
+    return content[:at] + bytes([content[at] ^ 0x55]) + content[at + 1 :]
+
+
+@pytest.mark.parametrize("name", ["fer2013.csv.gz", "fer2013.tar.gz", "fer2013.tar", "fer2013.zip"])
+def test_refuses_broken_packings(write, name):
+    whole = PACKED[name]
+    fails(write(whole[: len(whole) // 2], name), name, "get it again")
+    fails(write(b"", name), name, "et it again")
+    fails(write(b"no archive at all" * 100, name), name, "get it again")
+
+
+@pytest.mark.parametrize("name", ["fer2013.csv.gz", "fer2013.tar.gz"])
+def test_checks_the_checksum_of_gzip(write, name):
+    fails(write(flip(PACKED[name], -6), name), name, "CRC")
+
+
+def test_checks_the_checksum_of_zip(write):
+    stored = io.BytesIO()
+    with zipfile.ZipFile(stored, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr("fer2013.csv", GOOD)
+    content = stored.getvalue()
+    at = content.index(b"emotion,pixels,Usage") + 24
+    digit = b"1" if content[at : at + 1] != b"1" else b"2"
+    fails(write(content[:at] + digit + content[at + 1 :], "fer2013.zip"), "fer2013.zip", "CRC")
+
+
+@pytest.mark.parametrize(
+    ("members", "said"),
+    [
+        ({"a.csv": GOOD, "b.csv": GOOD}, "found a.csv, b.csv"),
+        ({"x/fer2013.csv": GOOD, "icml_face_data.csv": GOOD}, "found x/fer2013.csv, icml_face_data.csv"),
+        ({"README": b"nothing"}, "found no CSV"),
+    ],
+)
+def test_refuses_archives_without_one_csv_to_choose(write, members, said):
+    fails(write(zipped(members), "fer2013.zip"), said)
+    fails(write(tar("w:gz", members), "fer2013.tar.gz"), said)
+
+
+def test_says_how_it_departs_from_the_contest(write):
+    notices = read("csv", write(GOOD)).notices
+    assert "Training has 10 images where FER-2013 has 28,709." in notices
+    assert len(notices) == 3
+
+
+def test_shows_progress_when_asked(write, capsys):
+    path = write(gzip.compress(GOOD), "fer2013.csv.gz")
+    read_csv(path)
+    assert capsys.readouterr().err == ""
+    read_csv(path, progress=True)
+    assert "fer2013.csv.gz: 100%" in capsys.readouterr().err
+
+
+def test_the_fast_way_reads_every_number():
+    """Each number 0..255 stands beside each other one; from 256 on none is let through."""
+    pairs = [number for one in range(256) for other in range(256) for number in (one, other)]
+    pixels = np.resize(pairs, (57, 2304))
+    texts = [" ".join(map(str, row)).encode() for row in pixels]
+    np.testing.assert_array_equal(_numbers(texts).reshape(pixels.shape), pixels)
+    for number in range(256, 10_001):
+        assert _numbers([b"0 " * 2303 + str(number).encode()]) is None
+
+
+# A plain slow parser of the same grammar, that shares nothing with the reader.
+
+
+def slow_parse(content: bytes) -> tuple[list[list[int]], list[int], list[str]]:
+    """Pixels, emotions and usages; ValueError where anything is not in order."""
+    text = content.decode("utf-8-sig")
+    lines = [line.rstrip("\r") for line in text.split("\n")]
+    while lines and not lines[-1].strip(" \t\r\v\f"):
+        lines.pop()
+    table = []
+    for line in lines:
+        if not line.strip(" \t\r\v\f"):
+            raise ValueError("blank line")
+        # What quotes do not need is not given to csv: it refuses a lone carriage return, which is a blank here.
+        table.append(next(csv.reader([line], strict=True)) if '"' in line else line.split(","))
+    names = [name.strip().lower() for name in table[0]] if table else []
+    if sorted(name for name in names if name in ("emotion", "pixels", "usage")) != ["emotion", "pixels", "usage"]:
+        raise ValueError("header")
+    if len(table) == 1:
+        raise ValueError("no rows")
+    images, emotions, usages = [], [], []
+    for row in table[1:]:
+        if len(row) != len(names):
+            raise ValueError("fields")
+        fields = dict(zip(names, row, strict=True))
+        tokens = [token for token in re.split(r"[ \t\r\v\f\n]+", fields["pixels"]) if token]
+        if not all(re.fullmatch("[0-9]+", token) for token in tokens):
+            raise ValueError("pixel")
+        pixels = [int(token) for token in tokens]
+        emotion, usage = fields["emotion"].strip(" \t\r\v\f"), fields["usage"].strip(" \t\r\v\f")
+        if len(pixels) != 2304 or max(pixels) > 255 or emotion not in list("0123456") or usage not in USAGES:
+            raise ValueError("row")
+        images.append(pixels)
+        emotions.append(int(emotion))
+        usages.append(usage)
+    return images, emotions, usages
+
+
+def assert_reads_as_slow_parser(path: Path, content: bytes | None) -> None:
+    """`content` is what the file holds unpacked, or None where its packing is broken."""
+    try:
+        expected = slow_parse(content) if content is not None else None
+    except (ValueError, csv.Error):
+        expected = None
+    if expected is None:
+        with pytest.raises(StudyError):
+            read_csv(path)
+        return
+    faces = read_csv(path)
+    assert faces.images.reshape(-1, 2304).tolist() == expected[0]
+    assert faces.emotion.tolist() == expected[1]
+    assert faces.usage.tolist() == expected[2]
+
+
+# Few rows, so that changes hit what is between the pixels too.
+SMALL = make_csv(make_rows(3, seed=1))
+SMALL_FORMS = {"plain": SMALL, "icml": icml(SMALL), "quoted": quoted(SMALL), "crlf": SMALL.replace(b"\n", b"\r\n")}
+
+places = st.one_of(
+    st.floats(0, 1, exclude_max=True),
+    # Near the seams: the header, and the ends of lines.
+    st.tuples(st.integers(0, 3), st.integers(-14, 14)),
+)
+snippets = st.one_of(
+    st.binary(max_size=6),
+    st.sampled_from([",", "\n", "\r", "\r\n", "\n\n", '"', '""', '",', ',"', "\t", "\0"]).map(str.encode),
+    st.sampled_from(["-", "+", ".", "_", "0", "9", "255", "256", "Training", "Usage"]).map(str.encode),
+    st.sampled_from([" ", "  ", "0 0", " ,", ", ", "\x1c", "\x0b", "\xa0", "\x85", "\u2028", "\ufeff"]).map(str.encode),
+)
+mutations = st.lists(
+    st.tuples(
+        st.sampled_from(["delete", "insert", "replace", "truncate", "repeat"]), places, st.integers(1, 4), snippets
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+def mutate(content: bytes, changes: list) -> bytes:
+    for kind, place, length, snippet in changes:
+        seams = [0, *(found.end() for found in re.finditer(b"\n", content))]
+        far = isinstance(place, float)
+        at = int(place * len(content)) if far else max(0, seams[place[0] % len(seams)] + place[1])
+        before, cut, after = content[:at], content[at : at + length], content[at + length :]
+        content = {
+            "delete": before + after,
+            "insert": before + snippet + cut + after,
+            "replace": before + snippet + after,
+            "truncate": before,
+            "repeat": before + cut + cut + after,
+        }[kind]
+    return content
+
+
+def gunzip(content: bytes) -> bytes | None:
+    try:
+        return gzip.decompress(content)
+    except (OSError, EOFError, zlib.error):
+        return None
+
+
+def check_mutated_text(path: Path, form: str, changes: list) -> None:
+    content = mutate(SMALL_FORMS[form], changes)
+    path.write_bytes(content)
+    assert_reads_as_slow_parser(path, content)
+
+
+def check_mutated_gzip(path: Path, changes: list) -> None:
+    packed = mutate(gzip.compress(SMALL, mtime=0), changes)
+    path.write_bytes(packed)
+    # An empty file is a valid gzip of nothing to gzip.decompress.
+    assert_reads_as_slow_parser(path, gunzip(packed) if packed else None)
+
+
+def check_mutated_archive(path: Path, whole: bytes, changes: list) -> None:
+    path.write_bytes(mutate(whole, changes))
+    try:
+        faces = read_csv(path)
+    except StudyError:
+        return
+    # tar has no checksum of what it holds.
+    if path.suffix != ".tar":
+        assert faces.images.reshape(-1, 2304).tolist() == slow_parse(SMALL)[0]
+
+
+quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+thorough = settings(quick, max_examples=4000)
+forms = st.sampled_from(sorted(SMALL_FORMS))
+ARCHIVES = {
+    "fer2013.zip": zipped({"fer2013.csv": SMALL}),
+    "fer2013.tar": tar("w", {"fer2013/fer2013.csv": SMALL}),
+    "fer2013.tar.gz": tar("w:gz", {"fer2013/fer2013.csv": SMALL}),
+}
+archives = st.sampled_from(sorted(ARCHIVES))
+
+
+@quick
+@given(form=forms, changes=mutations)
+@example(form="plain", changes=[("insert", 0.5, 1, b"\r")])
+@example(form="quoted", changes=[("insert", 0.5, 1, b"\r")])
+@example(form="plain", changes=[("insert", 0.5, 1, b"\xc2\xa0")])
+def test_mutated_text(tmp_path, form, changes):
+    check_mutated_text(tmp_path / "fer2013.csv", form, changes)
+
+
+@quick
+@given(changes=mutations)
+def test_mutated_gzip(tmp_path, changes):
+    check_mutated_gzip(tmp_path / "fer2013.csv.gz", changes)
+
+
+@quick
+@given(name=archives, changes=mutations)
+def test_mutated_archive(tmp_path, name, changes):
+    check_mutated_archive(tmp_path / name, ARCHIVES[name], changes)
+
+
+@pytest.mark.slow
+@thorough
+@given(form=forms, changes=mutations)
+def test_mutated_text_thoroughly(tmp_path, form, changes):
+    check_mutated_text(tmp_path / "fer2013.csv", form, changes)
+
+
+@pytest.mark.slow
+@thorough
+@given(changes=mutations)
+def test_mutated_gzip_thoroughly(tmp_path, changes):
+    check_mutated_gzip(tmp_path / "fer2013.csv.gz", changes)
+
+
+@pytest.mark.slow
+@thorough
+@given(name=archives, changes=mutations)
+def test_mutated_archive_thoroughly(tmp_path, name, changes):
+    check_mutated_archive(tmp_path / name, ARCHIVES[name], changes)
+
+
+@pytest.mark.slow
+def test_the_real_file_is_canonical(real_data):
+    faces = read("csv", real_data / "fer2013.csv.gz", real_data / "fer2013new.csv")
+    counts = faces.counts()
+    for usage, expected in CANONICAL_COUNTS.items():
+        assert tuple(counts.loc[usage, list(EMOTIONS)]) == expected
+    assert faces.departures() == []
+    assert faces.notices == ()
+    assert faces.canonical
+    assert [int((faces.usage == usage).sum()) for usage in USAGES] == [28709, 3589, 3589]
+    assert faces.votes.shape == (35887, 10)
+    # Ten taggers a face, as the paper says.
+    assert (faces.votes.sum(axis=1) == 10).mean() > 0.99
+
+
+@pytest.mark.slow
+def test_the_real_pixels_are_those_of_the_slow_loop(real_data):
+    faces = read("csv", real_data / "fer2013.csv.gz")
+    first = 0
+    for part in pd.read_csv(real_data / "fer2013.csv.gz", chunksize=4000):
+        pixels = np.array([row.split() for row in part["pixels"]], dtype=np.uint8).reshape(-1, 48, 48)
+        chosen = slice(first, first + len(part))
+        np.testing.assert_array_equal(faces.images[chosen], pixels)
+        np.testing.assert_array_equal(faces.emotion[chosen], part["emotion"])
+        assert faces.usage[chosen].tolist() == part["Usage"].tolist()
+        first += len(part)
+    assert first == len(faces)
