@@ -16,7 +16,7 @@ from fer_utils.sources.sample import ACTION_UNITS, DRAWABLE, MINIMUM, draw_face,
 
 @pytest.fixture(scope="module")
 def faces() -> Faces:
-    return draw_sample(700, seed=5)
+    return draw_sample(500, seed=5)
 
 
 def digest(faces: Faces) -> str:
@@ -40,10 +40,10 @@ def test_proportions_are_those_of_fer2013(faces):
     total = sum(map(sum, CANONICAL_COUNTS.values()))
     for usage in USAGES:
         for emotion, there in zip(EMOTIONS, CANONICAL_COUNTS[usage], strict=True):
-            assert abs(counts.loc[usage, emotion] - 700 * there / total) <= 2
-    assert counts.loc["all", "all"] == 700
+            assert abs(counts.loc[usage, emotion] - 500 * there / total) <= 2
+    assert counts.loc["all", "all"] == 500
     assert faces.source == "sample" and faces.drawn and not faces.canonical
-    assert faces.row.tolist() == list(range(700))
+    assert faces.row.tolist() == list(range(500))
 
 
 @pytest.mark.parametrize("count", [MINIMUM, 80, 210])
