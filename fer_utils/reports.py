@@ -187,6 +187,7 @@ def _card(name: str, root: Path, folder: Path) -> dict[str, Any]:
     html = root / "reports" / "html" / f"{name}.html"
     return {
         "number": int(name[:2]),
+        "label": label(name),
         "title": title,
         "summary": summary,
         "link": _relative(html, folder) if html.is_file() else None,
@@ -221,7 +222,7 @@ def _scores(record: dict[str, Any]) -> tuple[Score, ...]:
 
 
 def _own_row(stage: str, metrics: dict[str, Any]) -> Row:
-    names = {"champion": "The study's model", "replicate": "The replicated network"}
+    names = {"champion": "The study’s model", "replicate": "The replicated network"}
     details = (
         metrics["network"],
         f"{metrics['parameters']:,} parameters",
