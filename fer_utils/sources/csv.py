@@ -29,7 +29,7 @@ _EMOTION = {str(number).encode(): number for number in range(len(EMOTIONS))}
 _USAGE = {usage.encode(): usage for usage in USAGES}
 _NUMBER = re.compile(rb"0*([0-9]{1,3})")
 _LONGEST_LINE = 1 << 20  # a hundred times a row; what has no line ends is not read into memory whole
-_ROWS = 12  # as many as keep all arrays in a core's cache: 64 take half as long again
+_ROWS = 12  # few enough for a core's cache, enough to make the calls to numpy cheap
 
 
 @dataclass(frozen=True)
