@@ -59,3 +59,22 @@ def confusion(logits: np.ndarray, emotion: np.ndarray) -> pd.DataFrame:
         index=pd.Index(EMOTIONS, name="true emotion"),
         columns=pd.Index(EMOTIONS, name="predicted emotion"),
     )
+
+
+def most_confused(table: pd.DataFrame) -> tuple[str, str, float]:
+    """The pair confused most: true emotion, prediction, and its share (0 to 1) of the true emotion's images.
+
+    Args:
+        table: counts as `confusion` gives them.
+    """
+    rates = table.to_numpy() / table.to_numpy().sum(axis=1, keepdims=True).clip(min=1)
+    np.fill_diagonal(rates, -1.0)
+    true, predicted = np.unravel_index(rates.argmax(), rates.shape)
+    return EMOTIONS[true], EMOTIONS[predicted], float(rates[true, predicted])
+
+
+def confident_mistakes(logits: np.ndarray, emotion: np.ndarray, count: int) -> np.ndarray:
+    """Indices, int (at most `count`,), of the wrong answers with the highest probability, highest first."""
+    shares = probabilities(logits)
+    wrong = np.flatnonzero(shares.argmax(axis=1) != emotion)
+    return wrong[np.argsort(-shares.max(axis=1)[wrong], kind="stable")][:count]

@@ -78,7 +78,7 @@ def compute_results(folder: Path, faces: Faces) -> pd.DataFrame:
         row = {
             "model": model,
             **{key: seeds[key].iloc[0] for key in ("parameters", "data", "epochs")},
-            "seeds": len(seeds),
+            "seeds": ", ".join(map(str, sorted(seeds["seed"]))),
         }
         for split, part in splits.items():
             mean = seeds[split].mean()
@@ -105,13 +105,14 @@ def _scored(folder: Path, splits: dict[str, Faces]) -> dict:
         )
     return {
         "model": about["recipe"]["name"],
+        "seed": about["seed"],
         "parameters": about["parameters"],
         "data": "FER-2013",
         "epochs": about["recipe"]["epochs"],
         **{name: accuracy(logits.loc[part.row].to_numpy(), part.emotion) for name, part in splits.items()},
         "minutes": about["seconds"] / 60,
         "machine": about["machine"],
-        "evidence": folder.name,
+        "evidence": f"reports/evidence/{folder.name}",
     }
 
 

@@ -206,13 +206,13 @@ def accuracies(table: pd.DataFrame) -> Figure:
     """Accuracies with their intervals on one axis.
 
     Args:
-        table: columns label, accuracy, low, high (fractions; low and high may be missing) and kind: "ours" or
-            "published".
+        table: columns label, accuracy, low, high (fractions; low and high may be missing) and kind: "ours", "measured"
+            (committed runs on FER-2013) or "published".
     """
     figure = Figure(figsize=(WIDTH, 0.7 + 0.42 * len(table)), layout="constrained")
     ax = figure.subplots()
     for y, row in enumerate(table.to_dict("records")):
-        colour = ACCENT if row["kind"] == "ours" else MUTED
+        colour, mark = {"ours": (ACCENT, "o"), "measured": (SECOND, "o"), "published": (MUTED, "D")}[row["kind"]]
         if not np.isnan(row["low"]):
             ax.plot(
                 [100 * row["low"], 100 * row["high"]],
@@ -222,7 +222,7 @@ def accuracies(table: pd.DataFrame) -> Figure:
                 alpha=0.45,
                 solid_capstyle="round",
             )
-        ax.plot(100 * row["accuracy"], y, "o" if row["kind"] == "ours" else "D", color=colour, ms=7)
+        ax.plot(100 * row["accuracy"], y, mark, color=colour, ms=7)
         ax.annotate(
             f"{100 * row['accuracy']:.1f}",
             (100 * row["accuracy"], y),

@@ -16,6 +16,7 @@ import yaml
 
 from fer_utils.errors import StudyError
 from fer_utils.notebooks import NAMES, TEMPLATES, label, read_notebook
+from fer_utils.published import PUBLISHED, Published
 from fer_utils.storage import atomic_file
 
 STAGES = {name.partition("_")[2]: name for name in NAMES}
@@ -51,26 +52,6 @@ class Row:
     link: str | None = None
 
 
-PUBLISHED = (
-    Row(
-        "Winner of the contest",
-        (Score("PrivateTest", 0.7116, shown="71.16 %"),),
-        ("CNN with an L2-SVM loss", "Tang 2013, arXiv 1306.0239"),
-    ),
-    Row(
-        "The replicated network, as published",
-        (Score("both tests merged", 0.6318, shown="63.18 %"),),
-        ("4,478,727 parameters", "validation images flipped at random"),
-    ),
-    Row(
-        "People",
-        (Score("FER-2013", 0.65, 0.60, 0.70, shown="65 ± 5 %"),),
-        ("Goodfellow et al. 2013, arXiv 1307.0414",),
-    ),
-)
-"""Published accuracies on FER-2013. They were measured on different images, and so are no ranking."""
-
-
 def write_index(out: Path, *, root: Path) -> None:
     """Write the index page: one file that fetches nothing, the same bytes for the same data.
 
@@ -99,6 +80,7 @@ def write_index(out: Path, *, root: Path) -> None:
     parameters = _yaml(root / "params.yaml")
     explored = metrics["explore"] or {}
     source = explored.get("source") or (parameters.get("prepare") or {}).get("source")
+    published = [_published_row(known) for known in PUBLISHED]
     try:
         own = [_own_row(stage, metrics[stage]) for stage in ("champion", "replicate") if metrics[stage]]
         real = _real_rows(root, out.parent)
@@ -110,8 +92,8 @@ def write_index(out: Path, *, root: Path) -> None:
             drawn=explored.get("drawn", source == "sample"),
             own=own,
             real=real,
-            published=PUBLISHED,
-            axis=Axis.around(own + real + list(PUBLISHED)),
+            published=published,
+            axis=Axis.around(own + real + published),
             cards=[_card(name, root, out.parent) for name in NAMES],
             versions=versions(),
         )
@@ -219,6 +201,21 @@ def _scores(record: dict[str, Any]) -> tuple[Score, ...]:
         for split, key in (("PublicTest", "public"), ("PrivateTest", "private"))
         if record[f"{key}_accuracy"] is not None
     )
+
+
+def _published_row(known: Published) -> Row:
+    if known.margin is None:
+        score = Score(known.images, known.accuracy, shown=f"{known.accuracy:.2%}".replace("%", " %"))
+    else:
+        low, high = known.accuracy - known.margin, known.accuracy + known.margin
+        score = Score(
+            known.images,
+            known.accuracy,
+            low,
+            high,
+            shown=f"{known.accuracy:.0%} ± {known.margin:.0%}".replace("%", " %"),
+        )
+    return Row(known.name, (score,), tuple(filter(None, (known.caveat, known.source))))
 
 
 def _own_row(stage: str, metrics: dict[str, Any]) -> Row:

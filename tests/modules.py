@@ -1,0 +1,68 @@
+"""Which modules of the package a notebook or module really imports."""
+
+import ast
+from pathlib import Path
+
+import nbformat
+
+PROJECT = Path(__file__).resolve().parent.parent
+PACKAGE = "fer_utils"
+
+NOTEBOOKS = {
+    "explore": "01_explore",
+    "replicate": "02_replicate",
+    "tune": "03_tune",
+    "champion": "04_champion",
+    "analyse_errors": "05_analyse_errors",
+    "serve": "06_serve",
+}
+ENTRY = {"prepare": ["sources"], "index": ["reports"]}
+
+
+def stage_modules(stage: str) -> list[str]:
+    """Files of the package that decide what a stage leaves: its code's imports, direct or not, sorted.
+
+    A notebook's HTML is made by fer_utils.notebooks with the templates. The command line is left out.
+    """
+    if stage in NOTEBOOKS:
+        notebook = nbformat.read(PROJECT / "notebooks" / f"{NOTEBOOKS[stage]}.ipynb", as_version=4)
+        lines = [line for c in notebook.cells if c.cell_type == "code" for line in c.source.splitlines()]
+        code = "\n".join(line for line in lines if not line.startswith("%"))
+        start = _imported(ast.parse(code)) | {f"{PACKAGE}.notebooks"}
+    else:
+        start = {f"{PACKAGE}.{name}" for name in ENTRY[stage]}
+    files = {str(path.relative_to(PROJECT)) for path in _closure(start)}
+    return sorted(files | {f"{PACKAGE}/templates"} if f"{PACKAGE}/notebooks.py" in files else files)
+
+
+def _closure(names: set[str]) -> set[Path]:
+    """The files of these modules, of the packages they lie in, and of all that they import in turn."""
+    found: set[Path] = set()
+    left = set(names)
+    while left:
+        path = _file(left.pop())
+        if path is None or path in found:
+            continue
+        found.add(path)
+        text = path.read_text(encoding="utf-8")
+        left |= _imported(ast.parse(text))
+        if "import_module(" in text:  # imports by name what lies beside it
+            left |= {".".join(p.relative_to(PROJECT).with_suffix("").parts) for p in path.parent.glob("*.py")}
+        left |= {".".join(p.relative_to(PROJECT).parts) for p in path.parents if (p / "__init__.py").is_file()}
+    return found
+
+
+def _imported(tree: ast.AST) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            # What is imported from a package may be a module or something in it.
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return {name for name in names if name.split(".")[0] == PACKAGE}
+
+
+def _file(name: str) -> Path | None:
+    base = PROJECT.joinpath(*name.split("."))
+    return next((p for p in (base.with_suffix(".py"), base / "__init__.py") if p.is_file()), None)
