@@ -272,7 +272,7 @@ def annotate(image: str | os.PathLike | bytes | Image.Image | np.ndarray, faces:
     """The photo, upright and RGB, with each face boxed, labelled and its seven probabilities as bars.
 
     `image` is anything that `recognize` takes. Photos under 720 pixels on the longer side are enlarged, since
-    no lettering is legible in a thumbnail.
+    no lettering is legible in a thumbnail. In a group, a face whose bars would hide another gets its label only.
 
     Raises:
         UnreadableImage: as `recognize`.
@@ -292,6 +292,9 @@ def annotate(image: str | os.PathLike | bytes | Image.Image | np.ndarray, faces:
     for face, box in zip(faces, boxes, strict=True):
         panel = _Panel(face, unit)
         where = panel.place(box, photo.size, taken)
+        if len(faces) > 1 and _hidden(where, taken):
+            panel = _Panel(face, unit, bars=False)
+            where = panel.place(box, photo.size, taken)
         taken.append(where)
         panel.draw(draw, where)
     return Image.alpha_composite(photo.convert("RGBA"), layer).convert("RGB")
@@ -422,6 +425,10 @@ def _overlap(a: tuple, b: tuple) -> float:
     return max(0, min(a[2], b[2]) - max(a[0], b[0])) * max(0, min(a[3], b[3]) - max(a[1], b[1]))
 
 
+def _hidden(place: tuple, taken: list[tuple]) -> float:
+    return sum(_overlap(place, other) for other in taken)
+
+
 def _draw_box(draw: ImageDraw.ImageDraw, box: tuple, unit: float) -> None:
     radius = min(8 * unit, (box[2] - box[0]) / 6)
     # A dark line outside the bright one keeps it visible on any ground.
@@ -431,13 +438,14 @@ def _draw_box(draw: ImageDraw.ImageDraw, box: tuple, unit: float) -> None:
 
 
 class _Panel:
-    """A dark card beside a face: the emotion, and under it the seven bars."""
+    """A dark card beside a face: the emotion, and under it, unless `bars` is false, the seven bars."""
 
-    def __init__(self, face: RecognizedFace, unit: float) -> None:
+    def __init__(self, face: RecognizedFace, unit: float, bars: bool = True) -> None:
         self.face = face
         self.unit = unit
-        self.width = 158 * unit
-        self.height = (38 + 15 * len(EMOTIONS)) * unit
+        self.bars = bars
+        self.width = (158 if bars else 118) * unit
+        self.height = (38 + 15 * len(EMOTIONS) if bars else 30) * unit
 
     def place(self, box: tuple, photo: tuple[int, int], taken: list[tuple]) -> tuple:
         """The card's rectangle: of eight places about `box` the one that hides least of what is taken."""
@@ -469,7 +477,7 @@ class _Panel:
             left = min(max(gap, xs[x]), photo[0] - self.width - gap)
             top = min(max(gap, ys[y]), photo[1] - self.height - gap)
             places.append((left, top, left + self.width, top + self.height))
-        return min(places, key=lambda place: sum(_overlap(place, other) for other in taken))
+        return min(places, key=lambda place: _hidden(place, taken))
 
     def draw(self, draw: ImageDraw.ImageDraw, where: tuple) -> None:
         unit, (left, top, right, _) = self.unit, where
@@ -477,15 +485,19 @@ class _Panel:
         title, text = ImageFont.load_default(15 * unit), ImageFont.load_default(10.5 * unit)
         best = int(self.face.probabilities.argmax())
         inner, edge = left + 11 * unit, right - 11 * unit
-        y = top + 17 * unit
+        y = top + (17 if self.bars else 15) * unit
         draw.text((inner, y), self.face.emotion, fill=_PALE, font=title, anchor="lm")
         draw.text((edge, y), f"{self.face.probabilities[best]:.0%}", fill=_ACCENT, font=title, anchor="rm")
+        if not self.bars:
+            return
         start = inner + 52 * unit
         for row, (emotion, p) in enumerate(zip(EMOTIONS, self.face.probabilities, strict=True)):
             y = top + (39 + 15 * row) * unit
             draw.text((inner, y), emotion, fill=_PALE if row == best else _DIM, font=text, anchor="lm")
             bar = (start, y - 3 * unit, edge, y + 3 * unit)
             draw.rounded_rectangle(bar, 3 * unit, fill=_TRACK)
-            if p * (edge - start) >= 1:
-                filled = (start, bar[1], start + max(6 * unit, float(p) * (edge - start)), bar[3])
-                draw.rounded_rectangle(filled, 3 * unit, fill=_ACCENT if row == best else _DIM)
+            length = float(p) * (edge - start)
+            if length >= 1:
+                filled = (start, bar[1], start + length, bar[3])
+                radius = min(3 * unit, length / 2)
+                draw.rounded_rectangle(filled, radius, fill=_ACCENT if row == best else _DIM)

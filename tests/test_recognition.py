@@ -401,6 +401,9 @@ def test_shrinking_averages_and_does_not_alias():
 # --- annotate ---
 
 
+ACCENT = (255, 176, 64)
+
+
 def face_at(box, emotion="happy"):
     probabilities = np.full(7, 0.05, np.float32)
     probabilities[EMOTIONS.index(emotion)] = 0.7
@@ -430,3 +433,24 @@ def test_cards_hide_no_face_where_there_is_room():
     for box in boxes:
         inside = picture[box.y + 8 : box.y + box.height - 8, box.x + 8 : box.x + box.width - 8]
         assert (inside == 128).all()
+
+
+def test_a_bar_is_as_long_as_its_share():
+    def longest_run(share):
+        probabilities = np.full(7, (1 - share) / 6, np.float32)
+        probabilities[3] = share
+        face = RecognizedFace(Box(60, 60, 200, 200), 9.0, "happy", probabilities)
+        picture = np.asarray(annotate(np.full((720, 720), 128, np.uint8), [face]))[:, 262:]
+        return max((row == ACCENT).all(axis=1).sum() for row in picture)
+
+    full = longest_run(1.0)
+    assert full > 60
+    for share in (0.3, 0.5, 0.8):
+        assert longest_run(share) == pytest.approx(share * full, abs=2)
+
+
+def test_in_a_crowd_no_face_is_hidden_by_a_card():
+    boxes = [Box(40 + 140 * column, 60 + 220 * row, 100, 100) for row in range(3) for column in range(5)]
+    picture = np.asarray(annotate(np.full((720, 740), 128, np.uint8), [face_at(box) for box in boxes]))
+    for box in boxes:
+        assert (picture[box.y + 8 : box.y + 92, box.x + 8 : box.x + 92] == 128).all()

@@ -108,7 +108,7 @@ def test_turns_colour_grey_and_says_so(kaggle, mode, colour, grey):
     faces = read_folder(kaggle)
     assert faces.usage[8] == TRAINING and faces.emotion[8] == EMOTIONS.index("happy")
     assert (faces.images[8] == grey).all()
-    assert faces.notices == ("1 images that were not stored as grey were converted to grey.",)
+    assert faces.notices == ("Converted to grey: 1 of 43 images.",)
 
 
 def test_resizes_on_request_only(kaggle):
@@ -117,7 +117,7 @@ def test_resizes_on_request_only(kaggle):
         read_folder(kaggle)
     faces = read_folder(kaggle, resize=True)
     assert (faces.images[8] == 77).all()
-    assert faces.notices == ("1 images of another size were resized to 48x48 pixels.",)
+    assert faces.notices == ("Resized to 48x48 pixels: 1 of 43 images.",)
 
 
 def fails(match: str, folder, **options) -> None:

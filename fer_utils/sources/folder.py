@@ -68,9 +68,9 @@ def read_folder(folder: Path, *, resize: bool = False, test_usage: str | None = 
         resized += other_size
         coloured += other_mode
     if resized:
-        notices.append(f"{resized:,} images of another size were resized to {SIDE}x{SIDE} pixels.")
+        notices.append(f"Resized to {SIDE}x{SIDE} pixels: {resized:,} of {len(entries):,} images.")
     if coloured:
-        notices.append(f"{coloured:,} images that were not stored as grey were converted to grey.")
+        notices.append(f"Converted to grey: {coloured:,} of {len(entries):,} images.")
     return Faces(
         images=images,
         emotion=np.array([entry.emotion for entry in entries], np.uint8),
