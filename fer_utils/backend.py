@@ -4,6 +4,7 @@ TensorFlow writes that log from C++ before any setting is read, on every start, 
 that is written meanwhile is passed on. Import Keras from here: `from fer_utils.backend import keras`.
 """
 
+import logging
 import os
 import re
 import sys
@@ -30,3 +31,6 @@ def _import_quietly():
 
 
 keras = _import_quietly()
+
+# TensorFlow's advice on retracing is for one model called in many ways; here each model is new.
+logging.getLogger("tensorflow").setLevel(logging.ERROR)

@@ -29,7 +29,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="fer-study",
         description="A reproducible study of facial-expression recognition on FER-2013. `make study` runs all of it; "
-        "these are its parts. Relative paths of data and runs count from the study's folder.",
+        "these are its parts.",
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--source", default="sample", help="sample (drawn faces), csv, folder or kaggle; default: sample")
     add.add_argument("--path", type=Path, help="the CSV (also .gz, .zip, .tar.gz) or the folder of images")
     add.add_argument("--votes", type=Path, help="FER+ votes (fer2013new.csv)")
-    add.add_argument("--out", type=Path, default=Path("data/prepared"), help="default: data/prepared")
+    add.add_argument("--out", type=Path, default=resolve("data/prepared"), help="default: data/prepared")
     add.add_argument("--resize", action="store_true", help="folder: scale images of another size")
     add.add_argument("--test-usage", help="folder: what test/ is: PublicTest, PrivateTest or split")
     add.add_argument("--count", type=int, default=3500, help="sample: number of faces; default: 3500")
@@ -67,8 +67,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     add.add_argument("recipe", help="a name; an unknown one lists those there are")
     add.add_argument("--seed", type=int, default=1, help="default: 1")
-    add.add_argument("--data", type=Path, default=Path("data/prepared"), help="prepared faces; default: data/prepared")
-    add.add_argument("--runs", type=Path, default=Path("data/runs"), help="the run store; default: data/runs")
+    add.add_argument(
+        "--data", type=Path, default=resolve("data/prepared"), help="prepared faces; default: data/prepared"
+    )
+    add.add_argument("--runs", type=Path, default=resolve("data/runs"), help="the run store; default: data/runs")
     add.add_argument(
         "--set",
         action="append",
@@ -84,7 +86,9 @@ def _parser() -> argparse.ArgumentParser:
         "fer-study score data/runs/seed_cnn-seed1-0123456789ab --publish",
     )
     add.add_argument("run_folder", metavar="RUN", type=Path, help="the run's folder")
-    add.add_argument("--data", type=Path, default=Path("data/prepared"), help="prepared faces; default: data/prepared")
+    add.add_argument(
+        "--data", type=Path, default=resolve("data/prepared"), help="prepared faces; default: data/prepared"
+    )
     add.add_argument("--publish", action="store_true", help=f"also keep the run's evidence in {EVIDENCE}/")
 
     add = command(
@@ -122,7 +126,7 @@ def _prepare(given: argparse.Namespace) -> None:
         given.source,
         given.path,
         given.votes,
-        resolve(given.out),
+        given.out,
         resize=given.resize,
         test_usage=given.test_usage,
         count=given.count,
@@ -142,10 +146,10 @@ def _train(given: argparse.Namespace) -> None:
         if not equals:
             raise StudyError(f"--set: expected NAME=VALUE, found {change!r}.")
         changes[name] = yaml.safe_load(value)
-    recipe, faces = get_recipe(given.recipe).but(**changes), load_faces(resolve(given.data))
+    recipe, faces = get_recipe(given.recipe).but(**changes), load_faces(given.data)
     from fer_utils.training import fit
 
-    run = fit(recipe, faces, given.seed, resolve(given.runs))
+    run = fit(recipe, faces, given.seed, given.runs)
     print(run.history.round(4).to_string(index=False))
     print(run.folder)
 
@@ -158,8 +162,8 @@ def _score(given: argparse.Namespace) -> None:
     from fer_utils.runs import Run
     from fer_utils.scoring import score
 
-    faces = load_faces(resolve(given.data))
-    run = score(Run(resolve(given.run_folder)), faces)
+    faces = load_faces(given.data)
+    run = score(Run(given.run_folder), faces)
     for usage in (PUBLIC, PRIVATE):
         part = faces.of(usage)
         share = accuracy(run.logits(part), part.emotion)

@@ -62,15 +62,14 @@ def confusion(logits: np.ndarray, emotion: np.ndarray) -> pd.DataFrame:
 
 
 def most_confused(table: pd.DataFrame) -> tuple[str, str, float]:
-    """The pair confused most: true emotion, prediction, and its share (0 to 1) of the true emotion's images.
+    """The mistake made on most images: true emotion, prediction, and its share (0 to 1) of the true emotion's images.
 
     Args:
         table: counts as `confusion` gives them.
     """
-    rates = table.to_numpy() / table.to_numpy().sum(axis=1, keepdims=True).clip(min=1)
-    np.fill_diagonal(rates, -1.0)
-    true, predicted = np.unravel_index(rates.argmax(), rates.shape)
-    return EMOTIONS[true], EMOTIONS[predicted], float(rates[true, predicted])
+    mistakes = table.to_numpy() * (1 - np.eye(len(EMOTIONS), dtype=int))
+    true, predicted = np.unravel_index(mistakes.argmax(), mistakes.shape)
+    return EMOTIONS[true], EMOTIONS[predicted], float(mistakes[true, predicted] / max(1, table.iloc[true].sum()))
 
 
 def confident_mistakes(logits: np.ndarray, emotion: np.ndarray, count: int) -> np.ndarray:

@@ -280,6 +280,7 @@ def trials(ledger: pd.DataFrame, hyperparameters: Sequence[str]) -> Figure:
         ax.grid(axis="y", color="#e4e7eb", linewidth=0.8)
         if column == "learning_rate":
             ax.set_xscale("log")
+            ax.xaxis.set_minor_formatter(mpl.ticker.NullFormatter())
     axes[0].step(
         done["trial"],
         100 * done["val_accuracy"].cummax(),

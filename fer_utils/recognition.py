@@ -325,7 +325,8 @@ def _read_about(folder: Path) -> dict:
 
 
 def _load_model(file: Path):
-    import keras  # here, because it takes seconds and reading photos does not need it
+    # Here, because it takes seconds and reading photos does not need it.
+    from fer_utils.backend import keras
 
     try:
         model = keras.saving.load_model(file, compile=False)
