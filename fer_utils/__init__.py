@@ -6,3 +6,14 @@ import os
 # off, which halves the speed of training; its start-up log says nothing a reader of a notebook can use.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+__all__ = ["Recognizer"]
+
+
+def __getattr__(name: str):
+    # Imported when asked for: what trains needs no server's libraries, and what serves no trainer's.
+    if name == "Recognizer":
+        from fer_utils.recognition import Recognizer
+
+        return Recognizer
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
