@@ -52,7 +52,9 @@ def _closure(names: set[str]) -> set[Path]:
     return found
 
 
-def _imported(tree: ast.AST) -> set[str]:
+def _imported(tree: ast.Module) -> set[str]:
+    # What a module's __getattr__ imports, it imports for who asks for it by that name.
+    tree.body = [node for node in tree.body if getattr(node, "name", None) != "__getattr__"]
     names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
