@@ -1,0 +1,47 @@
+"""Drawn faces: action units move them, at any size."""
+
+import numpy as np
+import pytest
+
+from fer_utils.emotions import EMOTIONS
+from fer_utils.errors import StudyError
+from fer_utils.sources.drawing import ACTION_UNITS, DRAWABLE, draw_face
+
+
+def test_each_action_unit_changes_the_face():
+    neutral = draw_face()
+    assert (neutral == draw_face("neutral")).all()
+    for unit in DRAWABLE:
+        assert (draw_face(action_units={unit: 1.0}) != neutral).any(), unit
+
+
+def test_faces_of_an_emotion_differ_from_neutral_where_its_units_act():
+    assert list(ACTION_UNITS) == list(EMOTIONS)
+    for seed in range(5):
+        neutral = draw_face(seed=seed).astype(int)
+        for emotion in EMOTIONS[:-1]:
+            assert np.abs(draw_face(emotion, seed=seed) - neutral).mean() > 1
+
+
+def test_larger_pictures_show_the_same_face():
+    small, large = draw_face("happy", seed=3), draw_face("happy", seed=3, side=192)
+    assert large.shape == (192, 192) and large.dtype == np.uint8
+    shrunk = large.reshape(48, 4, 48, 4).mean(axis=(1, 3))
+    assert np.corrcoef(small.ravel(), shrunk.ravel())[0, 1] > 0.98
+
+
+@pytest.mark.parametrize(
+    ("call", "names"),
+    [
+        (lambda: draw_face("joyful"), "angry, disgust"),
+        (lambda: draw_face(action_units={3: 1.0}), "action_units"),
+        (lambda: draw_face(action_units={12: 1.5}), "12"),
+        (lambda: draw_face("happy", action_units={12: 1.0}), "both"),
+        (lambda: draw_face(seed=-1), "seed"),
+        (lambda: draw_face(side=4), "side"),
+        (lambda: draw_face(side=2000), "side"),
+    ],
+)
+def test_what_cannot_be_drawn_is_named(call, names):
+    with pytest.raises(StudyError, match=names):
+        call()
