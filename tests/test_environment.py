@@ -1,0 +1,93 @@
+"""One list of direct dependencies: pyproject.toml's, and what environment.yml and requirements.lock make of it."""
+
+import re
+import tomllib
+from collections import Counter
+
+import pytest
+import yaml
+from packaging.markers import Marker
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+PYTHONS = ("3.11", "3.12", "3.13")
+MACHINES = {
+    "linux": {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix", "platform_machine": "x86_64"},
+    "arm": {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix", "platform_machine": "aarch64"},
+    "mac": {"sys_platform": "darwin", "platform_system": "Darwin", "os_name": "posix", "platform_machine": "arm64"},
+    "windows": {"sys_platform": "win32", "platform_system": "Windows", "os_name": "nt", "platform_machine": "AMD64"},
+}
+
+
+@pytest.fixture(scope="module")
+def pyproject(project):
+    return tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+@pytest.fixture(scope="module")
+def direct(pyproject) -> list[Requirement]:
+    """What the study asks for itself, with the `dev` extra."""
+    return [Requirement(line) for line in pyproject["dependencies"] + pyproject["optional-dependencies"]["dev"]]
+
+
+@pytest.fixture(scope="module")
+def environment(project):
+    return yaml.safe_load((project / "environment.yml").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def lock(project) -> list[str]:
+    lines = (project / "requirements.lock").read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if line.strip()]
+
+
+def test_conda_gets_the_same_list(direct, environment):
+    *listed, ours = next(entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict))
+    assert ours == "-e ."
+    assert sorted(str(Requirement(line)) for line in listed) == sorted(map(str, direct))
+
+
+def test_conda_gets_the_same_pythons(pyproject, environment):
+    assert environment["name"] == "fer-study"
+    plain = [entry for entry in environment["dependencies"] if isinstance(entry, str)]
+    assert [entry.split()[0] for entry in plain] == ["python", "pip"]
+    assert SpecifierSet(plain[0].split()[1]) == SpecifierSet(pyproject["requires-python"])
+    assert [version for version in ("3.10", *PYTHONS, "3.14") if version in SpecifierSet(plain[0].split()[1])] == list(
+        PYTHONS
+    )
+
+
+def test_the_lock_holds_only_pins(lock):
+    """No index, host, address or path: only NAME==VERSION, with a marker where a platform matters."""
+    pin = re.compile(r"[a-z0-9][a-z0-9._-]*(\[[a-z0-9,._-]+\])?==[0-9][a-z0-9.+!]*( ; .+)?", re.I)
+    assert [line for line in lock if not pin.fullmatch(line)] == []
+    for line in lock:
+        requirement = Requirement(line)
+        assert requirement.url is None, line
+        assert "://" not in line, line
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+@pytest.mark.parametrize("machine", MACHINES)
+def test_the_lock_pins_what_is_asked_for(direct, lock, python, machine):
+    there = MACHINES[machine] | {
+        "python_version": python,
+        "python_full_version": f"{python}.0",
+        "platform_python_implementation": "CPython",
+        "implementation_name": "cpython",
+        "extra": "",
+    }
+
+    def applies(marker: Marker | None) -> bool:
+        return marker is None or marker.evaluate(there)
+
+    pins = [requirement for requirement in map(Requirement, lock) if applies(requirement.marker)]
+    names = Counter(canonicalize_name(pin.name) for pin in pins)
+    assert [name for name, times in names.items() if times > 1] == [], "pinned twice"
+
+    versions = {canonicalize_name(pin.name): next(iter(pin.specifier)).version for pin in pins}
+    wanted = [requirement for requirement in direct if applies(requirement.marker)]
+    assert [r.name for r in wanted if canonicalize_name(r.name) not in versions] == [], "not pinned"
+    unfit = [(str(r), v) for r in wanted if (v := versions[canonicalize_name(r.name)]) not in r.specifier]
+    assert unfit == [], "pinned at a version that pyproject.toml forbids"
