@@ -1,0 +1,329 @@
+"""dvc.yaml, params.yaml, conf/ and the notebooks say the same; and the notebooks are as the study wants them."""
+
+import ast
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+from modules import NOTEBOOKS, stage_modules
+
+from fer_utils import notebooks, stages
+
+PROJECT = Path(__file__).resolve().parent.parent
+STAGES = ["prepare", "explore", "replicate", "tune", "champion", "analyse_errors", "serve", "index"]
+PROFILES = ["sample", "cpu", "full"]
+MARK = "# NBVAL_CHECK_OUTPUT"
+
+# What the parameters of notebooks name: these files and folders a stage leaves, the store of runs it shares with
+# others, and every other one it reads.
+LEFT = {"published_folder", "metrics_file", "history_file", "ledger_file", "confusion_file"}
+STORE = {"runs_folder": "data/runs"}
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> dict:
+    return yaml.safe_load((PROJECT / "dvc.yaml").read_text(encoding="utf-8"))
+
+
+def read(stage: str) -> nbformat.NotebookNode:
+    return nbformat.read(PROJECT / "notebooks" / f"{NOTEBOOKS[stage]}.ipynb", as_version=4)
+
+
+def code_cells(stage: str) -> list[nbformat.NotebookNode]:
+    return [cell for cell in read(stage).cells if cell.cell_type == "code"]
+
+
+def parameters(stage: str) -> dict:
+    """The parameters' names and default values."""
+    declared = notebooks.declared_parameters(read(stage), stage)
+    return {parameter.name: ast.literal_eval(parameter.value) for parameter in declared}
+
+
+def outputs(stage: dict) -> set[str]:
+    """All that DVC takes for a stage's output; an entry with settings is a mapping of one key."""
+    entries = [entry for kind in ("outs", "metrics", "plots") for entry in stage.get(kind, [])]
+    return {next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries}
+
+
+def compose(profile: str, out: Path) -> str:
+    """params.yaml as `dvc exp run -S profile=PROFILE` writes it, by DVC's own function."""
+    from dvc.utils.hydra import compose_and_dump
+
+    conf = str(PROJECT / "conf")
+    compose_and_dump(out, conf, None, "config", str(PROJECT), [f"profile={profile}"])
+    return out.read_text(encoding="utf-8")
+
+
+# The pipeline
+
+
+def test_stages_are_in_the_order_they_are_read(pipeline):
+    assert list(pipeline["stages"]) == list(stages.STAGES) == STAGES
+    assert list(stages.NOTEBOOKS.items()) == list(NOTEBOOKS.items())
+    assert tuple(NOTEBOOKS.values()) == notebooks.NAMES
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_deps_name_the_modules_that_are_imported(pipeline, stage):
+    named = [dep for dep in pipeline["stages"][stage]["deps"] if dep.startswith("fer_utils/")]
+    imported = stage_modules(stage)
+    assert {
+        "to add to its deps": sorted(set(imported) - set(named)),
+        "to take out": sorted(set(named) - set(imported)),
+        "named twice": sorted({dep for dep in named if named.count(dep) > 1}),
+    } == {"to add to its deps": [], "to take out": [], "named twice": []}, f"dvc.yaml, stage {stage}"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_stage_runs_its_command_with_its_parameters(pipeline, stage):
+    assert pipeline["stages"][stage]["cmd"] == f"fer-study stage {stage}"
+    assert pipeline["stages"][stage]["params"] == (["profile", "prepare"] if stage == "index" else [stage])
+
+
+@pytest.mark.parametrize(("stage", "name"), NOTEBOOKS.items())
+def test_notebook_stage_reads_its_notebook_and_leaves_it_executed_and_as_html(pipeline, stage, name):
+    described = pipeline["stages"][stage]
+    assert described["deps"][0] == f"notebooks/{name}.ipynb"
+    assert {f"reports/notebooks/{name}.ipynb", f"reports/html/{name}.html"} <= outputs(described)
+
+
+@pytest.mark.parametrize(("stage", "name"), NOTEBOOKS.items())
+def test_parameters_name_what_the_stage_reads_and_leaves(pipeline, stage, name):
+    described = pipeline["stages"][stage]
+    deps, outs = set(described["deps"]), outputs(described)
+    paths = {key: value for key, value in parameters(stage).items() if key.endswith(("_file", "_folder"))}
+
+    left = {value for key, value in paths.items() if key in LEFT}
+    assert left == outs - {f"reports/notebooks/{name}.ipynb", f"reports/html/{name}.html"}
+    assert {key: value for key, value in paths.items() if key in STORE} == {
+        key: value for key, value in STORE.items() if key in paths
+    }
+    read = {key: value for key, value in paths.items() if key not in LEFT | STORE.keys()}
+    assert read, "a stage that reads nothing?"
+    strangers = {key: value for key, value in read.items() if not deps & {value, *map(str, Path(value).parents)}}
+    assert strangers == {}, "read, and no dependency; or left, and then to be listed in LEFT above"
+
+
+@pytest.mark.parametrize("stage", NOTEBOOKS)
+def test_paths_in_the_code_are_dependencies(pipeline, stage):
+    """Also those that are no parameters, such as resolve("reports/evidence")."""
+    deps = pipeline["stages"][stage]["deps"]
+    named = {
+        node.value
+        for cell in code_cells(stage)
+        if "parameters" not in cell.metadata.get("tags", ())
+        for node in ast.walk(ast.parse(re.sub(r"^%.*$", "", cell.source, flags=re.M)))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if re.fullmatch(r"(data|reports|notebooks|conf)(/[\w.-]+)+", node.value)
+    }
+    assert [path for path in named if not any(dep == path or dep.startswith(f"{path}/") for dep in deps)] == []
+
+
+def test_what_is_read_is_left_by_an_earlier_stage_or_is_committed(pipeline):
+    tracked = subprocess.run(["git", "ls-files"], cwd=PROJECT, check=True, capture_output=True, text=True).stdout
+    known = set(tracked.splitlines())
+    known |= {str(folder) for path in known for folder in Path(path).parents}
+    for name, stage in pipeline["stages"].items():
+        unknown = [dep for dep in stage["deps"] if dep != "${prepare.path}" and dep not in known]
+        assert unknown == [], f"dvc.yaml, stage {name}"
+        known |= outputs(stage)
+
+
+def test_plots_read_what_stages_leave(pipeline):
+    left = set().union(*(outputs(stage) for stage in pipeline["stages"].values()))
+    drawn = {path for plot in pipeline["plots"] for described in plot.values() for path in described["y"]}
+    assert drawn
+    assert drawn <= left
+    tables = {path for path in left if path.startswith("reports/plots/")}
+    assert drawn == tables, "tables that no plot shows"
+
+
+# Parameters and profiles
+
+
+def test_params_as_committed_are_the_sample_profile(tmp_path):
+    assert (PROJECT / "params.yaml").read_text(encoding="utf-8") == compose("sample", tmp_path / "params.yaml")
+
+
+def test_profiles_are_the_ones_named_here():
+    assert sorted(path.stem for path in (PROJECT / "conf" / "profile").iterdir()) == sorted(PROFILES)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_profile_sets_only_what_the_notebooks_declare(tmp_path, profile):
+    composed = yaml.safe_load(compose(profile, tmp_path / "params.yaml"))
+    assert composed["profile"] == profile
+    assert set(composed) == {"profile", "prepare", *NOTEBOOKS}
+    for stage in NOTEBOOKS:
+        declared = parameters(stage)
+        assert sorted(set(composed[stage]) - set(declared)) == [], f"unknown to {NOTEBOOKS[stage]}"
+        for name, value in composed[stage].items():
+            whole = isinstance(declared[name], float) and isinstance(value, int)
+            assert isinstance(value, type(declared[name])) or whole, f"{stage}.{name} of profile {profile}"
+
+
+def test_profiles_differ_in_what_they_say(tmp_path):
+    composed = {profile: yaml.safe_load(compose(profile, tmp_path / "p.yaml")) for profile in PROFILES}
+    assert composed["sample"]["prepare"]["source"] == "sample"
+    for profile in ("cpu", "full"):
+        assert composed[profile]["prepare"]["source"] == "csv"
+        assert composed[profile]["replicate"]["width"] == 1.0, "the published network"
+        assert composed[profile]["replicate"]["epochs"] > composed["sample"]["replicate"]["epochs"]
+    assert composed["full"]["tune"]["trials"] > composed["cpu"]["tune"]["trials"]
+
+
+def test_the_sample_profile_is_the_notebooks_own(tmp_path):
+    """Run by hand in JupyterLab, a notebook does what the pipeline does by default; but the page is shown there."""
+    composed = yaml.safe_load(compose("sample", tmp_path / "params.yaml"))
+    for stage in NOTEBOOKS:
+        declared = parameters(stage)
+        differing = {name for name, value in composed[stage].items() if declared[name] != value}
+        assert differing == ({"show_page"} if stage == "serve" else set()), stage
+
+
+# Git and DVC
+
+
+def git_ignores(path: str) -> bool:
+    # A folder is asked about with its slash: it need not exist.
+    answer = subprocess.run(["git", "check-ignore", "--quiet", path], cwd=PROJECT)
+    assert answer.returncode in (0, 1), path
+    return answer.returncode == 0
+
+
+def test_git_ignores_all_that_a_run_leaves_but_the_lock(pipeline):
+    left = set().union(*(outputs(stage) for stage in pipeline["stages"].values()))
+    machine_made = {*left, "data/runs/", "build/", "dvc_plots/", "data/raw/fer2013.csv.gz"}
+    assert [path for path in sorted(machine_made) if not git_ignores(path)] == []
+    kept = ["dvc.lock", "params.yaml", "reports/evidence/results.csv", "reports/evidence/x-seed1/predictions.npz"]
+    assert [path for path in kept if git_ignores(path)] == []
+
+
+def test_dvc_finds_nothing_to_ignore(pipeline):
+    """DVC adds an output to the .gitignore beside it unless git ignores it already: a run would change that file."""
+    from dvc.repo import Repo
+
+    with Repo(str(PROJECT)) as repo:
+        outs = [out for stage in repo.index.stages for out in stage.outs]
+        assert {str(Path(out.fspath).relative_to(PROJECT)) for out in outs} == set().union(
+            *(outputs(stage) for stage in pipeline["stages"].values())
+        )
+        assert [str(out) for out in outs if not repo.scm.is_ignored(out.fspath)] == []
+
+
+def test_dvc_reports_nothing_home_and_composes_the_profile(project):
+    shown = subprocess.run(
+        ["git", "config", "--file", ".dvc/config", "--list"], cwd=project, check=True, capture_output=True, text=True
+    ).stdout.splitlines()
+    assert "core.analytics=false" in shown
+    assert "hydra.enabled=true" in [line.lower() for line in shown]
+    makefile = (project / "Makefile").read_text(encoding="utf-8")
+    assert "export DVC_NO_ANALYTICS := true" in makefile
+
+
+# The notebooks
+
+
+@pytest.mark.parametrize("stage", NOTEBOOKS)
+class TestNotebook:
+    def test_opens_with_a_title_and_a_sentence(self, stage):
+        first = read(stage).cells[0]
+        assert first.cell_type == "markdown"
+        assert re.match(r"# \S.*\n\n\S[^\n]*[.?!](\n|$)", first.source), first.source
+
+    def test_declares_flat_parameters_each_with_a_comment(self, stage):
+        tagged = [cell for cell in code_cells(stage) if "parameters" in cell.metadata.get("tags", ())]
+        assert len(tagged) == 1
+        for statement in ast.parse(tagged[0].source).body:
+            assert isinstance(statement, ast.Assign), ast.unparse(statement)
+            value = ast.literal_eval(statement.value)
+            flat = value if isinstance(value, list) else [value]
+            assert all(isinstance(one, str | int | float | bool) for one in flat), ast.unparse(statement)
+        declared = notebooks.declared_parameters(read(stage))
+        assert [p.name for p in declared if not p.comment] == []
+
+    def test_uses_every_parameter(self, stage):
+        """A parameter that reaches nothing is the usual mistake with papermill."""
+        rest = [cell.source for cell in code_cells(stage) if "parameters" not in cell.metadata.get("tags", ())]
+        tree = ast.parse(re.sub(r"^%.*$", "", "\n".join(rest), flags=re.M))
+        used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+        assert sorted(set(parameters(stage)) - used) == []
+
+    def test_has_short_cells(self, stage):
+        for cell in code_cells(stage):
+            lines = [line for line in cell.source.splitlines() if line.strip()]
+            # The parameters' cell has a line a parameter.
+            if "parameters" not in cell.metadata.get("tags", ()):
+                assert len(lines) <= 13, cell.id
+
+    def test_explains_itself(self, stage):
+        markdown = [cell for cell in read(stage).cells if cell.cell_type == "markdown"]
+        assert len(markdown) >= len(code_cells(stage)) / 3
+
+    def test_has_steady_unique_ids(self, stage):
+        """Ids that tell the notebook, and no random ones, so that a diff shows what changed."""
+        ids = [cell.id for cell in read(stage).cells]
+        assert len(set(ids)) == len(ids)
+        assert [one for one in ids if not one.startswith(f"{NOTEBOOKS[stage][:2]}-")] == []
+
+    def test_keeps_only_outputs_that_are_compared(self, stage):
+        marked = [cell for cell in code_cells(stage) if MARK in cell.source]
+        for cell in code_cells(stage):
+            if cell in marked:
+                # Without the count nbval takes the cell for one that was never run, and compares nothing.
+                assert cell.outputs, f"{cell.id}: python tests/notebooks/check.py --update"
+                assert cell.execution_count is not None, cell.id
+                assert {output.output_type for output in cell.outputs} <= {"stream", "execute_result"}, cell.id
+            else:
+                assert (cell.outputs, cell.execution_count) == ([], None), f"{cell.id} was committed with its output"
+
+    def test_has_the_metadata_of_no_particular_machine(self, stage):
+        notebook = read(stage)
+        assert notebook.nbformat == 4
+        assert notebook.metadata.language_info.name == "python"
+        assert notebook.metadata.kernelspec.name == "python3"
+        assert set(notebook.metadata) == {"kernelspec", "language_info"}
+        for cell in notebook.cells:
+            assert set(cell.metadata) <= {"tags", "alt"}, cell.id
+
+    def test_names_no_path_of_a_machine(self, stage):
+        text = (PROJECT / "notebooks" / f"{NOTEBOOKS[stage]}.ipynb").read_text(encoding="utf-8")
+        assert (
+            re.findall(r"(?:(?<![\w.~])/(?:home|root|Users|tmp|var|work|mnt|content)/\S*|[A-Za-z]:\\\\\S*)", text) == []
+        )
+
+
+def test_some_output_is_compared_in_most_notebooks():
+    marked = [stage for stage in NOTEBOOKS if any(MARK in cell.source for cell in code_cells(stage))]
+    assert len(marked) >= 4, marked
+
+
+def test_notebooks_are_written_as_nbformat_writes_them():
+    """The bytes that nbformat writes, so that opening and saving one in JupyterLab changes nothing else."""
+    for name in NOTEBOOKS.values():
+        text = (PROJECT / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8")
+        assert text == nbformat.writes(nbformat.reads(text, as_version=4)) + "\n", name
+        assert json.loads(text)["nbformat_minor"] == 5
+
+
+# The comparison can fail
+
+
+def test_a_missing_module_is_noticed(tmp_path, monkeypatch):
+    import modules
+
+    for part in ("notebooks", "fer_utils"):
+        shutil.copytree(PROJECT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
+    name = tmp_path / "notebooks" / f"{NOTEBOOKS['explore']}.ipynb"
+    changed = nbformat.read(name, as_version=4)
+    code = next(cell for cell in changed.cells if cell.cell_type == "code")
+    code.source += "\nfrom fer_utils.tuning import search"
+    nbformat.write(changed, name)
+    before = stage_modules("explore")
+    monkeypatch.setattr(modules, "PROJECT", tmp_path)
+    assert "fer_utils/tuning.py" in set(stage_modules("explore")) - set(before)
