@@ -2,6 +2,7 @@
 PROFILE ?= sample
 DATA ?=
 VOTES ?=
+SET ?=
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
 
 BIN := .venv/bin
@@ -15,10 +16,10 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "Settings of study: PROFILE=sample|cpu|full  DATA=fer2013.csv.gz  VOTES=fer2013new.csv"
+	@echo "Settings of study: PROFILE=sample|cpu|full  DATA=fer2013.csv.gz  VOTES=fer2013new.csv  SET=\"replicate.epochs=2 tune.trials=3\""
 
 study: $(READY) ## run the whole study: on drawn faces, or PROFILE=cpu DATA=fer2013.csv.gz
-	@$(IDENTITY) dvc exp run -S profile=$(PROFILE) $(if $(DATA),-S 'prepare.path=$(DATA)') $(if $(VOTES),-S 'prepare.votes=$(VOTES)')
+	@$(IDENTITY) dvc exp run -S profile=$(PROFILE) $(if $(DATA),-S 'prepare.path=$(DATA)') $(if $(VOTES),-S 'prepare.votes=$(VOTES)') $(foreach change,$(SET),-S '$(change)')
 	@echo "The study is at $(CURDIR)/reports/index.html"
 
 test: $(READY) lint ## lint, tests, and the notebooks' saved outputs
