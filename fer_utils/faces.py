@@ -13,6 +13,8 @@ from fer_utils.emotions import CANONICAL_COUNTS, EMOTIONS, PRIVATE, PUBLIC, SIDE
 from fer_utils.errors import StudyError
 from fer_utils.storage import atomic_folder
 
+ABOUT = "about.json"
+
 
 @dataclass(frozen=True)
 class Faces:
@@ -141,8 +143,17 @@ class Faces:
     def save(self, folder: Path) -> None:
         """Write images.npy, faces.csv, about.json and, where known, votes.csv and truth.csv.
 
-        The folder appears whole or not at all.
+        The folder appears whole or not at all, in place of prepared faces that were there.
+
+        Raises:
+            StudyError: there is something else at `folder`, which would be lost.
         """
+        folder = Path(folder)
+        if folder.exists() and not (folder.is_dir() and ((folder / ABOUT).is_file() or not any(folder.iterdir()))):
+            raise StudyError(
+                f"{folder}: expected a new or empty folder, or prepared faces to replace, found something else. It was "
+                "left as it is; name another folder."
+            )
         with atomic_folder(folder) as target:
             np.save(target / "images.npy", np.ascontiguousarray(self.images))
             table = pd.DataFrame({"row": self.row, "usage": self.usage, "emotion": self.emotion})
@@ -151,7 +162,7 @@ class Faces:
                 if (extra := getattr(self, name)) is not None:
                     extra.to_csv(target / f"{name}.csv", index=False)
             about = {"source": self.source, "notices": self.notices, "images": len(self)}
-            (target / "about.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+            (target / ABOUT).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
 
 def load_faces(folder: Path) -> Faces:
@@ -162,23 +173,24 @@ def load_faces(folder: Path) -> Faces:
     """
     folder = Path(folder)
     try:
-        about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
-        images = np.load(folder / "images.npy", mmap_mode="r")
+        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
         table = pd.read_csv(folder / "faces.csv")
-    except (OSError, ValueError) as problem:
+        extras = {
+            name: pd.read_csv(folder / f"{name}.csv")
+            for name in ("votes", "truth")
+            if (folder / f"{name}.csv").is_file()
+        }
+        return Faces(
+            images=np.load(folder / "images.npy", mmap_mode="r"),
+            emotion=table["emotion"].to_numpy(np.uint8),
+            usage=table["usage"].to_numpy(np.str_),
+            row=table["row"].to_numpy(np.int64),
+            source=about["source"],
+            notices=tuple(about["notices"]),
+            **extras,
+        )
+    except (OSError, EOFError, KeyError, ValueError) as problem:
         raise StudyError(
-            f"{folder}: expected prepared faces (images.npy, faces.csv, about.json), found {problem}. "
-            "Make them with `fer-study prepare` or `make study`."
+            f"{folder}: expected prepared faces (images.npy, faces.csv, about.json), found "
+            f"{type(problem).__name__}: {problem}. Make them with `fer-study prepare` or `make study`."
         ) from None
-    extras = {
-        name: pd.read_csv(folder / f"{name}.csv") for name in ("votes", "truth") if (folder / f"{name}.csv").is_file()
-    }
-    return Faces(
-        images=images,
-        emotion=table["emotion"].to_numpy(np.uint8),
-        usage=table["usage"].to_numpy(np.str_),
-        row=table["row"].to_numpy(np.int64),
-        source=about["source"],
-        notices=tuple(about["notices"]),
-        **extras,
-    )

@@ -41,8 +41,15 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         temporary.chmod(0o777 & ~_umask())
         if path.exists():
             aside = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-            path.replace(aside)
-            temporary.replace(path)
+            try:
+                path.replace(aside)
+                temporary.replace(path)
+            except OSError:
+                if path.exists():
+                    aside.rmdir()
+                else:
+                    aside.replace(path)
+                raise
             shutil.rmtree(aside)
         else:
             temporary.replace(path)
