@@ -1,6 +1,7 @@
 """The console command `fer-study`."""
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -146,6 +147,10 @@ def _train(given: argparse.Namespace) -> None:
         if not equals:
             raise StudyError(f"--set: expected NAME=VALUE, found {change!r}.")
         changes[name] = yaml.safe_load(value)
+        if isinstance(changes[name], str):
+            # YAML 1.1 takes 5e-4 for a word.
+            with contextlib.suppress(ValueError):
+                changes[name] = float(value)
     recipe, faces = get_recipe(given.recipe).but(**changes), load_faces(given.data)
     from fer_utils.training import fit
 

@@ -1,7 +1,11 @@
 """Recipes: all that decides how a network is trained, but for the data and the seed."""
 
 import dataclasses
+import math
+import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from numbers import Real
 
 from fer_utils.errors import StudyError
 
@@ -23,6 +27,9 @@ class Recipe:
         minimum_learning_rate: the learning rate falls no lower.
         mirror: flip each training image left to right with probability 0.5, anew each epoch.
         keep: "best" keeps the weights of the epoch with the highest PublicTest accuracy, "last" the last.
+
+    Raises:
+        StudyError: a value is of the wrong type or out of range.
     """
 
     name: str
@@ -38,13 +45,21 @@ class Recipe:
     keep: str = "best"
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size"):
-            if not isinstance(value := getattr(self, name), int) or value < 1:
-                raise StudyError(f"recipe {self.name}: {name}: expected a whole number of 1 or more, found {value!r}.")
-        if not self.learning_rate > 0:
-            raise StudyError(f"recipe {self.name}: learning_rate: expected more than 0, found {self.learning_rate!r}.")
-        if self.keep not in ("best", "last"):
-            raise StudyError(f'recipe {self.name}: keep: expected "best" or "last", found {self.keep!r}.')
+        def expect(name: str, expected: str, kind: type, fits: Callable[..., bool] = lambda value: True) -> None:
+            value = getattr(self, name)
+            # True and False are whole numbers to Python.
+            if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)) or not fits(value):
+                raise StudyError(f"recipe {self.name}: {name}: expected {expected}, found {value!r}.")
+
+        expect("name", "letters, digits, '_', '-' and '.'", str, re.compile(r"\w[\w.-]*").fullmatch)
+        expect("options", "names with values", dict)
+        for name, least in (("epochs", 1), ("batch_size", 1), ("plateau_patience", 0)):
+            expect(name, f"a whole number of {least} or more", int, lambda value, least=least: value >= least)
+        expect("learning_rate", "a number above 0", Real, lambda value: 0 < value < math.inf)
+        expect("plateau_factor", "a number from 0 to 1", Real, lambda value: 0 <= value <= 1)
+        expect("minimum_learning_rate", "a number of 0 or more", Real, lambda value: 0 <= value < math.inf)
+        expect("mirror", "true or false", bool)
+        expect("keep", '"best" or "last"', str, ("best", "last").__contains__)
 
     def but(self, **changes) -> "Recipe":
         """This recipe with some fields changed; a name that is no field is an option of the network.
@@ -52,7 +67,7 @@ class Recipe:
         Raises:
             StudyError: a value is out of range. (Unknown options are refused when the network is built.)
         """
-        fields = {f.name for f in dataclasses.fields(self)}
+        fields = {f.name for f in dataclasses.fields(self)} - {"options"}
         options = {**self.options, **{k: v for k, v in changes.items() if k not in fields}}
         return dataclasses.replace(self, options=options, **{k: v for k, v in changes.items() if k in fields})
 

@@ -15,10 +15,14 @@ def build(network: str, **options):
     """Build a network by name.
 
     Raises:
-        StudyError: the network or one of its options is unknown; the message lists the known ones.
+        StudyError: the network or one of its options is unknown (the message lists the known ones), or an
+            option's value is refused.
     """
     changed_options(network, options)
-    return _builder(network)(**options)
+    try:
+        return _builder(network)(**options)
+    except (TypeError, ValueError) as problem:
+        raise StudyError(f"{network}: expected other options than {options}: {problem}") from problem
 
 
 def changed_options(network: str, options: dict) -> dict:
