@@ -9,7 +9,6 @@ import json
 import os
 import platform
 import time
-import zipfile
 from importlib.metadata import version
 from pathlib import Path
 
@@ -68,9 +67,11 @@ def fit(recipe: Recipe, faces: Faces, seed: int, store: Path, *, progress: bool 
         progress: show a bar.
 
     Raises:
-        StudyError: a usage is missing; an option of the network is unknown; the loss is no longer finite; a
-            checkpoint cannot be read (it is set aside, and the next call starts anew).
+        StudyError: a usage is missing; an option of the network is unknown; the seed is out of range; the loss is
+            no longer finite; a checkpoint cannot be read (it is set aside, and the next call starts anew).
     """
+    if not 0 <= seed < 2**32:
+        raise StudyError(f"seed: expected a whole number from 0 to {2**32 - 1}, found {seed}.")
     folder = run_folder(store, recipe, seed, faces)
     if (folder / "run.json").is_file():
         return Run(folder)
@@ -144,7 +145,8 @@ def learning_rate(recipe: Recipe, val_losses: list[float]) -> float:
         else:
             waited += 1
         if recipe.plateau_patience and waited >= recipe.plateau_patience:
-            rate, waited = max(rate * recipe.plateau_factor, recipe.minimum_learning_rate), 0
+            lower = max(rate * recipe.plateau_factor, recipe.minimum_learning_rate)
+            rate, waited = min(rate, lower), 0  # a recipe may start below its minimum
     return rate
 
 
@@ -193,10 +195,11 @@ class _Checkpoint:
                 logits = saved["logits"]
                 values = [saved[f"variable_{i}"] for i in range(len(variables))]
                 best = [saved[f"best_{i}"] for i in range(len(self.model.weights))]
-            for variable, value in zip(variables, values, strict=True):
+            for variable, value in zip([*variables, *self.model.weights], [*values, *best], strict=True):
                 if tuple(variable.shape) != value.shape:
                     raise ValueError(f"{variable.path} has shape {value.shape}, expected {tuple(variable.shape)}")
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as problem:
+        # A flipped byte can raise nearly anything: it may call the archive encrypted, or of another version.
+        except Exception as problem:
             aside = self.path.with_name(f"corrupt-{self.path.name}")
             self.path.replace(aside)
             raise StudyError(
