@@ -62,7 +62,8 @@ def compute_results(folder: Path, faces: Faces) -> pd.DataFrame:
         faces: FER-2013 as prepared from its CSV.
 
     Raises:
-        StudyError: the faces are not the canonical FER-2013, or a run's rows are not its two test splits.
+        StudyError: the faces are not the canonical FER-2013, a run's rows are not its two test splits, or runs of
+            one model differ in their recipe.
     """
     if not faces.canonical:
         raise StudyError(
@@ -75,6 +76,11 @@ def compute_results(folder: Path, faces: Faces) -> pd.DataFrame:
         raise StudyError(f"{folder}: expected evidence of runs (<recipe>-seed<N>/recipe.json), found none.")
     rows = []
     for model, seeds in pd.DataFrame(runs).groupby("model", sort=False):
+        if any(recipe != seeds["recipe"].iloc[0] for recipe in seeds["recipe"]):
+            raise StudyError(
+                f"{model}: expected one recipe for all its seeds, found others in {', '.join(seeds['evidence'])}."
+                " Train one of them under another name (--set name=...), or all by the same recipe."
+            )
         row = {
             "model": model,
             **{key: seeds[key].iloc[0] for key in ("parameters", "data", "epochs")},
@@ -105,6 +111,7 @@ def _scored(folder: Path, splits: dict[str, Faces]) -> dict:
         )
     return {
         "model": about["recipe"]["name"],
+        "recipe": about["recipe"],
         "seed": about["seed"],
         "parameters": about["parameters"],
         "data": "FER-2013",
@@ -153,7 +160,7 @@ def write_results(results: pd.DataFrame, folder: Path, readme: Path) -> None:
         StudyError: the README has no such markers.
     """
     text = readme.read_text(encoding="utf-8")
-    if START not in text or END not in text:
+    if START not in text or END not in text.split(START, 1)[1]:
         raise StudyError(
             f"{readme}: expected the markers {START} and {END}, found none. Put them where the table goes."
         )
