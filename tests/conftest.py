@@ -3,7 +3,13 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from fer_utils.emotions import CANONICAL_COUNTS, PRIVATE, PUBLIC
+from fer_utils.faces import Faces
+from fer_utils.recipes import Recipe, get_recipe
+from fer_utils.sources.sample import draw_sample
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -24,3 +30,43 @@ def real_data() -> Path:
     if not (folder / "fer2013.csv.gz").is_file():
         pytest.skip(f"no real FER-2013 at {folder}: set FER_STUDY_REAL_DATA to a folder with fer2013.csv.gz")
     return folder
+
+
+@pytest.fixture(scope="session")
+def faces() -> Faces:
+    """A few drawn faces, each emotion in each usage."""
+    return draw_sample(210, seed=3)
+
+
+@pytest.fixture(scope="session")
+def recipe() -> Recipe:
+    """The seed's network, hardly wider than nothing, for two epochs of six batches; its last weights are kept."""
+    return get_recipe("seed_cnn").but(width=0.03, batch_norm_momentum=0.5, epochs=2, batch_size=32, keep="last")
+
+
+@pytest.fixture(scope="session")
+def run(faces, recipe, tmp_path_factory):
+    """A finished run of `recipe` on `faces` with seed 1, not scored on PrivateTest; not to be written to."""
+    from fer_utils.training import fit
+
+    return fit(recipe, faces.without_private(), 1, tmp_path_factory.mktemp("runs"), progress=False)
+
+
+@pytest.fixture(scope="session")
+def canonical() -> Faces:
+    """Blank images with FER-2013's counts, in an order of their own, and `row` unlike the position."""
+    labels = [(u, e) for u, counts in CANONICAL_COUNTS.items() for e, count in enumerate(counts) for _ in range(count)]
+    order = np.random.default_rng(5).permutation(len(labels))
+    return Faces(
+        images=np.broadcast_to(np.uint8(0), (len(labels), 48, 48)),
+        emotion=np.array([e for _, e in labels], np.uint8)[order],
+        usage=np.array([u for u, _ in labels])[order],
+        row=np.arange(len(labels))[::-1].copy(),
+        source="csv",
+    )
+
+
+@pytest.fixture(scope="session")
+def tests_of(canonical) -> Faces:
+    """PublicTest and PrivateTest of `canonical`."""
+    return canonical.select(np.isin(canonical.usage, [PUBLIC, PRIVATE]))

@@ -1,0 +1,117 @@
+"""Files and folders that appear whole or not at all."""
+
+import os
+import stat
+
+import pytest
+
+from fer_utils import storage
+from fer_utils.storage import atomic_file, atomic_folder
+
+
+@pytest.fixture
+def umask():
+    def set_umask(mask: int) -> None:
+        os.umask(mask)
+
+    before = os.umask(0o022)
+    yield set_umask
+    os.umask(before)
+
+
+def names(folder) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*"))
+
+
+def write_folder(path, text: str) -> None:
+    with atomic_folder(path) as new:
+        (new / "text").write_text(text)
+
+
+def test_file_appears_when_the_block_ends_and_not_before(tmp_path):
+    target = tmp_path / "deep" / "er" / "a.csv"
+    with atomic_file(target) as temporary:
+        temporary.write_text("whole")
+        assert not target.exists()
+        assert temporary.parent == target.parent and temporary.suffix == ".csv"
+    assert target.read_text() == "whole"
+    assert names(target.parent) == ["a.csv"]
+
+
+@pytest.mark.parametrize("problem", [ValueError, KeyboardInterrupt, SystemExit])
+def test_failure_keeps_the_old_file_and_leaves_nothing_else(tmp_path, problem):
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+    with pytest.raises(problem), atomic_file(target) as temporary:
+        temporary.write_text("half")
+        raise problem
+    assert target.read_text() == "old"
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_file_is_on_the_disk_before_it_takes_the_name(tmp_path, monkeypatch):
+    target, synced = tmp_path / "a.txt", []
+
+    def fsync(descriptor):
+        synced.append((os.pread(descriptor, 10, 0), target.exists()))
+
+    monkeypatch.setattr(storage.os, "fsync", fsync)
+    with atomic_file(target) as temporary:
+        temporary.write_text("whole")
+    assert synced == [(b"whole", False)]
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077, 0o002])
+def test_permissions_follow_the_umask(tmp_path, umask, mask):
+    umask(mask)
+    with atomic_file(tmp_path / "a.txt") as temporary:
+        temporary.write_text("x")
+    write_folder(tmp_path / "folder", "x")
+    assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == 0o666 & ~mask
+    assert stat.S_IMODE((tmp_path / "folder").stat().st_mode) == 0o777 & ~mask
+    assert os.umask(mask) == mask, "the process's umask was changed"
+
+
+def test_folder_replaces_an_old_one_wholly(tmp_path):
+    target = tmp_path / "deep" / "folder"
+    with atomic_folder(target) as new:
+        (new / "old").write_text("old")
+        assert not target.exists()
+    write_folder(target, "new")
+    assert names(target.parent) == ["folder", "text"]
+    assert (target / "text").read_text() == "new"
+
+
+@pytest.mark.parametrize("problem", [ValueError, KeyboardInterrupt])
+def test_failure_keeps_the_old_folder_and_leaves_nothing_else(tmp_path, problem):
+    write_folder(tmp_path / "folder", "old")
+    with pytest.raises(problem), atomic_folder(tmp_path / "folder") as new:
+        (new / "other").write_text("half")
+        raise problem
+    assert names(tmp_path) == ["folder", "text"]
+    assert (tmp_path / "folder" / "text").read_text() == "old"
+
+
+def test_old_folder_comes_back_when_the_new_one_cannot_take_its_place(tmp_path, monkeypatch):
+    target = tmp_path / "folder"
+    write_folder(target, "old")
+    replace = storage.Path.replace
+
+    def refuse_the_new(self, other):
+        if (self / "text").read_text() == "new":
+            raise PermissionError("refused")
+        return replace(self, other)
+
+    monkeypatch.setattr(storage.Path, "replace", refuse_the_new)
+    with pytest.raises(PermissionError):
+        write_folder(target, "new")
+    assert names(tmp_path) == ["folder", "text"]
+    assert (target / "text").read_text() == "old"
+
+
+def test_a_file_in_the_folders_place_is_left_alone(tmp_path):
+    (tmp_path / "taken").write_text("mine")
+    with pytest.raises(OSError):
+        write_folder(tmp_path / "taken", "new")
+    assert (tmp_path / "taken").read_text() == "mine"
+    assert names(tmp_path) == ["taken"]
