@@ -1,0 +1,10 @@
+"""Parameters that make every stage as small as it can be, for tests that run the notebooks."""
+
+BUDGET = {
+    "explore": {"examples_per_emotion": 3},
+    "replicate": {"width": 0.06, "epochs": 1},
+    "tune": {"trials": 2, "epochs": 1, "widths": [0.03, 0.06]},
+    "champion": {"epochs": 1},
+    "analyse_errors": {"mistakes": 6},
+    "serve": {"timed_requests": 3, "show_page": False},
+}

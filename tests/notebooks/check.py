@@ -1,0 +1,100 @@
+"""Run the notebooks with nbval: every cell must run, and the marked ones must give the output that is saved.
+
+`python tests/notebooks/check.py` does so for copies in a temporary study with the built-in sample and a tiny budget,
+so nothing that DVC tracks is touched. What is marked `# NBVAL_CHECK_OUTPUT` must hold for any budget.
+`python tests/notebooks/check.py --update` runs them and saves the marked cells' outputs in notebooks/; all others
+stay without.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import nbformat
+
+PROJECT = Path(__file__).resolve().parents[2]
+# The tree that is checked comes before any that is installed, here and in the kernels.
+sys.path[:0] = [str(PROJECT), str(PROJECT / "tests")]
+
+from budget import BUDGET  # noqa: E402
+
+from fer_utils.notebooks import declared_parameters, run_notebook  # noqa: E402
+from fer_utils.stages import NOTEBOOKS, prepare  # noqa: E402
+
+MARK = "# NBVAL_CHECK_OUTPUT"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stages", nargs="*", metavar="STAGE", help=f"default: all, which are {', '.join(NOTEBOOKS)}")
+    parser.add_argument("--notebooks", type=Path, default=PROJECT / "notebooks", help="folder; default: notebooks/")
+    parser.add_argument("--update", action="store_true", help="save the marked cells' outputs")
+    given = parser.parse_args()
+    if unknown := set(given.stages) - set(NOTEBOOKS):
+        parser.error(f"expected of {', '.join(NOTEBOOKS)}, found {', '.join(unknown)}")
+
+    sources = {stage: given.notebooks / f"{NOTEBOOKS[stage]}.ipynb" for stage in given.stages or NOTEBOOKS}
+    if not given.update and (never := [cell for source in sources.values() for cell in unsaved(source)]):
+        print(f"No saved output to compare with: {', '.join(never)}. Save it: {sys.argv[0]} --update", file=sys.stderr)
+        return 2
+
+    with TemporaryDirectory(prefix="fer-study-") as folder:
+        study = Path(folder)
+        os.environ["FER_STUDY_ROOT"] = folder
+        os.environ["PYTHONPATH"] = os.pathsep.join([str(PROJECT), os.environ.get("PYTHONPATH", "")]).strip(os.pathsep)
+        (study / "notebooks").mkdir()
+        shutil.copytree(PROJECT / "reports" / "evidence", study / "reports" / "evidence")
+        prepare("sample", None, None, study / "data" / "prepared")
+        if given.update:
+            for stage, source in sources.items():
+                update(source, BUDGET[stage], study)
+            return 0
+        copies = [with_budget(source, BUDGET[stage], study) for stage, source in sources.items()]
+        return nbval(copies, study)
+
+
+def unsaved(source: Path) -> list[str]:
+    """Marked cells that nbval would not compare: it takes one without a count for one that was never run."""
+    cells = nbformat.read(source, as_version=4).cells
+    marked = [cell for cell in cells if cell.cell_type == "code" and MARK in cell.source]
+    return [f"{source.stem}, cell {cell.id}" for cell in marked if not cell.outputs or cell.execution_count is None]
+
+
+def with_budget(source: Path, budget: dict, study: Path) -> Path:
+    """A copy whose parameters cell ends with the budget's values: in the same cell, so that nbval's numbers hold."""
+    notebook = nbformat.read(source, as_version=4)
+    declared = {parameter.name for parameter in declared_parameters(notebook, source.name)}
+    assert budget.keys() <= declared, f"{source.name} does not declare {budget.keys() - declared}"
+    cell = next(cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", ()))
+    cell.source += "".join(f"\n{name} = {value!r}" for name, value in budget.items())
+    copy = study / "notebooks" / source.name
+    nbformat.write(notebook, copy)
+    return copy
+
+
+def nbval(notebooks: list[Path], study: Path) -> int:
+    # Its own configuration, so that none is found in the folders above.
+    (study / "pytest.ini").write_text("[pytest]\n")
+    options = ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=600", "-p", "no:cacheprovider"]
+    return subprocess.run([sys.executable, "-m", "pytest", *options, *notebooks], cwd=study).returncode
+
+
+def update(source: Path, budget: dict, study: Path) -> None:
+    """Run the notebook strictly, and save its marked cells' outputs in it."""
+    name = source.stem
+    run_notebook(source, study / f"{name}.ipynb", study / f"{name}.html", budget, cwd=study / "notebooks")
+    ran = {cell.id: cell for cell in nbformat.read(study / f"{name}.ipynb", as_version=4).cells}
+    notebook = nbformat.read(source, as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    for number, cell in enumerate(code, start=1):
+        marked = MARK in cell.source
+        cell.outputs, cell.execution_count = (ran[cell.id].outputs, number) if marked else ([], None)
+    nbformat.write(notebook, source)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
