@@ -43,7 +43,8 @@ lock: $(READY) ## pin the newest versions of all dependencies (needs uv)
 	uv pip compile --quiet --universal --upgrade --python-version 3.11 --extra dev --no-header --no-annotate --no-emit-index-url pyproject.toml -o requirements.lock
 
 clean: ## remove what the study made, but for data/raw and the environment
-	rm -rf build reports/notebooks reports/html reports/metrics reports/plots reports/index.html
+	rm -rf build dvc_plots reports/index.html
+	find reports/notebooks reports/html reports/metrics reports/plots -type f ! -name .gitignore -delete
 	find data -mindepth 1 -maxdepth 1 ! -name raw ! -name README.md ! -name .gitignore -exec rm -rf {} +
 
 $(READY): requirements.lock pyproject.toml
