@@ -70,3 +70,25 @@ def canonical() -> Faces:
 def tests_of(canonical) -> Faces:
     """PublicTest and PrivateTest of `canonical`."""
     return canonical.select(np.isin(canonical.usage, [PUBLIC, PRIVATE]))
+
+
+@pytest.fixture(scope="session")
+def build_tiny():
+    """Builds a network that compiles in no time: one dense layer with dropout on mean pixels."""
+    from fer_utils.backend import keras
+
+    def build(network: str, *, dropout: float = 0.25, **_) -> keras.Model:
+        layers = keras.layers
+        inputs = keras.Input((48, 48, 1))
+        x = layers.AveragePooling2D(8)(layers.Rescaling(1 / 255)(inputs))
+        return keras.Model(inputs, layers.Dense(7)(layers.Dropout(dropout)(layers.Flatten()(x))))
+
+    return build
+
+
+@pytest.fixture
+def tiny_network(build_tiny, monkeypatch):
+    """Trainings build that network, whatever the recipe says."""
+    from fer_utils import training
+
+    monkeypatch.setattr(training, "build", build_tiny)

@@ -1,0 +1,172 @@
+"""The run store: fingerprints, what a run's folder holds, and what is published of it."""
+
+import dataclasses
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fer_utils.emotions import PRIVATE, PUBLIC, TRAINING
+from fer_utils.errors import StudyError
+from fer_utils.recipes import Recipe, get_recipe
+from fer_utils.runs import Run, finished_runs, logits_of, publish_run, run_fingerprint, run_folder, write_predictions
+
+
+@pytest.fixture
+def copy(run, tmp_path) -> Run:
+    """The shared run, to be written to."""
+    return Run(shutil.copytree(run.folder, tmp_path / run.folder.name))
+
+
+# --- fingerprints ---
+
+
+def test_explicit_defaults_change_nothing(faces):
+    plain = Recipe("seed_cnn", "seed_cnn")
+    for spelled_out in (
+        plain.but(width=1.0),
+        plain.but(width=1, dropout=0.25, batch_norm_momentum=0.99),
+        plain.but(epochs=15, learning_rate=0.0005, mirror=True, keep="best"),
+    ):
+        assert run_fingerprint(spelled_out, 1, faces) == run_fingerprint(plain, 1, faces)
+
+
+def test_whatever_decides_the_weights_changes_it(faces):
+    plain = get_recipe("seed_cnn")
+    other = {
+        "name": "other",
+        "epochs": 14,
+        "batch_size": 32,
+        "learning_rate": 1e-3,
+        "plateau_patience": 3,
+        "plateau_factor": 0.5,
+        "minimum_learning_rate": 1e-6,
+        "mirror": False,
+        "keep": "last",
+        "width": 0.5,
+        "dropout": 0.3,
+        "batch_norm_momentum": 0.9,
+    }
+    fields = {f.name for f in dataclasses.fields(Recipe)} - {"network", "options"}
+    assert fields <= set(other), "a new field of recipes: say here that it counts"
+    found = [run_fingerprint(plain.but(**{name: value}), 1, faces) for name, value in other.items()]
+    found += [run_fingerprint(plain, seed, faces) for seed in (1, 2)]
+    assert len(set(found)) == len(other) + 2
+
+
+def test_privatetest_does_not_count_and_the_other_usages_do(faces):
+    recipe = get_recipe("seed_cnn")
+
+    def with_a_changed(usage):
+        images = faces.images.copy()
+        images[np.flatnonzero(faces.usage == usage)[0], 0, 0] ^= 1
+        return run_fingerprint(recipe, 1, dataclasses.replace(faces, images=images))
+
+    plain = run_fingerprint(recipe, 1, faces)
+    assert run_fingerprint(recipe, 1, faces.without_private()) == plain
+    assert with_a_changed(PRIVATE) == plain
+    assert len({plain, with_a_changed(TRAINING), with_a_changed(PUBLIC)}) == 3
+
+
+def test_unknown_options_have_no_fingerprint(faces):
+    with pytest.raises(StudyError, match="unknown option widht"):
+        run_fingerprint(get_recipe("seed_cnn").but(widht=1), 1, faces)
+
+
+def test_fingerprints_stay_what_they_are():
+    # A changed fingerprint orphans every run in every store: raise runs.ENGINE when that is meant.
+    class Known:
+        fingerprint = "0" * 64
+
+    recipe = Recipe("seed_cnn", "seed_cnn", {"width": 0.25}, epochs=8)
+    assert run_folder("runs", recipe, 1, Known).name == "seed_cnn-seed1-806cecc8942d"
+
+
+# --- a finished run ---
+
+
+def test_a_run_says_what_it_is(run, recipe, faces):
+    assert (run.recipe, run.seed) == (recipe, 1)
+    assert run.folder.name == f"seed_cnn-seed1-{run.about['fingerprint'][:12]}"
+    assert run.about["fingerprint"] == run_fingerprint(recipe, 1, faces)
+    assert run.about["faces"] == faces.fingerprint
+    assert run.about["source"] == "sample"
+    assert run.about["parameters"] == run.model().count_params()
+    assert {"keras", "numpy", "backend"} == set(run.about["versions"])
+    assert "cores" in run.about["machine"]
+    assert run.history.columns.tolist() == [
+        *("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
+    ]
+    assert run.history["epoch"].tolist() == [1, 2]
+    assert sorted(path.name for path in run.folder.iterdir()) == [
+        *("history.csv", "model.keras", "predictions.npz", "run.json")
+    ]
+
+
+def test_an_unfinished_run_is_said_to_be_one(tmp_path):
+    with pytest.raises(StudyError, match=r"expected a finished run .* `fer-study train`"):
+        _ = Run(tmp_path / "nothing").about
+
+
+def test_finished_runs_are_listed_and_others_not(run, tmp_path):
+    for name in ("b-seed1-0", "a-seed1-0"):
+        shutil.copytree(run.folder, tmp_path / name)
+    (tmp_path / "c-seed1-0").mkdir()
+    (tmp_path / "c-seed1-0" / "checkpoint.npz").touch()
+    assert [found.folder.name for found in finished_runs(tmp_path)] == ["a-seed1-0", "b-seed1-0"]
+    assert finished_runs(tmp_path / "none") == []
+
+
+# --- logits ---
+
+
+def test_logits_are_found_by_row_in_the_order_asked_for(tmp_path, faces):
+    public = faces.of(PUBLIC)
+    logits = np.arange(7 * len(public), dtype=np.float32).reshape(-1, 7)
+    mixed = np.random.default_rng(0).permutation(len(public))
+    write_predictions(tmp_path, public.row[mixed], logits[mixed])
+    assert np.array_equal(logits_of(tmp_path, public), logits)
+    assert np.array_equal(logits_of(tmp_path, public.select(np.array([3, 1]))), logits[[3, 1]])
+
+
+def test_missing_logits_are_counted(copy, faces):
+    private = faces.of(PRIVATE)
+    assert copy.holds(faces.of(PUBLIC)) and not copy.holds(private)
+    with pytest.raises(StudyError, match=rf"{len(private)} faces of PrivateTest, found none for {len(private)}"):
+        copy.logits(private)
+
+
+def test_add_logits_keeps_those_before(copy, faces):
+    public, private = faces.of(PUBLIC), faces.of(PRIVATE)
+    before = copy.logits(public)
+    copy.add_logits(private, np.full((len(private), 7), 3.0))
+    assert np.array_equal(copy.logits(public), before)
+    assert (copy.logits(private) == 3).all() and copy.logits(private).dtype == np.float32
+    assert copy.holds(faces.select(faces.usage != TRAINING))
+
+
+# --- publishing ---
+
+
+def test_published_run_has_what_others_need_without_times(copy, run, faces, tmp_path):
+    about = json.loads((copy.folder / "run.json").read_text())
+    about |= {"seconds": 1e6, "machine": "another"}
+    (copy.folder / "run.json").write_text(json.dumps(about))
+    copy.history.assign(seconds=1e6).to_csv(copy.folder / "history.csv", index=False)
+    publish_run(run, tmp_path / "one")
+    publish_run(Run(copy.folder), tmp_path / "other")
+
+    names = ["about.json", "history.csv", "model.keras", "predictions.npz"]
+    assert sorted(path.name for path in (tmp_path / "one").iterdir()) == names
+    for name in names:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "other" / name).read_bytes(), name
+    published = json.loads((tmp_path / "one" / "about.json").read_text())
+    assert published["name"] == "seed_cnn, seed 1"
+    kept = run.history[run.history["epoch"] == published["epoch_kept"]]
+    assert published["public_accuracy"] == kept["val_accuracy"].item()
+    assert np.array_equal(logits_of(tmp_path / "one", faces.of(PUBLIC)), run.logits(faces.of(PUBLIC)))
+    pd.testing.assert_frame_equal(
+        pd.read_csv(tmp_path / "one" / "history.csv"), run.history.drop(columns="seconds"), check_exact=True
+    )

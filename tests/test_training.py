@@ -1,0 +1,545 @@
+"""Training: decided by recipe, seed and faces alone, also when it was interrupted."""
+
+import dataclasses
+import json
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fer_utils import runs, training
+from fer_utils.backend import keras
+from fer_utils.emotions import PUBLIC, TRAINING
+from fer_utils.errors import StudyError
+from fer_utils.evaluation import accuracy, cross_entropy
+from fer_utils.recipes import Recipe, get_recipe
+from fer_utils.runs import Run, run_folder
+from fer_utils.training import Batches, fit, learning_rate, predict
+
+
+class Interrupted(BaseException):
+    """Stands for a kill: nothing catches it."""
+
+
+def assert_same(one: Run, other: Run) -> None:
+    """Weights, logits and history are equal, bit for bit; times may differ."""
+    for here, there in zip(one.model().get_weights(), other.model().get_weights(), strict=True):
+        assert np.array_equal(here, there)
+    for here, there in zip(one.predictions(), other.predictions(), strict=True):
+        assert np.array_equal(here, there)
+    times = ["seconds"]
+    pd.testing.assert_frame_equal(one.history.drop(columns=times), other.history.drop(columns=times), check_exact=True)
+    ignored = {"seconds", "machine"}
+    assert {k: v for k, v in one.about.items() if k not in ignored} == {
+        k: v for k, v in other.about.items() if k not in ignored
+    }
+
+
+def interrupt_after(epochs: int, patch: pytest.MonkeyPatch) -> None:
+    """End the next training right after it has written its checkpoint for the n-th time."""
+    add, left = training._Checkpoint.add, [epochs]
+
+    def add_and_stop(self, *args, **kwargs):
+        add(self, *args, **kwargs)
+        left[0] -= 1
+        if not left[0]:
+            raise Interrupted
+
+    patch.setattr(training._Checkpoint, "add", add_and_stop)
+
+
+@pytest.fixture(scope="module")
+def tiny_run(build_tiny, faces, recipe, tmp_path_factory):
+    """A run of the tiny network that nothing disturbed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "build", build_tiny)
+        return fit(recipe, faces, 1, tmp_path_factory.mktemp("tiny"), progress=False)
+
+
+@pytest.fixture(scope="module")
+def interrupted(build_tiny, faces, recipe, tmp_path_factory):
+    """The store of the same run, interrupted after one of its two epochs."""
+    store = tmp_path_factory.mktemp("interrupted")
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Interrupted):
+        patch.setattr(training, "build", build_tiny)
+        interrupt_after(1, patch)
+        fit(recipe, faces, 1, store, progress=False)
+    return store
+
+
+@pytest.fixture
+def half_done(tiny_network, interrupted, faces, recipe, tmp_path):
+    """A copy of the interrupted run's folder, and what goes on with it."""
+    shutil.copytree(interrupted, tmp_path, dirs_exist_ok=True)
+    folder = run_folder(tmp_path, recipe, 1, faces)
+    assert [path.name for path in folder.iterdir()] == ["checkpoint.npz"]
+    return folder, lambda: fit(recipe, faces, 1, tmp_path, progress=False)
+
+
+# --- batches ---
+
+
+def in_order(faces):
+    """Faces whose images tell their number, and whether they were mirrored."""
+    images = np.zeros((len(faces), 48, 48), np.uint8)
+    images[:, 0, 0], images[:, 0, 1] = np.arange(len(faces)) % 256, np.arange(len(faces)) // 256
+    images[:, 1, 0] = 1
+    return dataclasses.replace(faces, images=images)
+
+
+def epoch_of(faces, recipe, seed, epoch):
+    """The numbers of the images in order, whether each was mirrored, and the emotions that came with them."""
+    batches = [Batches(faces, recipe, seed, epoch)[i] for i in range(len(Batches(faces, recipe, seed, epoch)))]
+    images = np.concatenate([images for images, _ in batches])[..., 0]
+    mirrored = images[:, 1, 47] == 1
+    upright = np.where(mirrored[:, None, None], images[:, :, ::-1], images)
+    return (upright[:, 0, 0] + 256 * upright[:, 0, 1]).astype(int), mirrored, np.concatenate([e for _, e in batches])
+
+
+def test_every_image_comes_once_an_epoch_with_its_emotion(faces, recipe):
+    numbers, _, emotion = epoch_of(in_order(faces), recipe, 1, 1)
+    assert sorted(numbers) == list(range(len(faces)))
+    assert np.array_equal(emotion, faces.emotion[numbers])
+
+
+def test_batches_have_the_size_asked_for_and_raw_pixels(faces, recipe):
+    batches = Batches(faces, recipe, 1, 1)
+    sizes = [len(batches[i][0]) for i in range(len(batches))]
+    assert sizes == [32] * 6 + [210 - 6 * 32]
+    images, emotion = batches[0]
+    assert images.shape == (32, 48, 48, 1) and images.dtype == np.float32 and emotion.dtype == np.int32
+    assert images.max() > 200, "pixels are 0..255, the network scales them"
+
+
+def test_order_and_mirroring_are_decided_by_seed_and_epoch(faces, recipe):
+    faces = in_order(faces)
+    first, mirrored, _ = epoch_of(faces, recipe, 1, 1)
+    np.random.seed(99)
+    random.seed(99)
+    again, mirrored_again, _ = epoch_of(faces, recipe, 1, 1)
+    assert np.array_equal(first, again) and np.array_equal(mirrored, mirrored_again)
+    for seed, epoch in ((1, 2), (2, 1)):
+        order, others, _ = epoch_of(faces, recipe, seed, epoch)
+        assert not np.array_equal(order, first) and not np.array_equal(others, mirrored)
+
+
+def test_mirroring_is_where_asked_and_about_half(faces, recipe):
+    faces = in_order(faces)
+    share = np.mean([epoch_of(faces, recipe, 1, epoch)[1] for epoch in range(1, 6)])
+    assert 0.42 < share < 0.58  # 1,050 coins: five standard deviations
+    assert not epoch_of(faces, recipe.but(mirror=False), 1, 1)[1].any()
+
+
+def test_batches_leave_the_faces_as_they_are(faces, recipe):
+    faces = dataclasses.replace(faces, images=faces.images.copy())
+    before = faces.images.copy()
+    epoch_of(faces, recipe, 1, 1)
+    assert np.array_equal(faces.images, before)
+
+
+# --- the learning rate ---
+
+
+def keras_rates(recipe: Recipe, losses: list[float]) -> list[float]:
+    """What Keras' own callback does with these losses, epoch by epoch."""
+
+    class Optimizer:
+        learning_rate = keras.Variable(recipe.learning_rate)
+
+    class Model:
+        optimizer = Optimizer()
+
+    callback = keras.callbacks.ReduceLROnPlateau(
+        monitor="val_loss",
+        factor=recipe.plateau_factor,
+        patience=recipe.plateau_patience,
+        min_lr=recipe.minimum_learning_rate,
+    )
+    callback.set_model(Model())
+    callback.on_train_begin()
+    rates = [recipe.learning_rate]
+    for epoch, loss in enumerate(losses):
+        callback.on_epoch_end(epoch, {"val_loss": loss})
+        rates.append(float(keras.ops.convert_to_numpy(callback.model.optimizer.learning_rate)))
+    return rates
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    # Steps of a quarter of Keras' least improvement, 1e-4, where comparing goes wrong most easily.
+    losses=st.lists(st.integers(0, 20).map(lambda n: 1 + n * 0.25e-4) | st.floats(0.5, 2), max_size=25),
+    patience=st.integers(1, 4),
+    rate=st.sampled_from([5e-4, 1e-5, 4e-6]),
+)
+def test_learning_rate_is_that_of_keras(losses, patience, rate):
+    recipe = get_recipe("seed_cnn").but(plateau_patience=patience, learning_rate=rate)
+    ours = [learning_rate(recipe, losses[:epoch]) for epoch in range(len(losses) + 1)]
+    np.testing.assert_allclose(ours, keras_rates(recipe, losses), rtol=1e-5)
+
+
+def test_learning_rate_by_default_falls_after_two_epochs_without_progress_to_the_floor():
+    recipe = get_recipe("seed_cnn")
+    rates = [learning_rate(recipe, [1.0] * epochs) for epochs in range(8)]
+    np.testing.assert_allclose(rates, [5e-4, 5e-4, 5e-4, 5e-5, 5e-5, 1e-5, 1e-5, 1e-5])
+
+
+def test_learning_rate_without_patience_is_constant():
+    recipe = get_recipe("seed_cnn").but(plateau_patience=0)
+    assert learning_rate(recipe, [1.0] * 20) == 5e-4
+
+
+def test_the_rate_reaches_the_optimiser(tiny_network, faces, recipe, tmp_path, monkeypatch):
+    used = []
+    add = training._Checkpoint.add
+
+    def note(self, row, *args, **kwargs):
+        used.append(float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)))
+        add(self, row, *args, **kwargs)
+
+    monkeypatch.setattr(training._Checkpoint, "add", note)
+    monkeypatch.setattr(training, "cross_entropy", lambda logits, emotion: 1.0)
+    run = fit(recipe.but(epochs=5), faces, 1, tmp_path, progress=False)
+    np.testing.assert_allclose(used, [5e-4, 5e-4, 5e-4, 5e-5, 5e-5], rtol=1e-6)
+    np.testing.assert_allclose(run.history["learning_rate"], used, rtol=1e-6)
+
+
+# --- a training ---
+
+
+def test_history_is_of_the_epochs(run, faces, recipe):
+    public = faces.of(PUBLIC)
+    last = run.history.iloc[-1]
+    logits = predict(run.model(), public.images)
+    assert last["val_accuracy"] == accuracy(logits, public.emotion)
+    assert last["val_loss"] == cross_entropy(logits, public.emotion)
+    assert np.array_equal(run.logits(public), logits)
+    assert run.history["loss"].nunique() == 2 and run.history["val_loss"].nunique() == 2
+    assert (run.history["seconds"] > 0).all()
+
+
+def test_it_learns(tiny_network, faces, recipe, tmp_path):
+    history = fit(recipe.but(epochs=12, learning_rate=1e-2), faces, 1, tmp_path, progress=False).history
+    assert history["loss"].iloc[-1] < 0.9 * history["loss"].iloc[0]
+
+
+def test_validation_and_prediction_see_images_as_they_are(tiny_network, faces, recipe, tmp_path, monkeypatch):
+    seen = []
+
+    def note(model, images):
+        seen.append(images.copy())
+        return predict(model, images)
+
+    monkeypatch.setattr(training, "predict", note)
+    fit(recipe, faces, 1, tmp_path, progress=False)
+    assert len(seen) == 2
+    for images in seen:
+        assert np.array_equal(images, faces.of(PUBLIC).images)
+
+
+def test_privatetest_is_not_read(tiny_network, tiny_run, faces, recipe, tmp_path):
+    """The run of the fixture had PrivateTest: it is the same without."""
+    without = fit(recipe, faces.without_private(), 1, tmp_path, progress=False)
+    assert without.folder.name == tiny_run.folder.name
+    assert_same(without, tiny_run)
+    assert sorted(tiny_run.predictions()[0]) == sorted(faces.of(PUBLIC).row)
+
+
+@pytest.mark.parametrize("missing", [TRAINING, PUBLIC])
+def test_a_missing_usage_is_named(faces, recipe, tmp_path, missing):
+    with pytest.raises(StudyError, match=f"no image has usage {missing}"):
+        fit(recipe, faces.select(faces.usage != missing), 1, tmp_path, progress=False)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_out_of_range_is_named(faces, recipe, tmp_path, seed):
+    with pytest.raises(StudyError, match=f"seed: expected a whole number from 0 to 4294967295, found {seed}"):
+        fit(recipe, faces, seed, tmp_path, progress=False)
+
+
+def test_another_seed_gives_other_weights(tiny_network, tiny_run, faces, recipe, tmp_path):
+    other = fit(recipe, faces, 2, tmp_path, progress=False)
+    for here, there in zip(tiny_run.model().get_weights(), other.model().get_weights(), strict=True):
+        assert not np.array_equal(here, there)
+
+
+def test_global_random_states_do_not_matter(tiny_network, tiny_run, faces, recipe, tmp_path, monkeypatch):
+    """model.fit(shuffle=True) shuffles batches by Python's global generator, which no checkpoint holds."""
+    plain = keras.Model.fit
+
+    def stirred(self, *args, **kwargs):
+        random.seed(12345)
+        np.random.seed(12345)
+        return plain(self, *args, **kwargs)
+
+    monkeypatch.setattr(keras.Model, "fit", stirred)
+    assert_same(fit(recipe, faces, 1, tmp_path, progress=False), tiny_run)
+
+
+def test_the_same_seed_gives_the_same_weights_in_another_process(run, faces, recipe, tmp_path):
+    """Through the command line, with all faces: the run of the fixture had no PrivateTest."""
+    faces.save(tmp_path / "prepared")
+    options = {**recipe.options, "epochs": 2, "batch_size": 32, "keep": "last"}
+    command = [sys.executable, "-m", "fer_utils.cli", "train", "seed_cnn", "--seed", "1"]
+    command += ["--data", tmp_path / "prepared", "--runs", tmp_path / "runs"]
+    command += [word for name, value in options.items() for word in ("--set", f"{name}={value}")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    other = Run(tmp_path / "runs" / run.folder.name)
+    assert done.stdout.splitlines()[-1] == str(other.folder)
+    assert_same(run, other)
+
+
+def test_a_finished_run_is_loaded_and_not_repeated(run, faces, recipe, monkeypatch):
+    monkeypatch.setattr(training, "build", lambda *args, **kwargs: pytest.fail("built a network"))
+    before = {path: path.stat().st_mtime_ns for path in run.folder.iterdir()}
+    assert fit(recipe, faces, 1, run.folder.parent, progress=False).folder == run.folder
+    assert {path: path.stat().st_mtime_ns for path in run.folder.iterdir()} == before
+
+
+@pytest.mark.parametrize(("keep", "kept"), [("best", 2), ("last", 4)])
+def test_the_weights_kept(tiny_network, faces, recipe, tmp_path, monkeypatch, keep, kept):
+    # The second epoch is best; the third is as good, and the earlier one wins.
+    accuracies = iter([0.1, 0.3, 0.3, 0.2])
+    monkeypatch.setattr(training, "accuracy", lambda logits, emotion: next(accuracies))
+    run = fit(recipe.but(epochs=4, keep=keep), faces, 1, tmp_path, progress=False)
+    public = faces.of(PUBLIC)
+    losses = run.history["val_loss"].tolist()
+    assert run.about["epoch_kept"] == kept
+    assert losses.index(cross_entropy(run.logits(public), public.emotion)) == kept - 1
+    assert np.array_equal(predict(run.model(), public.images), run.logits(public))
+
+
+# --- interrupted ---
+
+
+def test_an_interrupted_run_goes_on_as_if_nothing_had_been(run, faces, recipe, tmp_path, monkeypatch):
+    """With the real network: convolutions, batch normalisation, and dropout's generators in the checkpoint."""
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        interrupt_after(1, patch)
+        fit(recipe, faces, 1, tmp_path, progress=False)
+    keras.utils.set_random_seed(12345)
+    assert_same(fit(recipe, faces, 1, tmp_path, progress=False), run)
+    assert not (tmp_path / run.folder.name / "checkpoint.npz").exists()
+
+
+def test_no_epoch_is_repeated(half_done, tiny_run, monkeypatch):
+    _, go_on = half_done
+    epochs, init = [], Batches.__init__
+
+    def note(self, faces, recipe, seed, epoch):
+        epochs.append(epoch)
+        init(self, faces, recipe, seed, epoch)
+
+    monkeypatch.setattr(Batches, "__init__", note)
+    assert_same(go_on(), tiny_run)
+    assert epochs == [2]
+
+
+def test_interrupted_at_each_step_of_finishing(half_done, build_tiny, tiny_run, monkeypatch):
+    folder, go_on = half_done
+    for step in ("model.keras", "history.csv", "predictions.npz", "run.json"):
+        for module in (training, runs):
+            atomic = module.atomic_file
+
+            def stop_at(path, step=step, atomic=atomic):
+                if path.name == step:
+                    raise Interrupted
+                return atomic(path)
+
+            monkeypatch.setattr(module, "atomic_file", stop_at)
+        with pytest.raises(Interrupted):
+            go_on()
+        monkeypatch.undo()
+        monkeypatch.setattr(training, "build", build_tiny)
+        assert not (folder / "run.json").exists()
+        with pytest.raises(StudyError, match="expected a finished run"):
+            _ = Run(folder).about
+    assert_same(go_on(), tiny_run)
+
+
+# --- checkpoints that cannot be read ---
+
+
+def flip(raw: bytes, at: int, bit: int = 0) -> bytes:
+    return raw[:at] + bytes([raw[at] ^ 1 << bit]) + raw[at + 1 :]
+
+
+def in_central_directory(raw: bytes, offset: int) -> int:
+    return raw.index(b"PK\x01\x02") + offset
+
+
+DAMAGE = {
+    "empty": lambda raw: b"",
+    "truncated": lambda raw: raw[: len(raw) // 2],
+    "a flipped pixel of the weights": lambda raw: flip(raw, len(raw) // 3),
+    "called encrypted": lambda raw: flip(raw, in_central_directory(raw, 8)),
+    "called of another version": lambda raw: flip(raw, in_central_directory(raw, 6), 7),
+    "another file": lambda raw: b"not a checkpoint\n",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_corrupt_checkpoint_is_set_aside_and_named(half_done, damage):
+    folder, go_on = half_done
+    raw = (folder / "checkpoint.npz").read_bytes()
+    (folder / "checkpoint.npz").write_bytes(DAMAGE[damage](raw))
+    with pytest.raises(StudyError, match=r"checkpoint.npz: expected a checkpoint .* set aside as corrupt-checkpoint"):
+        go_on()
+    assert [path.name for path in folder.iterdir()] == ["corrupt-checkpoint.npz"]
+    assert (folder / "corrupt-checkpoint.npz").read_bytes() == DAMAGE[damage](raw)
+
+
+def test_after_a_corrupt_checkpoint_the_run_starts_anew(half_done, tiny_run):
+    folder, go_on = half_done
+    (folder / "checkpoint.npz").write_bytes(b"")
+    with pytest.raises(StudyError, match="run the same command again"):
+        go_on()
+    assert_same(go_on(), tiny_run)
+
+
+@pytest.mark.parametrize("what", ["variable_0", "best_1"])
+def test_weights_of_another_network_are_set_aside(half_done, what):
+    folder, go_on = half_done
+    with np.load(folder / "checkpoint.npz") as saved:
+        arrays = dict(saved)
+    np.savez(folder / "checkpoint.npz", **arrays | {what: np.zeros((3, 3), np.float32)})
+    with pytest.raises(StudyError, match=r"has shape \(3, 3\)"):
+        go_on()
+    assert not (folder / "checkpoint.npz").exists()
+
+
+@pytest.mark.parametrize("damage", ["missing", "wrong shape"])
+def test_a_checkpoint_is_never_half_loaded(half_done, recipe, damage):
+    folder, _ = half_done
+    with np.load(folder / "checkpoint.npz") as saved:
+        arrays = dict(saved)
+    last = max((n for n in arrays if n.startswith("variable_")), key=lambda n: int(n.split("_")[1]))
+    if damage == "missing":
+        del arrays[last]
+    else:
+        arrays[last] = np.zeros((3, 3), np.float32)
+    np.savez(folder / "checkpoint.npz", **arrays)
+
+    model = training.build("seed_cnn")
+    model.compile(optimizer=keras.optimizers.Adam(), loss="sparse_categorical_crossentropy")
+    model.optimizer.build(model.trainable_variables)
+    before = [np.asarray(v) for v in (*model.variables, *model.optimizer.variables)]
+    state = training._Checkpoint(folder / "checkpoint.npz", model)
+    with pytest.raises(StudyError):
+        state.restore()
+    assert state.history == [] and state.best is None
+    for variable, value in zip((*model.variables, *model.optimizer.variables), before, strict=True):
+        assert np.array_equal(np.asarray(variable), value)
+
+
+# --- losses that are no number ---
+
+
+def test_a_loss_that_is_no_number_stops_with_the_epoch_and_the_last_good_checkpoint(half_done, recipe, monkeypatch):
+    folder, go_on = half_done
+    good = (folder / "checkpoint.npz").read_bytes()
+    plain = keras.Model.fit
+
+    def diverge(self, *args, **kwargs):
+        result = plain(self, *args, **kwargs)
+        result.history["loss"] = [float("nan")]
+        return result
+
+    monkeypatch.setattr(keras.Model, "fit", diverge)
+    with pytest.raises(StudyError, match=r"epoch 2: expected a finite loss, found nan.*epoch 1\) is kept.* 0.0005"):
+        go_on()
+    assert (folder / "checkpoint.npz").read_bytes() == good
+    assert not (folder / "run.json").exists()
+
+
+def test_a_rate_that_is_too_high_is_named(tiny_network, faces, recipe, tmp_path):
+    with pytest.raises(StudyError, match=r"epoch 1: expected a finite loss"):
+        fit(recipe.but(learning_rate=1e38), faces, 1, tmp_path, progress=False)
+
+
+# --- killed ---
+
+KILLED = """
+import sys
+from pathlib import Path
+import numpy as np
+from fer_utils import training
+from fer_utils.faces import load_faces
+from fer_utils.recipes import Recipe
+
+prepared, store, recipe, writes = sys.argv[1:]
+savez, left = np.savez, int(writes)
+
+def savez_until_killed(target, **arrays):
+    # The write at which this process is to be killed stops half-way, and waits for it.
+    global left
+    savez(target, **arrays)
+    left -= 1
+    if left == 0 and "checkpoint" in Path(target).name:
+        whole = Path(target).read_bytes()
+        Path(target).write_bytes(whole[: len(whole) // 2])
+        print("half-way", flush=True)
+        sys.stdin.read()
+
+np.savez = savez_until_killed
+import json
+training.fit(Recipe(**json.loads(recipe)), load_faces(Path(prepared)), 1, Path(store), progress=False)
+print("finished", flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_it_ends_with_the_same_weights(faces, recipe, tmp_path):
+    recipe = recipe.but(epochs=8)
+    reference = fit(recipe, faces, 1, tmp_path / "whole", progress=False)
+    faces.save(tmp_path / "prepared")
+    generator = random.Random(0)
+
+    def start(writes: int = 0) -> subprocess.Popen:
+        arguments = [tmp_path / "prepared", tmp_path / "runs", json.dumps(recipe.to_dict()), str(writes)]
+        return subprocess.Popen(
+            [sys.executable, "-c", KILLED, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    folder = tmp_path / "runs" / reference.folder.name
+    checkpoint = folder / "checkpoint.npz"
+
+    def kill(process: subprocess.Popen) -> None:
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+
+    # While a checkpoint is written: the first ever, then one that replaces another.
+    for writes, saved in ((1, 0), (3, 2)):
+        process = start(writes)
+        assert process.stdout.readline() == "half-way\n"
+        kill(process)
+        assert epochs_in(checkpoint) == saved
+    # At moments by chance, counted from the next whole epoch on, so that each start gets further.
+    for _ in range(4):
+        before = checkpoint.stat().st_mtime_ns
+        process = start()
+        while process.poll() is None and checkpoint.exists() and checkpoint.stat().st_mtime_ns == before:
+            time.sleep(0.002)
+        time.sleep(generator.uniform(0, 0.2))
+        kill(process)
+        if (folder / "run.json").exists():
+            break
+    process = start()
+    assert process.communicate()[0] == "finished\n"
+    assert_same(Run(folder), reference)
+
+
+def epochs_in(checkpoint: Path) -> int:
+    if not checkpoint.exists():
+        return 0
+    with np.load(checkpoint) as saved:
+        return len(json.loads(str(saved["history"])))
