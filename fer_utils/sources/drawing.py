@@ -137,13 +137,20 @@ def _smooth(points, closed: bool = True) -> np.ndarray:
     return _spline(len(points), closed) @ points
 
 
+@cache
+def _swelling(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """There and back along the curve of `_spline`, and how far each point lies beside it."""
+    there = _spline(count, closed=False)
+    swell = np.sin(np.pi * np.arange(len(there)) / (len(there) - 1))[:, None]
+    return np.concatenate([there, there[::-1]]), np.concatenate([swell, -swell[::-1]])
+
+
 def _lens(points, width: float) -> np.ndarray:
     """A closed shape along a curve, `width` in its middle and pointed at its ends: how a fold in skin looks."""
-    line = _smooth(points, closed=False)
-    away = np.array([line[0, 1] - line[-1, 1], line[-1, 0] - line[0, 0]])
-    away = away / np.sqrt((away**2).sum()) * (width / 2)
-    swell = np.sin(np.pi * np.arange(len(line)) / (len(line) - 1))[:, None] * away
-    return np.concatenate([line + swell, (line - swell)[::-1]])
+    points = np.asarray(points, float)
+    curve, swell = _swelling(len(points))
+    x, y = points[-1] - points[0]
+    return curve @ points + swell * [-y, x] * (width / 2 / np.hypot(x, y))
 
 
 def _mirrored(half) -> np.ndarray:
@@ -178,7 +185,7 @@ class _Canvas:
             sizes = [len(points) for points in shapes]
             points, lift = np.concatenate(shapes), np.repeat(lifts, sizes)
             points = np.where(np.isnan(lift)[:, None], points, _turned(points, self.turn, lift))
-            fixed = np.rint(((points + REACH) * self.scale - 0.5) * 16).astype(np.int32)
+            fixed = np.rint(((points + REACH) * self.scale - 0.5) * 16).astype(np.int32, order="C")
             end = 0
             for size, tone, width, close in zip(sizes, to_bytes(tones).tolist(), widths, closed, strict=True):
                 shape = fixed[end : (end := end + size)]
@@ -282,8 +289,7 @@ def render(
     soft shadows. `pose` is angle in degrees, zoom, and shift to the right and down.
     """
     paint = _Canvas(side, who["ground"], PAINT, turn)
-    crease = _Canvas(side, 0, PAINT // 2, turn)
-    shadow = _Canvas(side, 0, PAINT // 2, turn)
+    crease, shadow, solid = (_Canvas(side, 0, PAINT // 2, turn) for _ in range(3))
     head = _head(who, au)
 
     _ground(paint, who, rng)
@@ -291,7 +297,6 @@ def render(
     _neck(paint, who, shadow)
     _ears(paint, who)
     paint.fill(head, who["skin"], 0)
-    solid = _Canvas(side, 0, PAINT // 2, turn)
     solid.fill(head, 255, 0)
     solid.stroke(head, 255, 0.05, 0, closed=True)  # or light from around it would rim the face
 
@@ -508,7 +513,7 @@ def _mouth(paint: _Canvas, crease: _Canvas, shadow: _Canvas, who: dict[str, floa
     bottom = lower + 0.090 * thick * (1 - 0.25 * mean[26]) * belly**0.6
 
     def area(above: np.ndarray, below: np.ndarray) -> np.ndarray:
-        return np.concatenate([np.stack([x, above], 1), np.stack([x, below], 1)[::-1]])
+        return np.concatenate([np.array([x, above]).T, np.array([x, below]).T[::-1]])
 
     lip = who["skin"] * who["lip_tone"]
     lift = 0.05
@@ -531,8 +536,8 @@ def _mouth(paint: _Canvas, crease: _Canvas, shadow: _Canvas, who: dict[str, floa
             middle = np.abs(t) < 0.6
             paint.fill(area(tongue, lower)[np.concatenate([middle, middle[::-1]])], lip * 0.62, lift)
     else:
-        crease.stroke(np.stack([x, (upper + lower) / 2], 1), 175, 0.026, lift)
-    crease.stroke(np.stack([x, upper], 1), 110, 0.018, lift)
+        crease.stroke(np.array([x, (upper + lower) / 2]).T, 175, 0.026, lift)
+    crease.stroke(np.array([x, upper]).T, 110, 0.018, lift)
     for end in (0, -1):
         crease.fill(_ellipse(x[end], seam[end], 0.03, 0.024), 150, lift)
     shadow.fill(_ellipse(0, bottom.max() + 0.045, 0.15, 0.03), 60, 0)
@@ -550,28 +555,24 @@ def _eye(paint: _Canvas, crease: _Canvas, shadow: _Canvas, who: dict[str, float]
     slant = -0.22 - who["eye_tilt"] * v - 0.018 * a[1] * (1 - v) / 2 * (1 - a[2])
     upper = slant - max(0.012, above) * bow
     lower = slant + max(0.004, below) * bow
-    lid = np.stack([x, upper], 1)
-    rim = np.stack([x, lower], 1)
+    lid = np.array([x, upper]).T
+    rim = np.array([x, lower]).T
     if open_ > 0.3:
         paint.fill(np.concatenate([lid, rim[::-1]]), 215, 0)
         iris = _ellipse(sign * 0.325 * who["eye_gap"] + who["gaze_x"], -0.225 + who["gaze_y"], 0.073, 0.073)
-        order = np.argsort(x)
-
-        def between_lids(points: np.ndarray) -> np.ndarray:
-            points = points.copy()
-            points[:, 0] = np.clip(points[:, 0], x.min(), x.max())
-            high = np.interp(points[:, 0], x[order], upper[order])
-            low = np.interp(points[:, 0], x[order], lower[order])
-            points[:, 1] = np.clip(points[:, 1], high, low)
-            return points
-
-        paint.fill(between_lids(iris), who["iris"], 0)
         centre = iris.mean(axis=0)
-        paint.fill(between_lids(centre + 0.42 * (iris - centre)), 8, 0)
-        paint.fill(between_lids(_ellipse(centre[0] - 0.025, centre[1] - 0.028, 0.018, 0.018)), 250, 0)
+        pupil = centre + 0.42 * (iris - centre)
+        glint = _ellipse(centre[0] - 0.025, centre[1] - 0.028, 0.018, 0.018)
+        seen = np.concatenate([iris, pupil, glint])  # as far as the lids let it be
+        order = np.argsort(x)
+        seen[:, 0] = np.clip(seen[:, 0], x.min(), x.max())
+        high, low = (np.interp(seen[:, 0], x[order], edge[order]) for edge in (upper, lower))
+        seen[:, 1] = np.clip(seen[:, 1], high, low)
+        for shape, tone in zip(np.split(seen, 3), (who["iris"], 8, 250), strict=True):
+            paint.fill(shape, tone, 0)
     paint.stroke(lid, who["skin"] * 0.2, 0.028 if open_ > 0.3 else 0.035, 0)
     crease.stroke(rim, 75, 0.014, 0)
-    fold = np.stack([x, upper - 0.045 + 0.025 * a[5] - 0.01 * bow], 1)
+    fold = np.array([x, upper - 0.045 + 0.025 * a[5] - 0.01 * bow]).T
     crease.stroke(fold, 80, 0.018, 0)
 
 
@@ -591,7 +592,8 @@ def _brow(paint: _Canvas, shadow: _Canvas, who: dict[str, float], a: np.ndarray,
     line[:, 0] *= who["eye_gap"]
     taper = np.interp(np.linspace(0, 1, len(line)), [0, 0.15, 0.6, 1], [0.7, 1, 0.85, 0.25])
     thick = 0.033 * who["brow_thick"] * taper
-    shape = np.concatenate([line - np.stack([0 * thick, thick], 1), (line + np.stack([0 * thick, thick], 1))[::-1]])
+    beside = np.array([0 * thick, thick]).T
+    shape = np.concatenate([line - beside, (line + beside)[::-1]])
     paint.fill(shape * (sign, 1), who["brow_tone"], 0)
     shadow.stroke((line + np.array([0, 0.03])) * (sign, 1), 45 + 30 * a[4], 0.05, 0)
 
@@ -680,9 +682,10 @@ def _beard(paint: _Canvas, who: dict[str, float], au: np.ndarray) -> None:
             (0.0, 0.40 - up),
         ]
         hairs.fill(_smooth(_mirrored(half)), 255 * who["moustache"], 0.05)
-    cover = cv2.GaussianBlur(hairs.pixels, (0, 0), 0.02 * paint.scale) / 255
-    mixed = paint.pixels * (1 - 0.8 * cover) + 0.8 * cover * who["hair"]
-    paint.pixels[:] = to_bytes(mixed)
+    cover = 0.8 * hairs.blurred(0.02)
+    grown = cover > 0
+    skin, cover = paint.pixels[grown], cover[grown]
+    paint.pixels[grown] = to_bytes(skin * (1 - cover) + cover * who["hair"])
 
 
 def _glasses(paint: _Canvas, who: dict[str, float]) -> None:
