@@ -54,8 +54,8 @@ def compute_results(folder: Path, faces: Faces) -> pd.DataFrame:
     """The table of results: one row a recipe, its seeds averaged.
 
     Columns: model, parameters, data, epochs, seeds, then `public_` and `private_` each with accuracy, low and
-    high (fractions; Wilson's 95 % interval at the mean accuracy, which is the sampling of images), minutes (mean
-    of a seed), machine, evidence (folders).
+    high (fractions to the sixth digit; Wilson's 95 % interval at the mean accuracy, which is the sampling of
+    images), minutes (mean of a seed), machine, evidence (folders).
 
     Args:
         folder: the evidence.
@@ -96,7 +96,9 @@ def compute_results(folder: Path, faces: Faces) -> pd.DataFrame:
             "evidence": " ".join(seeds["evidence"]),
         }
         rows.append(row)
-    return pd.DataFrame(rows).sort_values("public_accuracy", ascending=False, kind="stable", ignore_index=True)
+    table = pd.DataFrame(rows).sort_values("public_accuracy", ascending=False, kind="stable", ignore_index=True)
+    # Rounded here, once: the README and the committed table cannot round differently.
+    return table.round({"minutes": 1}).round(6)
 
 
 def _scored(folder: Path, splits: dict[str, Faces]) -> dict:
@@ -130,8 +132,8 @@ def read_results(folder: Path) -> pd.DataFrame:
 
 
 def results_csv(results: pd.DataFrame) -> str:
-    """The table as committed, accuracies to the sixth digit."""
-    return results.round({"minutes": 1}).round(6).to_csv(index=False)
+    """The table as committed."""
+    return results.to_csv(index=False)
 
 
 def results_markdown(results: pd.DataFrame) -> str:
