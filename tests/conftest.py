@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fer_utils.emotions import CANONICAL_COUNTS, PRIVATE, PUBLIC
+from fer_utils.emotions import CANONICAL_COUNTS
 from fer_utils.faces import Faces
 from fer_utils.recipes import Recipe, get_recipe
 from fer_utils.sources.sample import draw_sample
@@ -64,12 +64,6 @@ def canonical() -> Faces:
         row=np.arange(len(labels))[::-1].copy(),
         source="csv",
     )
-
-
-@pytest.fixture(scope="session")
-def tests_of(canonical) -> Faces:
-    """PublicTest and PrivateTest of `canonical`."""
-    return canonical.select(np.isin(canonical.usage, [PUBLIC, PRIVATE]))
 
 
 @pytest.fixture(scope="session")

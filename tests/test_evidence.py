@@ -1,0 +1,241 @@
+"""Evidence of real runs, and the table of results that is computed from it."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fer_utils.emotions import PRIVATE, PUBLIC
+from fer_utils.errors import StudyError
+from fer_utils.evaluation import accuracy_interval
+from fer_utils.evidence import (
+    END,
+    START,
+    TABLE,
+    compute_results,
+    publish_evidence,
+    read_results,
+    results_csv,
+    results_markdown,
+    write_results,
+)
+from fer_utils.recipes import Recipe
+from fer_utils.runs import Run, write_predictions
+
+RIGHT = {PUBLIC: 2268, PRIVATE: 2301}
+
+
+@pytest.fixture
+def make_run(canonical, tmp_path):
+    """Makes a finished and scored run on the canonical faces that is right on so many images of a usage."""
+
+    def make(recipe=None, seed=1, right=RIGHT, usages=(PUBLIC, PRIVATE), **about) -> Run:
+        recipe = recipe or Recipe("seed_cnn", "seed_cnn")
+        folder = tmp_path / "runs" / f"{recipe.name}-seed{seed}-0123456789ab"
+        folder.mkdir(parents=True)
+        generator = np.random.default_rng(seed)
+        rows, logits = [], []
+        for usage in usages:
+            part = canonical.of(usage)
+            wrong = generator.permutation(len(part))[right[usage] :]
+            answer = part.emotion.astype(int)
+            answer[wrong] = (answer[wrong] + generator.integers(1, 7, len(wrong))) % 7
+            rows.append(part.row)
+            logits.append(generator.uniform(0, 1, (len(part), 7)) + 2 * np.eye(7)[answer])
+        mixed = generator.permutation(sum(map(len, rows)))
+        write_predictions(folder, np.concatenate(rows)[mixed], np.concatenate(logits)[mixed])
+        history = pd.DataFrame({"epoch": [1], "val_accuracy": [0.5], "seconds": [3.25]})
+        history.to_csv(folder / "history.csv", index=False)
+        values = {"recipe": recipe.to_dict(), "seed": seed, "source": "csv", "parameters": 4478727, "seconds": 3600.0}
+        (folder / "run.json").write_text(json.dumps(values | {"machine": "a machine, 2 cores"} | about))
+        return Run(folder)
+
+    return make
+
+
+# --- publishing ---
+
+
+def test_evidence_is_the_run_in_small(make_run, canonical, tmp_path):
+    run = make_run()
+    folder = publish_evidence(run, tmp_path / "evidence")
+    assert folder == tmp_path / "evidence" / "seed_cnn-seed1"
+    assert sorted(path.name for path in folder.iterdir()) == ["history.csv", "predictions.npz", "recipe.json"]
+    assert json.loads((folder / "recipe.json").read_text()) == run.about
+    pd.testing.assert_frame_equal(pd.read_csv(folder / "history.csv"), run.history)
+
+    with np.load(folder / "predictions.npz") as saved:
+        row, logits = saved["row"], saved["logits"]
+    assert logits.dtype == np.float16 and logits.shape == (7178, 7)
+    tests = canonical.select(np.isin(canonical.usage, [PUBLIC, PRIVATE]))
+    assert np.array_equal(row, np.sort(tests.row)), "every row once, in order"
+    np.testing.assert_allclose(logits, run.logits(tests)[np.argsort(tests.row)], rtol=1e-3, atol=1e-3)
+    assert (folder / "predictions.npz").stat().st_size < 200_000, "small enough for git"
+
+
+def test_drawn_and_unscored_runs_are_no_evidence(make_run, tmp_path):
+    with pytest.raises(StudyError, match="found one on drawn faces"):
+        publish_evidence(make_run(source="sample"), tmp_path / "evidence")
+    with pytest.raises(StudyError, match=r"found 3,589\. Score it first"):
+        publish_evidence(make_run(seed=2, usages=(PUBLIC,)), tmp_path / "evidence")
+    assert not (tmp_path / "evidence").exists()
+
+
+# --- the table ---
+
+
+def test_table_is_computed_from_the_evidence(make_run, canonical, tmp_path):
+    publish_evidence(make_run(), tmp_path / "evidence")
+    (row,) = compute_results(tmp_path / "evidence", canonical).to_dict("records")
+    for split, right in (("public", 2268), ("private", 2301)):
+        found = [row[f"{split}_{key}"] for key in ("accuracy", "low", "high")]
+        assert found == pytest.approx([right / 3589, *accuracy_interval(right / 3589, 3589)], abs=5e-7)
+    assert (row["model"], row["parameters"], row["epochs"], row["seeds"]) == ("seed_cnn", 4478727, 15, "1")
+    assert (row["minutes"], row["machine"]) == (60, "a machine, 2 cores")
+    assert row["evidence"] == "reports/evidence/seed_cnn-seed1"
+
+
+def test_seeds_are_averaged_and_models_sorted_by_publictest(make_run, canonical, tmp_path):
+    better = Recipe("better", "seed_cnn", {"width": 0.5})
+    made = [make_run(better, right={PUBLIC: 2500, PRIVATE: 2000}, parameters=1_000_000)]
+    for seed, public, private, seconds in ((10, 2200, 2300, 1200.0), (2, 2300, 2303, 2400.0)):
+        made.append(make_run(seed=seed, right={PUBLIC: public, PRIVATE: private}, seconds=seconds))
+    for run in made:
+        publish_evidence(run, tmp_path / "evidence")
+    table = compute_results(tmp_path / "evidence", canonical)
+    assert table["model"].tolist() == ["better", "seed_cnn"]
+    ours = table.iloc[1]
+    assert ours["seeds"] == "2, 10" and ours["minutes"] == 30
+    assert ours["public_accuracy"] == pytest.approx(2250 / 3589, abs=5e-7)
+    assert ours["private_accuracy"] == pytest.approx(2301.5 / 3589, abs=5e-7)
+    assert ours["public_low"] == pytest.approx(accuracy_interval(2250 / 3589, 3589)[0], abs=5e-7)
+    assert ours["evidence"].split() == ["reports/evidence/seed_cnn-seed10", "reports/evidence/seed_cnn-seed2"]
+
+
+def test_seeds_of_different_recipes_are_not_averaged(make_run, canonical, tmp_path):
+    publish_evidence(make_run(), tmp_path / "evidence")
+    publish_evidence(make_run(Recipe("seed_cnn", "seed_cnn", epochs=3), seed=2), tmp_path / "evidence")
+    with pytest.raises(StudyError, match=r"seed_cnn: expected one recipe for all its seeds.*seed_cnn-seed2"):
+        compute_results(tmp_path / "evidence", canonical)
+
+
+def test_only_the_canonical_data_give_results(make_run, canonical, faces, tmp_path):
+    publish_evidence(make_run(), tmp_path / "evidence")
+    for other in (faces, canonical.without_private(), dataclasses.replace(canonical, source="sample")):
+        with pytest.raises(StudyError, match="expected the canonical FER-2013"):
+            compute_results(tmp_path / "evidence", other)
+
+
+def test_no_evidence_is_said(canonical, tmp_path):
+    with pytest.raises(StudyError, match="expected evidence of runs"):
+        compute_results(tmp_path, canonical)
+
+
+@pytest.mark.parametrize("damage", ["missing", "twice", "training"])
+def test_rows_that_are_not_the_test_splits_are_refused(make_run, canonical, tmp_path, damage):
+    path = publish_evidence(make_run(), tmp_path / "evidence") / "predictions.npz"
+    with np.load(path) as saved:
+        row, logits = saved["row"], saved["logits"]
+    if damage == "missing":
+        row, logits = row[1:], logits[1:]
+    else:
+        row[0] = row[1] if damage == "twice" else canonical.of("Training").row[0]
+    np.savez_compressed(path, row=row, logits=logits)
+    with pytest.raises(StudyError, match="every PublicTest and PrivateTest row once"):
+        compute_results(tmp_path / "evidence", canonical)
+
+
+# --- writing it ---
+
+
+@pytest.fixture
+def results(make_run, canonical, tmp_path):
+    publish_evidence(make_run(), tmp_path / "evidence")
+    return compute_results(tmp_path / "evidence", canonical)
+
+
+def test_markdown_says_what_the_table_says(results):
+    header, rule, row = results_markdown(results).splitlines()
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert len(header.split("|")) == len(rule.split("|")) == len(cells) + 2
+    assert cells == [
+        *("seed_cnn", "4,478,727", "FER-2013", "15", "1", "63.19 (61.6–64.8)", "64.11 (62.5–65.7)", "60"),
+        "a machine, 2 cores",
+    ]
+
+
+def test_readme_is_written_between_the_markers(results, tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_text(f"# Tïtle\n\n{START}\nold\n{END}\n\nmore – text\n", encoding="utf-8")
+    for _ in range(2):  # the second time changes nothing
+        write_results(results, tmp_path / "evidence", readme)
+        text = f"# Tïtle\n\n{START}\n{results_markdown(results)}\n{END}\n\nmore – text\n"
+        assert readme.read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize("text", ["no markers", START, END, f"{END} before {START}"])
+def test_missing_markers_change_nothing(results, tmp_path, text):
+    readme = tmp_path / "README.md"
+    readme.write_text(text)
+    with pytest.raises(StudyError, match="expected the markers"):
+        write_results(results, tmp_path / "evidence", readme)
+    assert readme.read_text() == text and not (tmp_path / "evidence" / TABLE).exists()
+
+
+def test_csv_says_what_the_readme_says(results, tmp_path):
+    (tmp_path / "README.md").write_text(f"{START}{END}")
+    write_results(results, tmp_path / "evidence", tmp_path / "README.md")
+    read = read_results(tmp_path / "evidence")
+    assert results_markdown(read) in (tmp_path / "README.md").read_text()
+    assert read.columns.tolist() == results.columns.tolist()
+    numbers = results.select_dtypes("number").columns
+    np.testing.assert_allclose(read[numbers], results[numbers], rtol=1e-15)
+
+
+def test_no_table_yet_reads_as_an_empty_one(tmp_path):
+    assert read_results(tmp_path).empty
+
+
+# --- what is committed ---
+
+
+def test_committed_table_and_readme_say_the_same(project):
+    """Holds without the data: from the committed table alone."""
+    text = (project / "README.md").read_text(encoding="utf-8")
+    table = read_results(project / "reports" / "evidence")
+    between = text.split(START)[1].split(END)[0].strip()
+    assert between == ("" if table.empty else results_markdown(table))
+    named = {folder for cell in table["evidence"] for folder in cell.split()}
+    there = {f"reports/evidence/{path.parent.name}" for path in project.glob("reports/evidence/*/recipe.json")}
+    assert named == there
+
+
+@pytest.mark.slow
+def test_readme_and_table_are_what_the_evidence_and_the_data_give(project, real_data):
+    evidence = project / "reports" / "evidence"
+    if not any(evidence.glob("*/recipe.json")):
+        pytest.skip("no evidence of a real run is committed yet")
+    from fer_utils.sources import read
+
+    results = compute_results(evidence, read("csv", real_data / "fer2013.csv.gz"))
+    assert (evidence / TABLE).read_text(encoding="utf-8") == results_csv(results)
+    text = (project / "README.md").read_text(encoding="utf-8")
+    assert f"{START}\n{results_markdown(results)}\n{END}" in text, "run `fer-study results --csv FILE --write`"
+
+
+def test_committed_evidence_is_complete(project):
+    """Each run's PrivateTest was opened through the one door, and its history has the epochs of its recipe."""
+    evidence = project / "reports" / "evidence"
+    folders = [path.parent for path in evidence.glob("*/recipe.json")]
+    if not folders:
+        pytest.skip("no evidence of a real run is committed yet")
+    log = pd.read_csv(evidence / "private_test_log.csv")
+    for folder in folders:
+        about = json.loads((folder / "recipe.json").read_text())
+        assert folder.name == f"{about['recipe']['name']}-seed{about['seed']}"
+        assert about["fingerprint"] in log["fingerprint"].tolist(), folder
+        assert len(pd.read_csv(folder / "history.csv")) == about["recipe"]["epochs"]
+        with np.load(folder / "predictions.npz") as saved:
+            assert saved["logits"].dtype == np.float16 and np.isfinite(saved["logits"]).all()
