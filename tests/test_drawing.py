@@ -1,5 +1,9 @@
 """Drawn faces: action units move them, at any size."""
 
+import runpy
+from pathlib import Path
+
+import cv2
 import numpy as np
 import pytest
 
@@ -45,3 +49,16 @@ def test_larger_pictures_show_the_same_face():
 def test_what_cannot_be_drawn_is_named(call, names):
     with pytest.raises(StudyError, match=names):
         call()
+
+
+@pytest.mark.slow
+def test_the_readmes_picture_is_what_its_script_draws(tmp_path):
+    docs = Path(__file__).parents[1] / "docs"
+    figure = runpy.run_path(str(docs / "faces.py"))["picture"]()
+    figure.savefig(tmp_path / "faces.png", transparent=True)
+    drawn, kept = (cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in (tmp_path / "faces.png", docs / "faces.png"))
+    assert drawn.shape == kept.shape
+    difference = np.abs(drawn.astype(int) - kept)
+    # Another machine may have another typeface: what is drawn differs nowhere else.
+    assert (difference > 8).mean() < 0.03
+    assert difference[56:254].max() <= 8
