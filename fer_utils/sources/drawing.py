@@ -104,14 +104,12 @@ def both_sides(units: Mapping[int, float]) -> np.ndarray:
     return sides
 
 
-@cache
-def _circle(corners: int) -> np.ndarray:
-    turn = 2 * np.pi * np.arange(corners) / corners
-    return np.stack([np.cos(turn), np.sin(turn)], axis=1)
+_TURN = 2 * np.pi * np.arange(28) / 28
+_CIRCLE = np.stack([np.cos(_TURN), np.sin(_TURN)], axis=1)
 
 
 def _ellipse(x: float, y: float, a: float, b: float) -> np.ndarray:
-    return _circle(28) * [a, b] + [x, y]
+    return _CIRCLE * [a, b] + [x, y]
 
 
 @cache
@@ -286,7 +284,9 @@ def render(
     """Draw `who` with action units `au` (2, n), as uint8 (side, side).
 
     Paint (the tone of skin, hair, eyes) is multiplied by the light on a relief of the face, and by creases and
-    soft shadows. `pose` is angle in degrees, zoom, and shift to the right and down.
+    soft shadows. `light` points to the lamp (x, y, towards the viewer). `turn` is the sine of the head's turn
+    about its vertical axis. `pose` is angle in degrees, zoom, and shift to the right and down, half a picture
+    being 1.
     """
     paint = _Canvas(side, who["ground"], PAINT, turn)
     crease, shadow, solid = (_Canvas(side, 0, PAINT // 2, turn) for _ in range(3))
@@ -706,7 +706,7 @@ def _glasses(paint: _Canvas, who: dict[str, float]) -> None:
 
 
 def draw_object(rng: np.random.Generator) -> np.ndarray:
-    """A mug, a house or a tree on a plain ground."""
+    """A mug, a house or a tree on a plain ground, uint8 (48, 48)."""
     light, dark = 150 + 90 * rng.random(), 20 + 80 * rng.random()
     paint = _Canvas(SIDE, light)
     grow, shift = 0.8 + 0.4 * rng.random(), 0.3 * (rng.random(2) - 0.5)
