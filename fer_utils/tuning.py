@@ -1,16 +1,16 @@
 """Hyperparameter search with keras-tuner over plain recipes.
 
-A trial is an ordinary run in the run store, so a search that was killed goes on and repeats no finished trial.
+A trial is an ordinary run in the run store, and the oracle proposes the same trials for the same seed and scores. So
+every search starts anew and finds its finished trials in the store: one that was killed goes on, and repeats none.
 """
 
-import contextlib
-import hashlib
-import io
-import json
-from dataclasses import asdict, dataclass
+import tempfile
+import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+from sklearn.exceptions import ConvergenceWarning
 
 from fer_utils.emotions import PRIVATE
 from fer_utils.errors import StudyError
@@ -23,10 +23,15 @@ from fer_utils.training import fit
 # It imports the backend too: after fer_utils.backend has, quietly.
 import keras_tuner
 
-ORACLES = {
-    "random": keras_tuner.oracles.RandomSearchOracle,
-    "bayesian": keras_tuner.oracles.BayesianOptimizationOracle,
-}
+
+def _bayesian(*, max_trials: int, **options) -> keras_tuner.Oracle:
+    # keras-tuner's own nine trials at random, for three hyperparameters, are all that a small search has.
+    first = min(9, -(-max_trials // 2))
+    return keras_tuner.oracles.BayesianOptimizationOracle(max_trials=max_trials, num_initial_points=first, **options)
+
+
+ORACLES = {"random": keras_tuner.oracles.RandomSearchOracle, "bayesian": _bayesian}
+"""Random search, and Bayesian optimisation with a Gaussian process once half of the trials, or nine, are done."""
 
 
 @dataclass(frozen=True)
@@ -95,42 +100,46 @@ def search(
         )
     if oracle not in ORACLES:
         raise StudyError(f"oracle: expected one of {', '.join(ORACLES)}, found {oracle!r}.")
-    tuner = _Tuner(
-        space,
-        base,
-        faces,
-        seed,
-        store,
-        progress,
-        # A trial that fails is recorded, and the search goes on.
-        oracle=ORACLES[oracle](
-            objective=keras_tuner.Objective("val_accuracy", "max"),
-            max_trials=trials,
-            seed=seed,
-            hyperparameters=space.declare(),
-            tune_new_entries=False,
-            max_consecutive_failed_trials=trials + 1,
-        ),
-        directory=str(Path(store) / "searches"),
-        project_name=_search_name(space, base, faces, oracle, trials, seed),
-    )
-    tuner.search(verbose=0)
-    return tuner.ledger()
+    # keras-tuner's own record of the search: its Bayesian oracle cannot be restored from it as it was.
+    with tempfile.TemporaryDirectory() as scratch:
+        tuner = _Tuner(
+            space,
+            base,
+            faces,
+            seed,
+            store,
+            progress,
+            # A trial that fails is recorded, and the search goes on.
+            oracle=ORACLES[oracle](
+                objective=keras_tuner.Objective("val_accuracy", "max"),
+                max_trials=trials,
+                seed=seed,
+                hyperparameters=space.declare(),
+                tune_new_entries=False,
+                max_consecutive_failed_trials=trials + 1,
+            ),
+            directory=scratch,
+        )
+        # How well its Gaussian process fits the first few trials is of no use in a report.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            tuner.search(verbose=0)
+        return tuner.ledger()
 
 
 class _Tuner(keras_tuner.Tuner):
     def __init__(self, space, base, faces, seed, store, progress, **kwargs) -> None:
         self.space, self.base, self.faces, self.seed = space, base, faces, seed
         self.run_store, self.progress = store, progress
-        # It prints the folder it goes on from, which a report has no use for.
-        with contextlib.redirect_stdout(io.StringIO()):
-            super().__init__(**kwargs)
+        self.problems: dict[str, str] = {}
+        super().__init__(**kwargs)
 
     def run_trial(self, trial, *args, **kwargs) -> dict[str, float]:
         recipe = self.space.recipe(trial.hyperparameters, self.base)
         try:
             run = fit(recipe, self.faces, self.seed, self.run_store, progress=self.progress)
         except StudyError as problem:
+            self.problems[trial.trial_id] = str(problem)
             raise keras_tuner.errors.FailedTrialError(str(problem)) from problem
         return {"val_accuracy": float(run.history["val_accuracy"].max())}
 
@@ -150,7 +159,7 @@ class _Tuner(keras_tuner.Tuner):
                     "val_accuracy": trial.score if done else None,
                     "epoch_kept": run.about["epoch_kept"] if done else None,
                     "run": folder.name,
-                    "problem": "" if done else " ".join((trial.message or "").strip().splitlines()[-1:]),
+                    "problem": "" if done else self.problems.get(number) or _last_line(trial.message),
                 }
             )
         ledger = pd.DataFrame(rows).sort_values("val_accuracy", ascending=False, kind="stable", ignore_index=True)
@@ -161,6 +170,5 @@ class _Tuner(keras_tuner.Tuner):
         return ledger
 
 
-def _search_name(space, base, faces, oracle, trials, seed) -> str:
-    key = [asdict(space), base.to_dict(), faces.fingerprint, oracle, trials, seed]
-    return f"{base.name}-{hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:12]}"
+def _last_line(traceback: str | None) -> str:
+    return "".join((traceback or "").strip().splitlines()[-1:])
