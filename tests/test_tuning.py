@@ -1,0 +1,222 @@
+"""The search: its ledger, its failures, and that it goes on where it was."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fer_utils import training, tuning
+from fer_utils.errors import StudyError
+from fer_utils.runs import Run, run_folder
+from fer_utils.tuning import ORACLES, SearchSpace, search
+
+SPACE = SearchSpace(widths=(0.02, 0.03), dropout=(0.1, 0.5), learning_rate=(1e-4, 1e-2))
+COLUMNS = [
+    *("trial", "status", "width", "dropout", "learning_rate"),
+    *("parameters", "val_accuracy", "epoch_kept", "run", "problem"),
+]
+
+
+class Interrupted(BaseException):
+    """Stands for a kill: nothing catches it."""
+
+
+class Trainings:
+    """Stands in for `fit` where the search itself is tested: a score that follows from the recipe, at once."""
+
+    def __init__(self, stop_at: int = 0, fail_at: tuple[int, ...] = ()) -> None:
+        self.done, self.stop_at, self.fail_at = [], stop_at, fail_at
+
+    def __call__(self, recipe, faces, seed, store, *, progress):
+        folder = run_folder(store, recipe, seed, faces)
+        if (folder / "run.json").exists():
+            return Run(folder)
+        if len(self.done) + 1 == self.stop_at:
+            raise Interrupted
+        self.done.append(recipe)
+        if len(self.done) in self.fail_at:
+            raise StudyError(f"trial of width {recipe.options['width']}: too odd.\nDo otherwise.")
+        score = 1 / (1 + (np.log10(recipe.learning_rate) + 3) ** 2 + recipe.options["dropout"])
+        folder.mkdir(parents=True)
+        pd.DataFrame({"epoch": [1, 2], "val_accuracy": [score, score / 2]}).to_csv(folder / "history.csv", index=False)
+        (folder / "run.json").write_text(json.dumps({"parameters": 100, "epoch_kept": 1}))
+        return Run(folder)
+
+
+@pytest.fixture
+def searching(faces, recipe, tmp_path, monkeypatch):
+    """Searches with a stand-in for `fit`, in a store below `tmp_path`."""
+
+    def search_with(fit, store="store", **changes) -> pd.DataFrame:
+        monkeypatch.setattr(tuning, "fit", fit)
+        given = {"oracle": "random", "trials": 4, "seed": 1, "store": tmp_path / store, "progress": False}
+        return search(SPACE, recipe, faces.without_private(), **given | changes)
+
+    return search_with
+
+
+# --- with real trainings ---
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """How many times a model was fitted, an epoch each."""
+    from fer_utils.backend import keras
+
+    calls, plain = [], keras.Model.fit
+
+    def fit(self, *args, **kwargs):
+        calls.append(1)
+        return plain(self, *args, **kwargs)
+
+    monkeypatch.setattr(keras.Model, "fit", fit)
+    return calls
+
+
+def test_search_trains_and_repeats_nothing(tiny_network, counted, faces, recipe, tmp_path):
+    def run() -> pd.DataFrame:
+        return search(
+            SPACE,
+            recipe,
+            faces.without_private(),
+            oracle="random",
+            trials=3,
+            seed=1,
+            store=tmp_path,
+            progress=False,
+        )
+
+    ledger = run()
+    assert ledger.columns.tolist() == COLUMNS
+    assert sorted(ledger["trial"]) == [1, 2, 3] and set(ledger["status"]) == {"completed"}
+    assert len(counted) == 3 * recipe.epochs
+    assert ledger["val_accuracy"].is_monotonic_decreasing
+    for row in ledger.to_dict("records"):
+        made = Run(tmp_path / row["run"])
+        assert made.recipe == recipe.but(**{name: row[name] for name in ("width", "dropout", "learning_rate")})
+        assert row["val_accuracy"] == made.history["val_accuracy"].max()
+        assert (row["parameters"], row["epoch_kept"]) == (made.about["parameters"], made.about["epoch_kept"])
+
+    pd.testing.assert_frame_equal(run(), ledger, check_exact=True)
+    assert len(counted) == 3 * recipe.epochs
+
+
+def test_an_interrupted_training_goes_on_in_the_search(tiny_network, counted, faces, recipe, tmp_path, monkeypatch):
+    given = {"oracle": "random", "trials": 2, "seed": 1, "progress": False}
+    whole = search(SPACE, recipe, faces.without_private(), store=tmp_path / "whole", **given)
+    counted.clear()
+    add = training._Checkpoint.add
+
+    def add_and_stop(self, *args, **kwargs):
+        add(self, *args, **kwargs)
+        raise Interrupted
+
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        patch.setattr(training._Checkpoint, "add", add_and_stop)
+        search(SPACE, recipe, faces.without_private(), store=tmp_path / "store", **given)
+    again = search(SPACE, recipe, faces.without_private(), store=tmp_path / "store", **given)
+    pd.testing.assert_frame_equal(again, whole, check_exact=True)
+    assert len(counted) == 2 * recipe.epochs, "an epoch was repeated"
+
+
+# --- the space ---
+
+
+@pytest.mark.parametrize("oracle", ORACLES)
+def test_trials_lie_in_the_space_and_nothing_is_said(searching, oracle, capsys, recwarn):
+    ledger = searching(Trainings(), oracle=oracle, trials=4)
+    assert len(ledger) == 4 and ledger["run"].is_unique
+    assert set(ledger["width"]) <= set(SPACE.widths)
+    assert ledger["dropout"].between(0.1, 0.5).all() and ledger["learning_rate"].between(1e-4, 1e-2).all()
+    assert capsys.readouterr() == ("", "")
+    assert not [warning for warning in recwarn if issubclass(warning.category, UserWarning)]
+
+
+def test_learning_rates_are_drawn_on_a_logarithmic_scale(searching):
+    rates = searching(Trainings(), trials=40)["learning_rate"]
+    assert 10 <= (rates < 1e-3).sum() <= 30  # half of them; on a linear scale a tenth would be
+
+
+@pytest.mark.slow
+def test_the_bayesian_oracle_follows_the_scores(searching):
+    """Its first trials are random; then it seeks out where the stand-in's scores are high: 1e-3, dropout 0.1."""
+    tried = {name: searching(Trainings(), name, oracle=name, trials=8).sort_values("trial") for name in ORACLES}
+    same = np.isclose(tried["random"]["learning_rate"], tried["bayesian"]["learning_rate"])
+    assert same.tolist() == [True] * 4 + [False] * 4
+    assert tried["bayesian"]["val_accuracy"][-4:].mean() > tried["random"]["val_accuracy"][-4:].mean()
+
+
+def test_seed_and_oracle_decide_the_trials(searching):
+    def tried(store, **changes):
+        return searching(Trainings(), store, **changes).sort_values("trial")["learning_rate"].tolist()
+
+    assert tried("one", seed=1) == tried("other", seed=1) != tried("one", seed=2)
+
+
+# --- interrupted ---
+
+
+@pytest.mark.parametrize("oracle", ["random", pytest.param("bayesian", marks=pytest.mark.slow)])
+def test_a_resumed_search_gives_the_same_ledger_and_repeats_nothing(searching, oracle):
+    undisturbed = Trainings()
+    whole = searching(undisturbed, "whole", oracle=oracle, trials=6)
+    done = []
+    for stop_at in (2, 4, 0):  # of those left: before the second, then before the fifth, a guided one
+        trainings = Trainings(stop_at)
+        if stop_at:
+            with pytest.raises(Interrupted):
+                searching(trainings, oracle=oracle, trials=6)
+        else:
+            ledger = searching(trainings, oracle=oracle, trials=6)
+        done += trainings.done
+    assert done == undisturbed.done
+    pd.testing.assert_frame_equal(ledger, whole, check_exact=True)
+
+
+def test_another_search_does_not_take_up_this_one(searching):
+    searching(Trainings(), trials=4)
+    more = searching(Trainings(), trials=5)
+    assert len(more) == 5
+
+
+# --- failures ---
+
+
+def test_a_failed_trial_is_recorded_with_its_reason_and_the_search_goes_on(searching):
+    ledger = searching(Trainings(fail_at=(1, 2, 3)), trials=6)
+    assert ledger["status"].tolist() == ["completed"] * 3 + ["failed"] * 3
+    assert ledger["trial"].tolist()[3:] == [1, 2, 3]
+    failed = ledger.iloc[3:]
+    assert failed["val_accuracy"].isna().all()
+    for row in failed.to_dict("records"):
+        assert row["problem"] == f"trial of width {row['width']}: too odd.\nDo otherwise."
+    assert (ledger["problem"][:3] == "").all()
+
+
+def test_a_search_in_which_all_failed_says_why(searching):
+    with pytest.raises(StudyError, match=r"found all 3 failed: .*too odd"):
+        searching(Trainings(fail_at=(1, 2, 3)), trials=3)
+
+
+def test_a_real_failure_is_recorded(tiny_network, faces, recipe, tmp_path):
+    """The loss of trials with a high learning rate is no longer finite."""
+    space = SearchSpace(widths=(1.0,), dropout=(0.1, 0.5), learning_rate=(1e-3, 1e60))
+    given = {"oracle": "random", "trials": 3, "seed": 1, "store": tmp_path, "progress": False}
+    ledger = search(space, recipe.but(epochs=1), faces.without_private(), **given)
+    assert set(ledger["status"]) == {"completed", "failed"}
+    assert ledger.loc[ledger["status"] == "failed", "problem"].str.contains("expected a finite loss").all()
+
+
+# --- refusals ---
+
+
+def test_faces_with_privatetest_are_refused(faces, recipe, tmp_path):
+    with pytest.raises(StudyError, match=r"search: expected faces without PrivateTest"):
+        search(SPACE, recipe, faces, oracle="random", trials=1, seed=1, store=tmp_path)
+    assert not any(tmp_path.iterdir())
+
+
+def test_unknown_oracle_lists_the_known(searching):
+    with pytest.raises(StudyError, match="one of random, bayesian, found 'grid'"):
+        searching(Trainings(), oracle="grid")
