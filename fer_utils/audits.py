@@ -11,8 +11,9 @@ the next one up has 3.9 and shows a face."""
 
 def duplicate_groups(images: np.ndarray) -> np.ndarray:
     """The group of each image, int64 (n,): images uint8 (n, h, w) with equal pixels have the same number."""
-    flat = np.ascontiguousarray(images).reshape(len(images), -1)
-    return np.unique(flat.view(f"V{flat.shape[1]}").ravel(), return_inverse=True)[1]
+    pixels = images.shape[1] * images.shape[2]
+    flat = np.ascontiguousarray(images).reshape(len(images), pixels)
+    return np.unique(flat.view(f"V{pixels}").ravel(), return_inverse=True)[1]
 
 
 def redundant_copies(faces: Faces) -> int:
