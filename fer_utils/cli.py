@@ -17,7 +17,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     try:
         given.run(given)
-    except StudyError as problem:
+    # An OSError is no fault of the program either: a disk that is full, a folder that may not be written to.
+    except (StudyError, OSError) as problem:
         print(f"fer-study: {problem}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
