@@ -1,0 +1,260 @@
+"""The console command: help, exit codes, and the way from a source to a scored run."""
+
+import random
+import shlex
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from fer_utils import cli
+from fer_utils.cli import main
+from fer_utils.evidence import END, START, results_markdown
+from fer_utils.faces import load_faces
+from fer_utils.recipes import get_recipe
+from fer_utils.runs import run_folder
+
+COMMANDS = ("prepare", "train", "score", "results", "stage", "serve")
+FER_STUDY = [sys.executable, "-m", "fer_utils.cli"]
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    """An empty study, whose folder is not the working directory."""
+    (tmp_path / "desk").mkdir()
+    monkeypatch.chdir(tmp_path / "desk")
+    monkeypatch.setenv("FER_STUDY_ROOT", str(tmp_path / "study"))
+    return tmp_path / "study"
+
+
+@pytest.fixture
+def refused(capsys):
+    """Runs a command that must end with exit code 2, and gives its one message."""
+
+    def run(*arguments) -> str:
+        assert main([str(argument) for argument in arguments]) == 2
+        said = capsys.readouterr()
+        *bars, message = said.err.splitlines()
+        assert said.out == "" and message.startswith("fer-study: ") and "Traceback" not in said.err
+        return message
+
+    return run
+
+
+# --- help ---
+
+
+def help_of(capsys, *arguments) -> str:
+    with pytest.raises(SystemExit) as ended:
+        main([*arguments, "--help"])
+    assert ended.value.code == 0
+    return capsys.readouterr().out
+
+
+def test_help_lists_the_commands(capsys):
+    said = help_of(capsys)
+    assert [word for word in COMMANDS if f"\n    {word} " in said] == list(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_an_example_that_is_understood(capsys, command):
+    example = help_of(capsys, command).split("example:\n")[1].strip()
+    program, *arguments = shlex.split(example)
+    assert program == "fer-study" and arguments[0] == command
+    assert cli._parser().parse_args(arguments).run
+
+
+def test_no_command_and_an_unknown_one_are_errors(capsys):
+    for arguments in ([], ["prepair"]):
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        assert ended.value.code == 2
+
+
+# --- from a source to a scored run ---
+
+
+def test_prepare_train_and_score(study, tiny_network, capsys, monkeypatch):
+    assert main(["prepare", "--count", "210", "--seed", "3"]) == 0
+    said = capsys.readouterr().out
+    faces = load_faces(study / "data" / "prepared")
+    assert faces.counts().to_string() in said
+    assert "Note: These faces are drawn" in said
+    assert str(study / "data" / "prepared") in said and said.count("210") >= 2
+
+    train = ["train", "seed_cnn", "--seed", "5", "--set", "epochs=2", "--set", "width=0.03", "--set", "mirror=false"]
+    assert main([*train, "--set", "learning_rate=5e-3"]) == 0
+    recipe = get_recipe("seed_cnn").but(epochs=2, width=0.03, mirror=False, learning_rate=5e-3)
+    folder = run_folder(study / "data" / "runs", recipe, 5, faces)
+    assert (folder / "run.json").is_file()
+    *table, last = capsys.readouterr().out.splitlines()
+    assert last == str(folder) and "val_accuracy" in table[0] and len(table) == 3
+
+    assert main(["score", str(folder)]) == 0
+    said = capsys.readouterr().out.splitlines()
+    public, private = ((faces.usage == usage).sum() for usage in ("PublicTest", "PrivateTest"))
+    assert f" of {public} images (95 % interval " in said[0] and f" of {private} images" in said[1]
+    assert not (study / "reports").exists(), "drawn faces leave no log"
+
+    assert main(["score", str(folder), "--publish"]) == 2
+    assert "found one on drawn faces" in capsys.readouterr().err
+    assert not (study / "reports").exists()
+
+
+def test_results_are_printed_and_written(study, canonical, capsys, monkeypatch):
+    from fer_utils import evidence, sources
+
+    (study / "reports" / "evidence").mkdir(parents=True)
+    (study / "README.md").write_text(f"{START}\n{END}\n")
+    table = evidence.pd.DataFrame(
+        {"model": ["m"], "parameters": [1], "data": ["FER-2013"], "epochs": [1], "seeds": ["1"]}
+        | {f"{s}_{k}": [0.5] for s in ("public", "private") for k in ("accuracy", "low", "high")}
+        | {"minutes": [1.0], "machine": ["x"], "evidence": ["y"]}
+    )
+    given = {}
+
+    def compute(folder, faces):
+        given.update(folder=folder, faces=faces)
+        return table
+
+    monkeypatch.setattr(evidence, "compute_results", compute)
+    monkeypatch.setattr(sources, "read", lambda source, path, **_: canonical if source == "csv" else None)
+    assert main(["results", "--csv", "fer2013.csv"]) == 0
+    assert capsys.readouterr().out.strip() == results_markdown(table)
+    assert given == {"folder": study / "reports" / "evidence", "faces": canonical}
+    assert (study / "README.md").read_text() == f"{START}\n{END}\n", "written without being asked"
+    assert main(["results", "--csv", "fer2013.csv", "--write"]) == 0
+    assert results_markdown(table) in (study / "README.md").read_text()
+    assert (study / "reports" / "evidence" / "results.csv").is_file()
+
+
+def test_paths_that_are_typed_count_from_the_working_directory(study, tmp_path):
+    assert main(["prepare", "--count", "30", "--out", "here"]) == 0
+    assert len(load_faces(tmp_path / "desk" / "here")) == 30
+    assert not study.exists()
+
+
+# --- what the user can mend ---
+
+
+def test_missing_folders_say_how_to_make_them(study, refused, faces, tmp_path):
+    assert "fer-study prepare" in refused("train", "seed_cnn")
+    assert "nowhere" in refused("train", "seed_cnn", "--data", "nowhere")
+    faces.save(tmp_path / "faces")
+    assert "fer-study train" in refused("score", "no-run", "--data", tmp_path / "faces")
+    assert "make study" in refused("serve")
+    assert "make study" in refused("stage", "explore")
+
+
+def test_unknown_names_list_the_known(study, refused, faces, tmp_path):
+    assert "expected one of sample, csv, folder, kaggle" in refused("prepare", "--source", "web")
+    assert "expected one of seed_cnn" in refused("train", "seed")
+    assert "expected one of prepare, explore, replicate" in refused("stage", "explor")
+    faces.save(tmp_path / "faces")
+    said = refused("train", "seed_cnn", "--data", tmp_path / "faces", "--set", "widht=0.5")
+    assert "unknown option widht; it has width, dropout, batch_norm_momentum" in said
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("epochs", "expected NAME=VALUE, found 'epochs'"),
+        ("epochs=many", "epochs: expected a whole number of 1 or more, found 'many'"),
+        ("epochs=2.5", "found 2.5"),
+        ("learning_rate=-1e-3", "learning_rate: expected a number above 0, found -0.001"),
+        ("learning_rate=", "learning_rate: expected a number above 0, found None"),
+        ("keep=first", 'keep: expected "best" or "last"'),
+        ("name=../elsewhere", "name: expected letters"),
+    ],
+)
+def test_bad_changes_of_a_recipe_are_named(study, refused, change, said):
+    assert said in refused("train", "seed_cnn", "--set", change)
+
+
+def test_bad_options_and_seeds_are_named(study, refused, faces, tmp_path):
+    faces.save(tmp_path / "faces")
+    train = ["train", "seed_cnn", "--data", tmp_path / "faces"]
+    assert "seed: expected a whole number" in refused(*train, "--seed", "-1")
+    assert "expected other options than" in refused(*train, "--set", "dropout=2")
+
+
+def test_errors_of_the_system_are_said_without_a_traceback(study, refused, tmp_path):
+    (tmp_path / "file").touch()
+    assert "file" in refused("prepare", "--count", "30", "--out", tmp_path / "file" / "below")
+
+
+def test_the_process_ends_with_code_2_and_one_message(study, tmp_path):
+    (tmp_path / "bad.csv").write_text("emotion,pixels,Usage\n0,1 2 3,Training\n")
+    command = [*FER_STUDY, "prepare", "--source", "csv", "--path", tmp_path / "bad.csv", "--out", "out"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2 and done.stdout == ""
+    assert "bad.csv" in done.stderr and "Traceback" not in done.stderr
+    assert not any((tmp_path / "desk").iterdir())
+
+
+def test_an_interrupt_is_no_traceback(monkeypatch, capsys):
+    def interrupt(given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_stage", interrupt)
+    assert main(["stage", "explore"]) == 130
+    assert capsys.readouterr().err == "fer-study: interrupted\n"
+
+
+def test_a_program_error_keeps_its_traceback(monkeypatch):
+    def fail(given):
+        raise TypeError("a bug")
+
+    monkeypatch.setattr(cli, "_stage", fail)
+    with pytest.raises(TypeError, match="a bug"):
+        main(["stage", "explore"])
+
+
+# --- nothing half-written ---
+
+
+def test_a_failed_prepare_leaves_the_old_faces(study, faces, refused, tmp_path):
+    faces.save(tmp_path / "out")
+    (tmp_path / "bad.csv").write_text("emotion,pixels,Usage\n0,1 2 3,Training\n")
+    refused("prepare", "--source", "csv", "--path", tmp_path / "bad.csv", "--out", tmp_path / "out")
+    assert load_faces(tmp_path / "out").fingerprint == faces.fingerprint
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.csv", "desk", "out"]
+
+
+def test_prepare_never_replaces_another_folder(study, refused, tmp_path):
+    (tmp_path / "desk" / "thesis.tex").touch()
+    assert "expected a new or empty folder" in refused("prepare", "--count", "30", "--out", ".")
+    assert [path.name for path in (tmp_path / "desk").iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("old", [False, True])
+def test_prepare_killed_at_any_moment_leaves_whole_faces_or_none(study, faces, tmp_path, old):
+    out, generator = tmp_path / "out", random.Random(old)
+    if old:
+        faces.save(out)
+    command = [*FER_STUDY, "prepare", "--count", "60", "--out", str(out)]
+    started = time.monotonic()
+    subprocess.run([*command[:-1], str(tmp_path / "whole")], check=True, capture_output=True)
+    usual, new = time.monotonic() - started, load_faces(tmp_path / "whole")
+
+    moments = [generator.uniform(0.3, 1) * usual for _ in range(8)]
+    # And while the folder is written: the moment its temporary one appears, and shortly after.
+    moments += [None] * 8
+    for moment in moments:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        before = set(tmp_path.glob(".out-*"))
+        if moment is None:
+            while process.poll() is None and set(tmp_path.glob(".out-*")) == before:
+                pass
+            time.sleep(generator.uniform(0, 0.01))
+        else:
+            time.sleep(moment)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        if out.exists():
+            assert load_faces(out).fingerprint in {new.fingerprint, faces.fingerprint}
+    subprocess.run(command, check=True, capture_output=True)
+    assert load_faces(out).fingerprint == new.fingerprint
