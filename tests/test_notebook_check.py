@@ -56,8 +56,10 @@ def test_what_is_saved_passes_and_saving_it_again_changes_no_byte(project, copy,
 
 
 def state(project) -> dict:
-    """What git knows of the project, and the bytes of what its pipeline has left, but for the store of runs."""
-    status = subprocess.run(["git", "status", "--porcelain"], cwd=project, check=True, capture_output=True).stdout
+    """What git says of the study's parts, and the bytes of what its pipeline has left, but for the store of runs."""
+    paths = ["data", "reports", "notebooks", "dvc.yaml", "dvc.lock", "params.yaml"]
+    command = ["git", "status", "--porcelain", "--", *paths]
+    status = subprocess.run(command, cwd=project, check=True, capture_output=True).stdout
     folders = [project / "data" / "prepared", project / "data" / "champion", *(project / "reports").iterdir()]
     files = [file for folder in folders for file in (folder.rglob("*") if folder.is_dir() else [folder])]
     digests = {file: hashlib.md5(file.read_bytes()).hexdigest() for file in files if file.is_file()}
