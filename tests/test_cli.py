@@ -36,7 +36,7 @@ def refused(capsys):
     def run(*arguments) -> str:
         assert main([str(argument) for argument in arguments]) == 2
         said = capsys.readouterr()
-        *bars, message = said.err.splitlines()
+        *_, message = said.err.splitlines()
         assert said.out == "" and message.startswith("fer-study: ") and "Traceback" not in said.err
         return message
 
