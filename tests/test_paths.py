@@ -55,10 +55,10 @@ def test_then_the_folder_the_package_lies_in(elsewhere, monkeypatch):
 
 def test_at_last_the_working_directory(elsewhere, monkeypatch):
     # Another project with a pipeline, but without the package, is no study.
-    (elsewhere / "other").mkdir()
+    (elsewhere / "other" / "desk").mkdir(parents=True)
     (elsewhere / "other" / "dvc.yaml").touch()
-    monkeypatch.chdir(elsewhere / "other")
-    assert paths.root() == elsewhere / "other"
+    monkeypatch.chdir(elsewhere / "other" / "desk")
+    assert paths.root() == elsewhere / "other" / "desk"
 
 
 def test_this_project_is_found(project, tmp_path, monkeypatch):

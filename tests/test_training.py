@@ -175,12 +175,13 @@ def keras_rates(recipe: Recipe, losses: list[float]) -> list[float]:
 
 @settings(max_examples=60, deadline=None)
 @given(
-    # Steps of a quarter of Keras' least improvement, 1e-4, where comparing goes wrong most easily.
-    losses=st.lists(st.integers(0, 20).map(lambda n: 1 + n * 0.25e-4) | st.floats(0.5, 2), max_size=25),
+    # Mostly steps down that are smaller or little larger than Keras' least improvement, 1e-4.
+    steps=st.lists(st.sampled_from([-2.5e-4, -1.2e-4, -0.8e-4, -0.4e-4, 0, 1e-3]), max_size=25),
     patience=st.integers(1, 4),
     rate=st.sampled_from([5e-4, 1e-5, 4e-6]),
 )
-def test_learning_rate_is_that_of_keras(losses, patience, rate):
+def test_learning_rate_is_that_of_keras(steps, patience, rate):
+    losses = np.cumsum([1.0, *steps]).tolist()
     recipe = get_recipe("seed_cnn").but(plateau_patience=patience, learning_rate=rate)
     ours = [learning_rate(recipe, losses[:epoch]) for epoch in range(len(losses) + 1)]
     np.testing.assert_allclose(ours, keras_rates(recipe, losses), rtol=1e-5)
