@@ -228,8 +228,8 @@ def test_history_is_of_the_epochs(run, faces, recipe):
 
 
 def test_it_learns(tiny_network, faces, recipe, tmp_path):
-    history = fit(recipe.but(epochs=5, learning_rate=2e-2), faces, 1, tmp_path, progress=False).history
-    assert history["loss"].iloc[-1] < 0.9 * history["loss"].iloc[0]
+    history = fit(recipe.but(epochs=4, learning_rate=5e-3, dropout=0.0, mirror=False), faces, 1, tmp_path, progress=False).history
+    assert history["loss"].iloc[-1] < 0.92 * history["loss"].iloc[0]
 
 
 def test_validation_and_prediction_see_images_as_they_are(tiny_network, faces, recipe, tmp_path, monkeypatch):
