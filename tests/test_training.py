@@ -228,7 +228,8 @@ def test_history_is_of_the_epochs(run, faces, recipe):
 
 
 def test_it_learns(tiny_network, faces, recipe, tmp_path):
-    history = fit(recipe.but(epochs=4, learning_rate=5e-3, dropout=0.0, mirror=False), faces, 1, tmp_path, progress=False).history
+    quick = recipe.but(epochs=4, learning_rate=5e-3, dropout=0.0, mirror=False)
+    history = fit(quick, faces, 1, tmp_path, progress=False).history
     assert history["loss"].iloc[-1] < 0.92 * history["loss"].iloc[0]
 
 
