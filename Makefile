@@ -42,10 +42,10 @@ serve: $(READY) ## serve the study's model at http://127.0.0.1:5000
 lock: $(READY) ## pin the newest versions of all dependencies (needs uv)
 	uv pip compile --quiet --universal --upgrade --python-version 3.11 --extra dev --no-header --no-annotate --no-emit-index-url pyproject.toml -o requirements.lock
 
-clean: ## remove what the study made, but for data/raw and the environment
+clean: ## remove what the study made, but for data/raw, finished trainings and the environment
 	rm -rf build dvc_plots reports/index.html
 	find reports/notebooks reports/html reports/metrics reports/plots -type f ! -name .gitignore -delete
-	find data -mindepth 1 -maxdepth 1 ! -name raw ! -name README.md ! -name .gitignore -exec rm -rf {} +
+	find data -mindepth 1 -maxdepth 1 ! -name raw ! -name runs ! -name README.md ! -name .gitignore -exec rm -rf {} +
 
 $(READY): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed, and none was found. On Debian or Ubuntu: sudo apt-get install python3 python3-venv"; exit 1; }

@@ -248,7 +248,7 @@ def predictions(faces: Faces, logits: np.ndarray, chosen: Sequence[int], columns
         chosen: indices of those shown.
     """
     shares = probabilities(logits)
-    rows = -(-len(chosen) // columns)
+    rows = max(1, -(-len(chosen) // columns))
     figure = Figure(figsize=(WIDTH, 1.72 * rows * 8 / columns), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for ax in axes:

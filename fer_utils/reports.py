@@ -213,7 +213,7 @@ def _published_row(known: Published) -> Row:
             known.accuracy,
             low,
             high,
-            shown=f"{known.accuracy:.0%} ± {known.margin:.0%}".replace("%", " %"),
+            shown=f"{100 * known.accuracy:.0f} ± {100 * known.margin:.0f} %",
         )
     return Row(known.name, (score,), tuple(filter(None, (known.caveat, known.source))))
 

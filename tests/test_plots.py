@@ -166,6 +166,7 @@ def test_predictions_say_label_answer_and_probability(faces, logits):
     assert right.xaxis.label.get_color() != wrong.xaxis.label.get_color()
     assert not any(ax.images for ax in others)
     drawn(plots.predictions(faces, logits, range(11), columns=4))
+    drawn(plots.predictions(faces, logits, []))  # a model that makes no mistake
 
 
 def test_trials():

@@ -117,7 +117,7 @@ def test_real_runs_and_published_figures_stand_together(tmp_path):
     for expected in (
         "FER-2013 · 4,478,727 parameters · 12 epochs · seeds 0, 1 · 161 min on 2 cores",
         "PrivateTest 62.1 % 60.5–63.7",
-        "both tests merged 63.18 %",
+        "both test splits merged 63.18 %",
         "PrivateTest 71.16 %",
         "65 ± 5 %",
     ):
