@@ -2,7 +2,8 @@
 
 `reports/evidence/<recipe>-seed<N>/` holds recipe.json (recipe, seed, parameters, time, machine, versions),
 history.csv, and predictions.npz: `row`, zero-based row in FER-2013's CSV, every PublicTest and PrivateTest
-image once, and `logits`, float16 (n, 7).
+image once, and `logits`, float16 (n, 7), each row less its largest, which leaves softmax as it is: float16 is
+finest near 0, so that rounding makes no ties.
 """
 
 import json
@@ -44,9 +45,8 @@ def publish_evidence(run: Run, folder: Path) -> Path:
     with atomic_folder(target) as new:
         (new / "recipe.json").write_text(json.dumps(run.about, indent=2) + "\n", encoding="utf-8")
         run.history.to_csv(new / "history.csv", index=False)
-        np.savez_compressed(
-            new / "predictions.npz", row=row[order].astype(np.int32), logits=logits[order].astype(np.float16)
-        )
+        shifted = (logits - logits.max(axis=1, keepdims=True))[order]
+        np.savez_compressed(new / "predictions.npz", row=row[order].astype(np.int32), logits=shifted.astype(np.float16))
     return target
 
 
