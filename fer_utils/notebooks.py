@@ -23,8 +23,15 @@ from fer_utils.errors import StudyError
 from fer_utils.paths import root
 from fer_utils.storage import atomic_file
 
-NAMES = ("01_explore", "02_replicate", "03_tune", "04_champion", "05_analyse_errors", "06_serve")
-"""The study's notebooks, in the order they are read."""
+NOTEBOOKS = {
+    "explore": "01_explore",
+    "replicate": "02_replicate",
+    "tune": "03_tune",
+    "champion": "04_champion",
+    "analyse_errors": "05_analyse_errors",
+    "serve": "06_serve",
+}
+"""Stages of the pipeline that are a notebook, in the order they are read."""
 
 TEMPLATES = Path(__file__).parent / "templates"
 SHEETS = ("study.css", "study/report.css")
@@ -311,7 +318,7 @@ def render_html(notebook: NotebookNode, name: str) -> str:
     Args:
         notebook: executed; its `parameters` cells are shown as one table of the values used. An image's
             alternative text is `alt` in its output's metadata or in its cell's.
-        name: the notebook's name without suffix; for one of `NAMES` the page links its neighbours, which
+        name: the notebook's name without suffix; for one of `NOTEBOOKS` the page links its neighbours, which
             lie beside it, and the index, one folder up.
     """
     from nbconvert import HTMLExporter
@@ -323,12 +330,12 @@ def render_html(notebook: NotebookNode, name: str) -> str:
     study = {
         "name": name,
         "title": heading[1].strip() if heading else label(name),
-        "pages": [{"name": page, "number": int(page[:2]), "label": label(page)} for page in NAMES],
+        "pages": [{"name": page, "number": int(page[:2]), "label": label(page)} for page in NOTEBOOKS.values()],
         "parameters": used_parameters(notebook),
         "css": "\n".join([(TEMPLATES / sheet).read_text(encoding="utf-8") for sheet in SHEETS] + [_code_colours()]),
     }
     page, _ = exporter.from_notebook_node(notebook, resources={"study": study})
-    return re.sub(rf'href="((?:{"|".join(NAMES)}))\.ipynb', r'href="\1.html', page)
+    return re.sub(rf'href="((?:{"|".join(NOTEBOOKS.values())}))\.ipynb', r'href="\1.html', page)
 
 
 def _code_colours() -> str:

@@ -15,12 +15,9 @@ import pandas as pd
 import yaml
 
 from fer_utils.errors import StudyError
-from fer_utils.notebooks import NAMES, TEMPLATES, label, read_notebook
+from fer_utils.notebooks import NOTEBOOKS, TEMPLATES, label, read_notebook
 from fer_utils.published import PUBLISHED, Published
 from fer_utils.storage import atomic_file
-
-STAGES = {name.partition("_")[2]: name for name in NAMES}
-"""The name of each stage's notebook; a stage's metrics are reports/metrics/STAGE.json."""
 
 PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "jax", "numpy", "pandas", "scikit-learn", "keras-tuner", "dvc")
 
@@ -76,7 +73,7 @@ def write_index(out: Path, *, root: Path) -> None:
     )
     environment.filters["percent"] = percent
     out, root = Path(out), Path(root)
-    metrics = {stage: _json(root / "reports" / "metrics" / f"{stage}.json") for stage in STAGES}
+    metrics = {stage: _json(root / "reports" / "metrics" / f"{stage}.json") for stage in NOTEBOOKS}
     parameters = _yaml(root / "params.yaml")
     explored = metrics["explore"] or {}
     source = explored.get("source") or (parameters.get("prepare") or {}).get("source")
@@ -94,7 +91,7 @@ def write_index(out: Path, *, root: Path) -> None:
             real=real,
             published=published,
             axis=Axis.around(own + real + published),
-            cards=[_card(name, root, out.parent) for name in NAMES],
+            cards=[_card(name, root, out.parent) for name in NOTEBOOKS.values()],
             versions=versions(),
         )
     except (jinja2.UndefinedError, KeyError, TypeError) as problem:

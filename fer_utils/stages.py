@@ -5,17 +5,8 @@ from pathlib import Path
 import yaml
 
 from fer_utils.errors import StudyError
+from fer_utils.notebooks import NOTEBOOKS, run_notebook
 from fer_utils.paths import resolve, root
-
-NOTEBOOKS = {
-    "explore": "01_explore",
-    "replicate": "02_replicate",
-    "tune": "03_tune",
-    "champion": "04_champion",
-    "analyse_errors": "05_analyse_errors",
-    "serve": "06_serve",
-}
-"""Stages that are a notebook, in order."""
 
 STAGES = ("prepare", *NOTEBOOKS, "index")
 
@@ -35,8 +26,6 @@ def run_stage(stage: str) -> None:
     elif stage == "prepare":
         _prepare(**section("prepare"))
     else:
-        from fer_utils.notebooks import run_notebook
-
         name = NOTEBOOKS[stage]
         run_notebook(
             resolve(f"notebooks/{name}.ipynb"),

@@ -5,17 +5,11 @@ from pathlib import Path
 
 import nbformat
 
+from fer_utils.notebooks import NOTEBOOKS
+
 PROJECT = Path(__file__).resolve().parent.parent
 PACKAGE = "fer_utils"
 
-NOTEBOOKS = {
-    "explore": "01_explore",
-    "replicate": "02_replicate",
-    "tune": "03_tune",
-    "champion": "04_champion",
-    "analyse_errors": "05_analyse_errors",
-    "serve": "06_serve",
-}
 ENTRY = {"prepare": ["sources"], "index": ["reports"]}
 
 

@@ -22,8 +22,8 @@ sys.path[:0] = [str(PROJECT), str(PROJECT / "tests")]
 
 from budget import BUDGET  # noqa: E402
 
-from fer_utils.notebooks import declared_parameters, run_notebook  # noqa: E402
-from fer_utils.stages import NOTEBOOKS, prepare  # noqa: E402
+from fer_utils.notebooks import NOTEBOOKS, declared_parameters, run_notebook  # noqa: E402
+from fer_utils.stages import prepare  # noqa: E402
 
 MARK = "# NBVAL_CHECK_OUTPUT"
 
