@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from fer_utils.emotions import EMOTIONS, PRIVATE, PUBLIC, TRAINING
+from fer_utils.faces import Faces
 from fer_utils.published import PUBLISHED
 from fer_utils.storage import atomic_file
 
@@ -91,3 +92,21 @@ def styled(table: pd.DataFrame, shares: str, columns: list[str]) -> "pd.io.forma
             whole = (table[name].dropna() % 1 == 0).all()
             formats[name] = "{:,.0f}" if whole else "{:.4g}"
     return table.style.format(formats, na_rep="–").hide(axis="index")
+
+
+def data_note(faces: Faces, measured: pd.DataFrame) -> str:
+    """What a reader must know of the data before any number, as a Markdown list; empty for the canonical FER-2013.
+
+    Args:
+        faces: their notices come first.
+        measured: the committed real runs, as `evidence.read_results` gives them, which stand beside drawn faces.
+    """
+    notes = list(faces.notices)
+    if faces.drawn:
+        notes += [
+            f"Measured on the real FER-2013 (committed run): {row['model']}, {row['epochs']} epochs, PublicTest "
+            f"{row['public_accuracy']:.1%}, PrivateTest {row['private_accuracy']:.1%} "
+            f"({row['private_low']:.1%} to {row['private_high']:.1%}), seeds {row['seeds']}."
+            for row in measured.to_dict("records")
+        ]
+    return "\n".join(f"- {note}" for note in notes)

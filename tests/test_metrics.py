@@ -95,3 +95,14 @@ def test_emotions_of_confusion_cover_all(tmp_path):
     numbers = np.arange(7)
     metrics.write_confusion(tmp_path / "c.csv", numbers, numbers)
     assert pd.read_csv(tmp_path / "c.csv")["actual"].tolist() == list(EMOTIONS)
+
+
+def test_note_sets_the_real_runs_beside_drawn_faces(faces, canonical):
+    measured = pd.DataFrame(
+        [{"model": "seed_cnn", "epochs": 15, "seeds": "1, 2", "public_accuracy": 0.61, "private_accuracy": 0.62}]
+    ).assign(private_low=0.6, private_high=0.64)
+    note = metrics.data_note(faces, measured)
+    assert faces.drawn and note.startswith(f"- {faces.notices[0]}")
+    assert "real FER-2013" in note and "PrivateTest 62.0% (60.0% to 64.0%), seeds 1, 2." in note
+    assert metrics.data_note(faces, pd.DataFrame()) == "\n".join(f"- {notice}" for notice in faces.notices)
+    assert metrics.data_note(canonical, measured) == "", "real runs speak for themselves"
