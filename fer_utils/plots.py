@@ -280,6 +280,9 @@ def trials(ledger: pd.DataFrame, hyperparameters: Sequence[str]) -> Figure:
         ax.grid(axis="y", color="#e4e7eb", linewidth=0.8)
         if column == "learning_rate":
             ax.set_xscale("log")
+            # A search's range may hold no power of ten, which is all that is labelled otherwise.
+            ax.set_xticks(np.geomspace(done[column].min(), done[column].max(), 3))
+            ax.xaxis.set_major_formatter(mpl.ticker.StrMethodFormatter("{x:.2g}"))
             ax.xaxis.set_minor_formatter(mpl.ticker.NullFormatter())
     axes[0].step(
         done["trial"],
