@@ -12,14 +12,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fer_utils.emotions import PRIVATE, PUBLIC
+from fer_utils.emotions import CANONICAL_COUNTS, PRIVATE, PUBLIC
 from fer_utils.errors import StudyError
 from fer_utils.evaluation import accuracy, accuracy_interval
 from fer_utils.faces import Faces
-from fer_utils.runs import Run
+from fer_utils.runs import Run, logits_of, read_predictions
 from fer_utils.storage import atomic_file, atomic_folder
 
 TABLE = "results.csv"
+TEST_IMAGES = sum(CANONICAL_COUNTS[PUBLIC]) + sum(CANONICAL_COUNTS[PRIVATE])
 START, END = "<!-- results: written by `fer-study results --write` -->", "<!-- end of results -->"
 
 
@@ -35,9 +36,9 @@ def publish_evidence(run: Run, folder: Path) -> Path:
             "runs only; train with --data FOLDER of prepared real faces."
         )
     row, logits = run.predictions()
-    if len(row) != 3589 * 2:
+    if len(row) != TEST_IMAGES:
         raise StudyError(
-            f"{run.folder.name}: expected logits for all 7,178 images of PublicTest and PrivateTest, found "
+            f"{run.folder.name}: expected logits for all {TEST_IMAGES:,} images of PublicTest and PrivateTest, found "
             f"{len(row):,}. Score it first: `fer-study score {run.folder}`."
         )
     target = Path(folder) / f"{run.recipe.name}-seed{run.seed}"
@@ -103,12 +104,11 @@ def compute_results(folder: Path, faces: Faces) -> pd.DataFrame:
 
 def _scored(folder: Path, splits: dict[str, Faces]) -> dict:
     about = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))
-    with np.load(folder / "predictions.npz") as saved:
-        logits = pd.DataFrame(saved["logits"].astype(np.float32), index=saved["row"])
+    row, _ = read_predictions(folder)
     expected = np.sort(np.concatenate([part.row for part in splits.values()]))
-    if not np.array_equal(np.sort(logits.index), expected):
+    if not np.array_equal(np.sort(row), expected):
         raise StudyError(
-            f"{folder / 'predictions.npz'}: expected every PublicTest and PrivateTest row once, found {len(logits):,} "
+            f"{folder / 'predictions.npz'}: expected every PublicTest and PrivateTest row once, found {len(row):,} "
             "rows that are not these. Publish the run's evidence again."
         )
     return {
@@ -118,7 +118,7 @@ def _scored(folder: Path, splits: dict[str, Faces]) -> dict:
         "parameters": about["parameters"],
         "data": "FER-2013",
         "epochs": about["recipe"]["epochs"],
-        **{name: accuracy(logits.loc[part.row].to_numpy(), part.emotion) for name, part in splits.items()},
+        **{name: accuracy(logits_of(folder, part), part.emotion) for name, part in splits.items()},
         "minutes": about["seconds"] / 60,
         "machine": about["machine"],
         "evidence": f"reports/evidence/{folder.name}",

@@ -147,11 +147,6 @@ def write_predictions(folder: Path, row: np.ndarray, logits: np.ndarray) -> None
         np.savez(target, row=row.astype(np.int64), logits=logits.astype(np.float32))
 
 
-def finished_runs(store: Path) -> list[Run]:
-    """All finished runs of a store, by name."""
-    return [Run(path.parent) for path in sorted(Path(store).glob("*/run.json"))]
-
-
 def publish_run(run: Run, folder: Path) -> None:
     """Copy what other stages need of a run to `folder`: model.keras, predictions.npz, history.csv, about.json.
 

@@ -75,7 +75,7 @@ def fit(recipe: Recipe, faces: Faces, seed: int, store: Path, *, progress: bool 
     folder = run_folder(store, recipe, seed, faces)
     if (folder / "run.json").is_file():
         return Run(folder)
-    training, public = _in_memory(faces.of(TRAINING)), _in_memory(faces.of(PUBLIC))
+    training, public = faces.of(TRAINING), faces.of(PUBLIC)
     folder.mkdir(parents=True, exist_ok=True)
 
     keras.utils.set_random_seed(seed)
@@ -148,10 +148,6 @@ def learning_rate(recipe: Recipe, val_losses: list[float]) -> float:
             lower = max(rate * recipe.plateau_factor, recipe.minimum_learning_rate)
             rate, waited = min(rate, lower), 0  # a recipe may start below its minimum
     return rate
-
-
-def _in_memory(faces: Faces) -> Faces:
-    return faces.select(np.arange(len(faces)))
 
 
 class _Bar(keras.callbacks.Callback):

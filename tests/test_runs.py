@@ -11,7 +11,7 @@ import pytest
 from fer_utils.emotions import PRIVATE, PUBLIC, TRAINING
 from fer_utils.errors import StudyError
 from fer_utils.recipes import Recipe, get_recipe
-from fer_utils.runs import Run, finished_runs, logits_of, publish_run, run_fingerprint, run_folder, write_predictions
+from fer_utils.runs import Run, logits_of, publish_run, run_fingerprint, run_folder, write_predictions
 
 
 @pytest.fixture
@@ -108,15 +108,6 @@ def test_a_run_says_what_it_is(run, recipe, faces):
 def test_an_unfinished_run_is_said_to_be_one(tmp_path):
     with pytest.raises(StudyError, match=r"expected a finished run .* `fer-study train`"):
         _ = Run(tmp_path / "nothing").about
-
-
-def test_finished_runs_are_listed_and_others_not(run, tmp_path):
-    for name in ("b-seed1-0", "a-seed1-0"):
-        shutil.copytree(run.folder, tmp_path / name)
-    (tmp_path / "c-seed1-0").mkdir()
-    (tmp_path / "c-seed1-0" / "checkpoint.npz").touch()
-    assert [found.folder.name for found in finished_runs(tmp_path)] == ["a-seed1-0", "b-seed1-0"]
-    assert finished_runs(tmp_path / "none") == []
 
 
 # --- logits ---
