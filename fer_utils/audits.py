@@ -1,7 +1,9 @@
-"""What is odd in the data: exact duplicates, and images with nothing on them."""
+"""What is odd in the data: exact duplicates, within a usage and across, and images with nothing on them."""
 
 import numpy as np
 
+from fer_utils.emotions import TRAINING
+from fer_utils.errors import StudyError
 from fer_utils.faces import Faces
 
 NEAR_CONSTANT = 1.0
@@ -19,6 +21,29 @@ def duplicate_groups(images: np.ndarray) -> np.ndarray:
 def redundant_copies(faces: Faces) -> int:
     """How many images could be left out without losing a picture."""
     return len(faces) - len(np.unique(duplicate_groups(faces.images)))
+
+
+def leaked(faces: Faces, usage: str) -> np.ndarray:
+    """Which images of a test split are in Training too, equal in every pixel, bool (m,) in the order of `faces.of`.
+
+    Labels are not compared, and blanks count as any image does. FER-2013 has 280 such images in PublicTest and 288 in
+    PrivateTest: a model may remember their labels, so scores without them are the stricter ones.
+
+    Args:
+        faces: Training and the split.
+        usage: the split, not Training itself.
+
+    Raises:
+        StudyError: the usage is Training or unknown, or one of the two has no face.
+    """
+    if usage == TRAINING:
+        raise StudyError(
+            f"usage: expected a test split, found {TRAINING}, every image of which is in it. Its own copies are found "
+            "by duplicate_groups."
+        )
+    split, training = faces.of(usage), faces.of(TRAINING)
+    groups = duplicate_groups(np.concatenate([training.images, split.images]))
+    return np.isin(groups[len(training) :], groups[: len(training)])
 
 
 def contrast(faces: Faces) -> np.ndarray:

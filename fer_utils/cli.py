@@ -103,6 +103,11 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--write", action="store_true", help=f"put it into README.md and {EVIDENCE}/results.csv")
 
     add = command(
+        "networks", _networks, "list the networks: input, parameters, multiply-adds, source", "fer-study networks"
+    )
+    add.add_argument("--json", action="store_true", help="as JSON, for programs")
+
+    add = command(
         "stage", _stage, "run one stage of the pipeline with its section of params.yaml", "fer-study stage explore"
     )
     add.add_argument("stage", help="prepare, explore, replicate, tune, champion, analyse_errors, serve or index")
@@ -187,6 +192,15 @@ def _results(given: argparse.Namespace) -> None:
     print(results_markdown(results))
     if given.write:
         write_results(results, resolve(EVIDENCE), resolve("README.md"))
+
+
+def _networks(given: argparse.Namespace) -> None:
+    import json
+
+    from fer_utils.architectures.costs import overview, overview_text
+
+    found = overview()
+    print(json.dumps(found, indent=2, ensure_ascii=False) if given.json else overview_text(found))
 
 
 def _stage(given: argparse.Namespace) -> None:

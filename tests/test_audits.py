@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
-from fer_utils.audits import NEAR_CONSTANT, contrast, duplicate_groups, near_constant, redundant_copies
+from fer_utils.audits import NEAR_CONSTANT, contrast, duplicate_groups, leaked, near_constant, redundant_copies
+from fer_utils.emotions import PRIVATE, PUBLIC, TRAINING
+from fer_utils.errors import StudyError
+from fer_utils.faces import Faces
 from fer_utils.sources.sample import draw_sample
 
 
@@ -44,6 +47,40 @@ def test_no_face_is_no_copy(drawn):
     assert len(np.unique(duplicate_groups(drawn.images[:1]))) == 1
 
 
+@pytest.mark.parametrize("usage", [PUBLIC, PRIVATE])
+def test_planted_leaks_are_found_and_no_others(drawn, usage):
+    order = np.random.default_rng(1).permutation(len(drawn))
+    planted = drawn.truth.loc[drawn.truth["fault"] == "leak", "row"]
+    for faces in (drawn, drawn.select(order)):
+        split = faces.of(usage)
+        found = leaked(faces, usage)
+        assert found.dtype == bool and found.any()
+        assert found.tolist() == np.isin(split.row, planted).tolist()
+
+
+def test_leaks_are_from_training_and_blanks_count():
+    images = np.random.default_rng(2).integers(0, 256, (8, 48, 48), dtype=np.uint8)
+    images[2], images[3] = images[0], images[0]  # leaked, twice
+    images[6] = images[4]  # in both test splits, not in Training
+    images[1] = images[5] = 7  # blank
+    images[7] = 8  # blank, with another grey
+    usage = np.array([TRAINING, TRAINING, PUBLIC, PUBLIC, PUBLIC, PRIVATE, PRIVATE, PRIVATE])
+    faces = Faces(images=images, emotion=np.arange(8, dtype=np.uint8) % 7, usage=usage, row=np.arange(8), source="csv")
+    assert leaked(faces, PUBLIC).tolist() == [True, True, False]
+    assert leaked(faces, PRIVATE).tolist() == [True, False, False]
+
+
+def test_leaks_need_training_and_another_split(drawn):
+    with pytest.raises(StudyError, match="expected a test split, found Training"):
+        leaked(drawn, TRAINING)
+    with pytest.raises(StudyError, match="usage: expected one of"):
+        leaked(drawn, "Test")
+    with pytest.raises(StudyError, match="no image has usage PrivateTest"):
+        leaked(drawn.without_private(), PRIVATE)
+    with pytest.raises(StudyError, match="no image has usage Training"):
+        leaked(drawn.select(drawn.usage != TRAINING), PUBLIC)
+
+
 def test_contrast_and_near_constant(drawn):
     images = drawn.images[:5].copy()
     images[1] = 200
@@ -70,3 +107,16 @@ def test_fer2013_has_13_images_that_show_nothing_and_none_near_the_limit(real_da
     deviations = np.sort(contrast(read("csv", real_data / "fer2013.csv.gz")))
     assert (deviations < NEAR_CONSTANT).sum() == 13
     assert 3.5 < deviations[13] < 4
+
+
+@pytest.mark.slow
+def test_fer2013_has_280_and_288_test_images_in_training(real_data):
+    from fer_utils.sources import read
+
+    faces = read("csv", real_data / "fer2013.csv.gz")
+    public, private = leaked(faces, PUBLIC), leaked(faces, PRIVATE)
+    assert (len(public), public.sum()) == (3589, 280)
+    assert (len(private), private.sum(), (~private).sum()) == (3589, 288, 3301)
+    # Found once more by a set of bytes.
+    seen = {image.tobytes() for image in faces.of(TRAINING).images}
+    assert private.tolist() == [image.tobytes() in seen for image in faces.of(PRIVATE).images]

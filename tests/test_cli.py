@@ -1,5 +1,6 @@
 """The console command: help, exit codes, and the way from a source to a scored run."""
 
+import json
 import random
 import shlex
 import signal
@@ -16,7 +17,7 @@ from fer_utils.faces import load_faces
 from fer_utils.recipes import get_recipe
 from fer_utils.runs import run_folder
 
-COMMANDS = ("prepare", "train", "score", "results", "stage", "serve")
+COMMANDS = ("prepare", "train", "score", "results", "networks", "stage", "serve")
 FER_STUDY = [sys.executable, "-m", "fer_utils.cli"]
 
 
@@ -128,6 +129,20 @@ def test_results_are_printed_and_written(study, canonical, capsys, monkeypatch):
     assert main(["results", "--csv", "fer2013.csv", "--write"]) == 0
     assert results_markdown(table) in (study / "README.md").read_text()
     assert (study / "reports" / "evidence" / "results.csv").is_file()
+
+
+def test_networks_are_listed_as_a_table_and_as_json(capsys, monkeypatch):
+    from fer_utils.architectures import costs
+
+    # Building them all takes seconds; the real overview has its tests in test_costs.py.
+    found = [{"name": "m", "input": "48x48x1", "parameters": 1234, "multiply_adds": 5678901, "source": "its book"}]
+    monkeypatch.setattr(costs, "overview", lambda: found)
+    assert main(["networks"]) == 0
+    title, line = capsys.readouterr().out.splitlines()
+    assert title.split() == ["network", "input", "parameters", "multiply-adds", "source"]
+    assert line.split(maxsplit=4) == ["m", "48x48x1", "1,234", "5,678,901", "its book"]
+    assert main(["networks", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == found
 
 
 def test_paths_that_are_typed_count_from_the_working_directory(study, tmp_path):

@@ -1,5 +1,7 @@
 """Recipes: their defaults, their changes, and what they refuse."""
 
+import json
+
 import pytest
 
 from fer_utils.errors import StudyError
@@ -19,7 +21,7 @@ def test_recipes_are_called_what_they_are_found_by():
 
 
 def test_unknown_recipe_lists_the_known():
-    with pytest.raises(StudyError, match="one of seed_cnn, found 'seed_cn'"):
+    with pytest.raises(StudyError, match=r"one of seed_cnn, mini_xception, tang_l2svm, .*, found 'seed_cn'"):
         get_recipe("seed_cn")
 
 
@@ -36,8 +38,8 @@ def test_round_trip_as_plain_values():
 
 
 def test_unknown_field_lists_the_known():
-    with pytest.raises(StudyError, match=r"unknown field momentum; known are name, network, .*keep\."):
-        recipe_from_dict({"name": "a", "network": "seed_cnn", "momentum": 1})
+    with pytest.raises(StudyError, match=r"unknown field momentun; known are name, network, .*keep, .*"):
+        recipe_from_dict({"name": "a", "network": "seed_cnn", "momentun": 1})
 
 
 @pytest.mark.parametrize(
@@ -60,9 +62,51 @@ def test_unknown_field_lists_the_known():
         ("mirror", "yes"),
         ("mirror", None),
         ("keep", "first"),
+        ("optimizer", "lion"),
+        ("schedule", "cyclic"),
+        ("schedule", "tang"),
+        ("loss", "hinge"),
+        ("border", "reflect"),
+        ("precision", "float16"),
+        ("momentum", 1),
+        ("warmup", 1.0),
+        ("label_smoothing", -0.1),
+        ("zoom", 1),
+        ("rotation", -1),
+        ("erase", 1.1),
+        ("mixup", float("inf")),
+        ("sam", -0.1),
+        ("folds", 1),
+        ("fold", 1),
+        ("snapshots", 0),
+        ("snapshots", 3),
+        ("views", None),
+        ("teacher_share", 2),
+        ("whole_batches", 1),
     ],
 )
 def test_a_value_out_of_range_is_named(name, value):
     with pytest.raises(StudyError) as problem:
         get_recipe("seed_cnn").but(**{name: value})
-    assert f": {name}: expected " in str(problem.value) and repr(value) in str(problem.value)
+    # A schedule that wants another optimiser names that.
+    named = "optimizer" if value == "tang" else name
+    assert f": {named}: expected " in str(problem.value)
+    assert repr("adam" if value == "tang" else value) in str(problem.value)
+
+
+@pytest.mark.parametrize("change", [{"label_smoothing": 0.1}, {"mixup": 0.2}, {"cutmix": 1.0}, {"teacher": "a"}])
+def test_the_svm_wants_one_emotion_an_image(change):
+    with pytest.raises(StudyError, match="wants one emotion an image"):
+        get_recipe("tang_l2svm").but(**change)
+
+
+def test_lists_and_tuples_are_the_same_options():
+    lists, tuples = (get_recipe("resnet").but(widths=kind((8, 16)), blocks=kind((1, 1))) for kind in (list, tuple))
+    assert lists == tuples == recipe_from_dict(json.loads(json.dumps(tuples.to_dict())))
+
+
+def test_every_fold():
+    recipe = get_recipe("seed_cnn")
+    assert recipe.every_fold == (recipe,)
+    assert [each.fold for each in recipe.but(folds=3).every_fold] == [1, 2, 3]
+    assert recipe.but(folds=3, fold=2).every_fold == (recipe.but(folds=3, fold=2),)

@@ -45,15 +45,39 @@ def test_whatever_decides_the_weights_changes_it(faces):
         "minimum_learning_rate": 1e-6,
         "mirror": False,
         "keep": "last",
+        "optimizer": "sgd",
+        "momentum": 0.8,
+        "weight_decay": 1e-4,
+        "schedule": "cosine",
+        "warmup": 0.1,
+        "loss": "squared_hinge",
+        "label_smoothing": 0.1,
+        "rotation": 10,
+        "zoom": 0.1,
+        "shift": 2,
+        "border": "zero",
+        "erase": 0.1,
+        "mixup": 0.4,
+        "cutmix": 1.0,
+        "whole_batches": True,
+        "sam": 0.05,
+        "precision": "bfloat16",
+        "data_parallel": True,
+        "folds": 8,
+        "snapshots": 2,
+        "views": "mirror",
+        "teacher": "0123456789ab",
+        "teacher_share": 0.5,
         "width": 0.5,
         "dropout": 0.3,
         "batch_norm_momentum": 0.9,
     }
-    fields = {f.name for f in dataclasses.fields(Recipe)} - {"network", "options"}
+    fields = {f.name for f in dataclasses.fields(Recipe)} - {"network", "options", "fold"}
     assert fields <= set(other), "a new field of recipes: say here that it counts"
     found = [run_fingerprint(plain.but(**{name: value}), 1, faces) for name, value in other.items()]
     found += [run_fingerprint(plain, seed, faces) for seed in (1, 2)]
-    assert len(set(found)) == len(other) + 2
+    found += [run_fingerprint(fold, 1, faces) for fold in plain.but(folds=3).every_fold]
+    assert len(set(found)) == len(other) + 5
 
 
 def test_privatetest_does_not_count_and_the_other_usages_do(faces):
@@ -82,6 +106,11 @@ def test_fingerprints_stay_what_they_are():
 
     recipe = Recipe("seed_cnn", "seed_cnn", {"width": 0.25}, epochs=8)
     assert run_folder("runs", recipe, 1, Known).name == "seed_cnn-seed1-806cecc8942d"
+
+
+def test_folds_are_told_apart_by_name(faces):
+    names = [run_folder("runs", fold, 1, faces).name for fold in get_recipe("seed_cnn").but(folds=2).every_fold]
+    assert [name.rsplit("-", 1)[0] for name in names] == ["seed_cnn-fold1-seed1", "seed_cnn-fold2-seed1"]
 
 
 # --- a finished run ---

@@ -16,14 +16,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_utils import runs, training
+from fer_utils import augmentation, runs, training
 from fer_utils.backend import keras
 from fer_utils.emotions import PUBLIC, TRAINING
+from fer_utils.engines.tensorflow import Engine
 from fer_utils.errors import StudyError
 from fer_utils.evaluation import accuracy, cross_entropy
 from fer_utils.recipes import Recipe, get_recipe
 from fer_utils.runs import Run, run_folder
-from fer_utils.training import Batches, fit, learning_rate, predict
+from fer_utils.training import epoch_plan, fit, learning_rate, predict
 
 
 class Interrupted(BaseException):
@@ -97,38 +98,34 @@ def in_order(faces):
 
 
 def epoch_of(faces, recipe, seed, epoch):
-    """The numbers of the images in order, whether each was mirrored, and the emotions that came with them."""
-    batches = [Batches(faces, recipe, seed, epoch)[i] for i in range(len(Batches(faces, recipe, seed, epoch)))]
-    images = np.concatenate([images for images, _ in batches])[..., 0]
+    """The numbers of the images in order, and whether each was mirrored."""
+    order, draws = epoch_plan(recipe, seed, epoch, len(faces), 48)
+    images = augmentation.apply(faces.images[order], draws.of(order), 48, recipe.border)
     mirrored = images[:, 1, 47] == 1
     upright = np.where(mirrored[:, None, None], images[:, :, ::-1], images)
-    return (upright[:, 0, 0] + 256 * upright[:, 0, 1]).astype(int), mirrored, np.concatenate([e for _, e in batches])
+    return (upright[:, 0, 0] + 256 * upright[:, 0, 1]).astype(int), mirrored
 
 
-def test_every_image_comes_once_an_epoch_with_its_emotion(faces, recipe):
-    numbers, _, emotion = epoch_of(in_order(faces), recipe, 1, 1)
-    assert sorted(numbers) == list(range(len(faces)))
-    assert np.array_equal(emotion, faces.emotion[numbers])
+def test_every_image_comes_once_an_epoch(faces, recipe):
+    assert sorted(epoch_of(in_order(faces), recipe, 1, 1)[0]) == list(range(len(faces)))
 
 
-def test_batches_have_the_size_asked_for_and_raw_pixels(faces, recipe):
-    batches = Batches(faces, recipe, 1, 1)
-    sizes = [len(batches[i][0]) for i in range(len(batches))]
-    assert sizes == [32] * 6 + [210 - 6 * 32]
-    images, emotion = batches[0]
-    assert images.shape == (32, 48, 48, 1) and images.dtype == np.float32 and emotion.dtype == np.int32
-    assert images.max() > 200, "pixels are 0..255, the network scales them"
+def test_whole_batches_leave_out_what_fills_none_and_others_each_epoch(faces, recipe):
+    left = [set(range(210)) - set(epoch_of(in_order(faces), recipe.but(whole_batches=True), 1, e)[0]) for e in (1, 2)]
+    assert [len(each) for each in left] == [210 % 32] * 2 and left[0] != left[1]
+    few = faces.select(np.arange(20))
+    assert len(epoch_plan(recipe.but(whole_batches=True), 1, 1, len(few), 48)[0]) == 20, "nothing would be left"
 
 
 def test_order_and_mirroring_are_decided_by_seed_and_epoch(faces, recipe):
     faces = in_order(faces)
-    first, mirrored, _ = epoch_of(faces, recipe, 1, 1)
+    first, mirrored = epoch_of(faces, recipe, 1, 1)
     np.random.seed(99)
     random.seed(99)
-    again, mirrored_again, _ = epoch_of(faces, recipe, 1, 1)
+    again, mirrored_again = epoch_of(faces, recipe, 1, 1)
     assert np.array_equal(first, again) and np.array_equal(mirrored, mirrored_again)
     for seed, epoch in ((1, 2), (2, 1)):
-        order, others, _ = epoch_of(faces, recipe, seed, epoch)
+        order, others = epoch_of(faces, recipe, seed, epoch)
         assert not np.array_equal(order, first) and not np.array_equal(others, mirrored)
 
 
@@ -203,7 +200,7 @@ def test_the_rate_reaches_the_optimiser(tiny_network, faces, recipe, tmp_path, m
     add = training._Checkpoint.add
 
     def note(self, row, *args, **kwargs):
-        used.append(float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)))
+        used.append(float(keras.ops.convert_to_numpy(self.descent.learning_rate)))
         add(self, row, *args, **kwargs)
 
     monkeypatch.setattr(training._Checkpoint, "add", note)
@@ -236,9 +233,9 @@ def test_it_learns(tiny_network, faces, recipe, tmp_path):
 def test_validation_and_prediction_see_images_as_they_are(tiny_network, faces, recipe, tmp_path, monkeypatch):
     seen = []
 
-    def note(model, images):
+    def note(model, images, views=""):
         seen.append(images.copy())
-        return predict(model, images)
+        return predict(model, images, views)
 
     monkeypatch.setattr(training, "predict", note)
     fit(recipe, faces, 1, tmp_path, progress=False)
@@ -274,15 +271,15 @@ def test_another_seed_gives_other_weights(tiny_network, tiny_run, faces, recipe,
 
 
 def test_global_random_states_do_not_matter(tiny_network, tiny_run, faces, recipe, tmp_path, monkeypatch):
-    """model.fit(shuffle=True) shuffles batches by Python's global generator, which no checkpoint holds."""
-    plain = keras.Model.fit
+    """No checkpoint holds the state of Python's and NumPy's global generators."""
+    plain = Engine.epoch
 
     def stirred(self, *args, **kwargs):
         random.seed(12345)
         np.random.seed(12345)
         return plain(self, *args, **kwargs)
 
-    monkeypatch.setattr(keras.Model, "fit", stirred)
+    monkeypatch.setattr(Engine, "epoch", stirred)
     assert_same(fit(recipe, faces, 1, tmp_path, progress=False), tiny_run)
 
 
@@ -335,15 +332,15 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_been(run, faces, recipe, t
 
 def test_no_epoch_is_repeated(half_done, tiny_run, monkeypatch):
     _, go_on = half_done
-    epochs, init = [], Batches.__init__
+    trained, plain = [], Engine.epoch
 
-    def note(self, faces, recipe, seed, epoch):
-        epochs.append(epoch)
-        init(self, faces, recipe, seed, epoch)
+    def note(self, *args):
+        trained.append(args)
+        return plain(self, *args)
 
-    monkeypatch.setattr(Batches, "__init__", note)
+    monkeypatch.setattr(Engine, "epoch", note)
     assert_same(go_on(), tiny_run)
-    assert epochs == [2]
+    assert len(trained) == 1
 
 
 def test_interrupted_at_each_step_of_finishing(half_done, build_tiny, tiny_run, monkeypatch):
@@ -408,7 +405,7 @@ def test_after_a_corrupt_checkpoint_the_run_starts_anew(half_done, tiny_run):
     assert_same(go_on(), tiny_run)
 
 
-@pytest.mark.parametrize("what", ["variable_0", "best_1"])
+@pytest.mark.parametrize("what", ["variable_0", "variable_1"])
 def test_weights_of_another_network_are_set_aside(half_done, what):
     folder, go_on = half_done
     with np.load(folder / "checkpoint.npz") as saved:
@@ -431,15 +428,14 @@ def test_a_checkpoint_is_never_half_loaded(half_done, recipe, damage):
         arrays[last] = np.zeros((3, 3), np.float32)
     np.savez(folder / "checkpoint.npz", **arrays)
 
-    model = training.build("seed_cnn")
-    model.compile(optimizer=keras.optimizers.Adam(), loss="sparse_categorical_crossentropy")
-    model.optimizer.build(model.trainable_variables)
-    before = [np.asarray(v) for v in (*model.variables, *model.optimizer.variables)]
-    state = training._Checkpoint(folder / "checkpoint.npz", model)
+    model, descent = training.build("seed_cnn"), keras.optimizers.Adam()
+    descent.build(model.trainable_variables)
+    before = [np.asarray(v) for v in (*model.variables, *descent.variables)]
+    state = training._Checkpoint(folder / "checkpoint.npz", model, descent)
     with pytest.raises(StudyError):
         state.restore()
     assert state.history == [] and state.best is None
-    for variable, value in zip((*model.variables, *model.optimizer.variables), before, strict=True):
+    for variable, value in zip((*model.variables, *descent.variables), before, strict=True):
         assert np.array_equal(np.asarray(variable), value)
 
 
@@ -449,22 +445,23 @@ def test_a_checkpoint_is_never_half_loaded(half_done, recipe, damage):
 def test_a_loss_that_is_no_number_stops_with_the_epoch_and_the_last_good_checkpoint(half_done, recipe, monkeypatch):
     folder, go_on = half_done
     good = (folder / "checkpoint.npz").read_bytes()
-    plain = keras.Model.fit
+    plain = Engine.epoch
 
-    def diverge(self, *args, **kwargs):
-        result = plain(self, *args, **kwargs)
-        result.history["loss"] = [float("nan")]
-        return result
+    def diverge(self, *args):
+        losses, right = plain(self, *args)
+        losses[3] = np.nan
+        return losses, right
 
-    monkeypatch.setattr(keras.Model, "fit", diverge)
-    with pytest.raises(StudyError, match=r"epoch 2: expected a finite loss, found nan.*epoch 1\) is kept.* 0.0005"):
+    monkeypatch.setattr(Engine, "epoch", diverge)
+    expected = r"epoch 2: expected a finite loss, found nan at step 4 of 6.*epoch 1\) is kept.* 0.0005"
+    with pytest.raises(StudyError, match=expected):
         go_on()
     assert (folder / "checkpoint.npz").read_bytes() == good
     assert not (folder / "run.json").exists()
 
 
 def test_a_rate_that_is_too_high_is_named(tiny_network, faces, recipe, tmp_path):
-    with pytest.raises(StudyError, match=r"epoch 1: expected a finite loss"):
+    with pytest.raises(StudyError, match=r"epoch 1: expected a finite loss, found .*There is no checkpoint yet"):
         fit(recipe.but(learning_rate=1e38), faces, 1, tmp_path, progress=False)
 
 
@@ -494,6 +491,7 @@ def savez_until_killed(target, **arrays):
 
 np.savez = savez_until_killed
 import json
+training.CHECKPOINT_SHARE = float("inf")  # one after each epoch, however short
 training.fit(Recipe(**json.loads(recipe)), load_faces(Path(prepared)), 1, Path(store), progress=False)
 print("finished", flush=True)
 """

@@ -1,14 +1,16 @@
 """Networks, one a file: each a function from its options to a Keras model.
 
 Every network takes raw pixels, float32 (n, 48, 48, 1) in 0..255, does its own scaling, and gives logits,
-float32 (n, 7), in the order of `fer_utils.emotions.EMOTIONS`.
+float32 (n, 7), in the order of `fer_utils.emotions.EMOTIONS`. Preprocessing that is fitted to the training images
+is a layer called `front`, and what is trained a nested model called `trunk`; see `parts`. Each module's `SOURCE`
+says who published its network.
 """
 
 from importlib import import_module
 
 from fer_utils.errors import StudyError
 
-NETWORKS = ("seed_cnn",)
+NETWORKS = ("seed_cnn", "mini_xception", "tang", "resnet")
 
 
 def build(network: str, **options):
@@ -31,6 +33,23 @@ def changed_options(network: str, options: dict) -> dict:
     if unknown := sorted(set(options) - set(known)):
         raise StudyError(f"{network}: unknown option {', '.join(unknown)}; it has {', '.join(known)}.")
     return {name: value for name, value in options.items() if value != known[name]}
+
+
+def load_layers() -> None:
+    """Make the networks' own layers known to Keras, which then loads models that have them."""
+    for network in NETWORKS:
+        _builder(network)
+
+
+def parts(model):
+    """The front (None where there is none) and the trunk of a model that `build` made.
+
+    Training applies the front to each image once, augments what comes out, and trains the trunk on that; a trunk
+    that takes less than 48x48 pixels sees the middle where nothing is augmented.
+    """
+    names = [layer.name for layer in model.layers]
+    front = model.get_layer("front") if "front" in names else None
+    return front, model.get_layer("trunk") if "trunk" in names else model
 
 
 def _builder(network: str):

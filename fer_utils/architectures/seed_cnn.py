@@ -5,14 +5,15 @@ from fer_utils.emotions import EMOTIONS, SIDE
 
 layers = keras.layers
 
+SOURCE = 'guided project "Facial Expression Recognition with Keras", after Goodfellow et al. 2013, arXiv 1307.0414'
+
 
 def seed_cnn(*, width: float = 1.0, dropout: float = 0.25, batch_norm_momentum: float = 0.99) -> keras.Model:
     """Four convolution blocks and two dense blocks: 4,478,727 parameters at width 1.
 
     Each convolution (3x3-64, 5x5-128, 3x3-512, 3x3-512, same-padded) is followed by batch normalisation,
     ReLU, 2x2 max-pooling and dropout; then dense 256 and 512, each with batch normalisation, ReLU and
-    dropout. The network of the guided project "Facial Expression Recognition with Keras", after Goodfellow
-    et al. 2013 (arXiv 1307.0414).
+    dropout. The network of `SOURCE`.
 
     Args:
         width: factor on the number of filters and dense units.

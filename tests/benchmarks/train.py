@@ -1,0 +1,496 @@
+"""Time this study's training against the seed's way: image files, ImageDataGenerator and model.fit.
+
+    python tests/benchmarks/train.py [--faces data/prepared] [--seconds 30] [--rounds 3]
+    python tests/benchmarks/train.py --profile seed_cnn
+
+Both ways train the same network with the same optimiser, loss and batch size. The seed's reads the training images
+from PNG files in class folders (written once, and read from the disk's cache thereafter) with
+ImageDataGenerator.flow_from_directory, and leaves every setting of TensorFlow and of model.fit at its default. Ours
+is what `fit` runs: the TensorFlow engine on `epoch_plan`. What comes once a training is in neither: starting,
+compiling, Tang's preprocessing. Nor is what comes between epochs (PublicTest, checkpoints).
+
+Each measurement runs in a fresh process, because TensorFlow reads its settings when it is imported, and lasts
+`--seconds` after the warm-up. The ways take turns, in the other order every second round, so that what else the
+machine does falls on both. Ratios and shares are of measurements of the same round; their medians are printed.
+
+GFLOP/s is 6 times a network's multiply-adds an image, forward and the two products of the backward pass, 2 FLOPs
+each. It is compared with a product of two float32 matrices of 4096x4096 under our settings, by TensorFlow or by NumPy,
+whichever is faster.
+
+`--profile` says instead where our time goes, a step's and each layer's.
+"""
+
+import argparse
+import itertools
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from fer_utils.emotions import EMOTIONS, TRAINING
+from fer_utils.faces import load_faces
+from fer_utils.recipes import get_recipe
+
+TANG = get_recipe("tang_l2svm")
+CASES = {
+    "seed_cnn": get_recipe("seed_cnn"),
+    "tang": TANG.but(mirror=False, rotation=0, zoom=0, shift=0),
+    "tang-augmented": TANG,
+}
+LABELS = {
+    "seed_cnn": "seed's CNN, mirrored",
+    "tang": "Tang's, not augmented",
+    "tang-augmented": "Tang's, augmented",
+}
+WAYS = {"seed": "the seed's", "ours": "ours"}
+
+RATIO_AIMS = {"seed_cnn": 2.0, "tang": 2.2}
+"""Ours against the seed's way, at least; augmented, Tang's is to gain more than not augmented."""
+SHARE_AIM = 0.6
+"""Of the matrix product's rate, at least, on the seed's CNN."""
+
+WARM_UP = 12  # steps: more than compile, and more batches than any queue of Keras' holds
+SIDE_OF_PRODUCT = 4096
+SEED = 1
+
+
+# --- one measurement, in a process of its own ---
+
+
+def seed_way(case: str, faces: Path, images: Path, seconds: float) -> dict:
+    """Train as the seed does. The caller has seen to TensorFlow's own settings."""
+    from tensorflow.keras.preprocessing.image import ImageDataGenerator
+
+    from fer_utils.backend import keras
+    from fer_utils.losses import LOSSES
+    from fer_utils.optimizers import optimizer
+
+    recipe = CASES[case]
+    trunk = _trunk(recipe)[1]
+    model = trunk
+    if case != "seed_cnn":
+        # Pixels of a size that Tang's trunk learns from; the seed's CNN scales its own.
+        inputs = keras.Input(trunk.input_shape[1:])
+        model = keras.Model(inputs, trunk(keras.layers.Rescaling(1 / 255)(inputs)))
+    generator = ImageDataGenerator(
+        horizontal_flip=recipe.mirror,
+        rotation_range=recipe.rotation,
+        zoom_range=recipe.zoom,
+        width_shift_range=recipe.shift,
+        height_shift_range=recipe.shift,
+    ).flow_from_directory(
+        str(images),
+        target_size=trunk.input_shape[1:3],
+        color_mode="grayscale",
+        batch_size=recipe.batch_size,
+        class_mode="categorical",
+        shuffle=True,
+    )
+    model.compile(
+        optimizer=optimizer(recipe, len(generator) * recipe.epochs), loss=LOSSES[recipe.loss], metrics=["accuracy"]
+    )
+    ends = []
+
+    class Clock(keras.callbacks.Callback):
+        async_safe = True  # without it, Keras would draw the progress bar between steps
+
+        def on_train_batch_end(self, batch, logs=None):
+            ends.append((time.perf_counter(), min(recipe.batch_size, generator.n - batch * recipe.batch_size)))
+            if len(ends) > WARM_UP and ends[-1][0] - ends[WARM_UP - 1][0] >= seconds:
+                self.model.stop_training = True
+
+    model.fit(generator, epochs=10**6, callbacks=[Clock()])
+    _expect_finite(model)
+    seen = sum(count for _, count in ends[WARM_UP:])
+    return {"images_per_second": seen / (ends[-1][0] - ends[WARM_UP - 1][0]), "onednn": _onednn()}
+
+
+def our_way(case: str, faces: Path, images: Path, seconds: float) -> dict:
+    """Train as `fit` does."""
+    from fer_utils.architectures.costs import multiply_adds
+
+    trunk, _, runner, plan = _ours(case, faces)
+    _warm_up(runner, plan)
+    started = time.perf_counter()
+    seen, ended = _train(runner, plan, started + seconds)
+    _expect_finite(trunk)
+    return {
+        "images_per_second": seen / (ended - started),
+        "multiply_adds": multiply_adds(trunk),
+        "onednn": _onednn(),
+    }
+
+
+def product(case: str, faces: Path, images: Path, seconds: float) -> dict:
+    """GFLOP/s of a large matrix product, and what machine this is."""
+    import keras
+    import tensorflow as tf
+
+    from fer_utils.training import machine
+
+    return {
+        "TensorFlow": product_rate(seconds / 2, tf.function(tf.matmul), tf.constant),
+        "NumPy": product_rate(seconds / 2, np.matmul, np.asarray),
+        "machine": machine(),
+        "versions": f"Keras {keras.__version__}, TensorFlow {tf.__version__}, NumPy {np.__version__}",
+    }
+
+
+def product_rate(seconds: float, multiply: Callable, kind: Callable) -> float:
+    """GFLOP/s of this way to multiply matrices."""
+    generator = np.random.default_rng(SEED)
+    matrix = kind(generator.standard_normal((SIDE_OF_PRODUCT, SIDE_OF_PRODUCT), np.float32))
+    multiply(matrix, matrix)
+    started = ended = time.perf_counter()
+    for count in itertools.count(1):
+        multiply(matrix, matrix)
+        ended = time.perf_counter()
+        if ended - started >= seconds:
+            return 2 * SIDE_OF_PRODUCT**3 * count / (ended - started) / 1e9
+
+
+MEASUREMENTS = {"seed": seed_way, "ours": our_way, "product": product}
+
+
+def _trunk(recipe):
+    from fer_utils.architectures import build, parts
+    from fer_utils.backend import keras
+
+    keras.utils.set_random_seed(SEED)
+    return parts(build(recipe.network, **recipe.options))
+
+
+def _ours(case: str, folder: Path):
+    """Trunk, optimiser, engine, and each epoch's order and draws, as `fit` has them."""
+    from fer_utils import training
+    from fer_utils.engines import engine
+    from fer_utils.optimizers import optimizer
+
+    recipe, faces = CASES[case], load_faces(folder).of(TRAINING)
+    front, trunk = _trunk(recipe)
+    if front is not None:
+        front.adapt(faces.images)
+
+    def plan(epoch: int):
+        return training.epoch_plan(recipe, SEED, epoch, len(faces), trunk.input_shape[1])
+
+    descent = optimizer(recipe, math.ceil(len(plan(1)[0]) / recipe.batch_size) * recipe.epochs)
+    descent.build(trunk.trainable_variables)
+    # The targets of these recipes need no store, which is where teachers are.
+    targets = training._targets(recipe, faces, store=None)
+    runner = engine().Engine(trunk, descent, recipe, training._through(front, faces.images), targets)
+    return trunk, descent, runner, plan
+
+
+def _warm_up(runner, plan: Callable) -> None:
+    """Compile for whole batches, and for what is left over at an epoch's end."""
+    (order, draws), size = plan(0), runner.recipe.batch_size
+    runner.epoch(order[-(WARM_UP * size + len(order) % size) :], draws, lambda count: None)
+
+
+def _train(runner, plan: Callable, until: float) -> tuple[int, float]:
+    """Train to the first step that ends at this time or later: the number of images, and when it ended."""
+
+    class Enough(Exception):  # noqa: N818
+        pass
+
+    seen, ended = 0, 0.0
+
+    def on_batch(count: int) -> None:
+        nonlocal seen, ended
+        seen, ended = seen + count, time.perf_counter()
+        if ended >= until:
+            raise Enough
+
+    try:
+        for epoch in itertools.count(1):
+            runner.epoch(*plan(epoch), on_batch)
+    except Enough:
+        return seen, ended
+
+
+def _expect_finite(model) -> None:
+    if not all(np.isfinite(weight).all() for weight in model.get_weights()):
+        sys.exit("Expected finite weights after the training, found others: this speed would be of no training.")
+
+
+def _onednn() -> bool:
+    """Whether TensorFlow computes with oneDNN in this process."""
+    from tensorflow.python.util import _pywrap_util_port
+
+    return _pywrap_util_port.IsMklEnabled()
+
+
+# --- the comparison ---
+
+
+def write_images(faces: Path, folder: Path) -> int:
+    """Training as PNG files in class folders; gives their number."""
+    training = load_faces(faces).of(TRAINING)
+    for name in EMOTIONS:
+        (folder / name).mkdir(parents=True)
+    for row, image, emotion in zip(training.row, training.images, training.emotion, strict=True):
+        cv2.imwrite(str(folder / EMOTIONS[emotion] / f"{row}.png"), image)
+    return len(training)
+
+
+def measure_afresh(what: str, case: str, faces: Path, images: Path, seconds: float) -> dict:
+    command = [sys.executable, __file__, "--one", what, case, str(images)]
+    command += ["--faces", str(faces), "--seconds", str(seconds)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{what} {case} ended with {done.returncode}:\n{done.stderr}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def compare(faces: Path, images: Path, seconds: float, rounds: int) -> None:
+    count = write_images(faces, images)
+    load = os.getloadavg()[0]
+    speeds, products, onednn, adds = defaultdict(list), [], {}, {}
+    for number in range(1, rounds + 1):
+        one = measure_afresh("product", "seed_cnn", faces, images, seconds)
+        if not products:
+            print(f"{one['machine']}; load {load:.1f} before the first measurement; {one['versions']}")
+            print(f"{count} training images; {rounds} rounds of {seconds:g} s each")
+        fastest = max(("TensorFlow", "NumPy"), key=one.get)
+        products.append(one[fastest])
+        print(f"round {number}: matrix product {one[fastest]:.0f} GFLOP/s, by {fastest}", flush=True)
+        for case in CASES:
+            for way in list(WAYS) if number % 2 else reversed(WAYS):
+                one = measure_afresh(way, case, faces, images, seconds)
+                speeds[case, way].append(one["images_per_second"])
+                onednn[way] = one["onednn"]
+                adds[case] = one.get("multiply_adds", adds.get(case))
+                print(f"round {number}: {LABELS[case]}, {WAYS[way]}: {speeds[case, way][-1]:.0f} images/s", flush=True)
+    for way, on in onednn.items():
+        print(f"oneDNN is {'on' if on else 'off'} in {WAYS[way]} way{' (the default here)' if way == 'seed' else ''}")
+    print("\n" + report(speeds, products, adds))
+
+
+def report(speeds: dict, products: list[float], adds: dict) -> str:
+    """The table, and the aims beside what was reached.
+
+    Args:
+        speeds: images/s of each round, by case and way.
+        products: GFLOP/s of the matrix product in each round.
+        adds: multiply-adds an image, by case.
+    """
+    head = ("network", "way", "images/s", "(from to)", "ratio", "GFLOP/s", "of the product")
+    lines = ["{:22} {:10} {:>8} {:>15} {:>6} {:>8} {:>14}".format(*head)]
+    ratios, shares = {}, {}
+    for case, way in itertools.product(CASES, WAYS):
+        found = speeds[case, way]
+        flops = [6 * adds[case] * speed / 1e9 for speed in found]
+        ratios[case, way] = _median_ratio(found, speeds[case, "seed"])
+        shares[case, way] = _median_ratio(flops, products)
+        span = f"({min(found):.0f} to {max(found):.0f})"
+        lines.append(
+            f"{LABELS[case]:22} {WAYS[way]:10} {statistics.median(found):8.0f} {span:>15} "
+            f"{ratios[case, way]:5.2f}x {statistics.median(flops):8.0f} {shares[case, way]:14.0%}"
+        )
+    lines.append(
+        f"{'matrix product':22} {'':10} {'':8} {'':15} {'':6} {statistics.median(products):8.0f} {1:14.0%}  "
+        f"({min(products):.0f} to {max(products):.0f})"
+    )
+    aims = [
+        (
+            f"{LABELS[case]}: at least {aim:g} times the seed's way",
+            f"{ratios[case, 'ours']:.2f}",
+            ratios[case, "ours"] >= aim,
+        )
+        for case, aim in RATIO_AIMS.items()
+    ]
+    plain, augmented = ratios["tang", "ours"], ratios["tang-augmented", "ours"]
+    aims.append(
+        (f"{LABELS['tang-augmented']}: more than not augmented", f"{augmented:.2f}, {plain:.2f}", augmented > plain)
+    )
+    share = shares["seed_cnn", "ours"]
+    aims.append(
+        (f"{LABELS['seed_cnn']}: at least {SHARE_AIM:.0%} of the matrix product", f"{share:.0%}", share >= SHARE_AIM)
+    )
+    lines += ["", "aims of ours"]
+    lines += [f"{aim:60} {reached:>12}  {'met' if met else 'missed'}" for aim, reached, met in aims]
+    return "\n".join(lines)
+
+
+def _median_ratio(numbers: list[float], others: list[float]) -> float:
+    return statistics.median(one / other for one, other in zip(numbers, others, strict=True))
+
+
+# --- where our time goes ---
+
+
+def profile(case: str, faces: Path, seconds: float) -> None:
+    """Print a step's parts and the layers' times. Each part has a tenth of `seconds`, the training all of it."""
+    import tensorflow as tf
+
+    from fer_utils.architectures.costs import multiply_adds
+    from fer_utils.engines import tensorflow as engine
+    from fer_utils.losses import LOSSES
+    from fer_utils.training import machine
+
+    print(f"{machine()}; load {os.getloadavg()[0]:.1f}; oneDNN is {'on' if _onednn() else 'off'}")
+    part = seconds / 10
+    roof = product_rate(part, tf.function(tf.matmul), tf.constant)
+    preparing, stepping, batches = [], [], []
+
+    class TimedPool(engine.ThreadPoolExecutor):
+        def submit(self, batch, *arguments):
+            batches[:] = [batch]
+            return super().submit(_timed(batch, preparing), *arguments)
+
+    engine.ThreadPoolExecutor = TimedPool
+    trunk, descent, runner, plan = _ours(case, faces)
+    _warm_up(runner, plan)
+    step = runner.step
+    runner.step = _timed(step, stepping)
+    preparing.clear()
+    started = time.perf_counter()
+    seen, ended = _train(runner, plan, started + seconds)
+    steps = len(stepping)
+
+    def line(what: str, took: float, more: str = "") -> None:
+        print(f"  {what:44} {took * 1e3:9.2f} ms  {more}")
+
+    size = runner.recipe.batch_size
+    flops = 6 * multiply_adds(trunk) * seen / (ended - started) / 1e9
+    print(f"{LABELS[case]}, {size} images a step; matrix product by TensorFlow {roof:.0f} GFLOP/s")
+    print(f"\nin training, mean of {steps} steps")
+    line("a step in all", (ended - started) / steps, f"{seen / (ended - started):.0f} images/s, {flops:.0f} GFLOP/s")
+    line("  the network", sum(stepping) / steps)
+    line("  waiting for the batch, and the rest", (ended - started - sum(stepping)) / steps)
+    line("preparing a batch, meanwhile on the worker", statistics.mean(preparing))
+
+    images, targets = map(tf.constant, batches[0](0))
+    loss, variables = LOSSES[runner.recipe.loss], trunk.trainable_variables
+
+    def forward(images, targets):
+        return loss(targets, trunk(images, training=True)) + sum(trunk.losses)
+
+    def both(images, targets):
+        with tf.GradientTape() as tape:
+            value = forward(images, targets)
+        return tape.gradient(value, variables)
+
+    both = tf.function(both)
+    slopes = both(images, targets)
+    ahead = _typical(part, tf.function(forward), images, targets)
+    there_and_back = _typical(part, both, images, targets)
+    print("\neach alone, median")
+    line("preparing a batch", _typical(part, batches[0], 0))
+    line("the network's step", _typical(part, step, images, targets))
+    line("  forward, with the loss and penalties", ahead)
+    line("  backward (both, less forward)", there_and_back - ahead)
+    line("  the optimiser", _typical(part, tf.function(lambda slopes: descent.apply(slopes, variables)), slopes))
+
+    found = list(_layers(trunk, len(images), part))
+    total = sum(took for _, took, _ in found)
+    print("\nlayers, each alone, forward and backward, median; what they share in one graph is not in this")
+    for name, took, flops in found:
+        rate = f", {flops / took / 1e9:4.0f} GFLOP/s, {flops / took / 1e9 / roof:4.0%} of the product" if flops else ""
+        line(name, took, f"{took / total:4.0%} of the sum{rate}")
+    line("sum", total, f"forward and backward of the network: {there_and_back * 1e3:.2f} ms")
+
+
+def _layers(trunk, batch: int, seconds: float):
+    """Each layer that multiplies, and each type of the others: its name, seconds and FLOPs."""
+    import tensorflow as tf
+
+    from fer_utils.architectures.costs import multiply_adds
+    from fer_utils.backend import keras
+
+    others, learnt = defaultdict(float), False
+    for layer in trunk.layers:
+        if isinstance(layer, keras.layers.InputLayer):
+            continue
+        # A copy: weights and moving averages of the trunk stay what they are.
+        inputs = keras.Input(layer.input.shape[1:])
+        alone = keras.Model(inputs, type(layer).from_config(layer.get_config())(inputs))
+        x = tf.random.normal((batch, *inputs.shape[1:]))
+        upstream = tf.random.normal((batch, *alone.output_shape[1:]))
+
+        @tf.function
+        def run(x, upstream, alone=alone, learnt=learnt):
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                y = alone(x, training=True)
+            # The gradient for the images themselves is never asked for.
+            sources = [*alone.trainable_variables, *([x] if learnt else [])]
+            return tape.gradient(y, sources, output_gradients=upstream) if sources else y
+
+        took = _typical(seconds, run, x, upstream)
+        if adds := multiply_adds(alone):
+            kernel = "x".join(map(str, layer.kernel.shape))
+            yield f"{type(layer).__name__} {kernel}", took, 2 * adds * (2 + learnt)
+        else:
+            others[type(layer).__name__] += took
+        learnt = learnt or bool(layer.trainable_variables)
+    for name, took in others.items():
+        yield name, took, 0
+
+
+def _timed(function: Callable, times: list[float]) -> Callable:
+    """The function, which then notes how long each call took."""
+
+    def run(*arguments):
+        started = time.perf_counter()
+        try:
+            return function(*arguments)
+        finally:
+            times.append(time.perf_counter() - started)
+
+    return run
+
+
+def _typical(seconds: float, function: Callable, *arguments) -> float:
+    """Median time of a call, without the first two."""
+    times = []
+    run = _timed(function, times)
+    while len(times) < 5 or sum(times[2:]) < seconds:
+        run(*arguments)
+    return statistics.median(times[2:])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--faces", type=Path, help="folder of prepared faces (default: draws the built-in sample)")
+    parser.add_argument("--seconds", type=float, default=30, help="of each measurement (default: 30)")
+    parser.add_argument("--rounds", type=int, default=3, help="of all measurements (default: 3)")
+    parser.add_argument("--profile", choices=CASES, metavar="NETWORK", help=f"one of {', '.join(CASES)}")
+    parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    if given.one:
+        what, case, images = given.one
+        if what == "seed":
+            # TensorFlow's own default: fer_utils has set it, which TensorFlow has not read yet.
+            assert "tensorflow" not in sys.modules
+            os.environ.pop("TF_ENABLE_ONEDNN_OPTS", None)
+        result = MEASUREMENTS[what](case, given.faces, Path(images), given.seconds)
+        print("\n" + json.dumps(result))  # the progress bar may have left its line open
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        faces = given.faces
+        if faces is None:
+            from fer_utils.sources.sample import draw_sample
+
+            faces = Path(folder) / "faces"
+            draw_sample().save(faces)
+        if given.profile:
+            profile(given.profile, faces, given.seconds)
+        else:
+            compare(faces, Path(folder) / "images", given.seconds, given.rounds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""What the two engines are compared on: an epoch from the same weights, without what their generators decide."""
+
+from contextlib import nullcontext
+
+import numpy as np
+
+from fer_utils.architectures import build, parts
+from fer_utils.engines import engine
+from fer_utils.faces import Faces
+from fer_utils.optimizers import optimizer
+from fer_utils.recipes import Recipe, get_recipe
+from fer_utils.training import epoch_plan, predict
+
+CASES = {
+    # Tang's network, loss, schedule and jitter; a batch that is not full.
+    "case-jitter": get_recipe("tang_l2svm").but(
+        width=0.05, dropout=0.0, batch_size=48, whole_batches=False, learning_rate=0.02
+    ),
+    # Mixing, erasing, decoupled decay and sharpness-aware minimisation.
+    "case-mixed": get_recipe("resnet").but(
+        widths=(4, 8),
+        blocks=(1, 1),
+        dropout=0.0,
+        drop_path=0.0,
+        batch_size=64,
+        sam=0.05,
+        precision="float32",
+        learning_rate=0.02,
+    ),
+}
+
+
+def after_one_epoch(recipe: Recipe, weights: list[np.ndarray] | None, faces: Faces) -> list[np.ndarray]:
+    """All weights after an epoch on Training, and the logits of PublicTest last; fresh weights where none are given."""
+    training, public = faces.of("Training"), faces.of("PublicTest")
+    with engine().data_parallel() if recipe.data_parallel else nullcontext():
+        model = build(recipe.network, **recipe.options)
+        front, trunk = parts(model)
+        if weights is not None:
+            model.set_weights(weights)
+        images = training.images
+        if front is not None:
+            front.adapt(training.images)
+            images = np.asarray(front(images[..., None].astype(np.float32)))[..., 0]
+        targets = np.eye(7, dtype=np.float32)[training.emotion]
+        descent = optimizer(recipe, 8)
+        descent.build(trunk.trainable_variables)
+        order, draws = epoch_plan(recipe, 1, 1, len(training), trunk.input_shape[1])
+        losses, _ = engine().Engine(trunk, descent, recipe, images, targets).epoch(order, draws, lambda images: None)
+        return [*model.get_weights(), predict(model, public.images), losses]

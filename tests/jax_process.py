@@ -1,0 +1,83 @@
+"""Run by tests/test_engines.py in a process of its own, with Keras on JAX and TensorFlow not to be had.
+
+Usage: jax_process.py FOLDER, which holds faces/, and for each case CASE.json (a recipe) and CASE-start.npz (weights).
+Leaves CASE-end.npz, CASE-augmented.npy, and the store runs/.
+"""
+
+import importlib.abc
+import json
+import os
+import sys
+from pathlib import Path
+
+os.environ["KERAS_BACKEND"] = "jax"
+os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
+
+
+class NoTensorFlow(importlib.abc.MetaPathFinder):
+    """As on a machine where it is not installed."""
+
+    def find_spec(self, name, path=None, target=None):
+        """Says that there is none."""
+        if name.partition(".")[0] == "tensorflow":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+sys.meta_path.insert(0, NoTensorFlow())
+
+import numpy as np  # noqa: E402
+
+from fer_utils import training  # noqa: E402
+from fer_utils.engines import engine  # noqa: E402
+from fer_utils.engines import jax as jax_engine  # noqa: E402
+from fer_utils.faces import load_faces  # noqa: E402
+from fer_utils.recipes import recipe_from_dict  # noqa: E402
+from tests.engine_cases import after_one_epoch  # noqa: E402
+
+folder = Path(sys.argv[1])
+faces = load_faces(folder / "faces")
+
+
+class Interrupted(BaseException):
+    """Stands for a kill."""
+
+
+def one_epoch(case: str, **changes) -> list[np.ndarray]:
+    """The weights after one epoch from the weights given, and the logits of PublicTest."""
+    recipe = recipe_from_dict(json.loads((folder / f"{case}.json").read_text())).but(**changes)
+    with np.load(folder / f"{case}-start.npz") as saved:
+        weights = [saved[f"arr_{i}"] for i in range(len(saved.files))]
+    return after_one_epoch(recipe, weights, faces)
+
+
+for path in sorted(folder.glob("case-*.json")):
+    np.savez(folder / f"{path.stem}-end.npz", *one_epoch(path.stem))
+np.savez(folder / "case-jitter-spread.npz", *one_epoch("case-jitter", data_parallel=True))
+
+# Draws that the TensorFlow engine has OpenCV apply.
+recipe = recipe_from_dict(json.loads((folder / "case-jitter.json").read_text()))
+order, draws = training.epoch_plan(recipe, 1, 1, 64, 42)
+images = faces.images[order].astype(np.float32)
+np.save(folder / "augmented.npy", np.asarray(jax_engine.apply(images, draws.of(order), 42, recipe.border)))
+
+# A training from beginning to end, once undisturbed and once interrupted.
+recipe = recipe_from_dict(json.loads((folder / "run.json").read_text()))
+whole = training.fit(recipe, faces, 1, folder / "runs", progress=False)
+add = training._Checkpoint.add
+
+
+def add_and_stop(self, *args, **kwargs):
+    add(self, *args, **kwargs)
+    raise Interrupted
+
+
+training._Checkpoint.add = add_and_stop
+try:
+    training.fit(recipe, faces, 1, folder / "again", progress=False)
+except Interrupted:
+    training._Checkpoint.add = add
+else:
+    raise SystemExit("it was not interrupted")
+again = training.fit(recipe, faces, 1, folder / "again", progress=False)
+same = [np.array_equal(a, b) for a, b in zip(whole.model().get_weights(), again.model().get_weights(), strict=True)]
+print(json.dumps({"run": str(whole.folder), "resumed the same": all(same), "accelerators": engine().accelerators()}))

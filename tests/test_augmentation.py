@@ -1,0 +1,154 @@
+"""Augmentation: where each pixel goes, what is drawn, and that a recipe without it has none."""
+
+import cv2
+import numpy as np
+import pytest
+
+from fer_utils import augmentation
+from fer_utils.augmentation import VIEWS, Draws, apply, draw, similarity, views, warp
+from fer_utils.errors import StudyError
+from fer_utils.recipes import get_recipe
+
+PLAIN = get_recipe("seed_cnn").but(mirror=False)
+
+
+@pytest.fixture(scope="module")
+def pictures() -> np.ndarray:
+    """Smooth noise, uint8 (40, 48, 48): each pixel differs from its neighbours, none by much."""
+    noise = np.random.default_rng(0).integers(0, 256, (40, 48, 48)).astype(np.uint8)
+    return np.stack([cv2.GaussianBlur(image, (9, 9), 3) for image in noise])
+
+
+def one(angle=0.0, scale=1.0, shift=(0.0, 0.0), mirrored=False, side=48):
+    return similarity(np.array([angle]), np.array([scale]), np.array([shift]), np.array([mirrored]), side)
+
+
+# --- where pixels go ---
+
+
+def test_no_change_is_no_change(pictures):
+    assert np.array_equal(warp(pictures[:1], one(), 48, "zero"), pictures[:1])
+
+
+def test_a_smaller_side_is_the_middle(pictures):
+    assert np.array_equal(warp(pictures[:1], one(side=42), 42, "zero"), pictures[:1, 3:45, 3:45])
+
+
+def test_mirrored_turned_and_shifted_are_what_they_say(pictures):
+    image = pictures[:1]
+    assert np.array_equal(warp(image, one(mirrored=True), 48, "zero"), image[:, :, ::-1])
+    assert np.array_equal(warp(image, one(angle=np.pi), 48, "zero"), image[:, ::-1, ::-1])
+    quarter = warp(image, one(angle=np.pi / 2), 48, "zero")[0]
+    assert any(np.abs(quarter.astype(int) - np.rot90(image[0], k)).max() <= 1 for k in (1, 3))
+    shifted = warp(image, one(shift=(3, -2)), 48, "zero")[0]
+    assert np.array_equal(shifted[2:, :-3], image[0, :-2, 3:]), "the middle looks 3 pixels right and 2 up"
+    assert not shifted[:2].any() and not shifted[:, -3:].any()
+
+
+def test_zoom_above_one_enlarges(pictures):
+    zoomed = warp(pictures[:1], one(scale=2.0), 48, "zero")[0].astype(int)
+    expected = cv2.resize(pictures[0, 12:36, 12:36], (48, 48), interpolation=cv2.INTER_LINEAR)
+    assert np.abs(zoomed - expected)[2:-2, 2:-2].max() <= 2
+
+
+def test_what_lies_outside(pictures):
+    image = np.maximum(pictures[:1], 1)
+    assert not warp(image, one(shift=(60, 0)), 48, "zero").any()
+    assert np.array_equal(warp(image, one(shift=(60, 0)), 48, "edge")[0], np.repeat(image[0, :, -1:], 48, 1))
+
+
+# --- what is drawn ---
+
+
+def test_a_recipe_without_augmentation_has_none(pictures):
+    draws = draw(PLAIN, np.random.default_rng(0), 40, 48)
+    assert draws.transform is draws.erased is draws.share is draws.pasted is None and not draws.mirrored.any()
+    assert np.array_equal(apply(pictures, draws, 48, "edge"), pictures.astype(np.float32))
+
+
+def test_tangs_jitter_has_its_ranges():
+    """Centre within 3 pixels of the middle, 45 degrees either way, scale 0.8 to 1.2, half mirrored, 42 pixels."""
+    count = 4000
+    draws = draw(get_recipe("tang_l2svm"), np.random.default_rng(0), count, 42)
+    linear, middle = draws.transform[:, :, :2].astype(float), draws.transform @ np.array([20.5, 20.5, 1.0])
+    shift, scale = middle - 23.5, 1 / np.sqrt(np.abs(np.linalg.det(linear)))
+    angle = np.degrees(np.arctan2(-linear[:, 0, 1], linear[:, 1, 1]))
+    for values, low, high in ((shift[:, 0], -3, 3), (shift[:, 1], -3, 3), (scale, 0.8, 1.2), (angle, -45, 45)):
+        assert low - 1e-3 <= values.min() and values.max() <= high + 1e-3
+        width = high - low
+        assert values.min() < low + 0.01 * width and values.max() > high - 0.01 * width
+        assert abs(values.mean() - (low + high) / 2) < 0.03 * width
+    assert np.array_equal(np.linalg.det(linear) < 0, draws.mirrored) and 0.45 < draws.mirrored.mean() < 0.55
+
+
+def test_erased_rectangles_are_where_asked_and_filled_with_the_mean(pictures):
+    recipe = PLAIN.but(erase=0.5)
+    draws = draw(recipe, np.random.default_rng(0), 40, 48)
+    erased = apply(pictures, draws, 48, "edge")
+    changed = (erased != pictures).any((1, 2))
+    assert 8 < changed.sum() < 32
+    for image, original, (x0, y0, x1, y1) in zip(erased, pictures, draws.erased, strict=True):
+        np.testing.assert_allclose(image[y0:y1, x0:x1], original.mean(), rtol=1e-4)
+        outside = np.ones((48, 48), bool)
+        outside[y0:y1, x0:x1] = False
+        assert np.array_equal(image[outside], original[outside])
+
+
+def test_mixup_mixes_with_the_reversed_batch_by_its_share(pictures):
+    draws = draw(PLAIN.but(mixup=0.4), np.random.default_rng(0), 40, 48)
+    share = draws.share[:, None, None]
+    expected = share * pictures + (1 - share) * pictures[::-1]
+    np.testing.assert_allclose(apply(pictures, draws, 48, "edge"), expected, rtol=1e-4)
+    assert (draws.share >= 0).all() and (draws.share <= 1).all() and draws.share.std() > 0.2
+
+
+def test_cutmix_pastes_a_rectangle_and_its_area_is_the_others_share(pictures):
+    draws = draw(PLAIN.but(cutmix=1.0), np.random.default_rng(0), 40, 48)
+    mixed = apply(pictures, draws, 48, "edge")
+    for index, (x0, y0, x1, y1) in enumerate(draws.pasted):
+        expected = pictures[index].astype(np.float32)
+        expected[y0:y1, x0:x1] = pictures[39 - index, y0:y1, x0:x1]
+        np.testing.assert_allclose(mixed[index], expected, rtol=1e-5)
+        assert draws.share[index] == pytest.approx(1 - (x1 - x0) * (y1 - y0) / 48**2)
+
+
+def test_with_both_each_image_has_one_of_them():
+    draws = draw(PLAIN.but(cutmix=1.0, mixup=0.4), np.random.default_rng(0), 2000, 48)
+    pasted = draws.pasted.any(1)
+    assert 0.4 < pasted.mean() < 0.55
+    covered = (draws.pasted[:, 2] - draws.pasted[:, 0]) * (draws.pasted[:, 3] - draws.pasted[:, 1]) / 48**2
+    np.testing.assert_allclose(draws.share[pasted], 1 - covered[pasted], rtol=1e-5)
+
+
+def test_draws_are_decided_by_the_generator():
+    recipe = get_recipe("resnet")
+    first, again, other = (draw(recipe, np.random.default_rng(seed), 30, 48) for seed in (1, 1, 2))
+    for name, value in vars(first).items():
+        assert np.array_equal(value, getattr(again, name))
+        assert not np.array_equal(value, getattr(other, name)), name
+
+
+def test_draws_of_a_batch_are_those_of_its_images():
+    draws = draw(get_recipe("resnet"), np.random.default_rng(0), 30, 48)
+    chosen = np.array([4, 2])
+    assert all(np.array_equal(value, getattr(draws, name)[chosen]) for name, value in vars(draws.of(chosen)).items())
+    assert Draws(draws.mirrored).of(chosen).transform is None
+
+
+# --- views ---
+
+
+def test_views_are_always_the_same_and_as_many_as_said():
+    assert {name: len(views(name, 48)) for name in VIEWS} == {"mirror": 2, "shifts": 20, "jitter": 64}
+    for name in VIEWS:
+        assert np.array_equal(views(name, 42), views(name, 42))
+
+
+def test_the_views_of_mirror_are_the_image_and_its_mirror_image(pictures):
+    seen = [warp(pictures[:1], np.array([each]), 48, "edge") for each in views("mirror", 48)]
+    assert np.array_equal(seen[0], pictures[:1]) and np.array_equal(seen[1], pictures[:1, :, ::-1])
+
+
+def test_unknown_views_list_the_known():
+    with pytest.raises(StudyError, match="one of mirror, shifts, jitter, found 'crops'"):
+        augmentation.views("crops", 48)

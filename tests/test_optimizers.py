@@ -1,0 +1,87 @@
+"""Losses and optimisers: against what their papers and Keras say."""
+
+import numpy as np
+import pytest
+
+from fer_utils.backend import keras
+from fer_utils.losses import cross_entropy, squared_hinge
+from fer_utils.optimizers import TangSGD, optimizer
+from fer_utils.recipes import get_recipe
+
+numbers = keras.ops.convert_to_numpy
+TANG = get_recipe("tang_l2svm")
+
+
+def test_the_squared_hinge_is_the_l2_svms():
+    scores = np.random.default_rng(0).normal(0, 2, (5, 7)).astype(np.float32)
+    emotion = np.array([0, 3, 6, 3, 1])
+    total = 0.0
+    for row, label in zip(scores, emotion, strict=True):
+        for index, score in enumerate(row):
+            sign = 1 if index == label else -1
+            total += max(0.0, 1 - sign * score) ** 2
+    assert float(squared_hinge(np.eye(7, dtype=np.float32)[emotion], scores)) == pytest.approx(2 * total / 5, rel=1e-5)
+
+
+def test_cross_entropy_of_labels_is_keras():
+    scores = np.random.default_rng(0).normal(0, 2, (5, 7)).astype(np.float32)
+    emotion = np.array([0, 3, 6, 3, 1])
+    expected = keras.losses.SparseCategoricalCrossentropy(from_logits=True)(emotion, scores)
+    assert float(cross_entropy(np.eye(7, dtype=np.float32)[emotion], scores)) == pytest.approx(
+        float(expected), rel=1e-6
+    )
+
+
+def rates(made, steps):
+    return [float(numbers(made._learning_rate(step))) for step in steps]
+
+
+def test_tangs_rate_falls_as_published():
+    made = optimizer(TANG, 50_000)
+    steps = (0, 20_000, 33_333, 33_334, 41_666, 41_667, 49_999)
+    expected = [0.05 / (1 + t / 20_000) for t in steps]
+    for index, divisor in enumerate((1, 1, 1, 10, 10, 100, 100)):
+        expected[index] /= divisor
+    np.testing.assert_allclose(rates(made, steps), expected, rtol=1e-4)
+
+
+def test_tangs_rate_is_a_function_of_the_share_of_updates():
+    np.testing.assert_allclose(
+        rates(optimizer(TANG, 500), (0, 100, 200, 400)), rates(optimizer(TANG, 50_000), (0, 10_000, 20_000, 40_000))
+    )
+
+
+def test_tangs_momentum_is_a_half_for_a_tenth_of_the_updates():
+    assert isinstance(optimizer(TANG, 100), TangSGD)
+    made = TangSGD(0.1, momentum=0.9, updates=100)  # at a constant rate, so that the velocity shows the momentum
+    variable = keras.Variable(np.zeros(1, np.float32))
+    made.build([variable])
+    velocity, momenta = 0.0, []
+    for _ in range(20):
+        before = float(numbers(variable)[0])
+        made.apply([np.ones(1, np.float32)], [variable])
+        change = float(numbers(variable)[0]) - before
+        momenta.append((change + 0.1) / velocity if velocity else None)
+        velocity = change
+    np.testing.assert_allclose(momenta[1:10], 0.5, rtol=1e-4)
+    np.testing.assert_allclose(momenta[10:], 0.9, rtol=1e-4)
+
+
+def test_cosine_climbs_then_falls_to_nothing():
+    made = optimizer(get_recipe("resnet").but(learning_rate=0.2, warmup=0.1), 1000)
+    found = rates(made, (0, 50, 100, 550, 1000))
+    np.testing.assert_allclose(found, [0, 0.1, 0.2, 0.1, 0], atol=1e-6)
+
+
+def test_decay_spares_what_normalisation_and_biases_are():
+    made = optimizer(get_recipe("resnet").but(schedule="plateau", warmup=0.0, learning_rate=0.1, weight_decay=0.5), 10)
+    layer, norm = keras.layers.Dense(2, bias_initializer="ones"), keras.layers.BatchNormalization()
+    norm(layer(np.ones((1, 3), np.float32)))
+    variables = [*layer.trainable_variables, *norm.trainable_variables]
+    before = [numbers(v).copy() for v in variables]
+    made.build(variables)
+    made.apply([np.zeros(v.shape, np.float32) for v in variables], variables)
+    after = [numbers(v) for v in variables]
+    np.testing.assert_allclose(after[0], before[0] * 0.95, rtol=1e-5)
+    for was, now in zip(before[1:], after[1:], strict=True):
+        assert np.array_equal(was, now)
