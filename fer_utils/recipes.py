@@ -208,9 +208,9 @@ RECIPES = {
         Recipe(
             "mini_xception",
             "mini_xception",
-            epochs=60,
+            epochs=25,
             learning_rate=1e-3,
-            plateau_patience=5,
+            plateau_patience=3,
             rotation=10,
             zoom=0.1,
             shift=4.8,
@@ -280,6 +280,16 @@ def get_recipe(name: str) -> Recipe:
     if name not in RECIPES:
         raise StudyError(f"recipe: expected one of {', '.join(RECIPES)}, found {name!r}.")
     return RECIPES[name]
+
+
+def at_budget(recipe: Recipe, *, epochs: int = 0, batch_size: int = 0, **options) -> Recipe:
+    """A recipe at another budget: 0 leaves the recipe's own; options that its network does not have are left out."""
+    from fer_utils.architectures import options_of
+
+    given = {"epochs": epochs, "batch_size": batch_size}
+    known = options_of(recipe.network)
+    changes = {name: value for name, value in given.items() if value}
+    return recipe.but(**changes, **{name: value for name, value in options.items() if name in known})
 
 
 def recipe_from_dict(values: dict) -> Recipe:

@@ -79,7 +79,11 @@ def write_index(out: Path, *, root: Path) -> None:
     source = explored.get("source") or (parameters.get("prepare") or {}).get("source")
     published = [_published_row(known) for known in PUBLISHED]
     try:
-        own = [_own_row(stage, metrics[stage]) for stage in ("champion", "replicate") if metrics[stage]]
+        own = [_own_row("The study’s model", metrics["champion"])] if metrics["champion"] else []
+        own += [
+            _own_row(name.replace("_averaged", ", averaged"), each)
+            for name, each in (metrics["replicate"] or {}).items()
+        ]
         real = _real_rows(root, out.parent)
         page = environment.get_template("index.html.j2").render(
             css=(TEMPLATES / "study.css").read_text(encoding="utf-8"),
@@ -215,15 +219,9 @@ def _published_row(known: Published) -> Row:
     return Row(known.name, (score,), tuple(filter(None, (known.caveat, known.source))))
 
 
-def _own_row(stage: str, metrics: dict[str, Any]) -> Row:
-    names = {"champion": "The study’s model", "replicate": "The replicated network"}
-    details = (
-        metrics["network"],
-        f"{metrics['parameters']:,} parameters",
-        f"{metrics['epochs']} epochs",
-        f"seed {metrics['seed']}",
-    )
-    return Row(names[stage], _scores(metrics), details)
+def _own_row(name: str, metrics: dict[str, Any]) -> Row:
+    details = (f"{metrics['parameters']:,} parameters", f"{metrics['epochs']} epochs", f"seeds {metrics['seeds']}")
+    return Row(name, _scores(metrics), details)
 
 
 def _real_rows(root: Path, folder: Path) -> list[Row]:
@@ -246,7 +244,8 @@ def _real_rows(root: Path, folder: Path) -> list[Row]:
             )
             evidence = root / record["evidence"] if record["evidence"] else None
             link = _relative(evidence, folder) if evidence and evidence.exists() else None
-            rows.append(Row(record["model"], _scores(numbers), tuple(filter(None, details)), link))
+            name = f"{record['model']}, averaged" if record["averaging"] else record["model"]
+            rows.append(Row(name, _scores(numbers), tuple(filter(None, details)), link))
     except (OSError, ValueError, KeyError) as problem:
         raise StudyError(
             f"{path}: expected the table that `fer-study results` writes, found {type(problem).__name__}: {problem}."

@@ -18,6 +18,7 @@ import dataclasses
 import hashlib
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -194,3 +195,17 @@ def publish_run(run: Run, folder: Path) -> None:
             shutil.copyfile(run.folder / name, target / name)
         run.history.drop(columns="seconds").to_csv(target / "history.csv", index=False)
         (target / "about.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+
+
+def publish_runs(runs: Sequence[Run], folder: Path) -> None:
+    """Publish each run to a folder of its own in `folder`, called after its recipe and seed; what was there goes."""
+    with atomic_folder(folder) as target:
+        for run in runs:
+            publish_run(run, target / run.recipe.label(run.seed))
+
+
+def published_abouts(folder: Path) -> dict[Path, dict]:
+    """What is known about each run that `publish_runs` left in `folder`, by its own folder."""
+    return {
+        path.parent: json.loads(path.read_text(encoding="utf-8")) for path in sorted(Path(folder).glob("*/about.json"))
+    }

@@ -344,7 +344,7 @@ def _finish(folder, recipe, seed, faces, model, state, public) -> None:
         "fingerprint": run_fingerprint(recipe, seed, faces),
         "faces": faces.fingerprint,
         "source": faces.source,
-        "parameters": model.count_params(),
+        "parameters": parts(model)[1].count_params(),
         "epoch_kept": int(history["epoch"][history["val_accuracy"].idxmax()]) if best else recipe.epochs,
         "seconds": round(float(history["seconds"].sum()), 1),
         "machine": machine(),

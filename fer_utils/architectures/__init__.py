@@ -29,10 +29,15 @@ def build(network: str, **options):
 
 def changed_options(network: str, options: dict) -> dict:
     """The options that differ from the network's defaults. Raises as `build` does."""
-    known = _builder(network).__kwdefaults__ or {}
+    known = options_of(network)
     if unknown := sorted(set(options) - set(known)):
         raise StudyError(f"{network}: unknown option {', '.join(unknown)}; it has {', '.join(known)}.")
     return {name: value for name, value in options.items() if value != known[name]}
+
+
+def options_of(network: str) -> dict:
+    """The network's options with their defaults. Raises StudyError for an unknown network."""
+    return dict(_builder(network).__kwdefaults__ or {})
 
 
 def load_layers() -> None:

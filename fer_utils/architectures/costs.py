@@ -3,7 +3,7 @@
 import math
 from importlib import import_module
 
-from fer_utils.architectures import NETWORKS, build
+from fer_utils.architectures import NETWORKS, build, parts
 from fer_utils.backend import keras
 from fer_utils.errors import StudyError
 
@@ -32,7 +32,8 @@ def overview() -> list[dict]:
 
     Returns:
         Each with its `name`; `input`, its size, and where they work on another inside, that; `parameters`, all of
-        them, trained or not; `multiply_adds` of one image; and `source`, who published it: `SOURCE` in its module.
+        the trunk's, trained or not; `multiply_adds` of one image; and `source`, who published it: `SOURCE` in its
+        module.
     """
     found = []
     for name in NETWORKS:
@@ -43,7 +44,7 @@ def overview() -> list[dict]:
             {
                 "name": name,
                 "input": _size(taken) + (f" ({_size(inside[:2])} inside)" if inside[:2] != taken[:2] else ""),
-                "parameters": model.count_params(),
+                "parameters": parts(model)[1].count_params(),
                 "multiply_adds": multiply_adds(model),
                 "source": import_module(f"fer_utils.architectures.{name}").SOURCE,
             }

@@ -67,8 +67,8 @@ SEED = 1
 # --- one measurement, in a process of its own ---
 
 
-def seed_way(case: str, faces: Path, images: Path, seconds: float) -> dict:
-    """Train as the seed does. The caller has seen to TensorFlow's own settings."""
+def seed_way(case: str, faces: Path, images: Path, seconds: float) -> None:
+    """Train as the seed does, and end this process. The caller has seen to TensorFlow's own settings."""
     from tensorflow.keras.preprocessing.image import ImageDataGenerator
 
     from fer_utils.backend import keras
@@ -99,20 +99,24 @@ def seed_way(case: str, faces: Path, images: Path, seconds: float) -> dict:
     model.compile(
         optimizer=optimizer(recipe, len(generator) * recipe.epochs), loss=LOSSES[recipe.loss], metrics=["accuracy"]
     )
-    ends = []
+    started = seen = ahead = steps = 0
 
     class Clock(keras.callbacks.Callback):
-        async_safe = True  # without it, Keras would draw the progress bar between steps
-
-        def on_train_batch_end(self, batch, logs=None):
-            ends.append((time.perf_counter(), min(recipe.batch_size, generator.n - batch * recipe.batch_size)))
-            if len(ends) > WARM_UP and ends[-1][0] - ends[WARM_UP - 1][0] >= seconds:
-                self.model.stop_training = True
+        # At a batch's beginning: a hook at its end would have Keras draw the progress bar between steps.
+        def on_train_batch_begin(self, batch, logs=None):
+            nonlocal started, seen, ahead, steps
+            now, steps = time.perf_counter(), steps + 1
+            if steps == WARM_UP + 1:
+                started = now
+            elif steps > WARM_UP:
+                seen += ahead
+                if now - started >= seconds:
+                    _expect_finite(model)
+                    # From here, since TensorFlow may wait for ever where an epoch is not trained to its end.
+                    leave({"images_per_second": seen / (now - started), "onednn": _onednn()})
+            ahead = min(recipe.batch_size, generator.n - batch * recipe.batch_size)
 
     model.fit(generator, epochs=10**6, callbacks=[Clock()])
-    _expect_finite(model)
-    seen = sum(count for _, count in ends[WARM_UP:])
-    return {"images_per_second": seen / (ends[-1][0] - ends[WARM_UP - 1][0]), "onednn": _onednn()}
 
 
 def our_way(case: str, faces: Path, images: Path, seconds: float) -> dict:
@@ -157,6 +161,12 @@ def product_rate(seconds: float, multiply: Callable, kind: Callable) -> float:
         ended = time.perf_counter()
         if ended - started >= seconds:
             return 2 * SIDE_OF_PRODUCT**3 * count / (ended - started) / 1e9
+
+
+def leave(result: dict) -> None:
+    """Print a measurement as the last line, and end this process at once."""
+    print("\n" + json.dumps(result), flush=True)  # the progress bar may have left its line open
+    os._exit(0)
 
 
 MEASUREMENTS = {"seed": seed_way, "ours": our_way, "product": product}
@@ -247,7 +257,9 @@ def write_images(faces: Path, folder: Path) -> int:
 def measure_afresh(what: str, case: str, faces: Path, images: Path, seconds: float) -> dict:
     command = [sys.executable, __file__, "--one", what, case, str(images)]
     command += ["--faces", str(faces), "--seconds", str(seconds)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    # What ends at once leaves TensorFlow's temporary files behind: they go with the images.
+    own = os.environ | {"TMPDIR": str(images.parent)}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600 + 10 * seconds, env=own)
     if done.returncode:
         sys.exit(f"{what} {case} ended with {done.returncode}:\n{done.stderr}")
     return json.loads(done.stdout.splitlines()[-1])
@@ -272,8 +284,8 @@ def compare(faces: Path, images: Path, seconds: float, rounds: int) -> None:
                 onednn[way] = one["onednn"]
                 adds[case] = one.get("multiply_adds", adds.get(case))
                 print(f"round {number}: {LABELS[case]}, {WAYS[way]}: {speeds[case, way][-1]:.0f} images/s", flush=True)
-    for way, on in onednn.items():
-        print(f"oneDNN is {'on' if on else 'off'} in {WAYS[way]} way{' (the default here)' if way == 'seed' else ''}")
+    state = {way: "on" if on else "off" for way, on in onednn.items()}
+    print(f"oneDNN: {state['seed']} in the seed's way (TensorFlow's default here), {state['ours']} in ours")
     print("\n" + report(speeds, products, adds))
 
 
@@ -332,29 +344,18 @@ def _median_ratio(numbers: list[float], others: list[float]) -> float:
 
 def profile(case: str, faces: Path, seconds: float) -> None:
     """Print a step's parts and the layers' times. Each part has a tenth of `seconds`, the training all of it."""
-    import tensorflow as tf
-
     from fer_utils.architectures.costs import multiply_adds
-    from fer_utils.engines import tensorflow as engine
+    from fer_utils.engines.tensorflow import tf  # which comes without TensorFlow's start-up log
     from fer_utils.losses import LOSSES
     from fer_utils.training import machine
 
     print(f"{machine()}; load {os.getloadavg()[0]:.1f}; oneDNN is {'on' if _onednn() else 'off'}")
     part = seconds / 10
     roof = product_rate(part, tf.function(tf.matmul), tf.constant)
-    preparing, stepping, batches = [], [], []
-
-    class TimedPool(engine.ThreadPoolExecutor):
-        def submit(self, batch, *arguments):
-            batches[:] = [batch]
-            return super().submit(_timed(batch, preparing), *arguments)
-
-    engine.ThreadPoolExecutor = TimedPool
     trunk, descent, runner, plan = _ours(case, faces)
     _warm_up(runner, plan)
-    step = runner.step
-    runner.step = _timed(step, stepping)
-    preparing.clear()
+    batch, step, preparing, stepping = runner.batch, runner.step, [], []
+    runner.batch, runner.step = _timed(batch, preparing), _timed(step, stepping)
     started = time.perf_counter()
     seen, ended = _train(runner, plan, started + seconds)
     steps = len(stepping)
@@ -369,9 +370,10 @@ def profile(case: str, faces: Path, seconds: float) -> None:
     line("a step in all", (ended - started) / steps, f"{seen / (ended - started):.0f} images/s, {flops:.0f} GFLOP/s")
     line("  the network", sum(stepping) / steps)
     line("  waiting for the batch, and the rest", (ended - started - sum(stepping)) / steps)
-    line("preparing a batch, meanwhile on the worker", statistics.mean(preparing))
+    line("preparing a batch, meanwhile on the worker", sum(preparing) / steps)
 
-    images, targets = map(tf.constant, batches[0](0))
+    order, draws = plan(0)
+    images, targets = map(tf.constant, batch(order[:size], draws))
     loss, variables = LOSSES[runner.recipe.loss], trunk.trainable_variables
 
     def forward(images, targets):
@@ -387,7 +389,7 @@ def profile(case: str, faces: Path, seconds: float) -> None:
     ahead = _typical(part, tf.function(forward), images, targets)
     there_and_back = _typical(part, both, images, targets)
     print("\neach alone, median")
-    line("preparing a batch", _typical(part, batches[0], 0))
+    line("preparing a batch", _typical(part, batch, order[:size], draws))
     line("the network's step", _typical(part, step, images, targets))
     line("  forward, with the loss and penalties", ahead)
     line("  backward (both, less forward)", there_and_back - ahead)
@@ -404,10 +406,9 @@ def profile(case: str, faces: Path, seconds: float) -> None:
 
 def _layers(trunk, batch: int, seconds: float):
     """Each layer that multiplies, and each type of the others: its name, seconds and FLOPs."""
-    import tensorflow as tf
-
     from fer_utils.architectures.costs import multiply_adds
     from fer_utils.backend import keras
+    from fer_utils.engines.tensorflow import tf
 
     others, learnt = defaultdict(float), False
     for layer in trunk.layers:
@@ -431,7 +432,7 @@ def _layers(trunk, batch: int, seconds: float):
         took = _typical(seconds, run, x, upstream)
         if adds := multiply_adds(alone):
             kernel = "x".join(map(str, layer.kernel.shape))
-            yield f"{type(layer).__name__} {kernel}", took, 2 * adds * (2 + learnt)
+            yield f"{type(layer).__name__} {kernel}", took, 2 * batch * adds * (2 + learnt)
         else:
             others[type(layer).__name__] += took
         learnt = learnt or bool(layer.trainable_variables)
@@ -476,9 +477,7 @@ def main() -> None:
             # TensorFlow's own default: fer_utils has set it, which TensorFlow has not read yet.
             assert "tensorflow" not in sys.modules
             os.environ.pop("TF_ENABLE_ONEDNN_OPTS", None)
-        result = MEASUREMENTS[what](case, given.faces, Path(images), given.seconds)
-        print("\n" + json.dumps(result))  # the progress bar may have left its line open
-        return
+        leave(MEASUREMENTS[what](case, given.faces, Path(images), given.seconds))
     with tempfile.TemporaryDirectory() as folder:
         faces = given.faces
         if faces is None:

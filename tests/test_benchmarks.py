@@ -1,0 +1,50 @@
+"""The benchmark of training: it runs, and prints all that it promises. How fast anything is, is not tested."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+ROW = re.compile(r"^(\S.*?\S) {2,}(the seed's|ours) +\d+ +\(\d+ to \d+\) +\d+\.\d\dx +\d+ +\d+%$", re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def benchmark(faces, project, tmp_path_factory):
+    """Runs the benchmark on drawn faces with these arguments; gives what it printed."""
+    folder = tmp_path_factory.mktemp("benchmark") / "faces"
+    faces.save(folder)
+
+    def run(*arguments: str) -> str:
+        command = [sys.executable, project / "tests/benchmarks/train.py", "--faces", folder, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=1500)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
+@pytest.mark.slow
+def test_training_is_timed_both_ways_on_each_network(benchmark):
+    printed = benchmark("--seconds", "0.5", "--rounds", "1")
+    networks = ("seed's CNN, mirrored", "Tang's, not augmented", "Tang's, augmented")
+    assert ROW.findall(printed) == [(network, way) for network in networks for way in ("the seed's", "ours")]
+    assert len(re.findall(r"^round 1: .* images/s$", printed, re.MULTILINE)) == 6
+    assert re.search(r"^matrix product +\d+ +100%", printed, re.MULTILINE)
+    assert re.search(r"^oneDNN: (on|off) in the seed's way .*, (on|off) in ours$", printed, re.MULTILINE)
+    assert len(re.findall(r"(met|missed)$", printed, re.MULTILINE)) == 4
+
+
+@pytest.mark.slow
+def test_the_profile_has_a_step_s_parts_and_the_layers(benchmark):
+    printed = benchmark("--profile", "tang-augmented", "--seconds", "0.5")
+    for part in (
+        "a step in all",
+        "preparing a batch",
+        "forward",
+        "backward",
+        "the optimiser",
+        "Conv2D 5x5x32x64",
+        "sum",
+    ):
+        assert re.search(rf"^ +{part}\b.* \d+\.\d\d ms", printed, re.MULTILINE), part
