@@ -64,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     add = command(
         "train",
         _train,
-        "train a recipe with a seed, or go on where it was interrupted",
+        "train a recipe with a seed, all its folds where it has them, or go on where it was interrupted",
         "fer-study train seed_cnn --seed 1 --data data/prepared",
     )
     add.add_argument("recipe", help="a name; an unknown one lists those there are")
@@ -80,6 +80,18 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME=VALUE",
         help="change a field of the recipe or an option of its network: epochs=3, width=0.25; may be repeated",
     )
+
+    add = command(
+        "teach",
+        _teach,
+        "keep what trained networks say of the training images, as soft labels for another network",
+        "fer-study teach data/runs/resnet-seed1-* data/runs/resnet-seed2-*",
+    )
+    add.add_argument("run_folders", metavar="RUN", type=Path, nargs="+", help="finished runs")
+    add.add_argument(
+        "--data", type=Path, default=resolve("data/prepared"), help="prepared faces; default: data/prepared"
+    )
+    add.add_argument("--runs", type=Path, default=resolve("data/runs"), help="the run store; default: data/runs")
 
     add = command(
         "score",
@@ -160,9 +172,23 @@ def _train(given: argparse.Namespace) -> None:
     recipe, faces = get_recipe(given.recipe).but(**changes), load_faces(given.data)
     from fer_utils.training import fit
 
-    run = fit(recipe, faces, given.seed, given.runs)
-    print(run.history.round(4).to_string(index=False))
-    print(run.folder)
+    for each in recipe.every_fold:
+        run = fit(each, faces, given.seed, given.runs)
+        print(run.history.round(4).to_string(index=False))
+        print(run.folder)
+
+
+def _teach(given: argparse.Namespace) -> None:
+    from fer_utils.emotions import TRAINING
+    from fer_utils.faces import load_faces
+    from fer_utils.runs import Run
+    from fer_utils.teachers import teach
+    from fer_utils.training import predict
+
+    training = load_faces(given.data).of(TRAINING)
+    answers = [predict(Run(folder).model(), training.images, "mirror") for folder in given.run_folders]
+    name = teach(answers, training, given.runs)
+    print(f"Learn from them with `fer-study train RECIPE --set teacher={name}`.")
 
 
 def _score(given: argparse.Namespace) -> None:
@@ -177,9 +203,11 @@ def _score(given: argparse.Namespace) -> None:
     run = score(Run(given.run_folder), faces)
     for usage in (PUBLIC, PRIVATE):
         part = faces.of(usage)
-        share = accuracy(run.logits(part), part.emotion)
-        low, high = accuracy_interval(share, len(part))
-        print(f"{usage}: {share:.2%} of {len(part):,} images (95 % interval {low:.2%} to {high:.2%})")
+        for averaged in (False, True) if run.recipe.averages else (False,):
+            share = accuracy(run.logits(part, averaged=averaged), part.emotion)
+            low, high = accuracy_interval(share, len(part))
+            how = f"{usage}, averaged" if averaged else usage
+            print(f"{how}: {share:.2%} of {len(part):,} images (95 % interval {low:.2%} to {high:.2%})")
     if given.publish:
         print(f"Evidence: {publish_evidence(run, resolve(EVIDENCE))}")
 

@@ -36,24 +36,22 @@ def publish_evidence(run: Run, folder: Path) -> Path:
             f"{run.folder.name}: expected a run on real faces, found one on drawn faces. Evidence is kept of real "
             "runs only; train with --data FOLDER of prepared real faces."
         )
+    kinds = {"predictions.npz": False} | ({"averaged.npz": True} if run.recipe.averages else {})
+    predictions = {name: run.predictions(averaged=averaged) for name, averaged in kinds.items()}
+    for row, _ in predictions.values():
+        if len(row) != TEST_IMAGES:
+            raise StudyError(
+                f"{run.folder.name}: expected logits for all {TEST_IMAGES:,} images of PublicTest and PrivateTest, "
+                f"found {len(row):,}. Score it first: `fer-study score {run.folder}`."
+            )
     target = Path(folder) / run.recipe.label(run.seed)
     with atomic_folder(target) as new:
         (new / "recipe.json").write_text(json.dumps(run.about, indent=2) + "\n", encoding="utf-8")
         run.history.to_csv(new / "history.csv", index=False)
-        for averaged in (False, True) if run.recipe.averages else (False,):
-            row, logits = run.predictions(averaged=averaged)
-            if len(row) != TEST_IMAGES:
-                raise StudyError(
-                    f"{run.folder.name}: expected logits for all {TEST_IMAGES:,} images of PublicTest and PrivateTest, "
-                    f"found {len(row):,}. Score it first: `fer-study score {run.folder}`."
-                )
+        for name, (row, logits) in predictions.items():
             order = np.argsort(row)
             shifted = (logits - logits.max(axis=1, keepdims=True))[order]
-            np.savez_compressed(
-                new / ("averaged.npz" if averaged else "predictions.npz"),
-                row=row[order].astype(np.int32),
-                logits=shifted.astype(np.float16),
-            )
+            np.savez_compressed(new / name, row=row[order].astype(np.int32), logits=shifted.astype(np.float16))
     return target
 
 
@@ -110,7 +108,10 @@ def read_evidence(folder: Path, faces: Faces) -> dict[Path, dict]:
 def read_results(folder: Path) -> pd.DataFrame:
     """The committed table of real runs; empty where there is none yet."""
     path = Path(folder) / TABLE
-    return pd.read_csv(path, keep_default_na=False, na_values={"": []}) if path.is_file() else pd.DataFrame()
+    if not path.is_file():
+        return pd.DataFrame()
+    table = pd.read_csv(path)
+    return table.assign(averaging=table["averaging"].astype(object).fillna(""))  # an empty cell is read as NaN
 
 
 def results_csv(results: pd.DataFrame) -> str:

@@ -83,7 +83,7 @@ def comparison(ours: pd.DataFrame, measured: pd.DataFrame, *, drawn: bool) -> pd
 
 def published_table() -> "pd.io.formats.style.Styler":
     """The published accuracies with what each was measured on, for a notebook."""
-    table = pd.DataFrame(PUBLISHED)[["name", "accuracy", "images", "caveat", "source"]]
+    table = pd.DataFrame(PUBLISHED)[["name", "images", "accuracy", "caveat", "source"]]
     return styled(table.rename(columns={"images": "measured on"}), "{:.2%}", ["accuracy"])
 
 
@@ -104,7 +104,9 @@ def styled(table: pd.DataFrame, shares: str, columns: list[str]) -> "pd.io.forma
         elif pd.api.types.is_numeric_dtype(table[name]):
             whole = (table[name].dropna() % 1 == 0).all()
             formats[name] = "{:,.0f}" if whole else "{:.4g}"
-    return table.style.format(formats, na_rep="–").hide(axis="index")
+    words = [name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])]
+    left = [{"selector": f".col{table.columns.get_loc(name)}", "props": "text-align: left"} for name in words]
+    return table.style.format(formats, na_rep="–").hide(axis="index").set_table_styles(left)
 
 
 def data_note(faces: Faces, measured: pd.DataFrame) -> str:

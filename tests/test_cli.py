@@ -110,8 +110,12 @@ def test_results_are_printed_and_written(study, canonical, capsys, monkeypatch):
     (study / "reports" / "evidence").mkdir(parents=True)
     (study / "README.md").write_text(f"{START}\n{END}\n")
     table = evidence.pd.DataFrame(
-        {"model": ["m"], "parameters": [1], "data": ["FER-2013"], "epochs": [1], "seeds": ["1"]}
-        | {f"{s}_{k}": [0.5] for s in ("public", "private") for k in ("accuracy", "low", "high")}
+        {"model": ["m"], "parameters": [1], "data": ["FER-2013"], "epochs": [1], "seeds": ["1"], "averaging": [""]}
+        | {
+            f"{split}_{key}": [0.5]
+            for split in ("public", "private", "unleaked")
+            for key in ("accuracy", "low", "high", "spread")
+        }
         | {"minutes": [1.0], "machine": ["x"], "evidence": ["y"]}
     )
     given = {}

@@ -13,6 +13,7 @@ import yaml
 from modules import NOTEBOOKS, stage_modules
 
 from fer_utils import notebooks, stages
+from fer_utils.recipes import RECIPES
 
 PROJECT = Path(__file__).resolve().parent.parent
 STAGES = ["prepare", "explore", "replicate", "tune", "champion", "analyse_errors", "serve", "index"]
@@ -171,7 +172,11 @@ def test_profiles_differ_in_what_they_say(tmp_path):
     for profile in ("cpu", "full"):
         assert composed[profile]["prepare"]["source"] == "csv"
         assert composed[profile]["replicate"]["width"] == 1.0, "the published network"
-        assert composed[profile]["replicate"]["epochs"] > composed["sample"]["replicate"]["epochs"]
+        given = composed[profile]["replicate"]
+        assert (given["epochs"], given["batch_size"], given["start"]) == (0, 0, 1.0), "each recipe's own"
+        assert set(given["recipe_names"]) <= set(RECIPES)
+    assert len(composed["full"]["replicate"]["seeds"]) >= 3
+    assert {"tang_l2svm_full", "tang_softmax_full"} < set(composed["full"]["replicate"]["recipe_names"])
     assert composed["full"]["tune"]["trials"] > composed["cpu"]["tune"]["trials"]
 
 
