@@ -130,9 +130,9 @@ def compare(abouts: Mapping[Path, dict], faces: Faces, model: str, other: str) -
             low, high = paired_bootstrap(one, another)
             found = {"only_model": test.only_a, "only_other": test.only_b, "p": test.p}
             rows.append({"seeds": str(seed), **found, "difference": test.difference, "low": low, "high": high})
-        if len(a) + len(b) > 2:
+        if len(a) + len(b) > 2 or not pairs:
             low, high = paired_bootstrap(a, b)
-            every = f"{len(a)} and {len(b)}" if len(a) != len(b) else f"all {len(a)}"
+            every = f"{len(a)} and {len(b)}" if len(a) != len(b) or not pairs else f"all {len(a)}"
             rows.append({"seeds": every, "difference": a.mean() - b.mean(), "low": low, "high": high})
         for row in rows:
             row.setdefault("averaging", averaging[0] if averages else "")

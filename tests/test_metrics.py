@@ -1,6 +1,7 @@
 """Numbers as data: what is written can be read back, and the tables say what they were given."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -25,6 +26,15 @@ def test_history_is_written_without_times(tmp_path):
     assert (tmp_path / "h.csv").read_text() == "epoch,val_accuracy\n1,0.5\n2,0.6\n"
 
 
+def test_curves_are_written_side_by_side(tmp_path):
+    histories = {
+        "short": pd.DataFrame({"epoch": [1, 2], "loss": [1.5, 1.2], "val_accuracy": [0.5, 0.6], "seconds": [3.1, 3.2]}),
+        "long": pd.DataFrame({"epoch": [1, 2, 3], "val_accuracy": [0.25, 0.5, 0.75]}),
+    }
+    metrics.write_curves(tmp_path / "deep" / "c.csv", histories)
+    assert (tmp_path / "deep" / "c.csv").read_text() == "epoch,short,long\n1,0.5,0.25\n2,0.6,0.5\n3,,0.75\n"
+
+
 def test_confusion_is_written_by_name(tmp_path):
     metrics.write_confusion(tmp_path / "c.csv", np.array([0, 6, 4], np.uint8), np.array([0, 4, 5]))
     assert (tmp_path / "c.csv").read_text() == "actual,predicted\nangry,angry\nneutral,sad\nsad,surprise\n"
@@ -34,39 +44,80 @@ def test_usage_keys_are_the_usages():
     assert tuple(metrics.USAGE_KEYS.values()) == USAGES
 
 
+def summary(model: str, private: float, averaging: str = "", seeds: str = "1") -> dict:
+    """A row as `results.summarise` gives it, PublicTest one point lower and the unleaked images two."""
+    row = {"model": model, "parameters": 1234, "data": "FER-2013", "epochs": 3, "seeds": seeds, "averaging": averaging}
+    for split, mean in (("public", private - 0.01), ("private", private), ("unleaked", private - 0.02)):
+        row |= {f"{split}_accuracy": mean, f"{split}_low": mean - 0.1, f"{split}_high": mean + 0.1}
+        row[f"{split}_spread"] = np.nan
+    return row | {"minutes": 1.5, "machine": "a machine"}
+
+
 @pytest.fixture
 def ours():
-    scores = {"accuracy": 0.5, "low": 0.4, "high": 0.6}
-    return {"seed’s CNN": {f"{split}_{key}": value for split in ("public", "private") for key, value in scores.items()}}
+    return pd.DataFrame([summary("seed_cnn", 0.5), summary("tang", 0.52), summary("tang", 0.54, "jitter")])
 
 
-def test_comparison_sets_ours_beside_the_measured_and_the_published(ours):
-    measured = pd.DataFrame(
-        {"model": ["seed_cnn"]}
-        | {
-            f"{s}_{k}": [v]
-            for s, p in (("public", 0.6), ("private", 0.7))
-            for k, v in zip(("accuracy", "low", "high"), (p, p - 0.02, p + 0.02), strict=True)
-        }
-    )
-    table = metrics.comparison(ours, measured)
-    assert table["kind"].tolist() == ["ours"] * 2 + ["measured"] * 2 + ["published"] * len(PUBLISHED)
-    assert table["label"][:2].tolist() == ["seed’s CNN, PublicTest", "seed’s CNN, PrivateTest"]
-    assert "PublicTest" in table["label"][2] and "PrivateTest" in table["label"][3]
-    assert table["accuracy"][:4].tolist() == [0.5, 0.5, 0.6, 0.7]
-    np.testing.assert_allclose(table["low"][:4], [0.4, 0.4, 0.58, 0.68])
+@pytest.fixture
+def measured():
+    rows = [summary("seed_cnn", 0.6), summary("tang", 0.62), summary("tang", 0.64, "jitter"), summary("other", 0.66)]
+    return pd.DataFrame(rows)
+
+
+def test_comparison_sets_ours_beside_the_measured_and_the_published(ours, measured):
+    table = metrics.comparison(ours, measured, drawn=True)
+    assert table["kind"].tolist() == ["ours"] * 3 + ["measured"] * 4 + ["published"] * len(PUBLISHED)
+    assert table["label"][:3].tolist() == ["seed_cnn", "tang", "tang, averaged"]
+    names = ("seed_cnn", "tang", "tang, averaged", "other")
+    assert table["label"][3:7].tolist() == [f"{name}, FER-2013 (committed run)" for name in names]
+    private = np.array([0.5, 0.52, 0.54, 0.6, 0.62, 0.64, 0.66])
+    for column, values in (("accuracy", private), ("low", private - 0.1), ("high", private + 0.1)):
+        np.testing.assert_allclose(table[column][:7], values, err_msg="PrivateTest only")
     published = table[table["kind"] == "published"]
     assert published["accuracy"].tolist() == [known.accuracy for known in PUBLISHED]
     for known, row in zip(PUBLISHED, published.to_dict("records"), strict=True):
-        assert known.name in row["label"]
-        assert np.isnan(row["low"]) == (known.margin is None)
+        assert known.name in row["label"] and known.images in row["label"]
+        assert np.isnan(row["low"]) == np.isnan(row["high"]) == (known.margin is None)
     assert plots.accuracies(table) is not None, "the figure takes the table"
 
 
-def test_comparison_before_any_real_run(ours):
-    assert set(metrics.comparison(ours, pd.DataFrame())["kind"]) == {"ours", "published"}
-    header_only = pd.DataFrame(columns=["model", "public_accuracy"])
-    assert set(metrics.comparison(ours, header_only)["kind"]) == {"ours", "published"}
+def test_comparison_leaves_out_committed_runs_of_what_was_trained_on_real_faces(ours, measured):
+    def committed(ours: pd.DataFrame) -> list[str]:
+        table = metrics.comparison(ours, measured, drawn=False)
+        assert (table["kind"] == "ours").sum() == len(ours)
+        return [label.split(", FER-2013")[0] for label in table["label"][table["kind"] == "measured"]]
+
+    assert committed(ours) == ["other"]
+    assert committed(ours[ours["averaging"] == ""]) == ["tang, averaged", "other"], "averaged ones are another"
+    assert committed(ours[ours["model"] == "seed_cnn"]) == ["tang", "tang, averaged", "other"]
+
+
+@pytest.mark.parametrize("drawn", [True, False])
+def test_comparison_before_any_real_run(ours, measured, drawn):
+    for empty in (pd.DataFrame(), measured.iloc[:0]):
+        assert set(metrics.comparison(ours, empty, drawn=drawn)["kind"]) == {"ours", "published"}
+
+
+def test_scores_by_model_are_plain_values_by_name(ours, tmp_path):
+    scores = metrics.scores_by_model(ours)
+    assert list(scores) == ["seed_cnn", "tang", "tang_averaged"]
+    kept = {f"{split}_{key}" for split in ("public", "private", "unleaked") for key in ("accuracy", "low", "high")}
+    for row, found in zip(ours.to_dict("records"), scores.values(), strict=True):
+        assert set(found) == kept | {"parameters", "epochs", "seeds"}
+        assert found == {key: row[key] for key in found}
+    metrics.write(tmp_path / "m.json", scores)
+    text = (tmp_path / "m.json").read_text()
+    assert json.loads(text) == scores
+    assert "NaN" not in text, "a spread of one seed is no number, which JSON does not have"
+
+
+def test_published_table_says_what_each_was_measured_on():
+    styler = metrics.published_table()
+    assert styler.data.columns.tolist() == ["name", "measured on", "accuracy", "caveat", "source"]
+    html = styler.to_html(escape="html")
+    for known in PUBLISHED:
+        for said in (known.name, known.images, f"{known.accuracy:.2%}", known.caveat, known.source):
+            assert f">{said}</td>" in html
 
 
 def test_published_accuracies_are_fractions_with_a_source():
@@ -91,6 +142,12 @@ def test_styled_tables_are_short_and_readable():
     assert ">0</th>" not in html, "the index shows"
 
 
+def test_styled_tables_have_words_to_the_left_and_numbers_as_they_are():
+    table = pd.DataFrame({"model": ["a"], "share": [0.5], "p": [np.nan], "seeds": ["1, 2"]})
+    css = re.sub(r"\s+", "", metrics.styled(table, "{:.1%}", ["share"]).to_html().partition("</style>")[0])
+    assert re.findall(r"\.col(\d+){text-align:left;}", css) == ["0", "3"]
+
+
 def test_emotions_of_confusion_cover_all(tmp_path):
     numbers = np.arange(7)
     metrics.write_confusion(tmp_path / "c.csv", numbers, numbers)
@@ -98,11 +155,10 @@ def test_emotions_of_confusion_cover_all(tmp_path):
 
 
 def test_note_sets_the_real_runs_beside_drawn_faces(faces, canonical):
-    measured = pd.DataFrame(
-        [{"model": "seed_cnn", "epochs": 15, "seeds": "1, 2", "public_accuracy": 0.61, "private_accuracy": 0.62}]
-    ).assign(private_low=0.6, private_high=0.64)
-    note = metrics.data_note(faces, measured)
+    rows = [summary("seed_cnn", 0.62, seeds="1, 2"), summary("tang", 0.6), summary("tang", 0.64, "jitter")]
+    note = metrics.data_note(faces, pd.DataFrame(rows))
     assert faces.drawn and note.startswith(f"- {faces.notices[0]}")
-    assert "real FER-2013" in note and "PrivateTest 62.0% (60.0% to 64.0%), seeds 1, 2." in note
+    assert "real FER-2013" in note and "PrivateTest 62.0% (52.0% to 72.0%), seeds 1, 2." in note
+    assert "tang, 3 epochs" in note and "64.0%" not in note, "averaged answers stand in the table"
     assert metrics.data_note(faces, pd.DataFrame()) == "\n".join(f"- {notice}" for notice in faces.notices)
-    assert metrics.data_note(canonical, measured) == "", "real runs speak for themselves"
+    assert metrics.data_note(canonical, pd.DataFrame(rows)) == "", "real runs speak for themselves"

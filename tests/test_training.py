@@ -17,14 +17,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fer_utils import augmentation, runs, training
+from fer_utils.architectures import build, parts
 from fer_utils.backend import keras
 from fer_utils.emotions import PUBLIC, TRAINING
 from fer_utils.engines.tensorflow import Engine
 from fer_utils.errors import StudyError
-from fer_utils.evaluation import accuracy, cross_entropy
+from fer_utils.evaluation import accuracy, averaged, cross_entropy
 from fer_utils.recipes import Recipe, get_recipe
 from fer_utils.runs import Run, run_folder
-from fer_utils.training import epoch_plan, fit, learning_rate, predict
+from fer_utils.teachers import soft_labels, teach
+from fer_utils.training import epoch_plan, fit, fold_of, learning_rate, predict, predict_averaged
 
 
 class Interrupted(BaseException):
@@ -439,6 +441,152 @@ def test_a_checkpoint_is_never_half_loaded(half_done, recipe, damage):
         assert np.array_equal(np.asarray(variable), value)
 
 
+def test_checkpoints_take_a_small_share_of_the_time(tiny_network, tiny_run, faces, recipe, tmp_path, monkeypatch):
+    """Where epochs are short, not each is followed by one; a run that goes on repeats what was not saved."""
+    monkeypatch.setattr(training, "CHECKPOINT_SHARE", 1e-9)
+    long = recipe.but(epochs=4)
+    whole = fit(long, faces, 1, tmp_path / "whole", progress=False)
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        interrupt_after(3, patch)
+        fit(long, faces, 1, tmp_path, progress=False)
+    assert epochs_in(run_folder(tmp_path, long, 1, faces) / "checkpoint.npz") == 1
+    assert_same(fit(long, faces, 1, tmp_path, progress=False), whole)
+
+
+def test_a_full_disk_leaves_the_last_checkpoint_whole(half_done, tiny_run, monkeypatch):
+    folder, go_on = half_done
+    good = (folder / "checkpoint.npz").read_bytes()
+    savez = np.savez
+
+    def half(target, *args, **kwargs):
+        savez(target, *args, **kwargs)
+        Path(target).write_bytes(Path(target).read_bytes()[:100])
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
+        patch.setattr(np, "savez", half)
+        go_on()
+    assert [path.name for path in folder.iterdir()] == ["checkpoint.npz"]
+    assert (folder / "checkpoint.npz").read_bytes() == good
+    assert_same(go_on(), tiny_run)
+
+
+# --- what recipes ask for ---
+
+
+def test_folds_leave_out_each_image_once(tiny_network, faces, recipe, tmp_path, monkeypatch):
+    folds = recipe.but(folds=4, epochs=1).every_fold
+    count = len(faces.of(TRAINING))
+    part_of = fold_of(folds[0], count)
+    assert sorted(np.bincount(part_of).tolist()) == sorted([0, *np.bincount(np.arange(count) % 4).tolist()])
+    assert np.array_equal(part_of, fold_of(folds[2], count)), "all folds cut alike"
+    seen, plain = [], Engine.__init__
+
+    def note(self, trunk, optimizer, recipe, images, targets):
+        seen.append(images)
+        plain(self, trunk, optimizer, recipe, images, targets)
+
+    monkeypatch.setattr(Engine, "__init__", note)
+    for fold in folds:
+        fit(fold, faces, 1, tmp_path, progress=False)
+    for number, images in enumerate(seen, 1):
+        assert np.array_equal(images, faces.of(TRAINING).images[part_of != number])
+
+
+def test_all_folds_at_once_is_no_training(faces, recipe, tmp_path):
+    with pytest.raises(StudyError, match="fold: expected one from 1 to 4, found 0"):
+        fit(recipe.but(folds=4), faces, 1, tmp_path, progress=False)
+
+
+def test_snapshots_are_weights_of_the_last_sixth_and_are_averaged(tiny_network, faces, recipe, tmp_path):
+    kept = recipe.but(epochs=12, snapshots=2, learning_rate=0.01)
+    run, public = fit(kept, faces, 1, tmp_path, progress=False), faces.of(PUBLIC)
+    assert training._snapshot_epochs(kept) == [11, 12]
+    (earlier,) = run.snapshots()
+    model, members = run.model(), [run.logits(public)]
+    assert any(not np.array_equal(a, b) for a, b in zip(earlier, model.get_weights(), strict=True))
+    model.set_weights(earlier)
+    members.append(predict(model, public.images))
+    np.testing.assert_allclose(run.logits(public, averaged=True), averaged(members), atol=1e-5)
+    assert np.array_equal(predict_averaged(run, public.images), run.logits(public, averaged=True))
+
+
+def test_a_run_with_snapshots_goes_on_as_if_nothing_had_been(tiny_network, faces, recipe, tmp_path, monkeypatch):
+    kept = recipe.but(epochs=12, snapshots=2)
+    whole = fit(kept, faces, 1, tmp_path / "whole", progress=False)
+    monkeypatch.setattr(training, "CHECKPOINT_SHARE", float("inf"))
+    for epochs in (11, 1):
+        with monkeypatch.context() as patch, pytest.raises(Interrupted):
+            interrupt_after(epochs, patch)
+            fit(kept, faces, 1, tmp_path, progress=False)
+    again = fit(kept, faces, 1, tmp_path, progress=False)
+    for here, there in zip(again.snapshots()[0], whole.snapshots()[0], strict=True):
+        assert np.array_equal(here, there)
+    assert np.array_equal(again.predictions(averaged=True)[1], whole.predictions(averaged=True)[1])
+
+
+def test_views_are_averaged_as_probabilities_and_never_without_their_name(tiny_network, faces, recipe, tmp_path):
+    run, public = fit(recipe.but(views="mirror"), faces, 1, tmp_path, progress=False), faces.of(PUBLIC)
+    plain, mirrored = (predict(run.model(), images) for images in (public.images, public.images[:, :, ::-1]))
+    assert np.array_equal(run.logits(public), plain)
+    np.testing.assert_allclose(run.logits(public, averaged=True), averaged([plain, mirrored]), atol=1e-5)
+    with pytest.raises(StudyError, match="views: expected one of mirror"):
+        predict(run.model(), public.images, "flips")
+
+
+def test_a_network_with_a_front_is_trained_on_what_the_front_makes(faces, tmp_path, monkeypatch):
+    """Tang's: adapted to Training alone, and the middle of the image where nothing is augmented."""
+    recipe = get_recipe("tang_l2svm").but(width=0.05, epochs=1, batch_size=64, views="")
+    run, public = fit(recipe, faces, 1, tmp_path, progress=False), faces.of(PUBLIC)
+    model = run.model()
+    front, trunk = parts(model)
+    twin = parts(build("tang", width=0.05))[0]
+    twin.adapt(faces.of(TRAINING).images)
+    for here, there in zip(front.get_weights(), twin.get_weights(), strict=True):
+        assert np.array_equal(here, there)
+    made = np.asarray(front(public.images[..., None].astype(np.float32)))[:, 3:45, 3:45]
+    np.testing.assert_allclose(run.logits(public), np.asarray(trunk(made)), atol=1e-4)
+    assert run.about["parameters"] == trunk.count_params()
+
+
+def test_soft_labels_are_learned_from(tiny_network, faces, recipe, tmp_path):
+    training_faces = faces.of(TRAINING)
+    soft = np.full((len(training_faces), 7), -20.0, np.float32)
+    soft[:, 2] = 20.0  # all fear, says the teacher
+    name = teach([soft, soft], training_faces, tmp_path)
+    np.testing.assert_allclose(soft_labels(name, training_faces, tmp_path), np.eye(7)[[2] * len(soft)], atol=1e-6)
+    taught = recipe.but(teacher=name, epochs=6, learning_rate=0.02, keep="last")
+    run = fit(taught, faces, 1, tmp_path, progress=False)
+    assert (run.logits(faces.of(PUBLIC)).argmax(1) == 2).all()
+
+
+def test_soft_labels_of_other_faces_are_refused(faces, recipe, tmp_path):
+    training_faces = faces.of(TRAINING)
+    name = teach([np.zeros((len(training_faces), 7))], training_faces, tmp_path)
+    with pytest.raises(StudyError, match="expected soft labels of these"):
+        soft_labels(name, training_faces.select(np.arange(len(training_faces))[::-1]), tmp_path)
+    with pytest.raises(StudyError, match="expected the soft labels 0123, found FileNotFoundError"):
+        fit(recipe.but(teacher="0123"), faces, 1, tmp_path, progress=False)
+
+
+def test_label_smoothing_and_the_teachers_share_make_the_targets(faces, recipe, tmp_path):
+    training_faces = faces.of(TRAINING)
+    hard = np.eye(7)[training_faces.emotion]
+    found = training._targets(recipe.but(label_smoothing=0.14), training_faces, tmp_path)
+    np.testing.assert_allclose(found, 0.86 * hard + 0.02, atol=1e-6)
+    name = teach([np.zeros((len(training_faces), 7))], training_faces, tmp_path)
+    found = training._targets(recipe.but(teacher=name, teacher_share=0.7), training_faces, tmp_path)
+    np.testing.assert_allclose(found, 0.3 * hard + 0.1, atol=1e-4)
+
+
+def test_a_run_in_bfloat16_is_kept_and_judged_in_float32(tiny_network, faces, recipe, tmp_path):
+    run, public = fit(recipe.but(precision="bfloat16"), faces, 1, tmp_path, progress=False), faces.of(PUBLIC)
+    model = run.model()
+    assert {layer.compute_dtype for layer in model.layers} == {"float32"}
+    assert np.array_equal(predict(model, public.images), run.logits(public))
+    assert keras.config.dtype_policy().name == "float32", "what is built next is not in bfloat16"
+
+
 # --- losses that are no number ---
 
 
@@ -498,8 +646,11 @@ print("finished", flush=True)
 
 
 @pytest.mark.slow
-def test_killed_at_any_moment_it_ends_with_the_same_weights(faces, recipe, tmp_path):
+@pytest.mark.parametrize("network", ["seed_cnn", "tang"])
+def test_killed_at_any_moment_it_ends_with_the_same_weights(faces, recipe, tmp_path, network):
     recipe = recipe.but(epochs=8)
+    if network == "tang":  # momentum, a schedule by update, jitter
+        recipe = get_recipe("tang_l2svm").but(width=0.05, epochs=8, batch_size=32, views="mirror")
     reference = fit(recipe, faces, 1, tmp_path / "whole", progress=False)
     faces.save(tmp_path / "prepared")
     generator = random.Random(0)

@@ -1,0 +1,336 @@
+"""Tables of results: they say what the saved logits say, by the definitions in `evaluation`."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fer_utils import evaluation
+from fer_utils.audits import leaked
+from fer_utils.emotions import PRIVATE, PUBLIC, TRAINING
+from fer_utils.errors import StudyError
+from fer_utils.faces import Faces
+from fer_utils.recipes import Recipe
+from fer_utils.results import SPLITS, compare, shown, summarise
+from fer_utils.runs import logits_of, write_predictions
+
+NET = Recipe("net", "seed_cnn")
+OTHER = Recipe("other", "seed_cnn", {"width": 0.5}, epochs=3)
+COUNTS = {TRAINING: 60, PUBLIC: 90, PRIVATE: 110}
+LEAKS = 12
+
+
+@pytest.fixture(scope="module")
+def small() -> Faces:
+    """Noise in no order, `row` unlike the position; the first images of Training are in PrivateTest, too."""
+    generator = np.random.default_rng(2)
+    usage = np.repeat(list(COUNTS), list(COUNTS.values()))
+    images = generator.integers(0, 256, (len(usage), 48, 48), np.uint8)
+    images[-LEAKS:] = images[:LEAKS]
+    order = generator.permutation(len(usage))
+    return Faces(
+        images=images[order],
+        emotion=generator.integers(0, 7, len(usage)).astype(np.uint8),
+        usage=usage[order],
+        row=generator.permutation(1000)[: len(usage)],
+        source="folder",
+    )
+
+
+@pytest.fixture
+def leave(small, tmp_path):
+    """Leaves a run's logits, averaged ones where its recipe averages, and gives what is known about it."""
+
+    def leave(recipe=NET, seed=1, share=0.5, **about) -> dict:
+        folder = tmp_path / recipe.label(seed)
+        generator = np.random.default_rng(list(folder.name.encode()))
+        tests = small.select(generator.permutation(np.flatnonzero(small.usage != TRAINING)))
+        for averages in (False, True) if recipe.averages else (False,):
+            known = generator.random(len(tests)) < share
+            answer = np.where(known, tests.emotion, generator.integers(0, 7, len(tests)))
+            logits = generator.normal(size=(len(tests), 7)) + 2 * np.eye(7)[answer]
+            write_predictions(folder, tests.row, logits, averaged=averages)
+        values = {"recipe": recipe.to_dict(), "seed": seed, "parameters": 1234, "seconds": 600.0, "machine": "a desk"}
+        return {folder: values | about}
+
+    return leave
+
+
+def right(abouts: dict, part: Faces, averaged: bool = False) -> np.ndarray:
+    """Whether each run's answer is right, bool (runs, n)."""
+    return np.stack([logits_of(f, part, averaged=averaged).argmax(axis=1) == part.emotion for f in abouts])
+
+
+def expect_scores(row: dict, answers: dict[str, np.ndarray], small: Faces) -> None:
+    """Accuracy, interval and spread of a row are those of `answers`, bool (seeds, n) by split."""
+    clean = ~leaked(small, PRIVATE)
+    for split, each in (answers | {"unleaked": answers["private"][:, clean]}).items():
+        by_seed = each.mean(axis=1)
+        assert row[f"{split}_accuracy"] == pytest.approx(by_seed.mean())
+        assert (row[f"{split}_low"], row[f"{split}_high"]) == evaluation.bootstrap_interval(each)
+        spread = np.std(by_seed, ddof=1) if len(each) > 1 else np.nan
+        assert row[f"{split}_spread"] == pytest.approx(spread, nan_ok=True)
+
+
+# --- summarise ---
+
+
+def test_a_model_has_the_mean_of_its_seeds_and_their_spread(leave, small):
+    ten, two = leave(seed=10, seconds=1200.0), leave(seed=2, share=0.7, machine="a shelf")
+    (row,) = summarise(ten | two, small).to_dict("records")
+    assert (row["model"], row["parameters"], row["epochs"]) == ("net", 1234, 15)
+    assert row["seeds"] == "2, 10" and row["averaging"] == "" and row["data"] == "folder"
+    assert row["minutes"] == 15 and row["machine"] == "a desk; a shelf"
+    answers = {split: right(two | ten, small.of(usage)) for split, usage in SPLITS.items()}
+    assert row["public_spread"] > 0.01, "the seeds differ"
+    expect_scores(row, answers, small)
+
+
+def test_one_seed_has_no_spread(leave, small):
+    run = leave(seed=3)
+    (row,) = summarise(run, small).to_dict("records")
+    assert row["seeds"] == "3" and np.isnan(row["private_spread"])
+    expect_scores(row, {split: right(run, small.of(usage)) for split, usage in SPLITS.items()}, small)
+
+
+def test_unleaked_is_the_accuracy_on_what_training_does_not_hold(leave, small):
+    run = leave()
+    private, copies = small.of(PRIVATE), leaked(small, PRIVATE)
+    assert copies.sum() == LEAKS
+    clean = private.select(~copies)
+    (row,) = summarise(run, small).to_dict("records")
+    assert row["unleaked_accuracy"] == evaluation.accuracy(logits_of(*run, clean), clean.emotion)
+    assert row["unleaked_accuracy"] != row["private_accuracy"]
+
+
+def test_where_everything_leaked_nothing_is_unleaked(leave, small):
+    blank = dataclasses.replace(small, images=np.zeros_like(small.images))
+    table = summarise(leave(), blank)
+    assert table[[f"unleaked_{key}" for key in ("accuracy", "low", "high", "spread")]].isna().all(axis=None)
+    assert table["private_accuracy"].notna().all()
+    assert shown(table)["PrivateTest without leaks, %"].tolist() == ["–"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"views": "jitter"}, "jitter"),
+        ({"snapshots": 2}, "2 snapshots"),
+        ({"views": "mirror", "snapshots": 2}, "mirror, 2 snapshots"),
+    ],
+)
+def test_averaging_is_a_row_more(leave, small, changes, words):
+    recipe = NET.but(**changes)
+    runs = leave(recipe, 1) | leave(recipe, 2)
+    table = summarise(runs | leave(OTHER), small)
+    assert table["model"].tolist() == ["net", "net", "other"]
+    assert table["averaging"].tolist() == ["", words, ""]
+    plain, averaged, _ = table.to_dict("records")
+    for row, kind in ((plain, False), (averaged, True)):
+        assert row["seeds"] == "1, 2" and row["minutes"] == 10
+        expect_scores(row, {split: right(runs, small.of(usage), kind) for split, usage in SPLITS.items()}, small)
+    assert plain["public_accuracy"] != averaged["public_accuracy"]
+
+
+def test_folds_become_one_ensemble_a_seed(leave, small):
+    recipe = NET.but(folds=3, views="mirror")
+    by_seed = [{k: v for fold in recipe.every_fold for k, v in leave(fold, seed).items()} for seed in (1, 2)]
+    # As they come from a folder: by fold, then by seed.
+    table = summarise(dict(sorted((by_seed[0] | by_seed[1]).items())), small)
+    assert table["seeds"].tolist() == ["1, 2"] * 2 and table["averaging"].tolist() == ["", "mirror"]
+    for kind, row in enumerate(table.to_dict("records")):
+        answers = {}
+        for split, usage in SPLITS.items():
+            part = small.of(usage)
+            members = [[logits_of(folder, part, averaged=bool(kind)) for folder in runs] for runs in by_seed]
+            answers[split] = np.stack([evaluation.averaged(m).argmax(axis=1) == part.emotion for m in members])
+        assert row["minutes"] == 30, "a seed takes as long as all its folds"
+        assert row["private_accuracy"] > right(by_seed[0], small.of(PRIVATE), bool(kind)).mean(axis=1).max()
+        expect_scores(row, answers, small)
+
+
+def test_one_fold_alone_answers_for_itself(leave, small):
+    run = leave(NET.but(folds=3, fold=2))
+    (row,) = summarise(run, small).to_dict("records")
+    expect_scores(row, {split: right(run, small.of(usage)) for split, usage in SPLITS.items()}, small)
+
+
+def test_seeds_of_different_recipes_are_not_averaged(leave, small):
+    runs = leave() | leave(NET.but(epochs=3), 2) | leave(OTHER)
+    with pytest.raises(
+        StudyError, match=r"net: expected one recipe for all its seeds.*net-seed1, .*net-seed2\."
+    ) as told:
+        summarise(runs, small)
+    assert "other-seed1" not in str(told.value)
+
+
+def test_older_recipes_without_newer_fields_have_the_defaults(leave, small):
+    recipe = NET.but(widths=(8, 16))
+    ((folder, about),) = leave(recipe, 1).items()
+    older = json.loads(json.dumps(about))  # Of a tuple JSON makes a list.
+    for field in ("views", "snapshots", "folds", "fold", "teacher", "precision"):
+        del older["recipe"][field]
+    (row,) = summarise({folder: older} | leave(recipe, 2), small).to_dict("records")
+    assert row["seeds"] == "1, 2" and row["averaging"] == ""
+
+    older["recipe"]["mirror"] = False
+    with pytest.raises(StudyError, match="expected one recipe"):
+        summarise({folder: older} | leave(recipe, 2), small)
+
+
+def test_models_stay_in_the_order_in_which_they_come(leave, small):
+    table = summarise(leave(OTHER) | leave(NET) | leave(OTHER, 2), small)
+    assert table["model"].tolist() == ["other", "net"]
+    assert table["epochs"].tolist() == [3, 15] and table["seeds"].tolist() == ["1, 2", "1"]
+
+
+def test_time_is_told_only_where_all_of_it_is_known(leave, small):
+    runs = leave() | leave(seed=2) | leave(OTHER)
+    del runs[next(iter(runs))]["seconds"]
+    table = summarise(runs, small)
+    assert table["minutes"].tolist() == pytest.approx([np.nan, 10], nan_ok=True)
+    assert table["machine"].isna().tolist() == [True, False]
+    for about in runs.values():
+        about.pop("seconds", None)
+    assert "minutes" not in summarise(runs, small), "as of published copies, which have no times"
+
+
+def test_data_are_called_by_what_they_are(leave, small, monkeypatch):
+    def data(source: str) -> str:
+        return summarise(leave(), dataclasses.replace(small, source=source))["data"].item()
+
+    assert data("folder") == "folder" and data("sample") == "drawn faces"
+    counts = {usage: tuple(np.bincount(small.of(usage).emotion, minlength=7)) for usage in COUNTS}
+    monkeypatch.setattr("fer_utils.faces.CANONICAL_COUNTS", counts)
+    assert data("csv") == "FER-2013"
+
+
+def test_missing_logits_are_told(leave, small):
+    recipe = NET.but(views="jitter")
+    ((folder, about),) = leave(recipe).items()
+    (folder / "averaged.npz").unlink()
+    with pytest.raises(StudyError, match=r"net-seed1/averaged\.npz: expected logits for 90 faces of PublicTest"):
+        summarise({folder: about}, small)
+    public = small.of(PUBLIC)
+    write_predictions(folder, public.row, np.zeros((len(public), 7)))
+    with pytest.raises(StudyError, match=r"predictions\.npz: expected logits for 110 faces of PrivateTest"):
+        summarise({folder: about}, small)
+
+
+# --- shown ---
+
+
+def test_rows_are_shown_in_words():
+    scores = {
+        f"{split}_{key}": value
+        for split, mean in (("public", 0.61604), ("private", 0.622736), ("unleaked", 0.608906))
+        for key, value in (("accuracy", mean), ("low", mean - 0.016), ("high", mean + 0.0161), ("spread", 0.00456))
+    }
+    row = {"model": "net", "parameters": 4478727, "epochs": 15, "seeds": "0, 1", "averaging": "jitter"} | scores
+    one = row | {"model": "other", "seeds": 3, "averaging": ""} | {k: np.nan for k in row if k.endswith("_spread")}
+    assert shown(pd.DataFrame([row, one])).to_dict("records") == [
+        {
+            "model": "net, averaged (jitter)",
+            "parameters": "4,478,727",
+            "epochs": "15",
+            "seeds": "0, 1",
+            "PublicTest, %": "61.60 ± 0.46 (60.0–63.2)",
+            "PrivateTest, %": "62.27 ± 0.46 (60.7–63.9)",
+            "PrivateTest without leaks, %": "60.89 ± 0.46 (59.3–62.5)",
+        },
+        {
+            "model": "other",
+            "parameters": "4,478,727",
+            "epochs": "15",
+            "seeds": "3",
+            "PublicTest, %": "61.60 (60.0–63.2)",
+            "PrivateTest, %": "62.27 (60.7–63.9)",
+            "PrivateTest without leaks, %": "60.89 (59.3–62.5)",
+        },
+    ]
+
+
+# --- compare ---
+
+
+def expect_pair(row: dict, a: np.ndarray, b: np.ndarray) -> None:
+    """A row about one seed each, bool (n,), has McNemar's numbers and the paired interval."""
+    test = evaluation.mcnemar(a, b)
+    assert (row["only_model"], row["only_other"], row["p"]) == (test.only_a, test.only_b, test.p)
+    assert row["difference"] == pytest.approx(a.mean() - b.mean())
+    assert (row["low"], row["high"]) == evaluation.paired_bootstrap(a, b)
+
+
+def expect_all(row: dict, a: np.ndarray, b: np.ndarray) -> None:
+    """A row about all seeds, bool (seeds, n), has the paired interval and no test of single models."""
+    assert np.isnan([row["only_model"], row["only_other"], row["p"]]).all()
+    assert row["difference"] == pytest.approx(a.mean() - b.mean())
+    assert (row["low"], row["high"]) == evaluation.paired_bootstrap(a, b)
+
+
+def test_models_are_compared_seed_by_seed_and_over_all_seeds(leave, small):
+    private = small.of(PRIVATE)
+    ours = leave(seed=3, share=0.7) | leave(seed=1, share=0.7) | leave(seed=2, share=0.7)
+    theirs = leave(OTHER, 4) | leave(OTHER, 3) | leave(OTHER, 2)
+    table = compare(ours | theirs, small, "net", "other")
+    assert table.columns.tolist() == [
+        *("averaging", "seeds", "only_model", "only_other", "p", "difference", "low", "high"),
+    ]
+    assert table["seeds"].tolist() == ["2", "3", "all 3"] and set(table["averaging"]) == {""}
+    a, b = right(dict(sorted(ours.items())), private), right(dict(sorted(theirs.items())), private)
+    two, three, every = table.to_dict("records")
+    expect_pair(two, a[1], b[0])
+    expect_pair(three, a[2], b[1])
+    expect_all(every, a, b)
+    assert every["difference"] > 0.05, "model less other, not the other way round"
+
+
+def test_one_seed_each_is_one_row(leave, small):
+    ours, theirs = leave(), leave(OTHER)
+    (row,) = compare(theirs | ours, small, "net", "other").to_dict("records")
+    assert row["seeds"] == "1"
+    expect_pair(row, right(ours, small.of(PRIVATE))[0], right(theirs, small.of(PRIVATE))[0])
+
+
+@pytest.mark.parametrize(
+    ("seeds", "others", "said"),
+    [
+        ((1, 2), (1,), ["1", "2 and 1"]),
+        ((1, 2), (3,), ["2 and 1"]),
+        ((1,), (2,), ["1 and 1"]),
+    ],
+)
+def test_models_need_not_have_the_same_seeds(leave, small, seeds, others, said):
+    ours = {folder: about for seed in seeds for folder, about in leave(seed=seed).items()}
+    theirs = {folder: about for seed in others for folder, about in leave(OTHER, seed).items()}
+    table = compare(ours | theirs, small, "net", "other")
+    assert table["seeds"].tolist() == said
+    expect_all(table.iloc[-1].to_dict(), right(ours, small.of(PRIVATE)), right(theirs, small.of(PRIVATE)))
+
+
+def test_averaged_answers_are_compared_where_both_average(leave, small):
+    private = small.of(PRIVATE)
+    ours, theirs = leave(NET.but(views="jitter")), leave(OTHER.but(views="jitter"))
+    table = compare(ours | theirs, small, "net", "other")
+    assert table["averaging"].tolist() == ["", "jitter"]
+    for kind, row in enumerate(table.to_dict("records")):
+        expect_pair(row, right(ours, private, bool(kind))[0], right(theirs, private, bool(kind))[0])
+
+    single = leave(OTHER.but(name="single"))
+    assert compare(ours | single, small, "net", "single")["averaging"].tolist() == [""]
+
+
+def test_folds_are_compared_as_ensembles(leave, small):
+    recipe, private = NET.but(folds=3), small.of(PRIVATE)
+    ours = {folder: about for fold in recipe.every_fold for folder, about in leave(fold).items()}
+    theirs = leave(OTHER)
+    (row,) = compare(ours | theirs, small, "net", "other").to_dict("records")
+    ensemble = evaluation.averaged([logits_of(folder, private) for folder in ours])
+    expect_pair(row, ensemble.argmax(axis=1) == private.emotion, right(theirs, private)[0])
+
+
+def test_a_model_without_runs_is_named(leave, small):
+    with pytest.raises(StudyError, match=r"expected runs of absent, found net, other\."):
+        compare(leave() | leave(OTHER) | leave(seed=2), small, "net", "absent")
