@@ -2,7 +2,7 @@
 
 import os
 
-# Both must be set before TensorFlow is imported, and only matter to it. On AMD processors it leaves oneDNN
+# Both must be set before TensorFlow is imported, and only matter to it. On some AMD processors it leaves oneDNN
 # off, which halves the speed of training; its start-up log says nothing a reader of a notebook can use.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

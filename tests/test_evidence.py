@@ -16,12 +16,14 @@ from fer_utils.evidence import (
     TABLE,
     compute_results,
     publish_evidence,
+    read_evidence,
     read_results,
     results_csv,
     results_markdown,
     write_results,
 )
-from fer_utils.recipes import Recipe
+from fer_utils.recipes import Recipe, recipe_from_dict
+from fer_utils.results import compare
 from fer_utils.runs import Run, write_predictions
 
 RIGHT = {PUBLIC: 2268, PRIVATE: 2301}
@@ -229,10 +231,26 @@ def test_readme_and_table_are_what_the_evidence_and_the_data_give(project, real_
         pytest.skip("no evidence of a real run is committed yet")
     from fer_utils.sources import read
 
-    results = compute_results(evidence, read("csv", real_data / "fer2013.csv.gz"))
+    faces = read("csv", real_data / "fer2013.csv.gz")
+    results = compute_results(evidence, faces)
     assert (evidence / TABLE).read_text(encoding="utf-8") == results_csv(results)
     text = (project / "README.md").read_text(encoding="utf-8")
     assert f"{START}\n{results_markdown(results)}\n{END}" in text, "run `fer-study results --csv FILE --write`"
+
+
+@pytest.mark.slow
+def test_what_the_readme_says_of_the_two_losses_is_what_the_evidence_gives(project, real_data):
+    from fer_utils.sources import read
+
+    faces = read("csv", real_data / "fer2013.csv.gz")
+    versus = compare(read_evidence(project / "reports" / "evidence", faces), faces, "tang_l2svm", "tang_softmax")
+    plain, averaged = versus[versus["seeds"] == "1"].to_dict("records")
+    (gain, low, high), (gain_averaged, *others) = (
+        [f"{100 * row[key]:.1f}" for key in ("difference", "low", "high")] for row in (plain, averaged)
+    )
+    words = " ".join((project / "README.md").read_text(encoding="utf-8").split())
+    assert f"{gain} points more of PrivateTest than softmax (95 % paired bootstrap interval {low} to {high};" in words
+    assert f"p = {plain['p']:.0e}), and {gain_averaged} ({' to '.join(others)}) with averaging" in words
 
 
 def test_committed_evidence_is_complete(project):
@@ -244,7 +262,7 @@ def test_committed_evidence_is_complete(project):
     log = pd.read_csv(evidence / "private_test_log.csv")
     for folder in folders:
         about = json.loads((folder / "recipe.json").read_text())
-        assert folder.name == f"{about['recipe']['name']}-seed{about['seed']}"
+        assert folder.name == recipe_from_dict(about["recipe"]).label(about["seed"])
         assert about["fingerprint"] in log["fingerprint"].tolist(), folder
         assert len(pd.read_csv(folder / "history.csv")) == about["recipe"]["epochs"]
         with np.load(folder / "predictions.npz") as saved:
