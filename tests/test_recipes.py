@@ -5,7 +5,7 @@ import json
 import pytest
 
 from fer_utils.errors import StudyError
-from fer_utils.recipes import RECIPES, Recipe, get_recipe, recipe_from_dict
+from fer_utils.recipes import RECIPES, Recipe, at_budget, get_recipe, recipe_from_dict
 
 
 def test_defaults_are_the_replicated_works():
@@ -110,3 +110,24 @@ def test_every_fold():
     assert recipe.every_fold == (recipe,)
     assert [each.fold for each in recipe.but(folds=3).every_fold] == [1, 2, 3]
     assert recipe.but(folds=3, fold=2).every_fold == (recipe.but(folds=3, fold=2),)
+
+
+def test_a_budget_of_zero_is_the_recipes_own_and_foreign_options_are_left_out():
+    recipe = get_recipe("tang_l2svm")
+    assert at_budget(recipe, epochs=0, batch_size=0, width=1.0, batch_norm_momentum=0.9, start=1.0).but(
+        width=1.0
+    ) == recipe.but(width=1.0, start=1.0)
+    small = at_budget(recipe, epochs=3, batch_size=64, width=0.25, batch_norm_momentum=0.9)
+    assert small == recipe.but(epochs=3, batch_size=64, width=0.25)
+    assert at_budget(get_recipe("seed_cnn"), batch_norm_momentum=0.9, start=10.0).options == {
+        "batch_norm_momentum": 0.9
+    }
+
+
+def test_the_winners_protocol_has_its_updates_and_members():
+    """Goodfellow et al. 2013: 50,000 updates; 8 folds, 5 snapshots each."""
+    for name in ("tang_l2svm_full", "tang_softmax_full"):
+        recipe = get_recipe(name)
+        updates = recipe.epochs * (28_709 * 7 // 8 // recipe.batch_size)
+        assert abs(updates - 50_000) < 50
+        assert (len(recipe.every_fold), recipe.snapshots, recipe.views) == (8, 5, "jitter")

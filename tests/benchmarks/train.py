@@ -254,8 +254,8 @@ def write_images(faces: Path, folder: Path) -> int:
     return len(training)
 
 
-def measure_afresh(what: str, case: str, faces: Path, images: Path, seconds: float) -> dict:
-    command = [sys.executable, __file__, "--one", what, case, str(images)]
+def measure_afresh(what: str, case: str, faces: Path, images: Path, seconds: float, *more: str) -> dict:
+    command = [sys.executable, __file__, "--one", what, case, str(images), *more]
     command += ["--faces", str(faces), "--seconds", str(seconds)]
     # What ends at once leaves TensorFlow's temporary files behind: they go with the images.
     own = os.environ | {"TMPDIR": str(images.parent)}
@@ -265,7 +265,7 @@ def measure_afresh(what: str, case: str, faces: Path, images: Path, seconds: flo
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def compare(faces: Path, images: Path, seconds: float, rounds: int) -> None:
+def compare(faces: Path, images: Path, seconds: float, rounds: int, without_onednn: bool) -> None:
     count = write_images(faces, images)
     load = os.getloadavg()[0]
     speeds, products, onednn, adds = defaultdict(list), [], {}, {}
@@ -279,13 +279,15 @@ def compare(faces: Path, images: Path, seconds: float, rounds: int) -> None:
         print(f"round {number}: matrix product {one[fastest]:.0f} GFLOP/s, by {fastest}", flush=True)
         for case in CASES:
             for way in list(WAYS) if number % 2 else reversed(WAYS):
-                one = measure_afresh(way, case, faces, images, seconds)
+                off = ["--without-onednn"] if without_onednn and way == "seed" else []
+                one = measure_afresh(way, case, faces, images, seconds, *off)
                 speeds[case, way].append(one["images_per_second"])
                 onednn[way] = one["onednn"]
                 adds[case] = one.get("multiply_adds", adds.get(case))
                 print(f"round {number}: {LABELS[case]}, {WAYS[way]}: {speeds[case, way][-1]:.0f} images/s", flush=True)
     state = {way: "on" if on else "off" for way, on in onednn.items()}
-    print(f"oneDNN: {state['seed']} in the seed's way (TensorFlow's default here), {state['ours']} in ours")
+    why = "as asked" if without_onednn else "TensorFlow's default here"
+    print(f"oneDNN: {state['seed']} in the seed's way ({why}), {state['ours']} in ours")
     print("\n" + report(speeds, products, adds))
 
 
@@ -467,6 +469,11 @@ def main() -> None:
     parser.add_argument("--faces", type=Path, help="folder of prepared faces (default: draws the built-in sample)")
     parser.add_argument("--seconds", type=float, default=30, help="of each measurement (default: 30)")
     parser.add_argument("--rounds", type=int, default=3, help="of all measurements (default: 3)")
+    parser.add_argument(
+        "--without-onednn",
+        action="store_true",
+        help="the seed's way without oneDNN, as TensorFlow has it by default on some processors",
+    )
     parser.add_argument("--profile", choices=CASES, metavar="NETWORK", help=f"one of {', '.join(CASES)}")
     parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -477,6 +484,8 @@ def main() -> None:
             # TensorFlow's own default: fer_utils has set it, which TensorFlow has not read yet.
             assert "tensorflow" not in sys.modules
             os.environ.pop("TF_ENABLE_ONEDNN_OPTS", None)
+            if given.without_onednn:
+                os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
         leave(MEASUREMENTS[what](case, given.faces, Path(images), given.seconds))
     with tempfile.TemporaryDirectory() as folder:
         faces = given.faces
@@ -488,7 +497,7 @@ def main() -> None:
         if given.profile:
             profile(given.profile, faces, given.seconds)
         else:
-            compare(faces, Path(folder) / "images", given.seconds, given.rounds)
+            compare(faces, Path(folder) / "images", given.seconds, given.rounds, given.without_onednn)
 
 
 if __name__ == "__main__":
