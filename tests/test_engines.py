@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+from engine_cases import CASES, after_one_epoch
 
 from fer_utils import augmentation
 from fer_utils.architectures import build
@@ -17,7 +18,6 @@ from fer_utils.errors import StudyError
 from fer_utils.evaluation import probabilities
 from fer_utils.runs import Run
 from fer_utils.training import epoch_plan, fit, predict
-from tests.engine_cases import CASES, after_one_epoch
 
 RUN = CASES["case-jitter"].but(epochs=2, dropout=0.2, whole_batches=True, views="mirror")
 
