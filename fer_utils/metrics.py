@@ -105,7 +105,10 @@ def styled(table: pd.DataFrame, shares: str, columns: list[str]) -> "pd.io.forma
             whole = (table[name].dropna() % 1 == 0).all()
             formats[name] = "{:,.0f}" if whole else "{:.4g}"
     words = [name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])]
-    left = [{"selector": f".col{table.columns.get_loc(name)}", "props": "text-align: left"} for name in words]
+    left = [
+        {"selector": f".col{table.columns.get_loc(name)}", "props": "text-align: left; white-space: normal"}
+        for name in words
+    ]
     return table.style.format(formats, na_rep="–").hide(axis="index").set_table_styles(left)
 
 

@@ -1,6 +1,7 @@
 """The study's figures, in one style. Each function returns a Figure and shows nothing."""
 
 from collections.abc import Sequence
+from itertools import cycle
 
 import matplotlib as mpl
 import numpy as np
@@ -210,7 +211,8 @@ def accuracy_by_epoch(histories: dict[str, pd.DataFrame]) -> Figure:
     """
     figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
     ax = figure.subplots()
-    palette = (ACCENT, SECOND, *COLOURS.values())
+    # Colours that are told apart from each other; many lines take them in turn, each with its name.
+    palette = cycle((ACCENT, SECOND, *(COLOURS[emotion] for emotion in ("disgust", "fear", "surprise", "neutral"))))
     ends = {name: 100 * history["val_accuracy"].iloc[-1] for name, history in histories.items()}
     reach = max(100 * history["val_accuracy"].max() for history in histories.values())
     # Names are moved apart where lines end close to each other, upwards from the lowest.

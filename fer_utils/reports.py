@@ -220,8 +220,12 @@ def _published_row(known: Published) -> Row:
 
 
 def _own_row(name: str, metrics: dict[str, Any]) -> Row:
-    details = (f"{metrics['parameters']:,} parameters", f"{metrics['epochs']} epochs", f"seeds {metrics['seeds']}")
+    details = (f"{metrics['parameters']:,} parameters", f"{metrics['epochs']} epochs", _seeds(metrics["seeds"]))
     return Row(name, _scores(metrics), details)
+
+
+def _seeds(seeds: str) -> str:
+    return f"seed{'' if seeds.isdigit() else 's'} {seeds}"
 
 
 def _real_rows(root: Path, folder: Path) -> list[Row]:
@@ -239,10 +243,11 @@ def _real_rows(root: Path, folder: Path) -> list[Row]:
                 record["data"],
                 f"{int(record['parameters']):,} parameters" if record["parameters"] else "",
                 f"{record['epochs']} epochs" if record["epochs"] else "",
-                f"seed{'s' if not record['seeds'].isdigit() else ''} {record['seeds']}" if record["seeds"] else "",
+                _seeds(record["seeds"]) if record["seeds"] else "",
                 f"{float(record['minutes']):.0f} min on {record['machine']}" if record["minutes"] else "",
             )
-            evidence = root / record["evidence"] if record["evidence"] else None
+            # Of several seeds the first one's.
+            evidence = root / record["evidence"].split()[0] if record["evidence"] else None
             link = _relative(evidence, folder) if evidence and evidence.exists() else None
             name = f"{record['model']}, averaged" if record["averaging"] else record["model"]
             rows.append(Row(name, _scores(numbers), tuple(filter(None, details)), link))

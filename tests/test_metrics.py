@@ -145,7 +145,7 @@ def test_styled_tables_are_short_and_readable():
 def test_styled_tables_have_words_to_the_left_and_numbers_as_they_are():
     table = pd.DataFrame({"model": ["a"], "share": [0.5], "p": [np.nan], "seeds": ["1, 2"]})
     css = re.sub(r"\s+", "", metrics.styled(table, "{:.1%}", ["share"]).to_html().partition("</style>")[0])
-    assert re.findall(r"\.col(\d+){text-align:left;}", css) == ["0", "3"]
+    assert re.findall(r"\.col(\d+){text-align:left;white-space:normal;}", css) == ["0", "3"]
 
 
 def test_emotions_of_confusion_cover_all(tmp_path):

@@ -210,3 +210,19 @@ def test_figures_need_no_trainer():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_accuracy_by_epoch_has_a_named_line_a_run_and_names_that_do_not_touch():
+    histories = {
+        f"run {number}": pd.DataFrame(
+            {"epoch": range(1, 4 + number % 3), "val_accuracy": [0.3, 0.4, 0.5, 0.51, 0.5][: 3 + number % 3]}
+        )
+        for number in range(9)
+    }
+    (ax,) = plots.accuracy_by_epoch(histories).axes
+    assert len(ax.lines) == 9
+    for line, history in zip(ax.lines, histories.values(), strict=True):
+        assert line.get_ydata().tolist() == pytest.approx(100 * history["val_accuracy"])
+    assert {text.get_text() for text in ax.texts} == set(histories)
+    heights = sorted(text.xyann[1] for text in ax.texts)
+    assert min(np.diff(heights)) > 2

@@ -109,7 +109,7 @@ def test_shows_the_numbers_of_the_run(tmp_path):
         "31 % of ‘fear’ faces are read as ‘surprise’",
         "6 best on PublicTest 69.4 %, 1 failed",
         "1 in a portrait, read as happy",
-        "The study’s model 1,203,211 parameters · 8 epochs · seeds 7",
+        "The study’s model 1,203,211 parameters · 8 epochs · seed 7",
         "3,512 2,800 to train on, 352 PublicTest, 360 PrivateTest",
         "PrivateTest has &lt;3&gt; images too few.",
         "41 images repeat another pixel by pixel; 1 is nearly blank.",
@@ -126,7 +126,7 @@ def test_every_trained_model_has_a_row_and_its_averaging_another(tmp_path):
     table = text[text.index("Model Accuracy, 95 % interval") : text.index("Measured on the real FER-2013")]
     champion = "The study’s model 1,203,211 parameters"
     seed = "seed_cnn 4,478,727 parameters · 4 epochs · seeds 1, 2 PublicTest 70.2 % 65.2–74.8 PrivateTest 68.8 %"
-    single = "tang_l2svm 5,008,295 parameters · 5 epochs · seeds 7 PublicTest 70.2 % 65.2–74.8 PrivateTest 65.4 %"
+    single = "tang_l2svm 5,008,295 parameters · 5 epochs · seed 7 PublicTest 70.2 % 65.2–74.8 PrivateTest 65.4 %"
     averaged = "tang_l2svm, averaged 5,008,295 parameters"
     places = [table.index(row) for row in (champion, seed, single, averaged)]
     assert places == sorted(places)
