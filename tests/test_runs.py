@@ -105,7 +105,7 @@ def test_fingerprints_stay_what_they_are():
         fingerprint = "0" * 64
 
     recipe = Recipe("seed_cnn", "seed_cnn", {"width": 0.25}, epochs=8)
-    assert run_folder("runs", recipe, 1, Known).name == "seed_cnn-seed1-806cecc8942d"
+    assert run_folder("runs", recipe, 1, Known).name == "seed_cnn-seed1-e979a55b066e"
 
 
 def test_folds_are_told_apart_by_name(faces):
