@@ -203,7 +203,7 @@ def _score(given: argparse.Namespace) -> None:
     run = score(Run(given.run_folder), faces)
     for usage in (PUBLIC, PRIVATE):
         part = faces.of(usage)
-        for averaged in (False, True) if run.recipe.averages else (False,):
+        for averaged in run.recipe.kinds:
             share = accuracy(run.logits(part, averaged=averaged), part.emotion)
             low, high = accuracy_interval(share, len(part))
             how = f"{usage}, averaged" if averaged else usage

@@ -17,7 +17,7 @@ from fer_utils.errors import StudyError
 from fer_utils.faces import Faces
 from fer_utils.recipes import recipe_from_dict
 from fer_utils.results import shown, summarise
-from fer_utils.runs import Run, read_predictions
+from fer_utils.runs import Run, predictions_file, read_predictions
 from fer_utils.storage import atomic_file, atomic_folder
 
 TABLE = "results.csv"
@@ -36,8 +36,7 @@ def publish_evidence(run: Run, folder: Path) -> Path:
             f"{run.folder.name}: expected a run on real faces, found one on drawn faces. Evidence is kept of real "
             "runs only; train with --data FOLDER of prepared real faces."
         )
-    kinds = {"predictions.npz": False} | ({"averaged.npz": True} if run.recipe.averages else {})
-    predictions = {name: run.predictions(averaged=averaged) for name, averaged in kinds.items()}
+    predictions = {kind: run.predictions(averaged=kind) for kind in run.recipe.kinds}
     for row, _ in predictions.values():
         if len(row) != TEST_IMAGES:
             raise StudyError(
@@ -48,10 +47,12 @@ def publish_evidence(run: Run, folder: Path) -> Path:
     with atomic_folder(target) as new:
         (new / "recipe.json").write_text(json.dumps(run.about, indent=2) + "\n", encoding="utf-8")
         run.history.to_csv(new / "history.csv", index=False)
-        for name, (row, logits) in predictions.items():
+        for kind, (row, logits) in predictions.items():
             order = np.argsort(row)
             shifted = (logits - logits.max(axis=1, keepdims=True))[order]
-            np.savez_compressed(new / name, row=row[order].astype(np.int32), logits=shifted.astype(np.float16))
+            np.savez_compressed(
+                predictions_file(new, kind), row=row[order].astype(np.int32), logits=shifted.astype(np.float16)
+            )
     return target
 
 
@@ -95,7 +96,7 @@ def read_evidence(folder: Path, faces: Faces) -> dict[Path, dict]:
     abouts = {path.parent: json.loads(path.read_text(encoding="utf-8")) for path in found}
     expected = np.sort(np.concatenate([faces.of(usage).row for usage in (PUBLIC, PRIVATE)]))
     for each, about in abouts.items():
-        for averaged in (False, True) if recipe_from_dict(about["recipe"]).averages else (False,):
+        for averaged in recipe_from_dict(about["recipe"]).kinds:
             row, _ = read_predictions(each, averaged=averaged)
             if not np.array_equal(np.sort(row), expected):
                 raise StudyError(

@@ -166,9 +166,14 @@ class Recipe:
         return tuple(self.but(fold=fold) for fold in range(1, self.folds + 1))
 
     @property
-    def averages(self) -> bool:
-        """Whether its answers can be averaged, over views or snapshots."""
-        return bool(self.views) or self.snapshots > 1
+    def averaging(self) -> str:
+        """What its answers can be averaged over, views and snapshots, in words; "" where there is nothing."""
+        return ", ".join(filter(None, (self.views, f"{self.snapshots} snapshots" if self.snapshots > 1 else "")))
+
+    @property
+    def kinds(self) -> tuple[bool, ...]:
+        """Which logits its runs keep: plain ones (False), and averaged ones (True) where it averages."""
+        return (False, True) if self.averaging else (False,)
 
     def label(self, seed: int) -> str:
         """What a run is called: recipe, fold if it has one, and seed."""
@@ -196,6 +201,8 @@ TANG = Recipe(
     keep="last",
     views="jitter",
 )
+
+TANG_SOFTMAX = TANG.but(name="tang_softmax", loss="cross_entropy", output_decay=0.002)
 
 # The study's own network, for a GPU.
 RESNET = Recipe(
@@ -241,17 +248,10 @@ RECIPES = {
         ),
         # The contest's winner, at a budget of 20 to 40 minutes on two cores, and its softmax variant.
         TANG,
-        TANG.but(name="tang_softmax", loss="cross_entropy", output_decay=0.002),
+        TANG_SOFTMAX,
         # The winner's whole protocol, for a GPU: 510 epochs of 98 updates for each of 8 folds. Tang had 71.16 %.
         TANG.but(name="tang_l2svm_full", epochs=510, folds=8, snapshots=5),
-        TANG.but(
-            name="tang_softmax_full",
-            epochs=510,
-            folds=8,
-            snapshots=5,
-            loss="cross_entropy",
-            output_decay=0.002,
-        ),
+        TANG_SOFTMAX.but(name="tang_softmax_full", epochs=510, folds=8, snapshots=5),
         RESNET,
         # For serving, under 60 million multiply-adds: it is to learn from an ensemble's soft labels (`teacher`), which
         # are soft enough without smoothing and mixing.

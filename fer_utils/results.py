@@ -51,14 +51,15 @@ def summarise(abouts: Mapping[Path, dict], faces: Faces) -> pd.DataFrame:
     for model, group in groupby(seeds, key=lambda each: each[0]):
         group = list(group)
         first = next(iter(group[0][2].values()))
-        for averages in (False, True) if _averaging(first["recipe"]) else (False,):
+        recipe = recipe_from_dict(first["recipe"])
+        for averages in recipe.kinds:
             row = {
                 "model": model,
                 "parameters": first["parameters"],
                 "data": "drawn faces" if faces.drawn else "FER-2013" if faces.canonical else faces.source,
                 "epochs": first["recipe"]["epochs"],
                 "seeds": ", ".join(str(seed) for _, seed, _ in group),
-                "averaging": _averaging(first["recipe"]) if averages else "",
+                "averaging": recipe.averaging if averages else "",
             }
             right = {split: _right(group, faces.of(usage), averages) for split, usage in SPLITS.items()}
             for split, each in (*right.items(), ("unleaked", right["private"][:, clean])):
@@ -117,7 +118,7 @@ def compare(abouts: Mapping[Path, dict], faces: Faces, model: str, other: str) -
         if not group:
             raise StudyError(f"compare: expected runs of {name}, found {', '.join(sorted({s[0] for s in seeds}))}.")
     private = faces.of(PRIVATE)
-    averaging = [_averaging(next(iter(group[0][2].values()))["recipe"]) for group in groups.values()]
+    averaging = [recipe_from_dict(next(iter(group[0][2].values()))["recipe"]).averaging for group in groups.values()]
     rows = []
     for averages in (False, True) if all(averaging) else (False,):
         a, b = (_right(group, private, averages) for group in groups.values())
@@ -151,13 +152,6 @@ def _by_seed(abouts: Mapping[Path, dict]) -> list[tuple[str, int, dict[Path, dic
         (models[model], seed, {folder: abouts[folder] for folder in folders})
         for (model, seed), folders in groupby(sorted(abouts, key=key), key=key)
     ]
-
-
-def _averaging(recipe: dict) -> str:
-    """What a recipe averages its answers over, in words."""
-    snapshots = recipe.get("snapshots", 1)
-    parts = [recipe.get("views", ""), f"{snapshots} snapshots" if snapshots > 1 else ""]
-    return ", ".join(filter(None, parts))
 
 
 def _right(group: list[tuple[str, int, dict[Path, dict]]], part: Faces, averages: bool) -> np.ndarray:

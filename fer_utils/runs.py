@@ -105,8 +105,7 @@ class Run:
 
     def holds(self, faces: Faces) -> bool:
         """Whether the logits of all these faces are saved, and the averaged ones where the recipe averages."""
-        kinds = (False, True) if self.recipe.averages else (False,)
-        return all(np.isin(faces.row, self.predictions(averaged=kind)[0]).all() for kind in kinds)
+        return all(np.isin(faces.row, self.predictions(averaged=kind)[0]).all() for kind in self.recipe.kinds)
 
     def logits(self, faces: Faces, *, averaged: bool = False) -> np.ndarray:
         """The saved logits of these faces, float32 (n, 7). Raises StudyError where some are missing."""
@@ -140,13 +139,14 @@ class Run:
         return keras.saving.load_model(self.folder / "model.keras", compile=False)
 
 
-def _predictions(folder: Path, averaged: bool) -> Path:
+def predictions_file(folder: Path, averaged: bool) -> Path:
+    """Where a run's folder has its logits, plain or averaged."""
     return Path(folder) / ("averaged.npz" if averaged else "predictions.npz")
 
 
 def read_predictions(folder: Path, *, averaged: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """What `write_predictions` wrote: row int64 (m,) and logits float32 (m, 7); none of either before it did."""
-    path = _predictions(folder, averaged)
+    path = predictions_file(folder, averaged)
     if averaged and not path.is_file():
         return np.empty(0, np.int64), np.empty((0, len(EMOTIONS)), np.float32)
     with np.load(path) as saved:
@@ -169,15 +169,15 @@ def logits_of(folder: Path, faces: Faces, *, averaged: bool = False) -> np.ndarr
     if missing := len(np.setdiff1d(faces.row, row)):
         usages = ", ".join(sorted(set(faces.usage.tolist())))
         raise StudyError(
-            f"{_predictions(folder, averaged)}: expected logits for {len(faces):,} faces of {usages}, found none for "
-            f"{missing:,} of them. PrivateTest is added by `fer-study score`."
+            f"{predictions_file(folder, averaged)}: expected logits for {len(faces):,} faces of {usages}, found none "
+            f"for {missing:,} of them. PrivateTest is added by `fer-study score`."
         )
     return table.loc[faces.row].to_numpy(np.float32)
 
 
 def write_predictions(folder: Path, row: np.ndarray, logits: np.ndarray, *, averaged: bool = False) -> None:
     """Write predictions.npz, or averaged.npz: row int64 (m,), logits float32 (m, 7)."""
-    with atomic_file(_predictions(folder, averaged)) as target:
+    with atomic_file(predictions_file(folder, averaged)) as target:
         np.savez(target, row=row.astype(np.int64), logits=logits.astype(np.float32))
 
 
@@ -192,8 +192,11 @@ def publish_run(run: Run, folder: Path) -> None:
     about = {"name": f"{run.recipe.name}, seed {run.seed}", "public_accuracy": float(kept["val_accuracy"])}
     about |= {key: run.about[key] for key in ("source", "recipe", "seed", "parameters", "epoch_kept", "fingerprint")}
     with atomic_folder(folder) as target:
-        for name in ("model.keras", "predictions.npz", *(["averaged.npz"] if run.recipe.averages else [])):
-            shutil.copyfile(run.folder / name, target / name)
+        for kept_file in (
+            run.folder / "model.keras",
+            *(predictions_file(run.folder, kind) for kind in run.recipe.kinds),
+        ):
+            shutil.copyfile(kept_file, target / kept_file.name)
         run.history.drop(columns="seconds").to_csv(target / "history.csv", index=False)
         (target / "about.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 

@@ -40,14 +40,14 @@ def score(run: Run, faces: Faces, *, log: Path | None = None) -> Run:
     from fer_utils.training import predict, predict_averaged
 
     logits = predict(run.model(), private.images)
-    averaged = predict_averaged(run, private.images) if run.recipe.averages else logits
+    averaged = predict_averaged(run, private.images) if run.recipe.averaging else logits
     if not faces.drawn:
         # Logged before it is kept: a kill in between leaves a use too many in the log, never one too few.
         _append(log or resolve(LOG), run, run.folder.name, accuracy(logits, private.emotion), len(private))
-        if run.recipe.averages:
+        if run.recipe.averaging:
             name = f"{run.folder.name} averaged"
             _append(log or resolve(LOG), run, name, accuracy(averaged, private.emotion), len(private))
-    if run.recipe.averages:
+    if run.recipe.averaging:
         run.add_logits(private, averaged, averaged=True)
     run.add_logits(private, logits)
     return run

@@ -333,7 +333,7 @@ def _finish(folder, recipe, seed, faces, model, state, public) -> None:
     with atomic_file(folder / "history.csv") as target:
         history.to_csv(target, index=False)
     write_predictions(folder, public.row, logits)
-    if recipe.averages:
+    if recipe.averaging:
         write_predictions(
             folder, public.row, _averaged(model, Run(folder).snapshots(), public.images, recipe.views), averaged=True
         )

@@ -47,7 +47,7 @@ def leave(small, tmp_path):
         folder = tmp_path / recipe.label(seed)
         generator = np.random.default_rng(list(folder.name.encode()))
         tests = small.select(generator.permutation(np.flatnonzero(small.usage != TRAINING)))
-        for averages in (False, True) if recipe.averages else (False,):
+        for averages in recipe.kinds:
             known = generator.random(len(tests)) < share
             answer = np.where(known, tests.emotion, generator.integers(0, 7, len(tests)))
             logits = generator.normal(size=(len(tests), 7)) + 2 * np.eye(7)[answer]
