@@ -1,95 +1,37 @@
-"""From a photo to the emotions on its faces: find them, cut them as FER-2013 does, classify, annotate."""
+"""From a photo to the expressions on its faces: find them, cut them as FER-2013 does, classify.
 
-import io
+Only ONNX Runtime, OpenCV, Pillow and NumPy are needed, so a machine that serves has no training library.
+"""
+
 import json
+import logging
 import os
-import threading
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
 
 import cv2
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image
 
 from fer_utils import paths
+from fer_utils.detectors import Box, Detection, Detector, HaarDetector
 from fer_utils.emotions import EMOTIONS, SIDE
 from fer_utils.errors import StudyError
+from fer_utils.images import UnreadableImage, open_image
 
-MODEL = "data/champion"
-"""Folder of the model that is used when none is named."""
+RELEASED = Path(__file__).parent / "pretrained"
+"""Folder of the released model: trained on real faces by this study."""
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
-"""Formats of files that are read, as Pillow names them. It knows more, and some of those run other programs."""
-
-MAX_PIXELS = 50_000_000
-"""Most pixels of a photo. The size is read from the header, so a decompression bomb is never unpacked."""
-
-# Measured on the first 1,500 training images of FER-2013: where the cascade finds the face (83 % of them),
-# its box is centred on the image (median offset under 0.4 pixel) and 46.7 of 48 pixels wide. That is as
-# expected: the contest's faces were cut by OpenCV's own detector (Goodfellow et al. 2013, arXiv 1307.0414).
-FRAME = 1.03
-"""Side of the crop that goes to the network, as a multiple of the detected box's longer side."""
+MODEL, CARD = "model.onnx", "card.json"
 
 _DETECTION_SIDE = 1024  # longer side that is searched; faces from about 3 % of it are found
 _BATCH = 64
 
+_logger = logging.getLogger(__name__)
 
-class UnreadableImage(StudyError):  # noqa: N818 (a name that reads as what happened)
-    """What was given is no image that can be read."""
-
-
-class ImageTooLarge(UnreadableImage):
-    """The image has more pixels than are accepted."""
-
-
-class Box(NamedTuple):
-    """A rectangle in pixels of the upright photo; x and y are its left upper corner."""
-
-    x: int
-    y: int
-    width: int
-    height: int
-
-
-class Detection(NamedTuple):
-    """Where a detector sees a face, and how sure it is, in its own unit (larger is surer)."""
-
-    box: Box
-    score: float
-
-
-class Detector(Protocol):
-    """What finds faces. One instance may be called from many threads at once."""
-
-    def detect(self, photo: np.ndarray) -> list[Detection]:
-        """The faces in `photo`, uint8 RGB (h, w, 3)."""
-
-
-class HaarDetector:
-    """OpenCV's Haar cascade for frontal faces (Viola and Jones 2001; Lienhart's `alt2` tree of stumps).
-
-    `alt2` rather than `default`: at these settings both find every frontal face of the photos we test on, and
-    only `default` also sees faces where there are none. The score is the sum of the cascade's last stage.
-    """
-
-    CASCADE = "haarcascade_frontalface_alt2.xml"
-
-    def __init__(self) -> None:
-        # A cascade keeps its state while it works, so each thread gets its own.
-        self._of_thread = threading.local()
-
-    def detect(self, photo: np.ndarray) -> list[Detection]:
-        cascade = getattr(self._of_thread, "cascade", None)
-        if cascade is None:
-            cascade = self._of_thread.cascade = cv2.CascadeClassifier(cv2.data.haarcascades + self.CASCADE)
-        grey = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
-        boxes, _, scores = cascade.detectMultiScale3(
-            grey, scaleFactor=1.1, minNeighbors=5, minSize=(24, 24), outputRejectLevels=True
-        )
-        return [
-            Detection(Box(*map(int, box)), float(score)) for box, score in zip(boxes, np.ravel(scores), strict=True)
-        ]
+AnyImage = str | os.PathLike | bytes | Image.Image | np.ndarray
+"""What `fer_utils.images.open_image` takes: path, bytes of a file, PIL image, or uint8 array, grey or RGB."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,12 +43,14 @@ class RecognizedFace:
         score: how sure the detector is, in its own unit; larger is surer.
         emotion: the most probable of `EMOTIONS`.
         probabilities: float32 (7,), in the order of `EMOTIONS`, summing to 1.
+        uncertain: the largest probability is below the model's threshold: take the emotion for a guess.
     """
 
     box: Box
     score: float
     emotion: str
     probabilities: np.ndarray
+    uncertain: bool
 
     def as_dict(self) -> dict:
         """The same as plain numbers, texts and dictionaries, ready for JSON."""
@@ -117,6 +61,7 @@ class RecognizedFace:
             "probabilities": {
                 emotion: round(float(p), 6) for emotion, p in zip(EMOTIONS, self.probabilities, strict=True)
             },
+            "uncertain": self.uncertain,
         }
 
 
@@ -124,31 +69,31 @@ class Recognizer:
     """A trained model with a face detector before it. May be used from many threads at once.
 
     Args:
-        model: folder with `about.json` and `model.keras` (input float32 (n, 48, 48, 1) in 0..255, output
-            float32 logits (n, 7)); `data/champion` when None.
+        model: folder with `model.onnx` and `card.json`, as `fer-study export` writes it; the released model when None.
         detector: what finds the faces; OpenCV's Haar cascade when None.
+        threads: processor cores that classify one batch. One is best for a face or two, and for many callers at once.
 
     Attributes:
-        about: what `about.json` says: at least "name" and "source".
+        card: what `card.json` says: at least name, source, temperature, threshold and public_accuracy.
+        detector: see there.
 
     Raises:
         StudyError: the folder is missing or incomplete, or the model has another shape.
     """
 
-    def __init__(self, model: str | Path | None = None, detector: Detector | None = None) -> None:
-        folder = paths.resolve(MODEL if model is None else model)
-        self.about = _read_about(folder)
+    def __init__(self, model: str | Path | None = None, detector: Detector | None = None, *, threads: int = 1) -> None:
+        folder = RELEASED if model is None else paths.resolve(model)
+        self.card = read_card(folder)
         self.detector = detector or HaarDetector()
-        self._model = _load_model(folder / "model.keras")
-        self._lock = threading.Lock()  # Keras promises nothing about calls from several threads
-        self.classify(np.zeros((1, SIDE, SIDE), np.uint8))  # compiles, so that the first photo does not wait
+        self._session = _open_model(folder / MODEL, threads)
+        self._input = self._session.get_inputs()[0].name
 
     @property
     def drawn(self) -> bool:
         """Whether the model was trained on the project's drawn faces, and so knows nothing of real ones."""
-        return self.about["source"] == "sample"
+        return self.card["source"] == "sample"
 
-    def recognize(self, image: str | os.PathLike | bytes | Image.Image | np.ndarray) -> list[RecognizedFace]:
+    def recognize(self, image: AnyImage) -> list[RecognizedFace]:
         """The faces in a photo, from left to right; an empty list where there is none.
 
         Args:
@@ -159,18 +104,57 @@ class Recognizer:
             UnreadableImage: it is no image, or a format, shape or dtype that is not read.
             ImageTooLarge: it has more than `MAX_PIXELS` pixels.
         """
-        photo = np.asarray(open_image(image))
-        found = sorted(self._detect(photo), key=lambda detection: detection.box)
-        if not found:
-            return []
-        probabilities = self.classify(np.stack([crop_face(photo, detection.box) for detection in found]))
-        return [
-            RecognizedFace(detection.box, detection.score, EMOTIONS[int(p.argmax())], p)
-            for detection, p in zip(found, probabilities, strict=True)
-        ]
+        return self.recognize_batch([image])[0]
+
+    def recognize_batch(self, images: Iterable[AnyImage]) -> list[list[RecognizedFace]]:
+        """The faces in each of several photos, as `recognize` gives them, classified together.
+
+        Raises:
+            UnreadableImage: one of them cannot be read, as in `recognize`.
+        """
+        found, crops = [], []
+        for image in images:
+            photo = np.asarray(open_image(image))
+            found.append(sorted(self._detect(photo), key=lambda detection: detection.box))
+            crops += [crop_face(photo, each.box, self.detector.frame, self.detector.rise) for each in found[-1]]
+        answers = iter(self.classify(np.stack(crops)) if crops else ())
+        return [[self._face(each, next(answers)) for each in of_photo] for of_photo in found]
+
+    def recognize_folder(
+        self, folder: str | os.PathLike, *, progress: bool = True
+    ) -> Iterator[tuple[Path, list[RecognizedFace]]]:
+        """Each photo below a folder, in the order of their paths, with its faces.
+
+        Files whose names end like no image are passed over; one that cannot be read is warned of and left out.
+
+        Raises:
+            StudyError: there is no such folder.
+        """
+        from tqdm.auto import tqdm
+
+        folder = Path(folder)
+        if not folder.is_dir():
+            raise StudyError(f"{folder}: expected a folder of photos, found none.")
+        endings = Image.registered_extensions()
+        photos = sorted(path for path in folder.rglob("*") if path.suffix.lower() in endings and path.is_file())
+        for path in tqdm(photos, unit=" photos", disable=not progress):
+            try:
+                faces = self.recognize(path)
+            except UnreadableImage as problem:
+                _logger.warning("%s", problem)
+                continue
+            yield path, faces
+
+    def recognize_video(self, path: str | os.PathLike, **options):
+        """The faces in each frame of a video file, tracked; see `fer_utils.video.recognize_video`."""
+        from fer_utils.video import recognize_video
+
+        return recognize_video(self, path, **options)
 
     def classify(self, faces: np.ndarray) -> np.ndarray:
         """Probabilities, float32 (n, 7), of faces already cut out, grey uint8 (n, 48, 48).
+
+        They are the softmax of the logits divided by the card's temperature.
 
         Raises:
             StudyError: another dtype or shape.
@@ -183,19 +167,17 @@ class Recognizer:
             )
         logits = np.empty((len(faces), len(EMOTIONS)), np.float32)
         for start in range(0, len(faces), _BATCH):
-            logits[start : start + _BATCH] = self._logits(faces[start : start + _BATCH])
+            batch = faces[start : start + _BATCH, ..., None].astype(np.float32)
+            logits[start : start + _BATCH] = self._session.run(None, {self._input: batch})[0]
+        logits /= self.card["temperature"]
         logits -= logits.max(axis=1, keepdims=True)
         exponentials = np.exp(logits)
         return exponentials / exponentials.sum(axis=1, keepdims=True)
 
-    def _logits(self, faces: np.ndarray) -> np.ndarray:
-        # `predict_on_batch` runs a compiled function: for one face 1.2 ms, where calling the model takes 8 ms
-        # and `predict` 90 ms (a small CNN on two cores). Each new size compiles anew, so few sizes are used.
-        size = 1 << (len(faces) - 1).bit_length()
-        batch = np.zeros((size, SIDE, SIDE, 1), np.float32)
-        batch[: len(faces), ..., 0] = faces
-        with self._lock:
-            return np.asarray(self._model.predict_on_batch(batch))[: len(faces)]
+    def _face(self, detection: Detection, probabilities: np.ndarray) -> RecognizedFace:
+        best = int(probabilities.argmax())
+        uncertain = bool(probabilities[best] < self.card["threshold"])
+        return RecognizedFace(detection.box, detection.score, EMOTIONS[best], probabilities, uncertain)
 
     def _detect(self, photo: np.ndarray) -> list[Detection]:
         height, width = photo.shape[:2]
@@ -215,290 +197,71 @@ class Recognizer:
         return found
 
 
-def open_image(image: str | os.PathLike | bytes | Image.Image | np.ndarray) -> Image.Image:
-    """Read a photo as an upright RGB image of 8 bits.
-
-    EXIF orientation is applied. Of an animation the first frame is taken; what is transparent becomes white;
-    16-bit grey keeps its upper 8 bits; grey of 32 bits or floating point is stretched from its own darkest to
-    its brightest value.
+def crop_face(photo: np.ndarray, box: Box, frame: float = HaarDetector.frame, rise: float = 0.0) -> np.ndarray:
+    """The face as FER-2013 frames it: a square about the box, grey uint8 (48, 48).
 
     Args:
-        image: path, bytes of a file in one of `FORMATS`, PIL image, or uint8 array, grey (h, w) or RGB
-            (h, w, 3).
-
-    Raises:
-        UnreadableImage: it is no image, is damaged, or has another format, shape or dtype.
-        ImageTooLarge: it has more than `MAX_PIXELS` pixels (checked before decoding).
+        photo: uint8 RGB (h, w, 3). Beyond its border its outermost pixels are repeated.
+        box: where the face is.
+        frame: side of the square, as a multiple of the box's longer side; see `Detector`.
+        rise: how far the square's middle lies above the box's, as a share of its side.
     """
-    if isinstance(image, np.ndarray):
-        return _from_array(image)
-    if isinstance(image, Image.Image):
-        return _upright_rgb(image, "the image")
-    if isinstance(image, bytes | bytearray | memoryview):
-        return _from_file(io.BytesIO(image), "the image")
-    if isinstance(image, str | os.PathLike):
-        try:
-            return _from_file(io.BytesIO(Path(image).read_bytes()), str(image))
-        except OSError as problem:
-            raise UnreadableImage(f"{image}: expected an image file, found {problem.strerror}.") from None
-    raise UnreadableImage(f"the image: expected a path, bytes, a PIL image or an array, found {type(image).__name__}.")
-
-
-def crop_face(photo: np.ndarray, box: Box) -> np.ndarray:
-    """The face as FER-2013 frames it: a square `FRAME` times the box, grey uint8 (48, 48).
-
-    `photo` is uint8 RGB (h, w, 3). Beyond the photo's border its outermost pixels are repeated.
-    """
-    side = max(1, round(FRAME * max(box.width, box.height)))
+    side = max(1, round(frame * max(box.width, box.height)))
     left = round(box.x + box.width / 2 - side / 2)
-    top = round(box.y + box.height / 2 - side / 2)
+    top = round(box.y + box.height / 2 - side / 2 - rise * side)
     height, width = photo.shape[:2]
-    inside = photo[max(0, top) : max(0, top + side), max(0, left) : max(0, left + side)]
-    grey = cv2.cvtColor(np.ascontiguousarray(inside), cv2.COLOR_RGB2GRAY)
+    # At least one pixel stays inside, so that there is a border to repeat.
+    columns = np.clip([left, left + side], 0, width)
+    rows = np.clip([top, top + side], 0, height)
+    grey = cv2.cvtColor(np.ascontiguousarray(photo[rows[0] : rows[1], columns[0] : columns[1]]), cv2.COLOR_RGB2GRAY)
     grey = cv2.copyMakeBorder(
-        grey,
-        max(0, -top),
-        max(0, top + side - height),
-        max(0, -left),
-        max(0, left + side - width),
-        cv2.BORDER_REPLICATE,
+        grey, rows[0] - top, top + side - rows[1], columns[0] - left, left + side - columns[1], cv2.BORDER_REPLICATE
     )
     # Area interpolation averages when it shrinks, but repeats pixels when it enlarges.
     interpolation = cv2.INTER_AREA if side >= SIDE else cv2.INTER_LINEAR
     return cv2.resize(grey, (SIDE, SIDE), interpolation=interpolation)
 
 
-def annotate(image: str | os.PathLike | bytes | Image.Image | np.ndarray, faces: list[RecognizedFace]) -> Image.Image:
-    """The photo, upright and RGB, with each face boxed, labelled and its seven probabilities as bars.
-
-    `image` is anything that `recognize` takes. Photos under 720 pixels on the longer side are enlarged, since
-    no lettering is legible in a thumbnail. In a group, a face whose bars would hide another gets its label only.
+def read_card(folder: Path) -> dict:
+    """The card of an exported model.
 
     Raises:
-        UnreadableImage: as `recognize`.
+        StudyError: the folder lacks the model or its card, or the card lacks what recognition needs.
     """
-    photo = open_image(image)
-    enlarged = max(1.0, 720 / max(photo.size))
-    if enlarged > 1:
-        size = [max(1, round(side * enlarged)) for side in photo.size]
-        photo = photo.resize(size, Image.Resampling.LANCZOS)
-    boxes = [tuple(enlarged * edge for edge in _edges(face.box)) for face in faces]
-    layer = Image.new("RGBA", photo.size)
-    draw = ImageDraw.Draw(layer)
-    unit = max(photo.size) / 720  # one pixel of a photo 720 pixels long
-    for box in boxes:
-        _draw_box(draw, box, unit)
-    taken = list(boxes)
-    for face, box in zip(faces, boxes, strict=True):
-        panel = _Panel(face, unit)
-        where = panel.place(box, photo.size, taken)
-        if len(faces) > 1 and _hidden(where, taken):
-            panel = _Panel(face, unit, bars=False)
-            where = panel.place(box, photo.size, taken)
-        taken.append(where)
-        panel.draw(draw, where)
-    return Image.alpha_composite(photo.convert("RGBA"), layer).convert("RGB")
-
-
-# --- the model's folder ---
-
-
-def _read_about(folder: Path) -> dict:
-    missing = [name for name in ("model.keras", "about.json") if not (folder / name).is_file()]
+    missing = [name for name in (MODEL, CARD) if not (folder / name).is_file()]
     if missing:
         raise StudyError(
-            f"{folder}: expected a trained model (model.keras and about.json), "
-            f"found no {' and no '.join(missing)}. "
-            "Run `make study` first, or name the folder of another model."
+            f"{folder}: expected an exported model ({MODEL} and {CARD}), found no {' and no '.join(missing)}. "
+            "Export a run with `fer-study export`, or name the folder of another model."
         )
+    expected = {"name": str, "source": str, "temperature": float, "threshold": float, "public_accuracy": float}
     try:
-        about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
-        absent = [key for key in ("name", "source") if not isinstance(about[key], str)]
+        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+        wrong = [key for key, kind in expected.items() if not isinstance(card[key], kind)]
     except (ValueError, TypeError, KeyError) as problem:
-        absent = [str(problem)]
-    if absent:
+        wrong = [str(problem)]
+    if wrong:
         raise StudyError(
-            f"{folder / 'about.json'}: expected a JSON object with the texts name and source, "
-            f"found fault with {', '.join(absent)}. Run `make study` again."
+            f"{folder / CARD}: expected a JSON object with {', '.join(expected)}, found fault with "
+            f"{', '.join(wrong)}. Export the run again."
         )
-    return about
+    return card
 
 
-def _load_model(file: Path):
-    # Here, because it takes seconds and reading photos does not need it.
-    from fer_utils.backend import keras
+def _open_model(file: Path, threads: int):
+    # Here, because reading photos does not need it.
+    import onnxruntime
 
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     try:
-        model = keras.saving.load_model(file, compile=False)
-    except Exception as problem:  # Keras and zipfile raise many kinds for a damaged file
-        raise StudyError(f"{file}: expected a saved Keras 3 model, found: {problem}. Train it again.") from problem
-    found = (model.input_shape, model.output_shape)
-    if found != ((None, SIDE, SIDE, 1), (None, len(EMOTIONS))):
+        session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    except Exception as problem:  # ONNX Runtime raises many kinds for a damaged file
+        raise StudyError(f"{file}: expected an ONNX model, found: {problem}. Export the run again.") from None
+    found = [each.shape[1:] for each in (*session.get_inputs(), *session.get_outputs())]
+    if found != [[SIDE, SIDE, 1], [len(EMOTIONS)]]:
         raise StudyError(
-            f"{file}: expected input (None, {SIDE}, {SIDE}, 1) and output (None, {len(EMOTIONS)}), "
-            f"found {found[0]} and {found[1]}. Give a model that this study trained."
+            f"{file}: expected one input (n, {SIDE}, {SIDE}, 1) and one output (n, {len(EMOTIONS)}), found "
+            f"{' and '.join(str(shape) for shape in found)} for each n. Give a model that this study exported."
         )
-    return model
-
-
-# --- reading images ---
-
-
-def _from_array(array: np.ndarray) -> Image.Image:
-    grey_or_rgb = array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)
-    if array.dtype != np.uint8 or not grey_or_rgb or not array.size:
-        raise UnreadableImage(
-            f"the image: expected an array uint8, grey (h, w) or RGB (h, w, 3), found {array.dtype} {array.shape}."
-        )
-    _check_size(array.shape[1], array.shape[0], "the image")
-    return Image.fromarray(np.ascontiguousarray(array)).convert("RGB")
-
-
-def _from_file(file: io.BytesIO, name: str) -> Image.Image:
-    size = file.getbuffer().nbytes
-    try:
-        image = Image.open(file, formats=FORMATS)
-    except Image.DecompressionBombError:
-        raise ImageTooLarge(_too_large(name, "far more")) from None
-    except Exception:  # Pillow's readers raise many kinds for a damaged header
-        raise UnreadableImage(
-            f"{name}: expected an image ({', '.join(FORMATS)}), found {size:,} bytes of something else."
-        ) from None
-    return _upright_rgb(image, name)
-
-
-def _upright_rgb(image: Image.Image, name: str) -> Image.Image:
-    _check_size(*image.size, name)
-    try:
-        image.load()
-        return _rgb(_upright(image))
-    except Exception as problem:  # Pillow's decoders raise many kinds for damaged data
-        raise UnreadableImage(f"{name}: expected a whole image, found it damaged: {problem}.") from None
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception:  # EXIF that cannot be read says nothing about the orientation, and the pixels are fine
-        return image
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
-    if image.mode in ("I", "F"):
-        values = np.nan_to_num(np.asarray(image, np.float64))
-        low, high = values.min(), values.max()
-        return Image.fromarray((255 * (values - low) / max(high - low, 1e-12)).astype(np.uint8)).convert("RGB")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image).convert("RGB")
-    return image.convert("RGB")
-
-
-def _check_size(width: int, height: int, name: str) -> None:
-    if width * height > MAX_PIXELS:
-        raise ImageTooLarge(_too_large(name, f"{width:,} x {height:,}"))
-    if not width * height:
-        raise UnreadableImage(f"{name}: expected an image, found one of {width} x {height} pixels.")
-
-
-def _too_large(name: str, found: str) -> str:
-    most = f"{MAX_PIXELS // 1_000_000} million pixels"
-    return f"{name}: expected at most {most}, found {found}. Scale it down first."
-
-
-# --- drawing ---
-
-_ACCENT = (255, 176, 64, 255)
-_INK = (23, 22, 26, 230)
-_PALE = (255, 255, 255, 255)
-_DIM = (176, 173, 182, 255)
-_TRACK = (62, 60, 68, 255)
-
-
-def _edges(box: Box) -> tuple[float, float, float, float]:
-    return box.x, box.y, box.x + box.width, box.y + box.height
-
-
-def _overlap(a: tuple, b: tuple) -> float:
-    return max(0, min(a[2], b[2]) - max(a[0], b[0])) * max(0, min(a[3], b[3]) - max(a[1], b[1]))
-
-
-def _hidden(place: tuple, taken: list[tuple]) -> float:
-    return sum(_overlap(place, other) for other in taken)
-
-
-def _draw_box(draw: ImageDraw.ImageDraw, box: tuple, unit: float) -> None:
-    radius = min(8 * unit, (box[2] - box[0]) / 6)
-    # A dark line outside the bright one keeps it visible on any ground.
-    around = (box[0] - unit, box[1] - unit, box[2] + unit, box[3] + unit)
-    draw.rounded_rectangle(around, radius + unit, outline=_INK, width=max(2, round(4.5 * unit)))
-    draw.rounded_rectangle(box, radius, outline=_ACCENT, width=max(1, round(2.5 * unit)))
-
-
-class _Panel:
-    """A dark card beside a face: the emotion, and under it, unless `bars` is false, the seven bars."""
-
-    def __init__(self, face: RecognizedFace, unit: float, bars: bool = True) -> None:
-        self.face = face
-        self.unit = unit
-        self.bars = bars
-        self.width = (158 if bars else 118) * unit
-        self.height = (38 + 15 * len(EMOTIONS) if bars else 30) * unit
-
-    def place(self, box: tuple, photo: tuple[int, int], taken: list[tuple]) -> tuple:
-        """The card's rectangle: of eight places about `box` the one that hides least of what is taken."""
-        gap = 7 * self.unit
-        xs = {
-            "left": box[0] - gap - self.width,
-            "start": box[0],
-            "end": box[2] - self.width,
-            "right": box[2] + gap,
-        }
-        ys = {
-            "above": box[1] - gap - self.height,
-            "top": box[1],
-            "low": box[3] - self.height,
-            "below": box[3] + gap,
-        }
-        order = (
-            "right top",
-            "left top",
-            "right low",
-            "left low",
-            "start below",
-            "end below",
-            "start above",
-            "end above",
-        )
-        places = []
-        for x, y in (name.split() for name in order):
-            left = min(max(gap, xs[x]), photo[0] - self.width - gap)
-            top = min(max(gap, ys[y]), photo[1] - self.height - gap)
-            places.append((left, top, left + self.width, top + self.height))
-        return min(places, key=lambda place: _hidden(place, taken))
-
-    def draw(self, draw: ImageDraw.ImageDraw, where: tuple) -> None:
-        unit, (left, top, right, _) = self.unit, where
-        draw.rounded_rectangle(where, 8 * unit, fill=_INK)
-        title, text = ImageFont.load_default(15 * unit), ImageFont.load_default(10.5 * unit)
-        best = int(self.face.probabilities.argmax())
-        inner, edge = left + 11 * unit, right - 11 * unit
-        y = top + (17 if self.bars else 15) * unit
-        draw.text((inner, y), self.face.emotion, fill=_PALE, font=title, anchor="lm")
-        draw.text((edge, y), f"{self.face.probabilities[best]:.0%}", fill=_ACCENT, font=title, anchor="rm")
-        if not self.bars:
-            return
-        start = inner + 52 * unit
-        for row, (emotion, p) in enumerate(zip(EMOTIONS, self.face.probabilities, strict=True)):
-            y = top + (39 + 15 * row) * unit
-            draw.text((inner, y), emotion, fill=_PALE if row == best else _DIM, font=text, anchor="lm")
-            bar = (start, y - 3 * unit, edge, y + 3 * unit)
-            draw.rounded_rectangle(bar, 3 * unit, fill=_TRACK)
-            length = float(p) * (edge - start)
-            if length >= 1:
-                filled = (start, bar[1], start + length, bar[3])
-                radius = min(3 * unit, length / 2)
-                draw.rounded_rectangle(filled, radius, fill=_ACCENT if row == best else _DIM)
+    return session

@@ -80,6 +80,43 @@ def build_tiny():
     return build
 
 
+@pytest.fixture(scope="session")
+def write_model():
+    """Writes a tiny model as `fer-study export` would: answers depend on the pixels, and real ONNX Runtime runs it."""
+    import json
+
+    import onnx
+    from onnx import helper, numpy_helper
+
+    def write(folder: Path, *, outputs: int = 7, side: int = 48, **card) -> Path:
+        kernel = np.random.default_rng(7).normal(0, 0.02, (side * side, outputs)).astype(np.float32)
+        graph = helper.make_graph(
+            [
+                helper.make_node("Flatten", ["pixels"], ["flat"]),
+                helper.make_node("MatMul", ["flat", "kernel"], ["logits"]),
+            ],
+            "tiny",
+            [helper.make_tensor_value_info("pixels", onnx.TensorProto.FLOAT, ["n", side, side, 1])],
+            [helper.make_tensor_value_info("logits", onnx.TensorProto.FLOAT, ["n", outputs])],
+            [numpy_helper.from_array(kernel / side, "kernel")],
+        )
+        folder.mkdir(parents=True, exist_ok=True)
+        onnx.save(
+            helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), folder / "model.onnx"
+        )
+        about = {"name": "tiny network", "source": "csv", "public_accuracy": 0.375, "temperature": 1.0, "threshold": 0.5}
+        (folder / "card.json").write_text(json.dumps(about | card))
+        return folder
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def model_folder(write_model, tmp_path_factory) -> Path:
+    """A tiny exported model; not to be written to."""
+    return write_model(tmp_path_factory.mktemp("model"))
+
+
 @pytest.fixture
 def tiny_network(build_tiny, monkeypatch):
     """Trainings build that network, whatever the recipe says."""
