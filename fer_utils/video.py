@@ -1,0 +1,257 @@
+"""The faces in a video file: one row a face a frame, as CSV or Parquet, and an annotated clip."""
+
+import csv
+import itertools
+import logging
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from fer_utils.annotation import draw_on_frame
+from fer_utils.emotions import EMOTIONS
+from fer_utils.errors import StudyError
+from fer_utils.recognition import Recognizer
+from fer_utils.storage import atomic_file
+from fer_utils.tracking import TrackedFace, Tracker
+
+COLUMNS = (
+    *("frame", "seconds", "track", "x", "y", "width", "height", "score", "emotion", "uncertain"),
+    *EMOTIONS,
+)
+"""A row's keys in their order. frame and track are numbers, from 0 and 1; x, y, width and height pixels of the
+upright frame; score is the detector's; each emotion's column is its probability."""
+
+ENDINGS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ogv", ".wmv", ".flv", ".3gp", ".mjpeg")
+"""What names of video files end with, in lower case. Other files are read too if they are videos."""
+
+_CODECS = {".mp4": "mp4v", ".webm": "VP80"}
+_ROW_GROUP = 10_000  # rows of a Parquet file that are held in memory at once
+
+_logger = logging.getLogger(__name__)
+
+
+def recognize_video(
+    recognizer: Recognizer,
+    path: str | os.PathLike,
+    *,
+    annotate: str | os.PathLike | None = None,
+    every: int = 1,
+    tracker: Tracker | None = None,
+    progress: bool = True,
+) -> Iterator[dict]:
+    """The faces in each frame of a video, with numbers and labels that hold from frame to frame.
+
+    Frames are read, recognised and drawn one by one, so a long video needs no more memory than a short one. They
+    are turned upright as the file says. What can be read of a file that is cut off or damaged is recognised, and a
+    warning is logged if frames are missing.
+
+    Args:
+        recognizer: finds and classifies the faces.
+        path: a video that OpenCV's FFmpeg reads.
+        annotate: clip to write, with each face boxed and labelled; it has the video's frames, their size (an odd
+            width or height gets one more pixel, which codecs ask for) and mean frame rate, and no sound. `.mp4`
+            (MPEG-4, quick to write; players show it, most browsers do not) or `.webm` (VP8, which browsers show).
+            It is there once the last row has been taken.
+        every: recognise only each such frame. On an annotated clip the frames between show the faces found last.
+        tracker: how faces are followed; a new `Tracker` with the model's threshold when None.
+        progress: whether to show a progress bar.
+
+    Returns:
+        An iterator of rows with the keys `COLUMNS` and plain values, a face each, in the order of the frames.
+        `seconds` is the frame's time in the file, rightly so when the frame rate varies.
+
+    Raises:
+        StudyError: at once, if there is no such file, it is no video, no frame can be read, or an option is wrong.
+    """
+    if every < 1:
+        raise StudyError(f"every: expected 1 or more, found {every}. 1 recognises each frame.")
+    video = _Video(Path(path))
+    clip = None if annotate is None else Path(annotate)
+    if clip is not None:
+        if clip.suffix.lower() not in _CODECS:
+            raise StudyError(f"{clip}: expected a clip's name that ends with {' or '.join(_CODECS)}. Name it so.")
+        if clip.exists() and clip.samefile(video.path):
+            raise StudyError(f"{clip}: this is the video itself. Name another file for the annotated clip.")
+    return _recognize(
+        recognizer, video, clip, every, tracker or Tracker(threshold=recognizer.card["threshold"]), progress
+    )
+
+
+def write_rows(rows: Iterable[dict], path: str | os.PathLike) -> int:
+    """Write a video's rows as they come, as CSV or Parquet; the file is whole or not there at all.
+
+    A CSV file has a header and one line a row. Both hold the same values; in Parquet, numbers and the truth values
+    of `uncertain` have their types.
+
+    Args:
+        rows: from `recognize_video`; may be none.
+        path: ends with `.csv` or `.parquet`. The latter needs pyarrow.
+
+    Returns:
+        How many rows were written.
+
+    Raises:
+        StudyError: at once, if the name ends otherwise or pyarrow is missing.
+    """
+    path = Path(path)
+    write = {".csv": _write_csv, ".parquet": _write_parquet}.get(path.suffix.lower())
+    if write is None:
+        raise StudyError(f"{path}: expected a name that ends with .csv or .parquet. Name it so.")
+    return write(rows, path)
+
+
+# --- reading ---
+
+
+class _Video:
+    """A file's frames, one after the other, the first of them found readable already."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if not path.is_file():  # and so no address of a camera or stream, which OpenCV would open
+            raise StudyError(f"{path}: expected a video file, found none.")
+        self._capture = cv2.VideoCapture(str(path.resolve()), cv2.CAP_FFMPEG)
+        self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
+        # FFmpeg takes plain text for a film of a terminal.
+        text = int(self._capture.get(cv2.CAP_PROP_FOURCC)) == cv2.VideoWriter_fourcc(*"ansi")
+        if not self._capture.isOpened() or text:
+            raise StudyError(
+                f"{path}: expected a video, found {path.stat().st_size:,} bytes of something else, or of a video that "
+                "was cut off before its index. Copy it again, or convert it to MP4."
+            )
+        if not self._capture.grab():
+            raise StudyError(f"{path}: expected a video, found one without a frame that can be read. Copy it again.")
+        rate = self._capture.get(cv2.CAP_PROP_FPS)
+        self.rate = rate if 0 < rate < 1000 else 25.0  # frames a second; some files say nonsense or nothing
+        count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        self.count = int(count) if count > 0 else None  # frames, as far as the file says
+
+    def frames(self, every: int) -> Iterator[tuple[float, np.ndarray | None]]:
+        """Seconds of each frame, and each `every`-th one, uint8 RGB (h, w, 3); None for those between."""
+        seconds, read = 0.0, 0
+        for index in itertools.count():
+            frame = None
+            if index % every == 0:
+                decoded, frame = self._capture.retrieve()
+                if not decoded:
+                    break
+                frame = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+            # Damaged files have times that go back.
+            seconds = max(seconds, self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
+            read += 1
+            yield seconds, frame
+            if not self._capture.grab():
+                break
+        self._capture.release()
+        # Where a format does not keep the number, it is estimated from the duration, and a little off.
+        if self.count and self.count - read > max(2, 0.02 * self.count):
+            _logger.warning(
+                "%s: expected %d frames, found %d. It is damaged or was cut off; what could be read was recognised.",
+                *(self.path, self.count, read),
+            )
+
+
+def _recognize(
+    recognizer: Recognizer, video: _Video, clip: Path | None, every: int, tracker: Tracker, progress: bool
+) -> Iterator[dict]:
+    from tqdm.auto import tqdm
+
+    with ExitStack() as stack:
+        bar = stack.enter_context(
+            tqdm(desc=video.path.name, total=video.count, unit=" frames", disable=not progress, dynamic_ncols=True)
+        )
+        drawn = None if clip is None else stack.enter_context(_Clip(clip, video.rate))
+        faces: list[TrackedFace] = []
+        # A clip needs every frame, so then all are decoded.
+        for index, (seconds, frame) in enumerate(video.frames(1 if drawn else every)):
+            recognised = index % every == 0
+            if recognised:
+                faces = tracker.update(recognizer.recognize(frame), seconds)
+            if drawn:
+                drawn.write(draw_on_frame(frame, faces))
+            bar.update()
+            if recognised:
+                yield from (_row(index, seconds, face) for face in faces)
+
+
+def _row(frame: int, seconds: float, face: TrackedFace) -> dict:
+    told = face.as_dict()
+    return {
+        "frame": frame,
+        "seconds": round(seconds, 6),
+        "track": told["track"],
+        **told["box"],
+        "score": told["score"],
+        "emotion": told["emotion"],
+        "uncertain": told["uncertain"],
+        **told["probabilities"],
+    }
+
+
+# --- writing ---
+
+
+class _Clip:
+    """A clip that takes its place when all of it is written."""
+
+    def __init__(self, path: Path, rate: float) -> None:
+        self._path, self._rate = path, rate
+        self._writer: cv2.VideoWriter | None = None
+
+    def __enter__(self) -> "_Clip":
+        self._file = atomic_file(self._path)
+        self._temporary = self._file.__enter__()
+        return self
+
+    def __exit__(self, *problem) -> None:
+        if self._writer:
+            self._writer.release()
+        self._file.__exit__(*problem)
+
+    def write(self, frame: np.ndarray) -> None:
+        """Add a frame, uint8 RGB (h, w, 3)."""
+        height, width = frame.shape[:2]
+        # OpenCV would cut the last column or row off.
+        frame = cv2.copyMakeBorder(frame, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+        if self._writer is None:
+            codec = cv2.VideoWriter_fourcc(*_CODECS[self._path.suffix.lower()])
+            size = (width + width % 2, height + height % 2)
+            self._writer = cv2.VideoWriter(str(self._temporary), cv2.CAP_FFMPEG, codec, self._rate, size)
+            if not self._writer.isOpened():
+                raise StudyError(f"{self._path}: OpenCV could not start a clip of {width} x {height} pixels there.")
+        self._writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+
+
+def _write_csv(rows: Iterable[dict], path: Path) -> int:
+    count = 0
+    with atomic_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        for row in rows:
+            writer.writerow(row)
+            count += 1
+    return count
+
+
+def _write_parquet(rows: Iterable[dict], path: Path) -> int:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:
+        raise StudyError(
+            f"{path}: Parquet needs pyarrow, which is not installed. Install it with `pip install pyarrow`, or name "
+            "a .csv file."
+        ) from None
+    types = dict.fromkeys(("frame", "track", "x", "y", "width", "height"), pyarrow.int64())
+    types |= {"emotion": pyarrow.string(), "uncertain": pyarrow.bool_()}
+    schema = pyarrow.schema([(column, types.get(column, pyarrow.float64())) for column in COLUMNS])
+    rows, count = iter(rows), 0
+    with atomic_file(path) as temporary, parquet.ParquetWriter(temporary, schema) as writer:
+        while group := list(itertools.islice(rows, _ROW_GROUP)):
+            writer.write_table(pyarrow.Table.from_pylist(group, schema))
+            count += len(group)
+    return count
