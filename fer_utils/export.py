@@ -200,6 +200,29 @@ def _write_onnx(model: keras.Model, file: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of tf2onnx about NumPy's names
         model.export(file, format="onnx", verbose=False, input_signature=[pixels])
+    _name_anew(file)
+
+
+def _name_anew(file: Path) -> None:
+    """Number all names in the order of use: tf2onnx's differ from export to export, so the same run would not give
+    the same bytes."""
+    import onnx
+
+    model = onnx.load(file)
+    graph = model.graph
+    names = {"": "", graph.input[0].name: "pixels", graph.output[0].name: "logits"}
+    for number, node in enumerate(graph.node):
+        node.name = f"{node.op_type}_{number}"
+        for tensors in (node.input, node.output):
+            tensors[:] = [names.setdefault(name, f"tensor_{len(names)}") for name in tensors]
+    for value in (*graph.input, *graph.output, *graph.initializer):
+        value.name = names[value.name]
+    for value in (*graph.input, *graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "n"
+    constants = sorted(graph.initializer, key=lambda constant: int(constant.name.removeprefix("tensor_")))
+    del graph.initializer[:], graph.value_info[:]
+    graph.initializer.extend(constants)
+    onnx.save(model, file)
 
 
 def _runner(file: Path) -> Callable[[np.ndarray], np.ndarray]:
