@@ -4,8 +4,8 @@ import csv
 import itertools
 import logging
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import cv2
@@ -76,9 +76,8 @@ def recognize_video(
             raise StudyError(f"{clip}: expected a clip's name that ends with {' or '.join(_CODECS)}. Name it so.")
         if clip.exists() and clip.samefile(video.path):
             raise StudyError(f"{clip}: this is the video itself. Name another file for the annotated clip.")
-    return _recognize(
-        recognizer, video, clip, every, tracker or Tracker(threshold=recognizer.card["threshold"]), progress
-    )
+    tracker = tracker or Tracker(threshold=recognizer.card["threshold"])
+    return _recognize(recognizer, video, clip, every, tracker, progress)
 
 
 def write_rows(rows: Iterable[dict], path: str | os.PathLike) -> int:
@@ -164,15 +163,15 @@ def _recognize(
         bar = stack.enter_context(
             tqdm(desc=video.path.name, total=video.count, unit=" frames", disable=not progress, dynamic_ncols=True)
         )
-        drawn = None if clip is None else stack.enter_context(_Clip(clip, video.rate))
+        draw = None if clip is None else stack.enter_context(_clip(clip, video.rate))
         faces: list[TrackedFace] = []
         # A clip needs every frame, so then all are decoded.
-        for index, (seconds, frame) in enumerate(video.frames(1 if drawn else every)):
+        for index, (seconds, frame) in enumerate(video.frames(1 if draw else every)):
             recognised = index % every == 0
             if recognised:
                 faces = tracker.update(recognizer.recognize(frame), seconds)
-            if drawn:
-                drawn.write(draw_on_frame(frame, faces))
+            if draw:
+                draw(draw_on_frame(frame, faces))
             bar.update()
             if recognised:
                 yield from (_row(index, seconds, face) for face in faces)
@@ -195,35 +194,26 @@ def _row(frame: int, seconds: float, face: TrackedFace) -> dict:
 # --- writing ---
 
 
-class _Clip:
-    """A clip that takes its place when all of it is written."""
+@contextmanager
+def _clip(path: Path, rate: float) -> Iterator[Callable[[np.ndarray], None]]:
+    """Give what adds a frame, uint8 RGB (h, w, 3), to a clip that takes its place when the block ends without error."""
+    codec = cv2.VideoWriter_fourcc(*_CODECS[path.suffix.lower()])
+    writer = cv2.VideoWriter()
+    with atomic_file(path) as temporary:
 
-    def __init__(self, path: Path, rate: float) -> None:
-        self._path, self._rate = path, rate
-        self._writer: cv2.VideoWriter | None = None
+        def write(frame: np.ndarray) -> None:
+            # OpenCV would cut an odd column or row off.
+            height, width = frame.shape[:2]
+            frame = cv2.copyMakeBorder(frame, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+            size = frame.shape[1::-1]
+            if not writer.isOpened() and not writer.open(str(temporary), cv2.CAP_FFMPEG, codec, rate, size):
+                raise StudyError(f"{path}: OpenCV could not start a clip of {size[0]} x {size[1]} pixels there.")
+            writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
 
-    def __enter__(self) -> "_Clip":
-        self._file = atomic_file(self._path)
-        self._temporary = self._file.__enter__()
-        return self
-
-    def __exit__(self, *problem) -> None:
-        if self._writer:
-            self._writer.release()
-        self._file.__exit__(*problem)
-
-    def write(self, frame: np.ndarray) -> None:
-        """Add a frame, uint8 RGB (h, w, 3)."""
-        height, width = frame.shape[:2]
-        # OpenCV would cut the last column or row off.
-        frame = cv2.copyMakeBorder(frame, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
-        if self._writer is None:
-            codec = cv2.VideoWriter_fourcc(*_CODECS[self._path.suffix.lower()])
-            size = (width + width % 2, height + height % 2)
-            self._writer = cv2.VideoWriter(str(self._temporary), cv2.CAP_FFMPEG, codec, self._rate, size)
-            if not self._writer.isOpened():
-                raise StudyError(f"{self._path}: OpenCV could not start a clip of {width} x {height} pixels there.")
-        self._writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+        try:
+            yield write
+        finally:
+            writer.release()
 
 
 def _write_csv(rows: Iterable[dict], path: Path) -> int:

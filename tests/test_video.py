@@ -1,0 +1,440 @@
+"""Videos: one row a face a frame, read back equal, annotated clips, and files that are damaged or no videos."""
+
+import csv
+import itertools
+import logging
+import struct
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from skimage import data
+
+from fer_utils.detectors import Box
+from fer_utils.emotions import EMOTIONS
+from fer_utils.errors import StudyError
+from fer_utils.recognition import RecognizedFace, Recognizer
+from fer_utils.tracking import Tracker
+from fer_utils.video import COLUMNS, recognize_video, write_rows
+
+WIDTH, HEIGHT, RATE = 320, 240, 20
+SQUARE = 80
+
+
+class SquareRecognizer:
+    """Finds the bright square of the clips that `squares` films; happy, but for every fourth frame it sees."""
+
+    card = {"threshold": 0.5}  # noqa: RUF012 (read only)
+
+    def __init__(self):
+        self.seen = []  # sizes of the frames
+
+    def recognize(self, frame):
+        assert frame.dtype == np.uint8
+        self.seen.append(frame.shape)
+        # The square is red: green and blue would tell that the channels are swapped.
+        rows, columns = np.nonzero((frame[..., 0] > 150) & (frame[..., 2] < 100))
+        if len(rows) < 100:
+            return []
+        p = np.full(7, 0.05, np.float32)
+        p[EMOTIONS.index("sad" if len(self.seen) % 4 == 0 else "happy")] = 0.7
+        box = Box(int(columns.min()), int(rows.min()), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1)
+        return [RecognizedFace(box, 1.5, EMOTIONS[int(p.argmax())], p, False)]
+
+
+def film(path, frames, codec="mp4v", rate=RATE):
+    """Write RGB frames as a clip."""
+    height, width = frames[0].shape[:2]
+    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*codec), rate, (width, height))
+    assert writer.isOpened()
+    for frame in frames:
+        writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+    writer.release()
+    return path
+
+
+def squares(count=30, width=WIDTH, height=HEIGHT, without=()):
+    """Frames in which a red square moves to the right by 4 pixels each; none in the frames `without`."""
+    frames = np.full((count, height, width, 3), 40, np.uint8)
+    for i, frame in enumerate(frames):
+        if i not in without:
+            frame[60 : 60 + SQUARE, 20 + 4 * i : 20 + 4 * i + SQUARE] = (220, 30, 30)
+    return frames
+
+
+def read(path):
+    """Frames of a clip, RGB, and its frame rate."""
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    frames = []
+    while (answer := capture.read())[0]:
+        frames.append(cv2.cvtColor(answer[1], cv2.COLOR_BGR2RGB))
+    return np.array(frames), capture.get(cv2.CAP_PROP_FPS)
+
+
+def rows_of(path, recognizer=None, **options):
+    return list(recognize_video(recognizer or SquareRecognizer(), path, progress=False, **options))
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    return film(tmp_path_factory.mktemp("clips") / "squares.mp4", squares())
+
+
+@pytest.fixture(scope="module")
+def rows(clip):
+    return rows_of(clip)
+
+
+# --- rows ---
+
+
+def test_a_row_for_each_face_of_each_frame(rows):
+    assert [row["frame"] for row in rows] == list(range(30))
+    assert [row["seconds"] for row in rows] == pytest.approx([i / RATE for i in range(30)])
+    assert {row["track"] for row in rows} == {1}
+    for i, row in enumerate(rows):
+        assert tuple(row) == COLUMNS
+        assert (row["x"], row["y"], row["width"], row["height"]) == pytest.approx((20 + 4 * i, 60, 80, 80), abs=8)
+        assert row["score"] == 1.5
+        assert sum(row[emotion] for emotion in EMOTIONS) == pytest.approx(1, abs=1e-5)
+
+
+def test_labels_do_not_flicker_though_the_recognisers_do(clip, rows):
+    every_frame_for_itself = rows_of(clip, tracker=Tracker(threshold=0.5, smoothing=0, margin=0))
+
+    assert {row["emotion"] for row in rows} == {"happy"}
+    assert [row["emotion"] for row in every_frame_for_itself][:8] == [*["happy"] * 3, "sad"] * 2
+
+
+def test_uncertain_is_judged_by_the_models_threshold(clip):
+    class Doubtful(SquareRecognizer):
+        card = {"threshold": 0.9}  # noqa: RUF012
+
+    assert not any(row["uncertain"] for row in rows_of(clip)[:3])
+    assert all(row["uncertain"] for row in rows_of(clip, Doubtful()))
+
+
+def test_frames_without_a_face_give_no_row_and_the_face_keeps_its_number(tmp_path):
+    path = film(tmp_path / "gone.mp4", squares(without=range(10, 15)))
+    found = rows_of(path)
+
+    assert [row["frame"] for row in found] == [*range(10), *range(15, 30)]
+    assert {row["track"] for row in found} == {1}
+
+
+def test_only_each_third_frame_is_recognised_when_asked(clip):
+    recognizer = SquareRecognizer()
+    found = rows_of(clip, recognizer, every=3)
+
+    assert [row["frame"] for row in found] == list(range(0, 30, 3))
+    assert [row["seconds"] for row in found] == pytest.approx([i / RATE for i in range(0, 30, 3)])
+    assert len(recognizer.seen) == 10
+    assert {row["track"] for row in found} == {1}
+
+
+def test_frames_are_read_as_the_rows_are_taken(clip):
+    recognizer = SquareRecognizer()
+    taken = list(itertools.islice(recognize_video(recognizer, clip, progress=False), 4))
+
+    assert len(taken) == 4
+    assert len(recognizer.seen) == 4
+
+
+def test_the_recogniser_on_a_portrait_that_moves_across(model_folder, tmp_path):
+    portrait = cv2.resize(data.astronaut()[:256, 96:352], (200, 200), interpolation=cv2.INTER_AREA)
+    frames = np.full((12, 240, 360, 3), 90, np.uint8)
+    for i, frame in enumerate(frames):
+        frame[20:220, 10 * i : 10 * i + 200] = portrait
+    path = film(tmp_path / "portrait.avi", frames, "MJPG")
+    recognizer = Recognizer(model_folder)
+    found = list(recognizer.recognize_video(path, progress=False))
+    alone = recognizer.recognize(read(path)[0][0])[0]
+
+    assert [row["frame"] for row in found] == list(range(12))
+    assert {row["track"] for row in found} == {1}
+    # In the first frame there is nothing to average with.
+    assert (found[0]["x"], found[0]["y"], found[0]["emotion"]) == (alone.box.x, alone.box.y, alone.emotion)
+    assert [found[0][emotion] for emotion in EMOTIONS] == pytest.approx(alone.probabilities.tolist(), abs=1e-5)
+    assert found[-1]["x"] - found[0]["x"] == pytest.approx(110, abs=12)
+
+
+# --- what files say about themselves ---
+
+
+def test_a_clip_filmed_upright_is_turned_upright(tmp_path):
+    lying = film(tmp_path / "lying.mp4", squares()).read_bytes()
+    at = lying.index(b"tkhd") + 44  # the matrix in the track's header; this one turns by 90 degrees to the right
+    matrix = struct.pack(">9i", 0, 1 << 16, 0, -(1 << 16), 0, 0, HEIGHT << 16, 0, 1 << 30)
+    (tmp_path / "upright.mp4").write_bytes(lying[:at] + matrix + lying[at + 36 :])
+    recognizer = SquareRecognizer()
+    out = tmp_path / "out.mp4"
+    found = rows_of(tmp_path / "upright.mp4", recognizer, annotate=out)
+
+    assert set(recognizer.seen) == {(WIDTH, HEIGHT, 3)}
+    moved = found[-1]["x"] - found[0]["x"], found[-1]["y"] - found[0]["y"]
+    assert moved == pytest.approx((0, 4 * 29), abs=8)
+    assert read(out)[0].shape == (30, WIDTH, HEIGHT, 3)
+
+
+def test_times_are_those_of_the_file_when_the_frame_rate_varies(tmp_path):
+    steady = bytearray(film(tmp_path / "steady.mp4", squares()).read_bytes())
+    index = steady.index(b"moov")
+    at = steady.index(b"stts", index)
+    entries, frames, ticks = struct.unpack(">3i", steady[at + 8 : at + 20])
+    assert (entries, frames) == (1, 30)
+    # From the tenth frame on each lasts half as long; the table grows by an entry, and what holds it with it.
+    steady[at + 8 : at + 20] = struct.pack(">5i", 2, 10, ticks, 20, ticks // 2)
+    for name in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stts"):
+        box = steady.index(name, index) - 4
+        steady[box : box + 4] = struct.pack(">i", struct.unpack(">i", steady[box : box + 4])[0] + 8)
+    (tmp_path / "varying.mp4").write_bytes(steady)
+    expected = np.concatenate([np.arange(10) / RATE, 10 / RATE + np.arange(20) / RATE / 2])
+
+    assert [row["seconds"] for row in rows_of(tmp_path / "varying.mp4")] == pytest.approx(expected, abs=1e-3)
+
+
+# --- tables ---
+
+
+def test_csv_and_parquet_read_back_equal(rows, tmp_path):
+    assert write_rows(rows, tmp_path / "faces.csv") == 30
+    assert write_rows(iter(rows), tmp_path / "faces.parquet") == 30
+    from_csv, from_parquet = pd.read_csv(tmp_path / "faces.csv"), pd.read_parquet(tmp_path / "faces.parquet")
+
+    assert from_parquet.to_dict("records") == rows
+    assert from_csv.to_dict("records") == rows
+    assert from_parquet["uncertain"].dtype == bool
+    with (tmp_path / "faces.csv").open(newline="") as file:
+        assert next(csv.reader(file)) == list(COLUMNS)
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_a_clip_without_faces_gives_a_table_with_columns_and_no_rows(ending, tmp_path):
+    path = film(tmp_path / "empty.mp4", squares(5, without=range(5)))
+    table = tmp_path / f"faces{ending}"
+
+    assert write_rows(recognize_video(SquareRecognizer(), path, progress=False), table) == 0
+    read_back = pd.read_csv(table) if ending == ".csv" else pd.read_parquet(table)
+    assert (list(read_back), len(read_back)) == (list(COLUMNS), 0)
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_a_table_that_breaks_off_leaves_the_old_one(ending, rows, tmp_path):
+    table = tmp_path / f"faces{ending}"
+    table.write_bytes(b"old")
+
+    def breaking():
+        yield from rows[:3]
+        raise RuntimeError("the video broke off")
+
+    with pytest.raises(RuntimeError, match="broke off"):
+        write_rows(breaking(), table)
+    assert table.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [table]
+
+
+def test_another_ending_is_refused_before_any_work(tmp_path):
+    def untouched():
+        pytest.fail("a row was taken")
+        yield
+
+    with pytest.raises(StudyError, match=r"faces\.xlsx: expected a name that ends with \.csv or \.parquet"):
+        write_rows(untouched(), tmp_path / "faces.xlsx")
+
+
+def test_parquet_without_pyarrow_says_what_to_install(rows, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+
+    with pytest.raises(StudyError, match="pip install pyarrow"):
+        write_rows(rows, tmp_path / "faces.parquet")
+    assert write_rows(rows, tmp_path / "faces.csv") == 30
+    assert [path.name for path in tmp_path.iterdir()] == ["faces.csv"]
+
+
+# --- annotated clips ---
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".webm"])
+def test_the_annotated_clip_is_the_clip_with_boxes_and_labels(ending, clip, tmp_path):
+    out = tmp_path / f"out{ending}"
+    found = rows_of(clip, annotate=out)
+    (before, _), (after, rate) = read(clip), read(out)
+
+    assert len(found) == 30
+    assert after.shape == before.shape
+    assert rate == pytest.approx(RATE)
+    for i, row in enumerate(found):
+        changed = np.abs(after[i].astype(int) - before[i]).max(axis=-1)
+        x, y, width, height = (row[key] for key in ("x", "y", "width", "height"))
+        assert np.median(changed[y : y + height, [x, x + width]]) > 60, i  # the box's sides
+        assert np.median(changed[y : y + height, x + 20 : x + width - 20]) < 20, i  # within it
+        assert np.median(changed[180:]) < 20, i  # and far from it
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_a_clip_with_an_odd_size_loses_no_pixel(tmp_path):
+    out = tmp_path / "out.mp4"
+    photo = np.zeros((241, 321, 3), np.uint8)
+    photo[-1] = photo[:, -1] = 255  # what would be cut off
+    path = tmp_path / "odd.png"
+    cv2.imwrite(str(path), photo)  # FFmpeg reads a picture as a video of one frame; a clip would be cut already
+    rows_of(path, annotate=out)
+
+    frames, _ = read(out)
+    assert frames.shape == (1, 242, 322, 3)
+    assert frames[0, 240, 100:200].mean() > 200
+    assert frames[0, 100:200, 320].mean() > 200
+
+
+def test_frames_between_show_the_faces_found_last(clip, tmp_path):
+    out = tmp_path / "out.mp4"
+    found = rows_of(clip, annotate=out, every=10, tracker=Tracker(threshold=0.5, steadying=0))
+    (before, _), (after, _) = read(clip), read(out)
+
+    assert len(found) == 3
+    assert len(after) == 30
+    for i in range(30):
+        x = found[i // 10]["x"]
+        side = np.abs(after[i, 65:135, x].astype(int) - before[i, 65:135, x]).max(axis=-1)
+        assert np.median(side) > 40, i
+
+
+def test_a_clip_is_not_there_until_all_rows_are_taken(clip, tmp_path):
+    out = tmp_path / "out.mp4"
+    found = recognize_video(SquareRecognizer(), clip, annotate=out, progress=False)
+    next(found)
+    assert not out.exists()
+    found.close()
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_clip_is_not_written_over_the_video(tmp_path):
+    path = film(tmp_path / "mine.mp4", squares(3))
+    before = path.read_bytes()
+
+    with pytest.raises(StudyError, match="this is the video itself"):
+        recognize_video(SquareRecognizer(), path, annotate=path, progress=False)
+    assert path.read_bytes() == before
+
+
+def test_wrong_options_are_refused_at_once(clip, tmp_path):
+    with pytest.raises(StudyError, match=r"out\.gif: expected a clip's name that ends with \.mp4 or \.webm"):
+        recognize_video(SquareRecognizer(), clip, annotate=tmp_path / "out.gif")
+    with pytest.raises(StudyError, match="every: expected 1 or more, found 0"):
+        recognize_video(SquareRecognizer(), clip, every=0)
+
+
+# --- damaged files and other things ---
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("empty.mp4", b""), ("text.mp4", b"not a video\n" * 500), ("text.txt", b"not a video\n" * 500)],
+)
+def test_what_is_no_video_is_refused_at_once(name, content, tmp_path):
+    (tmp_path / name).write_bytes(content)
+
+    with pytest.raises(StudyError, match=rf"{name}: expected a video, found .* bytes of something else"):
+        recognize_video(SquareRecognizer(), tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["nothing.mp4", "folder", "http://127.0.0.1:1/clip.mp4"])
+def test_what_is_no_file_is_refused_at_once(name, tmp_path):
+    (tmp_path / "folder").mkdir()
+
+    with pytest.raises(StudyError, match="expected a video file, found none"):
+        recognize_video(SquareRecognizer(), tmp_path / name)
+
+
+def test_a_clip_cut_off_before_its_index_is_refused(clip, tmp_path):
+    whole = clip.read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) // 2])  # OpenCV writes the index last
+
+    with pytest.raises(StudyError, match="cut off before its index"):
+        recognize_video(SquareRecognizer(), tmp_path / "cut.mp4")
+
+
+def test_of_a_clip_cut_off_after_its_index_what_is_left_is_recognised(clip, tmp_path, caplog):
+    whole = index_first(clip.read_bytes())
+    (tmp_path / "whole.mp4").write_bytes(whole)
+    with caplog.at_level(logging.WARNING):
+        assert len(rows_of(tmp_path / "whole.mp4")) == 30
+    assert not caplog.messages
+
+    (tmp_path / "cut.mp4").write_bytes(whole[: -(len(whole) - whole.index(b"mdat")) // 2])
+    out = tmp_path / "out.mp4"
+    with caplog.at_level(logging.WARNING):
+        found = rows_of(tmp_path / "cut.mp4", annotate=out)
+
+    assert 3 <= len(found) < 28
+    assert [row["frame"] for row in found] == list(range(len(found)))
+    assert len(read(out)[0]) == len(found)
+    assert [f"expected 30 frames, found {len(found)}" in message for message in caplog.messages] == [True]
+
+
+def index_first(mp4):
+    """The MP4 with its index before its frames, as files on the web are."""
+    at = mp4.index(b"moov") - 4
+    frames, index = mp4[:at], bytearray(mp4[at:])
+    start = frames.index(b"mdat") - 4
+    table = index.index(b"stco") + 8  # where in the file the frames lie
+    (count,) = struct.unpack(">i", index[table : table + 4])
+    places = struct.unpack(f">{count}i", index[table + 4 : table + 4 + 4 * count])
+    index[table + 4 : table + 4 + 4 * count] = struct.pack(f">{count}i", *(place + len(index) for place in places))
+    return bytes(frames[:start] + index + frames[start:])
+
+
+def test_an_index_without_frames_is_refused(clip, tmp_path):
+    whole = index_first(clip.read_bytes())
+    (tmp_path / "index.mp4").write_bytes(whole[: whole.index(b"mdat") + 4])
+
+    with pytest.raises(StudyError, match="without a frame that can be read"):
+        recognize_video(SquareRecognizer(), tmp_path / "index.mp4")
+
+
+def test_an_unfinished_recording_gives_what_is_there(tmp_path):
+    whole = film(tmp_path / "whole.avi", squares(), "MJPG").read_bytes()
+    (tmp_path / "cut.avi").write_bytes(whole[: len(whole) // 2])
+
+    assert 10 <= len(rows_of(tmp_path / "cut.avi")) <= 20
+
+
+def test_a_name_that_reads_as_a_pattern_is_a_name(tmp_path):
+    path = film(tmp_path / "clip_%02d.mp4", squares(3))
+
+    assert len(rows_of(path)) == 3
+
+
+# --- the rest ---
+
+
+def test_neither_pandas_nor_a_training_library_is_imported(clip, tmp_path):
+    code = (
+        "import sys\n"
+        "from fer_utils.video import recognize_video, write_rows\n"
+        "class Nobody:\n"
+        "    card = {'threshold': 0.5}\n"
+        "    def recognize(self, frame): return []\n"
+        f"write_rows(recognize_video(Nobody(), {str(clip)!r}), {str(tmp_path / 'faces.csv')!r})\n"
+        "print([name for name in ('pandas', 'pyarrow', 'tensorflow', 'keras', 'jax') if name in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "[]\n"
+    assert "30/30" in done.stderr  # the progress bar
+
+
+@pytest.mark.slow
+def test_real_clip_has_a_face_in_nearly_all_frames(real_data, model_folder, tmp_path):
+    path = real_data / "media" / "test.mp4"
+    recognizer = Recognizer(model_folder)
+    out = tmp_path / "out.mp4"
+    found = list(recognizer.recognize_video(path, annotate=out, progress=False))
+    frames = len(read(path)[0])
+
+    assert len({row["frame"] for row in found}) >= 0.9 * frames
+    assert read(out)[0].shape == read(path)[0].shape
