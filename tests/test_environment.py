@@ -27,8 +27,12 @@ def pyproject(project):
 
 @pytest.fixture(scope="module")
 def direct(pyproject) -> list[Requirement]:
-    """What the study asks for itself, with the `dev` extra."""
-    return [Requirement(line) for line in pyproject["dependencies"] + pyproject["optional-dependencies"]["dev"]]
+    """What the study asks for itself, with all extras; `dev` has the others in it."""
+    extras = pyproject["optional-dependencies"]
+    asked = [Requirement(line) for line in pyproject["dependencies"] + sum(extras.values(), [])]
+    inner = [requirement for requirement in asked if requirement.name == "fer-study"]
+    assert [requirement.extras for requirement in inner] == [{"serve"}, {"study"}]
+    return [requirement for requirement in asked if requirement.name != "fer-study"]
 
 
 @pytest.fixture(scope="module")
