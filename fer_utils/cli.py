@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -125,17 +126,64 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("stage", help="prepare, explore, replicate, tune, champion, analyse_errors, serve or index")
 
     add = command(
+        "export",
+        _export,
+        "export a finished run for `Recognizer` and the server: ONNX, Keras weights and a model card",
+        "fer-study export data/runs/champion-seed1-0123456789ab --out my_model",
+    )
+    add.add_argument("run_folder", metavar="RUN", type=Path, help="the run's folder")
+    add.add_argument(
+        "--data", type=Path, default=resolve("data/prepared"), help="prepared faces; default: data/prepared"
+    )
+    add.add_argument("--out", type=Path, default=resolve("data/export"), help="default: data/export")
+    add.add_argument("--int8", action="store_true", help="8-bit integers, where that is as good and faster")
+
+    add = command(
+        "predict",
+        _predict,
+        "recognise the expressions in a photo, a folder of photos, or a video",
+        "fer-study predict photo.jpg --annotate annotated.png",
+    )
+    add.add_argument("path", metavar="PHOTO|FOLDER|VIDEO", type=Path)
+    form = add.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print JSON; of a folder or a video one object a line")
+    form.add_argument("--csv", action="store_true", help="print CSV, a row a face (of a video, a row a face a frame)")
+    add.add_argument(
+        "--annotate", metavar="OUT", type=Path, help="write the annotated photo, clip (.mp4, .webm), or folder"
+    )
+    _recognition_options(add)
+
+    add = command(
         "serve",
         _serve,
         "serve the page and the API that recognise expressions in photos",
         "fer-study serve --port 5000",
     )
-    add.add_argument(
-        "--model", type=Path, help="folder of the model; default: data/champion, which `make study` trains"
-    )
+    _recognition_options(add)
     add.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1, this machine only")
     add.add_argument("--port", type=int, default=5000, help="default: 5000; 0 takes a free one")
+    add.add_argument(
+        "--token", help="ask clients for this bearer token; FER_STUDY_TOKEN in the environment does the same, unseen"
+    )
+    source = add.add_mutually_exclusive_group()
+    source.add_argument("--camera", type=int, metavar="N", help="show this machine's camera N at /video_feed")
+    source.add_argument("--video", type=Path, metavar="FILE", help="show a video file at /video_feed")
+
+    command(
+        "fetch-yunet",
+        _fetch_yunet,
+        "download the YuNet face detector once, checked, for `--detector yunet`",
+        "fer-study fetch-yunet",
+    )
     return parser
+
+
+def _recognition_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--model", type=Path, help="folder of an exported model; default: the released one, trained on real faces"
+    )
+    parser.add_argument("--detector", choices=("haar", "yunet"), default="haar", help="face detector; default: haar")
+    parser.add_argument("--yunet", type=Path, metavar="FILE", help="YuNet's model file; default: `fetch-yunet`'s")
 
 
 def _prepare(given: argparse.Namespace) -> None:
@@ -237,10 +285,59 @@ def _stage(given: argparse.Namespace) -> None:
     run_stage(given.stage)
 
 
+def _export(given: argparse.Namespace) -> None:
+    from fer_utils.export import export_run
+    from fer_utils.faces import load_faces
+    from fer_utils.runs import Run
+
+    card = export_run(Run(given.run_folder), load_faces(given.data), given.out, int8=given.int8)
+    onnx = card["onnx"]
+    print(
+        f"ONNX Runtime and Keras: the same top answers, probabilities within {onnx['largest_difference']:.1g} "
+        f"over {onnx['images_compared']:,} images"
+    )
+    if given.int8:
+        print(
+            f"8-bit integers: {'kept' if onnx['int8'] else 'not kept'}; PublicTest accuracy "
+            f"{-100 * onnx['int8_accuracy_loss']:+.2f} points, one face {onnx['int8_speedup']:.2f} times as fast"
+        )
+    print(f"PublicTest: {card['public_accuracy']:.2%}. Exported to {given.out}")
+
+
+def _predict(given: argparse.Namespace) -> None:
+    from fer_utils.predicting import predict
+
+    predict(_recognizer(given), given.path, form=_form(given), annotated=given.annotate)
+
+
+def _form(given: argparse.Namespace) -> str:
+    return "json" if given.json else "csv" if given.csv else "text"
+
+
+def _recognizer(given: argparse.Namespace):
+    from fer_utils.detectors import make_detector
+    from fer_utils.recognition import Recognizer
+
+    return Recognizer(given.model, make_detector(given.detector, given.yunet))
+
+
+def _fetch_yunet(_given: argparse.Namespace) -> None:
+    from fer_utils.detectors import download_yunet
+
+    print(download_yunet())
+
+
 def _serve(given: argparse.Namespace) -> None:
     from fer_utils.serving import serve
 
-    serve(given.model, host=given.host, port=given.port)
+    serve(
+        _recognizer(given),
+        host=given.host,
+        port=given.port,
+        token=given.token or os.environ.get("FER_STUDY_TOKEN"),
+        camera=given.camera,
+        video=given.video,
+    )
 
 
 if __name__ == "__main__":

@@ -221,6 +221,7 @@ def _name_anew(file: Path) -> None:
         value.type.tensor_type.shape.dim[0].dim_param = "n"
     constants = sorted(graph.initializer, key=lambda constant: int(constant.name.removeprefix("tensor_")))
     del graph.initializer[:], graph.value_info[:]
+    graph.doc_string = ""
     graph.initializer.extend(constants)
     onnx.save(model, file)
 
