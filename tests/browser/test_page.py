@@ -1,133 +1,47 @@
 """The page in a real browser: every way to give a photo, every state, keyboard, phone and dark."""
 
-import base64
-import io
-import json
 import re
-import shutil
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from PIL import Image
-from skimage import data
+from driving import (
+    ASTRONAUT,
+    NO_FACE,
+    NOTES,
+    PREDICT,
+    TIFF,
+    answer,
+    check_astronaut,
+    drop,
+    face,
+    give,
+    refuse,
+    transfer,
+)
 
-from fer_utils.recognition import Recognizer
 from fer_utils.serving import running
 from fer_utils.serving.app import FRAME_ANCESTORS
 
 pytestmark = pytest.mark.slow
 
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-
-def encoded(image, format="PNG", **options):
-    file = io.BytesIO()
-    image.save(file, format, **options)
-    return file.getvalue()
-
-
-PORTRAIT = Image.fromarray(data.astronaut())
-ASTRONAUT = {"name": "astronaut.png", "mimeType": "image/png", "buffer": encoded(PORTRAIT)}
-NO_FACE = {"name": "teal.png", "mimeType": "image/png", "buffer": encoded(Image.new("RGB", (90, 60), "teal"))}
-NOTES = {"name": "notes.jpg", "mimeType": "image/jpeg", "buffer": b"not an image"}
-TIFF = {"name": "astronaut.tif", "mimeType": "image/tiff", "buffer": encoded(PORTRAIT, "TIFF")}
-
-
-@pytest.fixture(scope="module")
-def model_folder(tmp_path_factory):
-    import keras
-
-    keras.utils.set_random_seed(7)
-    folder = tmp_path_factory.mktemp("model")
-    inputs = keras.Input((48, 48, 1))
-    x = keras.layers.Rescaling(1 / 255)(inputs)
-    x = keras.layers.Flatten()(keras.layers.AveragePooling2D(8)(x))
-    keras.Model(inputs, keras.layers.Dense(7)(x)).save(folder / "model.keras")
-    (folder / "about.json").write_text(json.dumps({"name": "tiny", "source": "sample", "public_accuracy": 0.5}))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def url(model_folder):
-    with running(Recognizer(model_folder)) as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def browser():
-    executable = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if executable is None:
-        pytest.skip("no Chromium is installed")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def page(browser, url):
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
-    page = context.new_page()
-    page.complaints = []
-    page.on("pageerror", lambda error: page.complaints.append(str(error)))
-    page.on("console", lambda message: page.complaints.append(message.text))
-    page.on("request", lambda request: request.url.startswith((url, "blob:")) or page.complaints.append(request.url))
-    page.goto(url)
-    yield page
-    context.close()
-
-
-def give(page, photo, state):
-    page.set_input_files("#file", photo)
-    page.wait_for_selector(f'body[data-state="{state}"]')
-
-
-def transfer(page, photo):
-    """A DataTransfer in the page that holds the photo, as a drop or a paste brings it."""
-    return page.evaluate_handle(
-        """([text, name, type]) => {
-            const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
-            const transfer = new DataTransfer();
-            transfer.items.add(new File([bytes], name, { type }));
-            return transfer;
-        }""",
-        [base64.b64encode(photo["buffer"]).decode(), photo["name"], photo["mimeType"]],
-    )
-
-
-def check_astronaut(page):
-    page.wait_for_selector('body[data-state="result"]')
-    assert page.locator("#headline").inner_text() == "1 face"
-    rows = page.locator(".face .bars li")
-    assert rows.count() == 7
-    names = rows.locator(".name").all_inner_texts()
-    assert names == ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"]
-    assert all(re.fullmatch(r"(< )?\d+ %", share) for share in rows.locator(".value").all_inner_texts())
-    # The box lies where the face is, whatever the size at which the photo is shown.
-    box, photo = page.locator(".box").bounding_box(), page.locator("#photo").bounding_box()
-    assert (box["x"] - photo["x"]) / photo["width"] == pytest.approx(177 / 512, abs=0.03)
-    assert (box["y"] - photo["y"]) / photo["height"] == pytest.approx(66 / 512, abs=0.03)
-    assert box["width"] / photo["width"] == pytest.approx(97 / 512, abs=0.03)
-
 
 def test_a_chosen_photo_is_answered(page):
     assert page.locator("#drop").is_visible()
-    assert page.locator(".notice").is_visible()  # the model knows drawn faces only
     give(page, ASTRONAUT, "result")
     check_astronaut(page)
     assert not page.locator("#drop").is_visible()
     assert page.complaints == []
+
+
+@pytest.mark.parametrize("source, shown", [("sample", 1), ("csv", 0)])
+def test_a_model_of_drawn_faces_says_so(visit, browser, write_model, tmp_path, source, shown):
+    from fer_utils.recognition import Recognizer
+
+    with running(Recognizer(write_model(tmp_path, source=source))) as url:
+        page = visit(browser, url)
+        assert page.get_by_text("Trained on drawn faces.").count() == shown
+        assert page.get_by_text("PublicTest", exact=False).count() == 1 - shown
 
 
 def test_the_bars_are_as_long_as_their_share(page):
@@ -141,8 +55,7 @@ def test_the_bars_are_as_long_as_their_share(page):
 
 
 def test_a_dropped_photo_is_answered(page):
-    for event in ("dragenter", "dragover", "drop"):
-        page.dispatch_event("#drop", event, {"dataTransfer": transfer(page, ASTRONAUT)})
+    drop(page, ASTRONAUT)
     check_astronaut(page)
     assert "dragging" not in (page.locator("body").get_attribute("class") or "")
 
@@ -160,6 +73,33 @@ def test_no_face_is_said(page):
     give(page, NO_FACE, "none")
     assert page.locator("#headline").inner_text() == "No face found"
     assert page.locator(".face").count() == page.locator(".box").count() == 0
+
+
+def test_several_faces_are_numbered_and_linked_with_their_boxes(page):
+    answer(page, face("happy", x=10), face("sad", x=50))
+    give(page, NO_FACE, "result")
+    assert page.locator("#headline").inner_text() == "2 faces"
+    assert page.locator(".face .number").all_inner_texts() == ["Face 1", "Face 2"]
+    assert page.locator(".box").all_inner_texts() == ["1 happy", "2 sad"]
+    page.locator(".face").nth(1).hover()
+    assert [box.evaluate("(box) => box.classList.contains('lit')") for box in page.locator(".box").all()] == [
+        False,
+        True,
+    ]
+
+
+def test_an_uncertain_face_is_said_to_be_in_words(page):
+    answer(page, face("happy"), face("sad", 0.3, uncertain=True))
+    give(page, NO_FACE, "result")
+    assert page.locator(".face .uncertain").evaluate_all("(all) => all.map((one) => one.checkVisibility())") == [
+        False,
+        True,
+    ]
+    assert page.locator(".face .uncertain").nth(1).inner_text() == "uncertain"
+    assert page.locator(".box").all_inner_texts() == ["1 happy", "2 sad (uncertain)"]
+    assert page.locator(".box").nth(1).get_attribute("aria-label") == "Face 2: sad, 30 %, uncertain"
+    assert page.locator("#detail").inner_text() == "Most probable: happy 90 %, sad 30 % (uncertain)."
+    assert page.locator(".entry .found").inner_text() == "2 faces: happy, sad (uncertain)"
 
 
 def test_a_file_that_is_no_image_is_said_with_its_reason_and_the_next_photo_works(page):
@@ -187,25 +127,69 @@ def test_a_photo_over_the_limit_is_not_sent(page):
 
 def test_while_the_server_works_the_page_says_so_and_a_newer_photo_wins(page):
     held = []
-    page.route("**/predict", lambda route: held.append(route))
+    page.route(PREDICT, lambda route: held.append(route))
     give(page, NO_FACE, "working")
     assert page.locator("#headline").inner_text() == "Looking for faces…"
-    page.unroute("**/predict")
+    page.unroute(PREDICT)
     give(page, ASTRONAUT, "result")
     check_astronaut(page)
 
 
-def test_a_server_away_is_said_and_can_be_tried_again(browser, model_folder):
-    page = browser.new_context().new_page()
-    with running(Recognizer(model_folder)) as url:
-        page.goto(url)
+@pytest.mark.parametrize(
+    "status, body, headline",
+    [
+        (500, '{"title": "Internal Server Error", "detail": "Its log says why."}', "The server failed"),
+        (200, "<h1>hotel Wi-Fi</h1>", "The server's answer makes no sense"),
+        (200, "{}", "The server's answer makes no sense"),
+    ],
+)
+def test_an_answer_that_is_none_is_said_and_can_be_tried_again(page, status, body, headline):
+    page.route(PREDICT, lambda route: route.fulfill(status=status, body=body))
+    give(page, ASTRONAUT, "error")
+    assert page.locator("#headline").inner_text() == headline
+    page.unroute(PREDICT)
+    page.locator("#again").click()
+    check_astronaut(page)
+
+
+def test_a_server_away_is_said_and_can_be_tried_again(visit, browser, recognizer):
+    with running(recognizer) as url:
+        page = visit(browser, url)
     port = int(url.rsplit(":", 1)[1])
     give(page, ASTRONAUT, "error")
     assert page.locator("#headline").inner_text() == "The server does not answer"
-    with running(Recognizer(model_folder), port=port):
+    with running(recognizer, port=port):
         page.locator("#again").click()
         check_astronaut(page)
-    page.context.close()
+
+
+def test_a_busy_server_is_asked_again_after_the_time_it_names(page):
+    asked = []
+
+    def busy_twice(route):
+        asked.append(route)
+        if len(asked) > 2:
+            route.continue_()
+        else:
+            refuse(route, 503, "Service Unavailable", **{"Retry-After": "1"})
+
+    page.route(PREDICT, busy_twice)
+    give(page, ASTRONAUT, "busy")
+    assert page.locator("#headline").inner_text() == "The server is busy"
+    assert "Asking again in 1 s" in page.locator("#detail").inner_text()
+    check_astronaut(page)
+    assert len(asked) == 3
+
+
+def test_a_server_that_stays_busy_is_left_alone_in_the_end(page):
+    asked = []
+    page.route(PREDICT, lambda route: (asked.append(route), refuse(route, 503, "Busy", **{"Retry-After": "0"})))
+    give(page, ASTRONAUT, "error")
+    assert page.locator("#headline").inner_text() == "The server is busy"
+    assert len(asked) == 5
+    page.unroute(PREDICT)
+    page.locator("#again").click()
+    check_astronaut(page)
 
 
 @pytest.mark.parametrize("key", ["Enter", "Space"])
@@ -213,16 +197,32 @@ def test_the_keyboard_reaches_everything(page, key):
     # Playwright asks the browser for file choosers when somebody first listens, and does not wait for its yes.
     page.on("filechooser", lambda chooser: None)
     page.reload()
+    focused = "() => document.activeElement.id || document.activeElement.getAttribute('aria-label')"
     page.keyboard.press("Tab")
-    assert page.evaluate("() => document.activeElement.id") == "file"
+    assert page.evaluate(focused) == "tab-photos"
+    page.keyboard.press("Tab")
+    assert page.evaluate(focused) == "file"
     with page.expect_file_chooser() as chooser:
         page.keyboard.press(key)
     chooser.value.set_files(ASTRONAUT)
     check_astronaut(page)
     page.keyboard.press("Tab")
-    label = page.evaluate("() => document.activeElement.getAttribute('aria-label')")
-    assert re.fullmatch(r"Face 1: \w+, \d+ %", label)
+    assert re.fullmatch(r"Face 1: \w+, \d+ %(, uncertain)?", page.evaluate(focused))
     assert page.locator(".face.lit").count() == 1
+    reached = []
+    for _ in range(4):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("() => document.activeElement.id || document.activeElement.className"))
+    assert reached == ["save-json", "save-csv", "clear", "entry"]
+
+
+def test_arrow_keys_change_the_source(page):
+    page.locator("#tab-photos").focus()
+    for key, mode in [("ArrowRight", "webcam"), ("ArrowRight", "video"), ("ArrowRight", "photos"), ("End", "video")]:
+        page.keyboard.press(key)
+        assert page.evaluate("() => document.activeElement.id") == f"tab-{mode}"
+        assert page.locator('[role="tab"][aria-selected="true"]').get_attribute("id") == f"tab-{mode}"
+        assert [panel.get_attribute("id") for panel in page.get_by_role("tabpanel").all()] == [mode]
 
 
 def test_a_screen_reader_hears_the_answer(page):
@@ -232,22 +232,36 @@ def test_a_screen_reader_hears_the_answer(page):
     assert re.search(r"1 face\s+Most probable: \w+ \d+ %", status.inner_text())
     assert page.locator("#picture").get_attribute("alt") == "The chosen photo, astronaut.png"
     assert page.get_by_role("heading", level=1).inner_text().strip() == "Facial expressions"
+    assert (
+        page.evaluate("""() => [...document.querySelectorAll("button, input, select, [role=tabpanel]")].filter(
+        (element) => !(element.textContent.trim() || element.labels?.length || element.ariaLabel)).length""")
+        == 0
+    )
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_phone_needs_no_sideways_scrolling(browser, url, scheme):
-    context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme=scheme, has_touch=True)
-    page = context.new_page()
-    page.goto(url)
-    for photo, state in ((None, "waiting"), (NO_FACE, "none"), (NOTES, "error"), (ASTRONAUT, "result")):
+def test_a_phone_needs_no_sideways_scrolling(visit, browser, url, scheme):
+    page = visit(browser, url, viewport={"width": 390, "height": 844}, color_scheme=scheme, has_touch=True)
+    long_name = {**ASTRONAUT, "name": "a-name-without-any-place-to-break-it-" * 5 + ".png"}
+    for photo, state in ((None, "waiting"), (NO_FACE, "none"), (NOTES, "error"), (long_name, "result")):
         if photo:
             give(page, photo, state)
         assert page.evaluate("() => document.documentElement.scrollWidth") == 390
     check_astronaut(page)
+    for tab in page.get_by_role("tab").all():
+        tab.click()
+        assert page.evaluate("() => document.documentElement.scrollWidth") == 390
     ground = page.evaluate("() => getComputedStyle(document.body).backgroundColor")
     brightness = sum(map(int, re.findall(r"\d+", ground)[:3])) / 3
     assert (brightness > 128) == (scheme == "light")
-    context.close()
+
+
+@pytest.mark.parametrize("motion, moves", [("reduce", False), ("no-preference", True)])
+def test_nothing_moves_for_those_who_want_no_motion(visit, browser, url, motion, moves):
+    page = visit(browser, url, reduced_motion=motion)
+    give(page, ASTRONAUT, "result")
+    durations = page.locator(".face .fill").first.evaluate("(fill) => getComputedStyle(fill).transitionDuration")
+    assert (durations != "0s") == moves
 
 
 class _Frame(BaseHTTPRequestHandler):
@@ -264,11 +278,11 @@ class _Frame(BaseHTTPRequestHandler):
 
 
 @pytest.mark.parametrize("ancestors, shown", [(FRAME_ANCESTORS, 1), ((), 0)])
-def test_a_notebook_on_this_machine_may_frame_the_page(browser, model_folder, ancestors, shown):
+def test_a_notebook_on_this_machine_may_frame_the_page(browser, recognizer, ancestors, shown):
     page = browser.new_page()
     with (
         ThreadingHTTPServer(("127.0.0.1", 0), _Frame) as notebook,
-        running(Recognizer(model_folder), frame_ancestors=ancestors) as url,
+        running(recognizer, frame_ancestors=ancestors) as url,
     ):
         threading.Thread(target=notebook.serve_forever, daemon=True).start()
         page.goto(f"http://127.0.0.1:{notebook.server_port}/?{url}", wait_until="networkidle")

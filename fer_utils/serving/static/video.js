@@ -1,0 +1,83 @@
+// A video file: played by the browser, its frames sent while it plays.
+
+import { Failure } from "./api.js";
+import { Live } from "./live.js";
+import { at, say, sayFailure, shape, showGhost, write } from "./view.js";
+
+const figure = at("video-shown");
+const video = figure.querySelector("video");
+const live = new Live("video-shown", "video");
+
+let running = null; // AbortController of the video that is open
+let url = null;
+
+export function enter() {
+  say("waiting", "A video of yours", "It stays in the browser: only the frames that are looked at go to the server, and are thrown away there.");
+  showGhost();
+}
+
+/** Closes the video. */
+export function stop() {
+  if (!running) return;
+  running.abort();
+  running = null;
+  video.pause();
+  video.removeAttribute("src");
+  video.load();
+  URL.revokeObjectURL(url);
+  show(false);
+  enter();
+}
+
+/** Lets it stand still while nobody sees it. */
+export function rest() {
+  video.pause();
+}
+
+/** Opens and plays a video (File). */
+export async function play(file) {
+  stop();
+  const run = new AbortController();
+  const { signal } = run;
+  running = run;
+  url = URL.createObjectURL(file);
+  write(at("video-name"), file.name);
+  say("loading", "Opening the video…", "This takes a moment.");
+  showGhost();
+  try {
+    await load(url, signal);
+    show(true);
+    await video.play().catch(() => {}); // a browser that does not let it start by itself has a play button
+    await live.follow(signal);
+  } catch (failure) {
+    if (signal.aborted) return;
+    if (!(failure instanceof Failure)) throw failure;
+    stop();
+    sayFailure(failure, () => play(file));
+  }
+}
+
+function load(source, signal) {
+  return new Promise((resolve, reject) => {
+    const refuse = () => reject(new Failure("refused", "This video cannot be played", "The browser does not know its format. MP4 with H.264 and WebM play nearly everywhere."));
+    video.addEventListener("loadeddata", () => (video.videoWidth ? resolve() : refuse()), { signal, once: true });
+    video.addEventListener("error", refuse, { signal, once: true });
+    video.src = source;
+  });
+}
+
+function show(on) {
+  at("video-start").hidden = on;
+  figure.hidden = !on;
+}
+
+at("video-file").addEventListener("change", (event) => {
+  const [file] = event.target.files;
+  event.target.value = "";
+  if (file) play(file);
+});
+at("stop-video").addEventListener("click", () => {
+  stop();
+  at("video-file").focus();
+});
+video.addEventListener("resize", () => shape(figure.querySelector(".photo"), video.videoWidth, video.videoHeight));
