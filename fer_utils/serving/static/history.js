@@ -116,7 +116,7 @@ function undo() {
 // --- saving ---
 
 function settledEntries() {
-  return entries.filter((entry) => entry.answer || entry.failure).reverse(); // oldest first
+  return entries.filter((entry) => entry.answer || entry.failure).sort((one, other) => one.time - other.time);
 }
 
 function asJson() {
