@@ -196,6 +196,27 @@ def test_times_are_those_of_the_file_when_the_frame_rate_varies(tmp_path):
     assert [row["seconds"] for row in rows_of(tmp_path / "varying.mp4")] == pytest.approx(expected, abs=1e-3)
 
 
+def test_times_that_go_back_do_not_start_a_new_video(clip, monkeypatch):
+    opened = cv2.VideoCapture
+
+    class Damaged:  # a subclass of OpenCV's own would crash Python
+        def __init__(self, *arguments):
+            self.capture = opened(*arguments)
+
+        def __getattr__(self, name):
+            return getattr(self.capture, name)
+
+        def get(self, what):
+            value = self.capture.get(what)
+            return 100.0 if what == cv2.CAP_PROP_POS_MSEC and value == 250 else value
+
+    monkeypatch.setattr(cv2, "VideoCapture", Damaged)
+    found = rows_of(clip)
+
+    assert [row["seconds"] for row in found[3:8]] == pytest.approx([0.15, 0.2, 0.2, 0.3, 0.35])
+    assert {row["track"] for row in found} == {1}
+
+
 # --- tables ---
 
 
@@ -275,14 +296,15 @@ def test_the_annotated_clip_is_the_clip_with_boxes_and_labels(ending, clip, tmp_
     assert list(tmp_path.iterdir()) == [out]
 
 
-def test_a_clip_with_an_odd_size_loses_no_pixel(tmp_path):
+def test_a_clip_with_an_odd_size_loses_no_pixel(tmp_path, capsys):
     out = tmp_path / "out.mp4"
     photo = np.zeros((241, 321, 3), np.uint8)
     photo[-1] = photo[:, -1] = 255  # what would be cut off
     path = tmp_path / "odd.png"
     cv2.imwrite(str(path), photo)  # FFmpeg reads a picture as a video of one frame; a clip would be cut already
-    rows_of(path, annotate=out)
+    list(recognize_video(SquareRecognizer(), path, annotate=out))
 
+    assert "odd.png: 1 frames" in capsys.readouterr().err  # it does not say how many it has
     frames, _ = read(out)
     assert frames.shape == (1, 242, 322, 3)
     assert frames[0, 240, 100:200].mean() > 200
