@@ -119,7 +119,7 @@ class _ErrorTask(ErrorTask):
         error = self.request.error
         problem = {"type": "about:blank", "title": error.reason, "status": error.code, "detail": error.body}
         body = json.dumps(problem).encode()
-        app = self.channel.server.application
+        app = self.channel.server.flask
         app.extensions["metrics"].refused(error.code)
         self.status = f"{error.code} {error.reason}"
         self.response_headers = [
@@ -137,6 +137,10 @@ class _ErrorTask(ErrorTask):
 
 class _Channel(HTTPChannel):
     error_task_class = _ErrorTask
+
+    def __init__(self, server, sock: socket.socket, *arguments, **options) -> None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER)
+        super().__init__(server, sock, *arguments, **options)
 
     def parser_class(self, adj) -> _Parser:
         return _Parser(adj, self._room_for)
@@ -194,12 +198,9 @@ class _Server:
             inbuf_overflow=most + 1,
             outbuf_overflow=2**30,  # no temporary file for what is sent, either
             outbuf_high_watermark=_VIDEO_BUFFER,
-            socket_options=[
-                (socket.SOL_TCP, socket.TCP_NODELAY, 1),
-                (socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER),
-            ],
         )
         self._waitress.channel_class = _Channel
+        self._waitress.flask = app  # its own `application` is wrapped
         self._waitress.most_held = (admitted + 1) * most
         self._stopping = threading.Event()
         self._looked = time.monotonic()
@@ -306,7 +307,13 @@ def running(recognizer: Recognizer | None = None, port: int = 0, **options) -> I
     Raises:
         StudyError: there is no trained model, or the port is in use.
     """
-    app = create_app(recognizer, **{"trusted_hosts": LOCAL_HOSTS, **options})
+    with running_app(create_app(recognizer, **{"trusted_hosts": LOCAL_HOSTS, **options}), port) as address:
+        yield address
+
+
+@contextmanager
+def running_app(app: Flask, port: int = 0) -> Iterator[str]:
+    """The same for an application of `create_app`'s that is there already."""
     bound = _bind("127.0.0.1", port)
     address = _address(bound)
     server = _Server(app, bound)
