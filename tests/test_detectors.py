@@ -1,0 +1,129 @@
+"""Detectors: both find the faces of the photos, in many threads, and YuNet's file is fetched only if it is the one."""
+
+import hashlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from skimage import data
+
+from fer_utils import detectors
+from fer_utils.detectors import HaarDetector, YuNetDetector, download_yunet, make_detector, yunet_path
+from fer_utils.errors import StudyError
+from fer_utils.recognition import Recognizer
+
+ASTRONAUT = data.astronaut()  # public domain, 512 x 512; the face is at about x 175..275, y 65..165
+
+
+@pytest.fixture(scope="module")
+def yunet_file(real_data):
+    file = real_data / "models" / detectors.YUNET_FILE
+    if not file.is_file():
+        pytest.skip(f"no YuNet model at {file}")
+    return file
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return tmp_path / "fer-study" / detectors.YUNET_FILE
+
+
+def test_each_thread_has_its_own_cascade():
+    detector = HaarDetector()
+    seen = []
+
+    def work():
+        detector.detect(ASTRONAUT)
+        seen.append(detector._of_thread.cascade)
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({id(cascade) for cascade in seen}) == 3
+
+
+def check_photos(recognizer, real_data):
+    folder = real_data / "media" / "photos"
+    for line in (folder / "faces.csv").read_text().split()[1:]:
+        name, count = line.split(",")
+        assert len(recognizer.recognize(folder / name)) == int(count), name
+
+
+def test_haar_finds_what_the_photos_table_says(model_folder, real_data):
+    check_photos(Recognizer(model_folder), real_data)
+
+
+def test_yunet_finds_what_the_photos_table_says(model_folder, real_data, yunet_file):
+    check_photos(Recognizer(model_folder, YuNetDetector(yunet_file)), real_data)
+
+
+def test_yunet_works_in_many_threads_on_photos_of_several_sizes(yunet_file):
+    detector = YuNetDetector(yunet_file)
+    photos = [ASTRONAUT, ASTRONAUT[:400], ASTRONAUT[:, :300]]
+    expected = [detector.detect(photo) for photo in photos]
+    assert [len(found) for found in expected] == [1, 1, 1]
+    box, score = expected[0][0]
+    assert 150 < box.x < 200
+    assert 40 < box.y < 80
+    assert 0.7 < score <= 1
+    with ThreadPoolExecutor(6) as pool:
+        for found in pool.map(lambda _: [detector.detect(photo) for photo in photos], range(12)):
+            assert found == expected
+
+
+def test_yunet_finds_nothing_where_nothing_is(yunet_file):
+    assert YuNetDetector(yunet_file).detect(np.full((120, 90, 3), 128, np.uint8)) == []
+
+
+def test_both_detectors_crops_frame_a_face_alike(yunet_file):
+    crops = []
+    for detector in (HaarDetector(), YuNetDetector(yunet_file)):
+        from fer_utils.recognition import crop_face
+
+        box = detector.detect(ASTRONAUT)[0].box
+        crops.append(crop_face(ASTRONAUT, box, detector.frame, detector.rise).astype(float))
+    assert np.corrcoef(crops[0].ravel(), crops[1].ravel())[0, 1] > 0.8
+
+
+def test_detectors_by_name(tmp_path, cache):
+    assert isinstance(make_detector(), HaarDetector)
+    with pytest.raises(StudyError, match="expected haar or yunet, found 'mtcnn'"):
+        make_detector("mtcnn")
+    with pytest.raises(StudyError, match="no model file"):
+        make_detector("haar", tmp_path / "x.onnx")
+    with pytest.raises(StudyError, match="fetch-yunet"):
+        make_detector("yunet")
+
+
+def test_a_file_that_is_not_yunet_is_named(tmp_path):
+    (tmp_path / "x.onnx").write_bytes(b"no network")
+    with pytest.raises(StudyError, match=r"x\.onnx: expected YuNet"):
+        YuNetDetector(tmp_path / "x.onnx")
+
+
+# --- fetching ---
+
+
+def test_the_file_is_fetched_once_and_checked(tmp_path, cache, monkeypatch):
+    source = tmp_path / "there.onnx"
+    source.write_bytes(b"the network")
+    monkeypatch.setattr(detectors, "YUNET_SHA256", hashlib.sha256(b"the network").hexdigest())
+    assert download_yunet(source.as_uri()) == cache == yunet_path()
+    assert cache.read_bytes() == b"the network"
+    source.unlink()
+    assert download_yunet(source.as_uri()) == cache  # kept: nothing is fetched
+    cache.write_bytes(b"damaged")
+    with pytest.raises(StudyError, match="by hand"):
+        download_yunet(source.as_uri())
+
+
+def test_another_file_is_not_kept(tmp_path, cache):
+    source = tmp_path / "there.onnx"
+    source.write_bytes(b"something else")
+    with pytest.raises(StudyError, match="14 bytes"):
+        download_yunet(source.as_uri())
+    assert not cache.exists()

@@ -1,0 +1,127 @@
+"""Reading photos: every kind of file, orientation and colour, and what is refused."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage import data
+
+from fer_utils import images
+from fer_utils.images import ImageTooLarge, UnreadableImage, open_image
+
+ASTRONAUT = data.astronaut()
+
+
+def encoded(image, format="PNG", **options):
+    file = io.BytesIO()
+    image.save(file, format, **options)
+    return file.getvalue()
+
+
+def grey_levels(image):
+    return np.asarray(image)[..., 0]
+
+
+def test_alpha_becomes_white():
+    clear = Image.new("RGBA", (4, 4), (255, 0, 0, 0))
+    assert open_image(encoded(clear)).getpixel((0, 0)) == (255, 255, 255)
+    palette = Image.new("P", (4, 4), 0)
+    palette.putpalette([0, 200, 0])
+    assert open_image(encoded(palette, "GIF", transparency=0)).getpixel((0, 0)) == (255, 255, 255)
+    assert open_image(encoded(Image.new("LA", (4, 4), (10, 255)))).getpixel((0, 0)) == (10, 10, 10)
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
+def test_every_accepted_format_is_read(format):
+    image = Image.fromarray(ASTRONAUT[::4, ::4])
+    read = np.asarray(open_image(encoded(image, format)), float)
+    assert abs(read - np.asarray(image)).mean() < 12
+
+
+def test_cmyk_is_read_in_its_colours():
+    image = Image.fromarray(ASTRONAUT)
+    read = open_image(encoded(image.convert("CMYK"), "JPEG", quality=95))
+    assert read.mode == "RGB"
+    assert np.corrcoef(grey_levels(read).ravel(), ASTRONAUT[..., 0].ravel())[0, 1] > 0.98
+
+
+def test_sixteen_bits_keep_their_upper_eight():
+    ramp = np.arange(256, dtype=np.uint16)[None].repeat(4, 0)
+    read = open_image(encoded(Image.fromarray(ramp * 256 + 17)))
+    np.testing.assert_array_equal(grey_levels(read), ramp)
+
+
+def test_floating_point_is_stretched():
+    values = np.array([[0.0, 0.5], [1.0, np.nan]], np.float32)
+    read = grey_levels(open_image(encoded(Image.fromarray(values), "TIFF")))
+    assert read.tolist() == [[0, 127], [255, 0]]
+
+
+def test_of_an_animation_the_first_frame_is_read():
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("black", "white")]
+    for format in ("GIF", "WEBP", "PNG"):
+        read = open_image(encoded(frames[0], format, save_all=True, append_images=frames[1:]))
+        assert read.getpixel((4, 4)) == (0, 0, 0), format
+
+
+@pytest.mark.parametrize("junk", [b"", b"x", b"GIF89a", b"\x89PNG\r\n\x1a\n", b"%PDF-1.4", b"<svg/>", b"\0" * 999])
+def test_what_is_no_image_has_its_own_error(junk):
+    with pytest.raises(UnreadableImage, match="expected"):
+        open_image(junk)
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "GIF", "TIFF"])
+def test_a_truncated_image_has_its_own_error(format):
+    whole = encoded(Image.fromarray(ASTRONAUT), format)
+    with pytest.raises(UnreadableImage):
+        open_image(whole[: len(whole) // 2])
+
+
+def test_a_format_that_runs_other_programs_is_not_read():
+    with pytest.raises(UnreadableImage):
+        open_image(encoded(Image.fromarray(ASTRONAUT), "EPS"))
+
+
+def test_a_missing_file_and_a_folder_are_named(tmp_path):
+    for path in (tmp_path / "none.jpg", tmp_path):
+        with pytest.raises(UnreadableImage, match=str(path)):
+            open_image(path)
+
+
+@pytest.mark.parametrize(
+    "array", [np.zeros((4, 4)), np.zeros((4, 4, 4), np.uint8), np.zeros(4, np.uint8), np.zeros((0, 4), np.uint8)]
+)
+def test_arrays_of_another_shape_or_dtype_are_refused(array):
+    with pytest.raises(UnreadableImage, match="uint8"):
+        open_image(array)
+
+
+def test_another_type_is_refused():
+    with pytest.raises(UnreadableImage, match="NoneType"):
+        open_image(None)
+
+
+def test_a_decompression_bomb_is_refused_before_it_is_unpacked(monkeypatch):
+    def unpack(self):
+        raise AssertionError("the pixels were decoded")
+
+    bomb = encoded(Image.new("1", (9000, 9000)))
+    assert len(bomb) < 50_000
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", unpack)
+    with pytest.raises(ImageTooLarge, match="50 million"):
+        open_image(bomb)
+
+
+def test_a_far_larger_bomb_is_refused_alike(monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)  # Pillow itself raises above twice this
+    with pytest.raises(ImageTooLarge):
+        open_image(encoded(Image.new("L", (9, 9))))
+
+
+def test_an_array_and_a_pil_image_have_the_same_limit(monkeypatch):
+    monkeypatch.setattr(images, "MAX_PIXELS", 100)
+    for image in (np.zeros((11, 10), np.uint8), Image.new("L", (10, 11))):
+        with pytest.raises(ImageTooLarge):
+            open_image(image)
+    assert open_image(np.zeros((10, 10), np.uint8)).size == (10, 10)
