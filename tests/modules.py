@@ -26,7 +26,12 @@ def stage_modules(stage: str) -> list[str]:
     else:
         start = {f"{PACKAGE}.{name}" for name in ENTRY[stage]}
     files = {str(path.relative_to(PROJECT)) for path in _closure(start)}
-    return sorted(files | {f"{PACKAGE}/templates"} if f"{PACKAGE}/notebooks.py" in files else files)
+    # What modules read: templates, and the released model.
+    if f"{PACKAGE}/notebooks.py" in files:
+        files.add(f"{PACKAGE}/templates")
+    if f"{PACKAGE}/recognition.py" in files:
+        files.add(f"{PACKAGE}/pretrained")
+    return sorted(files)
 
 
 def _closure(names: set[str]) -> set[Path]:
