@@ -152,15 +152,17 @@ def test_an_answer_that_is_none_is_said_and_can_be_tried_again(page, status, bod
     check_astronaut(page)
 
 
-def test_a_server_away_is_said_and_can_be_tried_again(visit, browser, recognizer):
+def test_a_server_away_is_said_and_all_photos_can_be_tried_again(visit, browser, recognizer):
     with running(recognizer) as url:
         page = visit(browser, url)
     port = int(url.rsplit(":", 1)[1])
-    give(page, ASTRONAUT, "error")
+    give(page, [ASTRONAUT, NO_FACE, NO_FACE], "error")
     assert page.locator("#headline").inner_text() == "The server does not answer"
+    page.wait_for_function("() => document.querySelectorAll('li[data-state=failed]').length === 3")
     with running(recognizer, port=port):
         page.locator("#again").click()
         check_astronaut(page)
+        page.wait_for_function("() => document.querySelectorAll('li[data-state=done]').length === 3")
 
 
 def test_a_busy_server_is_asked_again_after_the_time_it_names(page):

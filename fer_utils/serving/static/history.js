@@ -94,12 +94,12 @@ function show() {
 }
 
 function clear() {
-  cleared = entries;
+  cleared = entries.filter((entry) => entry.answer || entry.failure); // the others are asked for no more
   entries = [];
   at("entries").replaceChildren();
   mark(null);
   show();
-  at("undo").focus();
+  at(cleared.length ? "undo" : "headline").focus();
   announce("History cleared.");
   onSelect(null);
 }

@@ -95,7 +95,7 @@ export class Live {
     this.#snapshot.disabled = false;
     showAnswer({ ...answer, faces }, { picture: canvas, boxes: this.#boxes, live: true, mirrored });
     const headline = faces.length ? count(faces.length, "face") : "No face in view";
-    const detail = ["The detector looks for faces turned to the camera.", "As it is now."][faces.length] ?? "As they are now, from left to right.";
+    const detail = ["The detector looks for faces turned to the camera.", "The bars follow the picture."][faces.length] ?? "From left to right; the bars follow the picture.";
     say("live", headline, detail);
     announceCalmly(faces.length ? `${headline}: ${summary(faces)}` : headline);
   }
@@ -114,8 +114,8 @@ export class Live {
     const [entry] = history.add([{ file: blob, name: `${this.#kind} snapshot ${this.#kept}`, kind: this.#kind, time: new Date(), answer }]);
     history.drawThumbnail(entry);
     announce(`${entry.name} is kept in the history.`);
-    this.#snapshot.classList.add("done");
-    setTimeout(() => this.#snapshot.classList.remove("done"), 1200);
+    write(this.#snapshot, "Kept ✓");
+    setTimeout(() => write(this.#snapshot, "Snapshot"), 1200);
   }
 }
 

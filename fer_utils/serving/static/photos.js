@@ -11,7 +11,8 @@ const frame = at("photo");
 const boxes = frame.querySelector(".boxes");
 
 let waiting = []; // entries that are still to be sent
-let working = new Map(); // entry -> AbortController of its request
+const working = new Map(); // entry -> AbortController of its request
+const failed = new Set(); // entries that another try may help
 let shown = null;
 let pictureUrl = null;
 
@@ -49,6 +50,7 @@ export function show(entry = shown) {
 /** Forgets what was to be sent and what is shown: the history was cleared. */
 export function drop() {
   waiting = [];
+  failed.clear();
   for (const request of working.values()) request.abort();
   shown = null;
 }
@@ -67,12 +69,13 @@ async function send(entry) {
   tell(entry);
   try {
     await check(entry.file);
-    const onBusy = (seconds) => { if (entry === shown) sayBusy(seconds); };
+    const onBusy = (seconds) => { if (visible(entry)) sayBusy(seconds); };
     entry.answer = await predict(entry.file, { name: entry.name, signal, onBusy });
   } catch (failure) {
     if (signal.aborted) return;
     if (!(failure instanceof Failure)) throw failure;
-    entry.failure = failure;
+    fail(entry, failure);
+    if (failure.kind === "token") for (const other of waiting.splice(0)) fail(other, failure); // asked for once, not for each
   } finally {
     working.delete(entry);
     work();
@@ -95,16 +98,31 @@ async function check(file) {
   }
 }
 
+function fail(entry, failure) {
+  entry.failure = failure;
+  if (failure.kind !== "refused") failed.add(entry);
+  history.update(entry);
+}
+
+/** Asks again for the entry, and for all others that failed as it did for reasons that may be over. */
 function again(entry) {
-  delete entry.failure;
-  waiting.unshift(entry);
+  waiting = [...new Set([entry, ...failed, ...waiting])];
+  failed.clear();
+  for (const one of waiting) {
+    delete one.failure;
+    history.update(one);
+  }
   work();
 }
 
 // --- what is said of an entry ---
 
+function visible(entry) {
+  return entry === shown && document.body.dataset.mode === "photos";
+}
+
 async function tell(entry) {
-  if (entry !== shown || document.body.dataset.mode !== "photos") return;
+  if (!visible(entry)) return;
   const { answer, failure } = entry;
   if (failure) {
     clearFaces();
@@ -115,7 +133,7 @@ async function tell(entry) {
   } else {
     shape(frame, answer.width, answer.height);
     await picture.decode().catch(() => {});
-    if (entry === shown && document.body.dataset.mode === "photos") answered(answer);
+    if (visible(entry)) answered(answer);
   }
 }
 
