@@ -95,7 +95,6 @@ def create_app(
     app = _Flask("fer_utils.serving")
     app.config.from_mapping(
         MAX_CONTENT_LENGTH=max_upload_bytes,
-        MAX_FORM_PARTS=4 * max_photos,
         MAX_PHOTOS=max_photos,
         TOKEN_REQUIRED=token is not None,
     )

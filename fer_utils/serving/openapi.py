@@ -9,9 +9,9 @@ from fer_utils.serving.feed import BOUNDARY
 PROBLEM = "application/problem+json"
 
 _REASONS = {
-    "400": "The request is malformed, or what was sent is no image that is read.",
+    "400": "The request is malformed, holds too many images, or what was sent is no image that is read.",
     "401": "The token is missing or wrong.",
-    "413": "The upload has too many bytes, an image has too many pixels, or there are too many images.",
+    "413": "The upload has too many bytes, or an image has too many pixels.",
     "415": "The body is of another kind than those listed.",
     "500": "The server failed; its log says why.",
     "503": "The server has all the work it takes, or is stopping. Retry-After says when to try again.",

@@ -53,7 +53,7 @@ def _photos() -> list[bytes]:
         if not uploads:
             abort(400, "Expected at least one file in the multipart field `image`, found none.")
         if len(uploads) > most:
-            abort(413, f"Expected at most {most} files in the multipart field `image`, found {len(uploads)}.")
+            abort(400, f"Expected at most {most} files in the multipart field `image`, found {len(uploads)}.")
         photos = [upload.read() for upload in uploads]
     elif kind.startswith("image/") or kind == "application/octet-stream":
         photos = [request.get_data(cache=False)]

@@ -25,6 +25,7 @@ import socket
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
@@ -37,7 +38,6 @@ from waitress.parser import HTTPRequestParser
 from waitress.task import ErrorTask
 from waitress.utilities import Error, RequestEntityTooLarge
 
-from fer_utils.detectors import Detector
 from fer_utils.errors import StudyError
 from fer_utils.recognition import Recognizer
 from fer_utils.serving.app import create_app
@@ -246,39 +246,39 @@ class _Server:
 
 
 def serve(
-    model: str | Path | None = None,
+    recognizer: Recognizer | None = None,
     host: str = "127.0.0.1",
     port: int = 5000,
     *,
     token: str | None = None,
     camera: int | None = None,
     video: str | Path | None = None,
-    detector: Detector | None = None,
     **options,
 ) -> None:
-    """Serve a trained model until SIGINT or SIGTERM; requests in flight are finished.
+    """Serve until SIGINT or SIGTERM; requests in flight are finished.
 
     Args:
-        model: the model's folder, as for `Recognizer`.
+        recognizer: answers the requests; `Recognizer()` when None.
         host: address to listen on; the default is reached from this machine only, and then the server answers only
             to this machine's names (`trusted_hosts` says otherwise).
         port: 0 takes a free one. The address is printed when the server is ready.
         token: what clients must send as a bearer token; None lets everybody in.
         camera: index of the camera that `/video_feed` shows.
         video: file that it shows instead.
-        detector: what finds the faces, as for `Recognizer`.
         **options: passed to `create_app`.
 
     Raises:
         StudyError: there is no trained model, the video cannot be read, or the address cannot be had.
     """
+    # Pillow warns of damaged files in ever new words, each of which Python would print once and keep for good.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     bound = _bind(host, port)
     local = host in ("127.0.0.1", "::1", "localhost")
     if local:
         options.setdefault("trusted_hosts", LOCAL_HOSTS)
     try:
-        recognizer = Recognizer(model, detector)
-        server = _Server(create_app(recognizer, token=token, camera=camera, video=video, **options), bound)
+        app = create_app(recognizer, token=token, camera=camera, video=video, **options)
+        server = _Server(app, bound)
     except BaseException:
         bound.close()
         raise
@@ -287,7 +287,7 @@ def serve(
         if token is None and not local:
             warning = "Everybody who reaches this address may use it: no token is asked for."
             print(warning, file=sys.stderr, flush=True)
-        print(f"Serving {recognizer.card['name']} at {_address(bound)} (Ctrl+C stops it)", flush=True)
+        print(f"Serving {app.extensions['recognizer'].card['name']} at {_address(bound)} (Ctrl+C stops it)", flush=True)
         server.run()
     finally:
         for number, handler in before.items():

@@ -1,0 +1,176 @@
+"""Put the server under load from 1, 8 and 64 clients at once, and see what it answers, how soon, and what it keeps.
+
+    python tests/benchmarks/serve.py [--model FOLDER] [--photo FILE] [--requests 5000] [--quick]
+
+Starts `fer-study serve` as a process of its own on this machine, and ends it again. Each client sends the photo over
+one connection, again and again, until the share of requests that falls on its number of clients is answered; where
+the server says 503 it waits as long as that says. Prints for each number of clients the answers a second, the
+latency of what was answered (50th, 95th and 99th percentile), refusals (503) and errors (all else), and at last the
+server's resident memory after a warm-up and after all requests. Clients and server share the processor.
+"""
+
+import argparse
+import http.client
+import io
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+CLIENTS = {1: 0.2, 8: 0.4, 64: 0.4}
+"""Numbers of clients, and the share of the requests that each number of them sends."""
+
+GROWTH = 1.05  # aim: less, from the warm-up to the end
+_PATIENCE = 60  # seconds for one answer
+
+
+@dataclass
+class Load:
+    """What some clients met with. Several threads write to it."""
+
+    wanted: int
+    deadline: float
+    latencies: list[float] = field(default_factory=list)
+    refused: int = 0
+    errors: list[str] = field(default_factory=list)
+    _taken: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def take(self) -> bool:
+        """Whether one more request is to be sent."""
+        with self._lock:
+            if self._taken == self.wanted or time.monotonic() > self.deadline:
+                return False
+            self._taken += 1
+            return True
+
+
+def portrait() -> bytes:
+    """A JPEG of 512 x 512 pixels with one face, 100 pixels wide: the public-domain one that scikit-image carries."""
+    from skimage import data
+
+    file = io.BytesIO()
+    Image.fromarray(data.astronaut()).save(file, "JPEG", quality=90)
+    return file.getvalue()
+
+
+def send_all(port: int, photo: bytes, load: Load) -> None:
+    """One client: sends until nothing is left to be sent."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE)
+    while load.take():
+        while time.monotonic() < load.deadline:
+            began = time.perf_counter()
+            try:
+                connection.request("POST", "/api/v1/predict", photo, {"Content-Type": "image/jpeg"})
+                answer = connection.getresponse()
+                body = answer.read()
+            except (OSError, http.client.HTTPException) as problem:
+                load.errors.append(type(problem).__name__)
+                connection.close()
+                break
+            if answer.status == 503:
+                load.refused += 1
+                time.sleep(int(answer.headers["Retry-After"]))
+                continue
+            if answer.status == 200 and body.startswith(b'{"width"'):
+                load.latencies.append(time.perf_counter() - began)
+            else:
+                load.errors.append(str(answer.status))
+            break
+    connection.close()
+
+
+def run(port: int, photo: bytes, clients: int, requests: int, limit: float) -> tuple[Load, float]:
+    """What so many clients met with, and the seconds it took."""
+    load = Load(requests, time.monotonic() + limit)
+    threads = [threading.Thread(target=send_all, args=(port, photo, load)) for _ in range(clients)]
+    began = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return load, time.perf_counter() - began
+
+
+def memory_mb(port: int) -> float:
+    """The server's resident memory, as its metrics say."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE)
+    connection.request("GET", "/metrics")
+    text = connection.getresponse().read().decode()
+    connection.close()
+    return float(re.search(r"^process_resident_memory_bytes (\S+)$", text, re.MULTILINE)[1]) / 1e6
+
+
+def start(model: Path | None) -> tuple[subprocess.Popen, int]:
+    """The server's process, and the port it listens on."""
+    command = [sys.executable, "-m", "fer_utils.cli", "serve", "--port", "0"]
+    if model:
+        command += ["--model", str(model)]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    said = server.stdout.readline()
+    found = re.search(r"http://127\.0\.0\.1:(\d+)", said)
+    if found is None:
+        server.kill()
+        sys.exit(f"serve: expected the address it serves at, found {said!r}")
+    return server, int(found[1])
+
+
+def measure(port: int, photo: bytes, requests: int, limit: float) -> bool:
+    """Print it all; whether there were no errors."""
+    run(port, photo, max(CLIENTS), max(2 * max(CLIENTS), requests // 20), limit)
+    before = memory_mb(port)
+    print(f"{os.cpu_count()} cores, a photo of {len(photo):,} bytes")
+    print("clients  answered  a second   p50 ms   p95 ms   p99 ms    503  errors")
+    answered, errors = 0, []
+    for clients, share in CLIENTS.items():
+        load, seconds = run(port, photo, clients, round(share * requests), limit)
+        p50, p95, p99 = 1000 * np.percentile(load.latencies or [np.nan], (50, 95, 99))
+        rate = len(load.latencies) / seconds
+        print(
+            f"{clients:7} {len(load.latencies):9,} {rate:9.1f} {p50:8.1f} {p95:8.1f} {p99:8.1f} {load.refused:6,} "
+            f"{len(load.errors):7,}"
+        )
+        answered += len(load.latencies)
+        errors += load.errors
+    after = memory_mb(port)
+    verdict = "met" if after / before < GROWTH else "missed"
+    print(
+        f"resident memory: {before:.1f} MB after the warm-up, {after:.1f} MB after {answered:,} requests more, "
+        f"ratio {after / before:.3f} (aim: under {GROWTH}): {verdict}"
+    )
+    if errors:
+        print("errors:", ", ".join(sorted(set(errors))))
+    return not errors
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, help="folder of the model (default: the released one)")
+    parser.add_argument("--photo", type=Path, help="what is sent (default: a portrait of 512 x 512 pixels)")
+    parser.add_argument("--requests", type=int, default=5000, help="in all, after the warm-up (default: 5000)")
+    parser.add_argument(
+        "--limit", type=float, default=600, help="most seconds for one number of clients (default: 600)"
+    )
+    parser.add_argument("--quick", action="store_true", help="200 requests only: whether it works, not how well")
+    given = parser.parse_args()
+    photo = given.photo.read_bytes() if given.photo else portrait()
+    server, port = start(given.model)
+    try:
+        good = measure(port, photo, 200 if given.quick else given.requests, given.limit)
+    finally:
+        server.send_signal(signal.SIGTERM)
+        code = server.wait(60)
+    if code or not good:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
