@@ -1,0 +1,157 @@
+"""Count what each face detector finds in photos, and time it.
+
+    python tests/benchmarks/detect.py --photos FOLDER [--yunet yunet_n_640_640.onnx] [--annotate OUT]
+
+FOLDER holds photos and faces.csv (columns file and faces: how many faces each has). As the recogniser does, a photo
+is first scaled so that its longer side is at most --side pixels. faces.csv has counts and no boxes, so found, missed
+and false are by count: what is found beyond a photo's count is false. A box beside the face would pass; --annotate
+writes each photo with its boxes, to be looked at.
+
+One thread; a photo's time is the median of --repeats detections after one that is not counted, scaling included and
+reading the file not.
+"""
+
+import argparse
+import csv
+import os
+import statistics
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from fer_utils.detectors import Detection, Detector, HaarDetector, YuNetDetector
+from fer_utils.errors import StudyError
+from fer_utils.images import open_image
+
+COLOURS = {"haar": (255, 120, 0), "yunet": (0, 160, 255)}
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many of a photo's faces were found, and how many boxes there were beside."""
+
+    found: int
+    missed: int
+    false: int
+
+    @classmethod
+    def of(cls, boxes: int, faces: int) -> "Count":
+        """From the number of boxes and of faces that are there."""
+        return cls(min(boxes, faces), max(0, faces - boxes), max(0, boxes - faces))
+
+    def __add__(self, other: "Count") -> "Count":
+        return Count(self.found + other.found, self.missed + other.missed, self.false + other.false)
+
+
+def read_counts(folder: Path) -> dict[str, int]:
+    """Number of faces by file name, from the folder's faces.csv.
+
+    Raises:
+        StudyError: it is missing, has other columns, or names a photo that is not there.
+    """
+    file = folder / "faces.csv"
+    try:
+        with file.open(newline="", encoding="utf-8") as table:
+            counts = {row["file"]: int(row["faces"]) for row in csv.DictReader(table)}
+    except (OSError, KeyError, ValueError) as problem:
+        raise StudyError(
+            f"{file}: expected columns file and faces, found {problem!r}. Say what each photo has."
+        ) from None
+    absent = [name for name in counts if not (folder / name).is_file()]
+    if absent or not counts:
+        raise StudyError(f"{file}: expected photos of {folder}, found none named {', '.join(absent) or 'at all'}.")
+    return counts
+
+
+def scaled(photo: np.ndarray, side: int) -> np.ndarray:
+    """The photo with its longer side at most `side` pixels."""
+    height, width = photo.shape[:2]
+    scale = side / max(height, width)
+    if scale >= 1:
+        return photo
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
+
+
+def timed(detector: Detector, photo: np.ndarray, side: int, repeats: int) -> tuple[list[Detection], float]:
+    """What it finds, in the scaled photo's pixels, and the median milliseconds."""
+    found = detector.detect(scaled(photo, side))
+    times = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        detector.detect(scaled(photo, side))
+        times.append(time.perf_counter() - started)
+    return found, statistics.median(times) * 1e3
+
+
+def report(counts: dict[str, int], results: dict[str, dict[str, tuple[int, float]]]) -> str:
+    """A table of photos and a total. `results` has number of boxes and milliseconds by detector and photo."""
+    head = f"{'photo':16} {'faces':>5}"
+    for name in results:
+        head += f"  | {name:>6} found missed false     ms"
+    lines = [head]
+    totals = dict.fromkeys(results, Count(0, 0, 0))
+    for photo, faces in counts.items():
+        line = f"{photo:16} {faces:5}"
+        for name, of_photo in results.items():
+            boxes, took = of_photo[photo]
+            count = Count.of(boxes, faces)
+            totals[name] += count
+            line += f"  | {'':>6} {count.found:5} {count.missed:6} {count.false:5} {took:6.1f}"
+        lines.append(line)
+    line = f"{'all':16} {sum(counts.values()):5}"
+    for name, of_photo in results.items():
+        count, took = totals[name], statistics.median(took for _, took in of_photo.values())
+        line += f"  | {'':>6} {count.found:5} {count.missed:6} {count.false:5} {took:6.1f}"
+    lines.append(line + "  (median of the photos)")
+    return "\n".join(lines)
+
+
+def draw(photo: np.ndarray, found: dict[str, list[Detection]], side: int) -> np.ndarray:
+    """The scaled photo, BGR, with each detector's boxes in its colour and their scores."""
+    picture = cv2.cvtColor(scaled(photo, side), cv2.COLOR_RGB2BGR)
+    for name, detections in found.items():
+        for (x, y, width, height), score in detections:
+            cv2.rectangle(picture, (x, y), (x + width, y + height), COLOURS[name], 2)
+            place = (x + 3, y + (18 if name == "haar" else height - 6))
+            cv2.putText(picture, f"{name} {score:.2f}", place, cv2.FONT_HERSHEY_SIMPLEX, 0.5, COLOURS[name], 1)
+    return picture
+
+
+def compare(folder: Path, detectors: dict[str, Detector], side: int, repeats: int, annotate: Path | None) -> str:
+    counts = read_counts(folder)
+    results = {name: {} for name in detectors}
+    for file in counts:
+        photo, found = np.asarray(open_image(folder / file)), {}
+        for name, detector in detectors.items():
+            found[name], took = timed(detector, photo, side, repeats)
+            results[name][file] = len(found[name]), took
+        if annotate:
+            annotate.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(annotate / file), draw(photo, found, side))
+    return report(counts, results)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photos", type=Path, required=True, help="folder with photos and faces.csv")
+    parser.add_argument("--yunet", type=Path, help="YuNet's model file (default: without YuNet)")
+    parser.add_argument("--side", type=int, default=1024, help="longer side that is searched, pixels (default: 1024)")
+    parser.add_argument("--repeats", type=int, default=7, help="timed detections a photo (default: 7)")
+    parser.add_argument("--annotate", type=Path, metavar="OUT", help="folder for the photos with their boxes")
+    given = parser.parse_args()
+    cv2.setNumThreads(1)
+    try:
+        detectors = {"haar": HaarDetector()} | ({"yunet": YuNetDetector(given.yunet)} if given.yunet else {})
+        print(f"OpenCV {cv2.__version__}, 1 thread, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start")
+        print(compare(given.photos, detectors, given.side, given.repeats, given.annotate))
+    except StudyError as problem:
+        sys.exit(str(problem))
+
+
+if __name__ == "__main__":
+    main()
