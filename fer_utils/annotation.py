@@ -59,7 +59,7 @@ def draw_on_frame(frame: np.ndarray, faces: list[RecognizedFace]) -> np.ndarray:
     """
     drawn = np.ascontiguousarray(frame).copy()
     unit = max(max(frame.shape[:2]) / 720, 0.5)
-    thick, size = max(1, round(2 * unit)), 0.6 * unit
+    thick, size = max(1, round(1.5 * unit)), 0.6 * unit
     for face in faces:
         x, y, width, height = face.box
         cv2.rectangle(drawn, (x, y), (x + width, y + height), _INK[:3], 2 * thick + 1)

@@ -137,7 +137,7 @@ class Recognizer:
             raise StudyError(f"{folder}: expected a folder of photos, found none.")
         endings = Image.registered_extensions()
         photos = sorted(path for path in folder.rglob("*") if path.suffix.lower() in endings and path.is_file())
-        for path in tqdm(photos, unit=" photos", disable=not progress):
+        for path in tqdm(photos, unit=" photos", disable=None if progress else True):
             try:
                 faces = self.recognize(path)
             except UnreadableImage as problem:

@@ -1,0 +1,105 @@
+"""`fer-study predict`: photos, folders and videos, in each form."""
+
+import csv
+import io
+import json
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+from skimage import data
+
+from fer_utils.cli import main
+from fer_utils.emotions import EMOTIONS
+from fer_utils.errors import StudyError
+from fer_utils.predicting import predict
+from fer_utils.recognition import Recognizer
+
+ASTRONAUT = data.astronaut()
+
+
+@pytest.fixture(scope="module")
+def recognizer(model_folder):
+    return Recognizer(model_folder)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photos")
+    Image.fromarray(ASTRONAUT).save(folder / "face.jpg")
+    (folder / "deeper").mkdir()
+    Image.new("RGB", (60, 60), "teal").save(folder / "deeper" / "none.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory):
+    path = tmp_path_factory.mktemp("video") / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (256, 256))
+    for _ in range(4):
+        writer.write(np.ascontiguousarray(ASTRONAUT[:256, 100:356, ::-1]))
+    writer.release()
+    return path
+
+
+def printed(recognizer, path, **options):
+    out = io.StringIO()
+    predict(recognizer, path, out=out, **options)
+    return out.getvalue()
+
+
+def test_a_photo_in_each_form(recognizer, photos):
+    file = photos / "face.jpg"
+    face = recognizer.recognize(file)[0].as_dict()
+    assert json.loads(printed(recognizer, file, form="json")) == {"width": 512, "height": 512, "faces": [face]}
+    assert printed(recognizer, file).startswith(f"{file}: {face['emotion']} ")
+    (row,) = csv.DictReader(io.StringIO(printed(recognizer, file, form="csv")))
+    assert (row["file"], int(row["x"]), row["emotion"]) == (str(file), face["box"]["x"], face["emotion"])
+    assert {emotion: float(row[emotion]) for emotion in EMOTIONS} == face["probabilities"]
+
+
+def test_a_folder_in_each_form(recognizer, photos):
+    names = [str(photos / "deeper" / "none.png"), str(photos / "face.jpg")]
+    lines = [json.loads(line) for line in printed(recognizer, photos, form="json").splitlines()]
+    assert [(line["file"], len(line["faces"])) for line in lines] == [(names[0], 0), (names[1], 1)]
+    rows = list(csv.DictReader(io.StringIO(printed(recognizer, photos, form="csv"))))
+    assert [row["file"] for row in rows] == names[1:]
+    assert printed(recognizer, photos).splitlines()[0] == f"{names[0]}: no face found"
+
+
+def test_a_video_in_each_form(recognizer, video):
+    lines = [json.loads(line) for line in printed(recognizer, video, form="json").splitlines()]
+    assert [line["frame"] for line in lines] == [0, 1, 2, 3]
+    rows = list(csv.DictReader(io.StringIO(printed(recognizer, video, form="csv"))))
+    assert [int(row["frame"]) for row in rows] == [0, 1, 2, 3]
+    assert "face 1: " in printed(recognizer, video)
+
+
+def test_what_is_drawn_is_kept(recognizer, photos, video, tmp_path):
+    printed(recognizer, photos / "face.jpg", annotated=tmp_path / "one.png")
+    assert Image.open(tmp_path / "one.png").width >= 512
+    printed(recognizer, photos, annotated=tmp_path / "all")
+    assert {path.relative_to(tmp_path / "all").as_posix() for path in (tmp_path / "all").rglob("*.png")} == {
+        "face.jpg.png",
+        "deeper/none.png.png",
+    }
+    printed(recognizer, video, annotated=tmp_path / "clip.mp4")
+    assert cv2.VideoCapture(str(tmp_path / "clip.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) == 4
+    with pytest.raises(StudyError, match=r"one\.what"):
+        printed(recognizer, photos / "face.jpg", annotated=tmp_path / "one.what")
+
+
+def test_what_is_neither_is_named(recognizer, tmp_path):
+    with pytest.raises(StudyError, match="found nothing there"):
+        predict(recognizer, tmp_path / "nowhere")
+    (tmp_path / "notes.txt").write_text("no picture at all")
+    with pytest.raises(StudyError, match="As a video"):
+        predict(recognizer, tmp_path / "notes.txt")
+
+
+def test_the_command_prints(photos, model_folder, capsys):
+    assert main(["predict", str(photos / "face.jpg"), "--model", str(model_folder), "--csv"]) == 0
+    assert capsys.readouterr().out.startswith("file,x,y,width,height,score,emotion,uncertain,angry")
+    assert main(["predict", str(photos), "--detector", "haar", "--yunet", "x.onnx"]) == 2
+    assert "no model file" in capsys.readouterr().err
