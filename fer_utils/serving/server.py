@@ -8,7 +8,7 @@ and sends out answers), so a slow client holds no thread; ours do the rest. It l
 - It knows no SIGTERM and drops what is queued: `_Server` runs its loop itself, and on a stop refuses new clients,
   ends the video, and finishes the requests in flight.
 - Its queue has no bound: there are more threads than requests the application lets in (`Workers` and `Feed` answer
-  the others with 503 at once), so the queue stays empty, and health answers are quick under any load.
+  the others with 503 at once), so nothing stays in the queue, and health answers are quick under any load.
 - A body is held in memory, or in a file, for each connection: no file is used, and beyond as many bodies as there is
   work for, a request is refused with 503 before its body comes.
 - A client may send a byte a minute, or never read: each request must come at some speed, and a connection on which an
@@ -20,6 +20,7 @@ and sends out answers), so a slow client holds no thread; ours do the rest. It l
 """
 
 import json
+import logging
 import signal
 import socket
 import sys
@@ -177,6 +178,8 @@ class _Server:
     """The application on a bound socket. `run` works until `stop`, which any thread or signal may call."""
 
     def __init__(self, app: Flask, bound: socket.socket) -> None:
+        # It would log a line for each request that waits a moment for a thread; `/metrics` tells of what really waits.
+        logging.getLogger("waitress.queue").setLevel(logging.ERROR)
         self._app = app
         self._sockets: dict = {}
         workers, feed = app.extensions["workers"], app.extensions["feed"]
