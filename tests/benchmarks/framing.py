@@ -67,7 +67,7 @@ def find_pasted(detector: Detector, image: np.ndarray) -> Box | None:
 
 
 def in_face_pixels(box: Box) -> tuple[float, float, float, float]:
-    """Of a pasted image's box, in FER-2013's pixels: its middle right of and below the image's, its width and height."""
+    """A pasted image's box in FER-2013's pixels: its middle right of and below the image's, its width and height."""
     middle = BORDER + SIDE / 2
     return (
         (box.x + box.width / 2) / ENLARGED - middle,

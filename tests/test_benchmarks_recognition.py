@@ -1,0 +1,258 @@
+"""The benchmarks of recognition, detection and framing: what they read, compute and print. No time is asserted."""
+
+import csv
+import sys
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+
+from fer_utils.detectors import Box, Detection
+from fer_utils.errors import StudyError
+
+
+@pytest.fixture(scope="module")
+def benchmarks(project):
+    """The three scripts as modules."""
+    folder = str(project / "tests" / "benchmarks")
+    sys.path.insert(0, folder)
+    try:
+        import contenders
+        import detect
+        import framing
+        import recognize
+    finally:
+        sys.path.remove(folder)
+    return SimpleNamespace(contenders=contenders, detect=detect, framing=framing, recognize=recognize)
+
+
+def blank_photos(folder, counts):
+    """A folder of blank photos and its faces.csv."""
+    for name in counts:
+        cv2.imwrite(str(folder / name), np.full((40, 30, 3), 128, np.uint8))
+    with (folder / "faces.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("file", "faces"), *counts.items()])
+    return folder
+
+
+class FakeDetector:
+    """Sees the same boxes in every photo."""
+
+    frame, rise = 1.25, 0.1
+
+    def __init__(self, *boxes):
+        self.boxes = boxes
+
+    def detect(self, photo):
+        return [Detection(box, 1.0) for box in self.boxes]
+
+
+# --- detect.py ---
+
+
+@pytest.mark.parametrize(
+    ("boxes", "faces", "expected"), [(2, 2, (2, 0, 0)), (1, 2, (1, 1, 0)), (3, 2, (2, 0, 1)), (1, 0, (0, 0, 1))]
+)
+def test_boxes_are_found_missed_or_false_by_count(benchmarks, boxes, faces, expected):
+    count = benchmarks.detect.Count.of(boxes, faces)
+    assert (count.found, count.missed, count.false) == expected
+
+
+def test_the_detectors_table_has_each_photo_and_totals(benchmarks, tmp_path):
+    folder = blank_photos(tmp_path, {"one.png": 1, "two.png": 2, "none.png": 0})
+    detectors = {"haar": FakeDetector(Box(1, 1, 9, 9)), "yunet": FakeDetector(Box(1, 1, 9, 9), Box(12, 1, 9, 9))}
+    printed = benchmarks.detect.compare(folder, detectors, side=20, repeats=1, annotate=tmp_path / "drawn")
+    rows = {line.split()[0]: line.replace("|", "").split() for line in printed.splitlines()[1:]}
+    # After the name and the count: found, missed, false and milliseconds of each detector.
+    assert rows["one.png"][1:5] == ["1", "1", "0", "0"]
+    assert rows["one.png"][6:9] == ["1", "0", "1"]
+    assert rows["none.png"][2:5] == ["0", "0", "1"]
+    assert rows["all"][1:5] == ["3", "2", "1", "1"]
+    assert rows["all"][6:9] == ["3", "0", "3"]
+    assert cv2.imread(str(tmp_path / "drawn" / "one.png")).shape == (20, 15, 3)
+
+
+@pytest.mark.parametrize(
+    "table", ["file,people\none.png,1\n", "file,faces\none.png,some\n", "file,faces\ngone.png,1\n"]
+)
+def test_counts_that_cannot_be_used_are_named(benchmarks, tmp_path, table):
+    blank_photos(tmp_path, {"one.png": 1})
+    (tmp_path / "faces.csv").write_text(table)
+    with pytest.raises(StudyError, match=r"faces\.csv: expected"):
+        benchmarks.detect.read_counts(tmp_path)
+
+
+# --- framing.py ---
+
+
+def test_a_box_in_a_pasted_image_comes_back_in_its_pixels(benchmarks):
+    framing = benchmarks.framing
+    border, by = framing.BORDER * framing.ENLARGED, framing.ENLARGED
+    # The lower right quarter of the image.
+    box = Box(border + 24 * by, border + 24 * by, 24 * by, 24 * by)
+    assert framing.in_face_pixels(box) == (12, 12, 24, 24)
+
+
+def test_the_pasted_image_lies_in_the_middle(benchmarks):
+    framing = benchmarks.framing
+    image = np.random.default_rng(0).integers(0, 256, (48, 48), np.uint8)
+    canvas = framing.paste(image)
+    border = framing.BORDER * framing.ENLARGED
+    inside = canvas[border:-border, border:-border, 0]
+    assert canvas.shape == (288, 288, 3)
+    assert np.array_equal(inside, cv2.resize(image, (144, 144), interpolation=cv2.INTER_CUBIC))
+
+
+def test_the_face_is_the_box_nearest_the_middle(benchmarks):
+    framing = benchmarks.framing
+    image = np.zeros((48, 48), np.uint8)
+    middle, near, far = Box(100, 100, 88, 88), Box(110, 100, 88, 88), Box(0, 0, 88, 88)
+    assert framing.find_pasted(FakeDetector(far, near, middle), image) == middle
+    assert framing.find_pasted(FakeDetector(far), image) is None
+    assert framing.find_pasted(FakeDetector(), image) is None
+
+
+def test_frame_and_rise_measured_on_boxes_cut_the_image_back(benchmarks):
+    """A box with known place and size in a pasted image: `crop_face` with the measured numbers gives the image."""
+    from fer_utils.recognition import crop_face
+
+    framing = benchmarks.framing
+    image = cv2.GaussianBlur(np.random.default_rng(1).integers(0, 256, (48, 48), np.uint8), (0, 0), 3)
+    box = Box(84, 99, 120, 96)  # middle at (144, 147): one pixel of FER-2013 below the image's
+    frame, rise = framing.frame_of(np.array([framing.in_face_pixels(box)]))
+    assert (frame, rise) == pytest.approx((48 / 40, 1 / 48))
+    crop = crop_face(framing.paste(image), box, frame, rise)
+    assert np.abs(crop.astype(int) - image).max() <= 3
+
+
+def test_one_detector_s_frame_in_another_s_boxes_cuts_the_same_square(benchmarks):
+    framing = benchmarks.framing
+    # The first's square: side 110, middle (50, 39); the second's box: side 100, middle (50, 50).
+    frame, rise = framing.frame_like([(Box(0, 0, 100, 100), Box(10, 0, 80, 100))], 1.1, 0.1)
+    assert (frame, rise) == pytest.approx((1.1, 0.1))
+    frame, rise = framing.frame_like([(Box(0, 0, 100, 100), Box(20, 10, 60, 100))], 1.1, 0)
+    assert (frame, rise) == pytest.approx((1.1, 10 / 110))
+
+
+def test_two_detectors_boxes_pair_where_they_are_on_one_face(benchmarks):
+    a, b, beside = Box(0, 0, 40, 40), Box(5, 3, 30, 40), Box(60, 0, 40, 40)
+    assert benchmarks.framing.same_faces([a], [b, beside]) == [(a, b)]
+
+
+def test_reframing_moves_and_scales_about_the_middle(benchmarks):
+    reframe = benchmarks.framing.reframe
+    image = np.zeros((1, 48, 48), np.uint8)
+    image[0, 20:28, 20:28] = 255
+    assert np.array_equal(reframe(image, 1), image)
+    moved = reframe(image, 1, right=3, down=-2)
+    assert np.array_equal(moved[0, 18:26, 23:31], image[0, 20:28, 20:28])
+    assert moved.sum() == image.sum()
+    # A square twice as large shows the face half as large, a quarter of the area, still in the middle.
+    wider = reframe(image, 2)
+    assert wider.sum() / image.sum() == pytest.approx(1 / 4, rel=0.05)
+    assert np.average(np.arange(48), weights=wider[0].sum(axis=0)) == pytest.approx(23.5, abs=0.1)
+    # And in a wider square, a move is of the result's pixels.
+    shifted = reframe(image, 2, right=5)
+    assert np.average(np.arange(48), weights=shifted[0].sum(axis=0)) == pytest.approx(28.5, abs=0.1)
+
+
+def test_reframing_repeats_the_border(benchmarks):
+    image = np.full((1, 48, 48), 90, np.uint8)
+    assert (benchmarks.framing.reframe(image, 1.4, right=6) == 90).all()
+
+
+def test_framing_never_sees_private_faces(benchmarks, faces, tmp_path, monkeypatch, capsys):
+    framing = benchmarks.framing
+    faces.save(tmp_path / "faces")
+    seen = []
+    monkeypatch.setattr(framing, "boxes_part", lambda faces, *_: seen.append(faces))
+    monkeypatch.setattr(framing, "shifts_part", lambda faces, *_: seen.append(faces))
+    monkeypatch.setattr(framing, "pasted_part", lambda faces, *_: seen.append(faces))
+    monkeypatch.setattr(framing, "Recognizer", lambda *_, **__: SimpleNamespace(card={"name": "fake"}))
+    monkeypatch.setattr(sys, "argv", ["framing.py", "--data", str(tmp_path / "faces"), "--images", "20"])
+    framing.main()
+    assert [set(each.usage) for each in seen] == [{"Training"}, {"PublicTest"}, {"PublicTest"}]
+    assert len(seen[0]) == len(seen[2]) == 20
+    assert len(seen[1]) == (faces.usage == "PublicTest").sum()
+
+
+# --- recognize.py ---
+
+
+def measured(face, photos, found=None):
+    """A measurement as contenders.py prints it."""
+    return {
+        "import_s": 0.5,
+        "prepare_s": 0.1,
+        "face_ms": face,
+        "photos_ms": photos,
+        "found": found or dict.fromkeys(photos, 1),
+        "peak_mb": 100.0,
+        "versions": "",
+    }
+
+
+@pytest.fixture
+def results():
+    """Two rounds: the machine was half as fast in the second."""
+    photos = {"a.jpg": 40.0, "b.jpg": 80.0}
+    quick = {"a.jpg": 20.0, "b.jpg": 20.0}
+    return {
+        "fer": [measured(4.0, photos, {"a.jpg": 3, "b.jpg": 0}), measured(8.0, {n: 2 * t for n, t in photos.items()})],
+        "Model.predict": [measured(60.0, {}), measured(90.0, {})],
+        "compiled Keras": [measured(1.0, {}), measured(3.0, {})],
+        "ours": [measured(2.0, quick), measured(4.0, {n: 2 * t for n, t in quick.items()})],
+    }
+
+
+def test_ratios_are_of_the_same_round(benchmarks, results):
+    ratios = benchmarks.recognize.ratios
+    assert ratios(results, "face_ms", "ours", "Model.predict") == [30, 22.5]
+    assert ratios(results, "face_ms", "ours", "compiled Keras") == [0.5, 0.75]
+    assert ratios(results, "photos_ms", "ours", "fer") == [3, 3]
+
+
+def test_the_report_has_medians_spans_and_aims(benchmarks, results):
+    printed = benchmarks.recognize.report(results, {"a.jpg": 1, "b.jpg": 1})
+    rows = {line[:15].strip(): line for line in printed.splitlines()[1:5]}
+    assert list(rows) == ["fer", "Model.predict", "compiled Keras", "ours"]
+    assert "6.000 (4.000 to 8.000)" in rows["fer"]
+    assert "90.0 (60.0 to 120.0)" in rows["fer"]  # a photo: 60 ms in the first round, 120 in the second
+    assert rows["fer"].endswith("1, 1, 2")  # found, missed, false
+    assert rows["ours"].endswith("2, 0, 0")
+    assert rows["Model.predict"].endswith("-")
+    assert "ours         than fer             3.00 (3.00 to 3.00)" in printed
+    assert "a.jpg 2.0, b.jpg 4.0" in printed
+    verdicts = [line.rsplit(maxsplit=2)[1:] for line in printed.split("aims\n")[1].splitlines()]
+    assert verdicts == [["26.25", "met"], ["0.62", "missed"], ["3.00", "met"], ["0.50", "met"]]
+
+
+def test_fer_s_setuptools_come_last_and_mtcnn_only_when_asked_for(benchmarks):
+    plain, with_mtcnn = benchmarks.recognize.installs(False), benchmarks.recognize.installs(True)
+    assert plain[-1] == with_mtcnn[-1] == ["setuptools<81"]
+    assert not any("torch" in argument for command in plain for argument in command)
+    assert "torch" in with_mtcnn[2]
+
+
+def test_every_library_is_held_to_the_same_threads(benchmarks, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    own = benchmarks.recognize.quiet(2)
+    assert {own[name] for name in own if name.endswith("_THREADS")} == {"2"}
+
+
+def test_ours_is_measured_in_a_process_of_its_own(benchmarks, model_folder, tmp_path):
+    folder = blank_photos(tmp_path, {"none.png": 0})
+    job = {"contender": "ours", "threads": 1, "seconds": 0, "photos": [str(folder / "none.png")]}
+    found = benchmarks.recognize.measure_afresh(sys.executable, job | {"model": str(model_folder), "yunet": None})
+    assert found["found"] == {"none.png": 0}
+    assert set(found["photos_ms"]) == {"none.png"}
+    assert found["face_ms"] > 0
+    assert 0 < found["ready_mb"] <= found["peak_mb"]
+    assert found["versions"].startswith("onnxruntime ")
+
+
+def test_a_contender_that_fails_is_named_with_its_error(benchmarks, tmp_path):
+    job = {"contender": "ours", "threads": 1, "seconds": 0, "photos": [], "model": str(tmp_path), "yunet": None}
+    with pytest.raises(SystemExit, match=r"(?s)ours ended with 1.*expected an exported model"):
+        benchmarks.recognize.measure_afresh(sys.executable, job)
