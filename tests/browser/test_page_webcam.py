@@ -197,6 +197,24 @@ def test_a_server_away_is_said_while_the_camera_runs_and_its_return_noticed(page
     check_live(page, "#webcam-shown", mirrored=True)
 
 
+def test_another_camera_can_be_chosen_where_there_are_several(visit, launch, url):
+    cameras = launch("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream=device-count=2")
+    page = visit(cameras, url, KEEP_STREAMS)
+    start(page)
+    first, second = page.get_by_label("Camera", exact=True).locator("option").all_inner_texts()
+    assert first != second
+    page.get_by_label("Camera", exact=True).focus()
+    page.get_by_label("Camera", exact=True).select_option(second)
+    page.wait_for_function("() => window.streams.length === 2")
+    page.wait_for_selector('body[data-state="live"]')
+    assert page.evaluate(TRACKS) == ["ended", "live"]
+    assert page.evaluate("() => window.streams[1].getTracks()[0].label") == second
+    assert page.locator("#webcam-shown").is_visible()
+    assert page.get_by_label("Camera", exact=True).evaluate("(select) => select === document.activeElement")
+    page.locator("#stop-webcam").click()
+    check_freed(page, tracks=2)
+
+
 def test_a_refused_camera_is_said_and_can_be_tried_again(visit, launch, url):
     page = visit(launch("--use-fake-device-for-media-stream", "--deny-permission-prompts"), url)
     page.locator("#tab-webcam").click()

@@ -29,7 +29,7 @@ function introduce(headline, detail) {
 }
 
 async function start(device) {
-  running?.abort();
+  const before = running;
   const run = new AbortController();
   const { signal } = run;
   let stream = null;
@@ -41,6 +41,7 @@ async function start(device) {
     show(false);
   };
   running = run;
+  before?.abort();
   signal.addEventListener("abort", free);
   say("loading", "Waiting for the camera…", "The browser may ask whether this page may use it.");
   showGhost();
@@ -48,7 +49,9 @@ async function start(device) {
     stream = await open(device);
     if (signal.aborted) { free(); return; } // stopped while the browser asked
     const [track] = stream.getVideoTracks();
-    track.addEventListener("ended", () => stop("It was switched off or unplugged, or its permission was taken away."));
+    track.addEventListener("ended", () => {
+      if (running === run) stop("It was switched off or unplugged, or its permission was taken away.");
+    });
     video.classList.toggle("mirrored", track.getSettings().facingMode !== "environment");
     video.srcObject = stream;
     show(true);
@@ -92,6 +95,7 @@ async function offer(current) {
 }
 
 function show(on) {
+  if (figure.hidden !== on) return; // it is so already
   const focused = figure.contains(document.activeElement) || document.activeElement === at("start-webcam");
   at("webcam-start").hidden = on;
   figure.hidden = !on;
