@@ -9,6 +9,7 @@ from fer_utils.serving.feed import BOUNDARY
 PROBLEM = "application/problem+json"
 
 _REASONS = {
+    "malformed": "The request is malformed, or addressed to another name than the server's.",
     "400": "The request is malformed, holds too many images, or what was sent is no image that is read.",
     "401": "The token is missing or wrong.",
     "413": "The upload has too many bytes, or an image has too many pixels.",
@@ -79,8 +80,7 @@ def describe(*, version: str, max_bytes: int, max_photos: int, secured: bool, li
             "responses": {
                 status: {
                     "description": reason,
-                    **({"headers": {"Retry-After": _RETRY_AFTER}} if status == "503" else {}),
-                    **({"headers": {"WWW-Authenticate": _CHALLENGE}} if status == "401" else {}),
+                    **({"headers": _HEADERS[status]} if status in _HEADERS else {}),
                     "content": {PROBLEM: {"schema": _schema("Problem")}},
                 }
                 for status, reason in _REASONS.items()
@@ -95,12 +95,20 @@ def describe(*, version: str, max_bytes: int, max_photos: int, secured: bool, li
             if path.startswith("/api/") or path in ("/video_feed", "/metrics"):
                 for operation in operations.values():
                     operation["security"] = [{"token": []}]
-                    operation["responses"]["401"] = _problem("401")
+                    operation["responses"] = dict(sorted({**operation["responses"], "401": _problem("401")}.items()))
     return document
 
 
-_RETRY_AFTER = {"description": "Seconds to wait.", "required": True, "schema": {"type": "integer", "minimum": 1}}
-_CHALLENGE = {"description": "Bearer.", "required": True, "schema": {"type": "string"}}
+_HEADERS = {
+    "401": {"WWW-Authenticate": {"description": "Bearer.", "required": True, "schema": {"type": "string"}}},
+    "503": {
+        "Retry-After": {
+            "description": "Seconds to wait.",
+            "required": True,
+            "schema": {"type": "integer", "minimum": 1},
+        }
+    },
+}
 
 
 def _get(tag: str, name: str, summary: str, answer: dict, *problems: str) -> dict:
@@ -108,7 +116,7 @@ def _get(tag: str, name: str, summary: str, answer: dict, *problems: str) -> dic
         "tags": [tag],
         "operationId": name,
         "summary": summary,
-        "responses": {"200": answer} | _problems(("400", "500", *problems)),
+        "responses": {"200": answer, "400": _problem("malformed")} | _problems(("500", *problems)),
     }
 
 
@@ -149,7 +157,7 @@ def _predict(max_bytes: int, max_photos: int) -> dict:
 
 
 def _video_feed() -> dict:
-    operation = _get(
+    return _get(
         "recognition",
         "videoFeed",
         "What the server's camera or video shows, annotated.",
@@ -160,7 +168,6 @@ def _video_feed() -> dict:
         },
         "503",
     )
-    return operation
 
 
 def _schemas(max_photos: int) -> dict:
@@ -222,8 +229,8 @@ def _schema(name: str) -> dict:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def _problem(status: str) -> dict:
-    return {"$ref": f"#/components/responses/{status}"}
+def _problem(reason: str) -> dict:
+    return {"$ref": f"#/components/responses/{reason}"}
 
 
 def _problems(statuses: Iterable[str]) -> dict:
