@@ -64,6 +64,11 @@ class FerMtcnn(Fer):
     packages = ("fer", "facenet-pytorch", "torch")
     mtcnn = True
 
+    def load(self, job: dict) -> None:
+        import facenet_pytorch  # noqa: F401 (PyTorch 2.14 after TensorFlow 2.21 ends in a segmentation fault)
+
+        super().load(job)
+
     def prepare(self, job: dict) -> None:
         import torch
 

@@ -77,8 +77,8 @@ def works(env: Path, mtcnn: bool) -> bool:
     python = env_python(env)
     if not python.is_file():
         return False
-    code = "import importlib.metadata as m; assert m.version('fer').startswith('25.10.'); import fer.fer"
-    code += "; import facenet_pytorch" if mtcnn else ""
+    code = "import facenet_pytorch; " if mtcnn else ""  # before TensorFlow: see contenders.py
+    code += "import importlib.metadata as m; assert m.version('fer').startswith('25.10.'); import fer.fer"
     return subprocess.run([python, "-c", code], capture_output=True, env=quiet(1)).returncode == 0
 
 
