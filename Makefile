@@ -36,7 +36,7 @@ lint: $(READY) ## check style
 lab: $(READY) ## open JupyterLab
 	jupyter lab notebooks
 
-serve: $(READY) ## serve the study's model at http://127.0.0.1:5000
+serve: $(READY) ## serve the released model at http://127.0.0.1:5000
 	fer-study serve
 
 lock: $(READY) ## pin the newest versions of all dependencies (needs uv)

@@ -165,6 +165,12 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument(
         "--token", help="ask clients for this bearer token; FER_STUDY_TOKEN in the environment does the same, unseen"
     )
+    add.add_argument(
+        "--trusted-host",
+        action="append",
+        metavar="NAME",
+        help="a name that a proxy before it is called by; may be repeated",
+    )
     source = add.add_mutually_exclusive_group()
     source.add_argument("--camera", type=int, metavar="N", help="show this machine's camera N at /video_feed")
     source.add_argument("--video", type=Path, metavar="FILE", help="show a video file at /video_feed")
@@ -337,6 +343,7 @@ def _serve(given: argparse.Namespace) -> None:
         token=given.token or os.environ.get("FER_STUDY_TOKEN"),
         camera=given.camera,
         video=given.video,
+        trusted_hosts=given.trusted_host,
     )
 
 
