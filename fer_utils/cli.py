@@ -334,8 +334,10 @@ def _fetch_yunet(_given: argparse.Namespace) -> None:
 
 
 def _serve(given: argparse.Namespace) -> None:
-    from fer_utils.serving import serve
+    from fer_utils.serving import LOCAL_HOSTS, serve
 
+    # None would take any name; not said, `serve` knows what is right for the address.
+    trusted = {"trusted_hosts": (*LOCAL_HOSTS, *given.trusted_host)} if given.trusted_host else {}
     serve(
         _recognizer(given),
         host=given.host,
@@ -343,7 +345,7 @@ def _serve(given: argparse.Namespace) -> None:
         token=given.token or os.environ.get("FER_STUDY_TOKEN"),
         camera=given.camera,
         video=given.video,
-        trusted_hosts=given.trusted_host,
+        **trusted,
     )
 
 

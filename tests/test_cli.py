@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -17,7 +18,10 @@ from fer_utils.faces import load_faces
 from fer_utils.recipes import get_recipe
 from fer_utils.runs import run_folder
 
-COMMANDS = ("prepare", "train", "score", "results", "networks", "stage", "serve")
+COMMANDS = (
+    *("prepare", "train", "teach", "score", "results", "networks", "stage"),
+    *("export", "predict", "serve", "fetch-yunet"),
+)
 FER_STUDY = [sys.executable, "-m", "fer_utils.cli"]
 
 
@@ -56,7 +60,7 @@ def help_of(capsys, *arguments) -> str:
 
 def test_help_lists_the_commands(capsys):
     said = help_of(capsys)
-    assert [word for word in COMMANDS if f"\n    {word} " in said] == list(COMMANDS)
+    assert [word for word in COMMANDS if f"\n    {word}" in said] == list(COMMANDS)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -163,7 +167,9 @@ def test_missing_folders_say_how_to_make_them(study, refused, faces, tmp_path):
     assert "nowhere" in refused("train", "seed_cnn", "--data", "nowhere")
     faces.save(tmp_path / "faces")
     assert "fer-study train" in refused("score", "no-run", "--data", tmp_path / "faces")
-    assert "make study" in refused("serve")
+    assert "fer-study export" in refused("serve", "--model", "nowhere")
+    assert "fer-study export" in refused("predict", "photo.jpg", "--model", "nowhere")
+    assert "fer-study train" in refused("export", "no-run", "--data", tmp_path / "faces")
     assert "make study" in refused("stage", "explore")
 
 
@@ -229,6 +235,39 @@ def test_a_program_error_keeps_its_traceback(monkeypatch):
     monkeypatch.setattr(cli, "_stage", fail)
     with pytest.raises(TypeError, match="a bug"):
         main(["stage", "explore"])
+
+
+# --- export and serve ---
+
+
+def test_export_writes_what_serve_loads(run, faces, tmp_path, capsys, monkeypatch):
+    from fer_utils import serving
+
+    faces.save(tmp_path / "faces")
+    out = tmp_path / "model"
+    assert main(["export", str(run.folder), "--data", str(tmp_path / "faces"), "--out", str(out)]) == 0
+    assert f"Exported to {out}" in capsys.readouterr().out
+
+    served = []
+    monkeypatch.setattr(serving, "serve", lambda recognizer, **options: served.append((recognizer, options)))
+    monkeypatch.setenv("FER_STUDY_TOKEN", "secret")
+    assert (
+        main(["serve", "--model", str(out), "--port", "0", "--video", "clip.mp4", "--trusted-host", "faces.lan"]) == 0
+    )
+    assert main(["serve", "--model", str(out), "--token", "other"]) == 0
+    (recognizer, first), (_, second) = served
+    assert recognizer.card["fingerprint"] == run.about["fingerprint"]
+    assert first == {
+        "host": "127.0.0.1",
+        "port": 0,
+        "token": "secret",
+        "camera": None,
+        "video": Path("clip.mp4"),
+        "trusted_hosts": (*serving.LOCAL_HOSTS, "faces.lan"),
+    }
+    # Not said: the server protects this machine's own names by itself.
+    assert "trusted_hosts" not in second
+    assert second["token"] == "other"
 
 
 # --- nothing half-written ---

@@ -1,6 +1,6 @@
 """The recogniser as a web page and a small JSON interface."""
 
 from fer_utils.serving.app import create_app
-from fer_utils.serving.server import running, serve
+from fer_utils.serving.server import LOCAL_HOSTS, running, serve
 
-__all__ = ["create_app", "running", "serve"]
+__all__ = ["LOCAL_HOSTS", "create_app", "running", "serve"]
