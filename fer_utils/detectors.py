@@ -87,7 +87,9 @@ YUNET_SHA256 = "25a606a145a5b6d7271ae138fbd00eba91dad8b83222ae3f2c7ecd0f4a7b0e31
 class YuNetDetector(Detector):
     """YuNet (Wu, Peng and Yu 2023), a small network that also finds turned and partly hidden faces.
 
-    The score is its own, 0 to 1.
+    The score is its own, 0 to 1. Its boxes go from the chin to above the forehead. The square that the Haar cascade's
+    box gives is 0.92 of their height on photos; on FER-2013's images, which end at chin and forehead, 0.99 of it would
+    be the image. Accuracy is flat between these.
 
     Args:
         model: its ONNX file, Apache-2.0, from libfacedetection.train; the one that `download_yunet` keeps when None.
@@ -96,6 +98,7 @@ class YuNetDetector(Detector):
         StudyError: the file is missing, or OpenCV cannot read it.
     """
 
+    frame = 0.95
     SCORE = 0.7  # least; at 0.5 there are faces in foliage and folds, at 0.9 turned faces are lost
 
     def __init__(self, model: str | Path | None = None) -> None:
@@ -132,6 +135,37 @@ class YuNetDetector(Detector):
                 ) from None
             self._of_thread.network = network
         return network
+
+
+SIDES = (640, 1024)
+"""Longer sides, pixels, that photos are scaled down to before they are searched: Haar takes half the time at the first
+and sees faces from 4 % of the longer side, at the second from 2.5 %."""
+
+
+def find_faces(photo: np.ndarray, detector: Detector) -> list[Detection]:
+    """The faces in a photo of any size, boxes in its own pixels and wholly inside it.
+
+    It is searched at the first of `SIDES`, and at the next where nothing is found, since its faces may be small.
+
+    Args:
+        photo: uint8 RGB (h, w, 3).
+        detector: searches.
+    """
+    height, width = photo.shape[:2]
+    for side in SIDES:
+        scale = min(1.0, side / max(height, width))
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        small = cv2.resize(photo, size, interpolation=cv2.INTER_AREA) if scale < 1 else photo
+        found = []
+        for box, score in detector.detect(small):
+            left, top = max(0, round(box.x / scale)), max(0, round(box.y / scale))
+            right = min(width, round((box.x + box.width) / scale))
+            bottom = min(height, round((box.y + box.height) / scale))
+            if right > left and bottom > top:
+                found.append(Detection(Box(left, top, right - left, bottom - top), score))
+        if found or scale == 1:
+            break
+    return found
 
 
 def make_detector(name: str = "haar", model: str | Path | None = None) -> Detector:

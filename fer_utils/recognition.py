@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from fer_utils import paths
-from fer_utils.detectors import Box, Detection, Detector, HaarDetector
+from fer_utils.detectors import Box, Detection, Detector, HaarDetector, find_faces
 from fer_utils.emotions import EMOTIONS, SIDE
 from fer_utils.errors import StudyError
 from fer_utils.images import UnreadableImage, open_image
@@ -25,7 +25,6 @@ RELEASED = Path(__file__).parent / "pretrained"
 
 MODEL, CARD = "model.onnx", "card.json"
 
-_DETECTION_SIDE = 1024  # longer side that is searched; faces from about 3 % of it are found
 _BATCH = 64
 
 _logger = logging.getLogger(__name__)
@@ -115,7 +114,7 @@ class Recognizer:
         found, crops = [], []
         for image in images:
             photo = np.asarray(open_image(image))
-            found.append(sorted(self._detect(photo), key=lambda detection: detection.box))
+            found.append(sorted(find_faces(photo, self.detector), key=lambda detection: detection.box))
             crops += [crop_face(photo, each.box, self.detector.frame, self.detector.rise) for each in found[-1]]
         answers = iter(self.classify(np.stack(crops)) if crops else ())
         return [[self._face(each, next(answers)) for each in of_photo] for of_photo in found]
@@ -178,23 +177,6 @@ class Recognizer:
         best = int(probabilities.argmax())
         uncertain = bool(probabilities[best] < self.card["threshold"])
         return RecognizedFace(detection.box, detection.score, EMOTIONS[best], probabilities, uncertain)
-
-    def _detect(self, photo: np.ndarray) -> list[Detection]:
-        height, width = photo.shape[:2]
-        scale = min(1.0, _DETECTION_SIDE / max(height, width))
-        if scale < 1:
-            size = (max(1, round(width * scale)), max(1, round(height * scale)))
-            small = cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
-        else:
-            small = photo
-        found = []
-        for box, score in self.detector.detect(small):
-            left, top = max(0, round(box.x / scale)), max(0, round(box.y / scale))
-            right = min(width, round((box.x + box.width) / scale))
-            bottom = min(height, round((box.y + box.height) / scale))
-            if right > left and bottom > top:
-                found.append(Detection(Box(left, top, right - left, bottom - top), score))
-        return found
 
 
 def crop_face(photo: np.ndarray, box: Box, frame: float = HaarDetector.frame, rise: float = 0.0) -> np.ndarray:

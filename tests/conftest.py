@@ -104,7 +104,13 @@ def write_model():
         onnx.save(
             helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), folder / "model.onnx"
         )
-        about = {"name": "tiny network", "source": "csv", "public_accuracy": 0.375, "temperature": 1.0, "threshold": 0.5}
+        about = {
+            "name": "tiny network",
+            "source": "csv",
+            "public_accuracy": 0.375,
+            "temperature": 1.0,
+            "threshold": 0.5,
+        }
         (folder / "card.json").write_text(json.dumps(about | card))
         return folder
 

@@ -62,7 +62,7 @@ def test_boxes_are_found_missed_or_false_by_count(benchmarks, boxes, faces, expe
 def test_the_detectors_table_has_each_photo_and_totals(benchmarks, tmp_path):
     folder = blank_photos(tmp_path, {"one.png": 1, "two.png": 2, "none.png": 0})
     detectors = {"haar": FakeDetector(Box(1, 1, 9, 9)), "yunet": FakeDetector(Box(1, 1, 9, 9), Box(12, 1, 9, 9))}
-    printed = benchmarks.detect.compare(folder, detectors, side=20, repeats=1, annotate=tmp_path / "drawn")
+    printed = benchmarks.detect.compare(folder, detectors, repeats=1, annotate=tmp_path / "drawn")
     rows = {line.split()[0]: line.replace("|", "").split() for line in printed.splitlines()[1:]}
     # After the name and the count: found, missed, false and milliseconds of each detector.
     assert rows["one.png"][1:5] == ["1", "1", "0", "0"]
@@ -70,7 +70,7 @@ def test_the_detectors_table_has_each_photo_and_totals(benchmarks, tmp_path):
     assert rows["none.png"][2:5] == ["0", "0", "1"]
     assert rows["all"][1:5] == ["3", "2", "1", "1"]
     assert rows["all"][6:9] == ["3", "0", "3"]
-    assert cv2.imread(str(tmp_path / "drawn" / "one.png")).shape == (20, 15, 3)
+    assert cv2.imread(str(tmp_path / "drawn" / "one.png")).shape == (40, 30, 3)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,17 @@ import pytest
 from skimage import data
 
 from fer_utils import detectors
-from fer_utils.detectors import HaarDetector, YuNetDetector, download_yunet, make_detector, yunet_path
+from fer_utils.detectors import (
+    Box,
+    Detection,
+    Detector,
+    HaarDetector,
+    YuNetDetector,
+    download_yunet,
+    find_faces,
+    make_detector,
+    yunet_path,
+)
 from fer_utils.errors import StudyError
 from fer_utils.recognition import Recognizer
 
@@ -46,6 +56,30 @@ def test_each_thread_has_its_own_cascade():
     assert len({id(cascade) for cascade in seen}) == 3
 
 
+class OnlyIfLarge(Detector):
+    """Sees one face, and that only in photos of more than so many pixels in width."""
+
+    def __init__(self, least):
+        self.least, self.widths = least, []
+
+    def detect(self, photo):
+        self.widths.append(photo.shape[1])
+        return [Detection(Box(10, 20, 30, 40), 1.0)] if photo.shape[1] > self.least else []
+
+
+@pytest.mark.parametrize(
+    ("width", "least", "widths"),
+    [(2048, 0, [640]), (2048, 700, [640, 1024]), (2048, 5000, [640, 1024]), (800, 700, [640, 800]), (500, 900, [500])],
+)
+def test_small_faces_are_looked_for_where_there_are_no_large_ones(width, least, widths):
+    detector = OnlyIfLarge(least)
+    found = find_faces(np.zeros((width, width, 3), np.uint8), detector)
+    assert detector.widths == widths
+    scale = width / widths[-1]
+    expected = [Box(*(round(edge * scale) for edge in (10, 20, 30, 40)))] if least < widths[-1] else []
+    assert [box for box, _ in found] == expected
+
+
 def check_photos(recognizer, real_data):
     folder = real_data / "media" / "photos"
     for line in (folder / "faces.csv").read_text().split()[1:]:
@@ -79,14 +113,15 @@ def test_yunet_finds_nothing_where_nothing_is(yunet_file):
     assert YuNetDetector(yunet_file).detect(np.full((120, 90, 3), 128, np.uint8)) == []
 
 
-def test_both_detectors_crops_frame_a_face_alike(yunet_file):
-    crops = []
+def test_both_detectors_squares_frame_a_face_alike(yunet_file):
+    squares = []
     for detector in (HaarDetector(), YuNetDetector(yunet_file)):
-        from fer_utils.recognition import crop_face
-
-        box = detector.detect(ASTRONAUT)[0].box
-        crops.append(crop_face(ASTRONAUT, box, detector.frame, detector.rise).astype(float))
-    assert np.corrcoef(crops[0].ravel(), crops[1].ravel())[0, 1] > 0.8
+        x, y, width, height = detector.detect(ASTRONAUT)[0].box
+        side = detector.frame * max(width, height)
+        squares.append((side, x + width / 2, y + height / 2 - detector.rise * side))
+    (side, *middle), (other, *other_middle) = squares
+    assert other == pytest.approx(side, rel=0.1)
+    assert other_middle == pytest.approx(middle, abs=0.1 * side)
 
 
 def test_detectors_by_name(tmp_path, cache):

@@ -3,6 +3,7 @@
 import re
 import tomllib
 from collections import Counter
+from itertools import chain
 
 import pytest
 import yaml
@@ -29,7 +30,7 @@ def pyproject(project):
 def direct(pyproject) -> list[Requirement]:
     """What the study asks for itself, with all extras; `dev` has the others in it."""
     extras = pyproject["optional-dependencies"]
-    asked = [Requirement(line) for line in pyproject["dependencies"] + sum(extras.values(), [])]
+    asked = [Requirement(line) for line in chain(pyproject["dependencies"], *extras.values())]
     inner = [requirement for requirement in asked if requirement.name == "fer-study"]
     assert [requirement.extras for requirement in inner] == [{"serve"}, {"study"}]
     return [requirement for requirement in asked if requirement.name != "fer-study"]

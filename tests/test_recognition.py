@@ -206,14 +206,17 @@ def test_many_threads_agree(recognizer):
 
 
 def test_another_detector_can_be_given_and_its_boxes_are_cut_to_the_photo(model_folder):
+    sizes = []
+
     class Everywhere(Detector):
         def detect(self, photo):
             assert photo.dtype == np.uint8
-            assert max(photo.shape) <= 1024
+            sizes.append(photo.shape)
             return [Detection(Box(-10, -20, 2000, 1500), 1.0), Detection(Box(5000, 0, 9, 9), 1.0)]
 
     faces = Recognizer(model_folder, detector=Everywhere()).recognize(np.zeros((900, 2048, 3), np.uint8))
     assert [face.box for face in faces] == [Box(0, 0, 2048, 900)]
+    assert sizes == [(281, 640, 3)]
 
 
 def test_uncertain_is_below_the_threshold(write_model, tmp_path):

@@ -2,10 +2,10 @@
 
     python tests/benchmarks/detect.py --photos FOLDER [--yunet yunet_n_640_640.onnx] [--annotate OUT]
 
-FOLDER holds photos and faces.csv (columns file and faces: how many faces each has). As the recogniser does, a photo
-is first scaled so that its longer side is at most --side pixels. faces.csv has counts and no boxes, so found, missed
-and false are by count: what is found beyond a photo's count is false. A box beside the face would pass; --annotate
-writes each photo with its boxes, to be looked at.
+FOLDER holds photos and faces.csv (columns file and faces: how many faces each has). Photos are searched as the
+recogniser searches them (`fer_utils.detectors.find_faces`). faces.csv has counts and no boxes, so found, missed and
+false are by count: what is found beyond a photo's count is false. A box beside the face would pass; --annotate writes
+each photo with its boxes, to be looked at.
 
 One thread; a photo's time is the median of --repeats detections after one that is not counted, scaling included and
 reading the file not.
@@ -23,7 +23,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fer_utils.detectors import Detection, Detector, HaarDetector, YuNetDetector
+from fer_utils.detectors import Detection, Detector, HaarDetector, YuNetDetector, find_faces
 from fer_utils.errors import StudyError
 from fer_utils.images import open_image
 
@@ -67,23 +67,13 @@ def read_counts(folder: Path) -> dict[str, int]:
     return counts
 
 
-def scaled(photo: np.ndarray, side: int) -> np.ndarray:
-    """The photo with its longer side at most `side` pixels."""
-    height, width = photo.shape[:2]
-    scale = side / max(height, width)
-    if scale >= 1:
-        return photo
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
-
-
-def timed(detector: Detector, photo: np.ndarray, side: int, repeats: int) -> tuple[list[Detection], float]:
-    """What it finds, in the scaled photo's pixels, and the median milliseconds."""
-    found = detector.detect(scaled(photo, side))
+def timed(detector: Detector, photo: np.ndarray, repeats: int) -> tuple[list[Detection], float]:
+    """What it finds, and the median milliseconds."""
+    found = find_faces(photo, detector)
     times = []
     for _ in range(repeats):
         started = time.perf_counter()
-        detector.detect(scaled(photo, side))
+        find_faces(photo, detector)
         times.append(time.perf_counter() - started)
     return found, statistics.median(times) * 1e3
 
@@ -111,9 +101,9 @@ def report(counts: dict[str, int], results: dict[str, dict[str, tuple[int, float
     return "\n".join(lines)
 
 
-def draw(photo: np.ndarray, found: dict[str, list[Detection]], side: int) -> np.ndarray:
-    """The scaled photo, BGR, with each detector's boxes in its colour and their scores."""
-    picture = cv2.cvtColor(scaled(photo, side), cv2.COLOR_RGB2BGR)
+def draw(photo: np.ndarray, found: dict[str, list[Detection]]) -> np.ndarray:
+    """The photo, BGR, with each detector's boxes in its colour and their scores."""
+    picture = cv2.cvtColor(photo, cv2.COLOR_RGB2BGR)
     for name, detections in found.items():
         for (x, y, width, height), score in detections:
             cv2.rectangle(picture, (x, y), (x + width, y + height), COLOURS[name], 2)
@@ -122,17 +112,17 @@ def draw(photo: np.ndarray, found: dict[str, list[Detection]], side: int) -> np.
     return picture
 
 
-def compare(folder: Path, detectors: dict[str, Detector], side: int, repeats: int, annotate: Path | None) -> str:
+def compare(folder: Path, detectors: dict[str, Detector], repeats: int, annotate: Path | None) -> str:
     counts = read_counts(folder)
     results = {name: {} for name in detectors}
     for file in counts:
         photo, found = np.asarray(open_image(folder / file)), {}
         for name, detector in detectors.items():
-            found[name], took = timed(detector, photo, side, repeats)
+            found[name], took = timed(detector, photo, repeats)
             results[name][file] = len(found[name]), took
         if annotate:
             annotate.mkdir(parents=True, exist_ok=True)
-            cv2.imwrite(str(annotate / file), draw(photo, found, side))
+            cv2.imwrite(str(annotate / file), draw(photo, found))
     return report(counts, results)
 
 
@@ -140,7 +130,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=Path, required=True, help="folder with photos and faces.csv")
     parser.add_argument("--yunet", type=Path, help="YuNet's model file (default: without YuNet)")
-    parser.add_argument("--side", type=int, default=1024, help="longer side that is searched, pixels (default: 1024)")
     parser.add_argument("--repeats", type=int, default=7, help="timed detections a photo (default: 7)")
     parser.add_argument("--annotate", type=Path, metavar="OUT", help="folder for the photos with their boxes")
     given = parser.parse_args()
@@ -148,7 +137,7 @@ def main() -> None:
     try:
         detectors = {"haar": HaarDetector()} | ({"yunet": YuNetDetector(given.yunet)} if given.yunet else {})
         print(f"OpenCV {cv2.__version__}, 1 thread, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start")
-        print(compare(given.photos, detectors, given.side, given.repeats, given.annotate))
+        print(compare(given.photos, detectors, given.repeats, given.annotate))
     except StudyError as problem:
         sys.exit(str(problem))
 

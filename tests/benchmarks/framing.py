@@ -24,7 +24,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fer_utils.detectors import Box, Detector, HaarDetector, YuNetDetector
+from fer_utils.detectors import Box, Detector, HaarDetector, YuNetDetector, find_faces
 from fer_utils.emotions import PUBLIC, SIDE, TRAINING
 from fer_utils.errors import StudyError
 from fer_utils.faces import Faces, load_faces
@@ -38,7 +38,6 @@ BORDER = SIDE // 2  # pixels of FER-2013 on each side
 FRAMES = (0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4)
 SHIFTS = (1, 2, 3, 4, 5, 6)  # pixels of FER-2013
 DIRECTIONS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
-PHOTO_SIDE = 1024  # longer side that is searched
 
 
 # --- where detectors find the faces ---
@@ -109,10 +108,8 @@ def on_photos(folder: Path, detectors: Iterable[Detector]) -> list[tuple[Box, Bo
     """Pairs of the two detectors' boxes of the same face, of all photos in the folder."""
     pairs = []
     for file in sorted(path for path in folder.iterdir() if path.suffix.lower() in (".jpg", ".jpeg", ".png")):
-        photo = open_image(file)
-        photo.thumbnail((PHOTO_SIDE, PHOTO_SIDE))
-        pixels = np.asarray(photo)
-        pairs += same_faces(*([box for box, _ in detector.detect(pixels)] for detector in detectors))
+        photo = np.asarray(open_image(file))
+        pairs += same_faces(*([box for box, _ in find_faces(photo, detector)] for detector in detectors))
     return pairs
 
 
