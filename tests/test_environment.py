@@ -1,16 +1,21 @@
 """One list of direct dependencies: pyproject.toml's, and what environment.yml and requirements.lock make of it."""
 
 import re
+import subprocess
+import sys
 import tomllib
 from collections import Counter
 from itertools import chain
 
 import pytest
 import yaml
+from clone import Clone
 from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
+from PIL import Image
+from skimage import data
 
 PYTHONS = ("3.11", "3.12", "3.13")
 MACHINES = {
@@ -96,3 +101,25 @@ def test_the_lock_pins_what_is_asked_for(direct, lock, python, machine):
     assert [r.name for r in wanted if canonicalize_name(r.name) not in versions] == [], "not pinned"
     unfit = [(str(r), v) for r in wanted if (v := versions[canonicalize_name(r.name)]) not in r.specifier]
     assert unfit == [], "pinned at a version that pyproject.toml forbids"
+
+
+@pytest.mark.slow
+def test_the_serve_extra_alone_recognises_and_serves(project, tmp_path):
+    """A machine that serves needs no training library: a new environment has what the extra says, and no more."""
+    python = tmp_path / "venv" / "bin" / "python"
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    Clone(tmp_path).run(str(python), "-m", "pip", "install", "--quiet", ".[serve]")
+    photo = tmp_path / "face.png"
+    Image.fromarray(data.astronaut()).save(photo)
+    code = (
+        "import importlib.util, sys\n"
+        "from fer_utils import Recognizer\n"
+        "from fer_utils.serving import create_app\n"
+        "client = create_app(Recognizer()).test_client()\n"
+        "answer = client.post('/api/v1/predict', data=open(sys.argv[1], 'rb').read(), content_type='image/png')\n"
+        "assert len(answer.json['faces']) == 1, answer.json\n"
+        "assert client.get('/').status_code == client.get('/docs').status_code == 200\n"
+        "print([name for name in ('keras', 'tensorflow', 'pandas', 'scipy') if importlib.util.find_spec(name)])"
+    )
+    ran = subprocess.run([python, "-c", code, photo], cwd=tmp_path, capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout.strip()) == (0, "[]"), ran.stderr
