@@ -127,7 +127,7 @@ def _predict(max_bytes: int, max_photos: int) -> dict:
         "tags": ["recognition"],
         "operationId": "predict",
         "summary": "The faces in one photo or in several.",
-        "description": f"Send the photo as the body, or one or several in the field `image` of a form. Read are "
+        "description": f"Send the photo as the body, or one or several in the field “image” of a form. Read are "
         f"{', '.join(FORMATS)}, whatever the body calls itself; at most {max_bytes:,} bytes in all, {max_photos} "
         f"photos, and {MAX_PIXELS // 10**6} million pixels in each. A photo is turned upright as its EXIF data say, "
         "and boxes are in pixels of the upright photo.",
@@ -162,7 +162,7 @@ def _video_feed() -> dict:
         "videoFeed",
         "What the server's camera or video shows, annotated.",
         {
-            "description": f"JPEG frames without end, each a part after the boundary `{BOUNDARY}`, with its "
+            "description": f"JPEG frames without end, each a part after the boundary “{BOUNDARY}”, with its "
             "Content-Length.",
             "content": {"multipart/x-mixed-replace": {"schema": {"type": "string", "format": "binary"}}},
         },
