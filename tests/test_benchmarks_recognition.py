@@ -14,17 +14,18 @@ from fer_utils.errors import StudyError
 
 @pytest.fixture(scope="module")
 def benchmarks(project):
-    """The three scripts as modules."""
+    """The scripts as modules."""
     folder = str(project / "tests" / "benchmarks")
     sys.path.insert(0, folder)
     try:
         import contenders
         import detect
         import framing
+        import peer
         import recognize
     finally:
         sys.path.remove(folder)
-    return SimpleNamespace(contenders=contenders, detect=detect, framing=framing, recognize=recognize)
+    return SimpleNamespace(contenders=contenders, detect=detect, framing=framing, peer=peer, recognize=recognize)
 
 
 def blank_photos(folder, counts):
@@ -256,3 +257,16 @@ def test_a_contender_that_fails_is_named_with_its_error(benchmarks, tmp_path):
     job = {"contender": "ours", "threads": 1, "seconds": 0, "photos": [], "model": str(tmp_path), "yunet": None}
     with pytest.raises(SystemExit, match=r"(?s)ours ended with 1.*expected an exported model"):
         benchmarks.recognize.measure_afresh(sys.executable, job)
+
+
+# --- peer.py ---
+
+
+def test_two_models_are_held_against_each_other(benchmarks, faces):
+    right = np.eye(7)[faces.emotion]
+    ours, theirs = right.copy(), right.copy()
+    ours[:20] = np.roll(ours[:20], 1, axis=1)
+    theirs[10:50] = np.roll(theirs[10:50], 1, axis=1)
+    said = benchmarks.peer.compare(faces, ours, theirs)
+    assert said.startswith("ours 90.48%, fer 80.95% of 210; difference +9.52 points (")
+    assert "only ours right 30, only fer 10, McNemar p = 0.0022" in said
