@@ -49,9 +49,9 @@ class Tracker:
     Args:
         threshold: largest probability under which a face is `uncertain`: the recogniser's, in its card.
         smoothing: time constant of the probabilities' exponential moving average, in seconds: how long ago a
-            frame counts 1/e of the newest. 0 takes each frame for itself. In a clip of one person, 4.6 s long, labels
-            changed 10 times (YuNet's boxes) or 13 (Haar's) without smoothing and margin, and twice with 0.3 s;
-            0.5 s left as many and is later with each.
+            frame counts 1/e of the newest. 0 takes each frame for itself. In a clip of one person, 4.6 s long, the
+            released model's labels changed 9 times (Haar's boxes) or 22 (YuNet's) without smoothing and margin, and
+            twice with 0.3 s; 0.5 s left as many and is later with each.
         margin: how much more probable than the present label another emotion must be to take its place.
         steadying: time constant in seconds of the boxes' average, which calms the detector's jitter. A face that
             really moves is followed at once. 0 leaves the boxes as they are.
