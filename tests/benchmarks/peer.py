@@ -5,7 +5,7 @@
 fer's network classifies the images as they are, cut by nobody, in an environment of its own (see recognize.py). Ours
 is read from the evidence: nothing is scored anew. For each usage it prints both accuracies, their difference with a
 95 % paired bootstrap interval over images, and McNemar's exact test. On which images fer's weights were chosen is not
-known; its authors state 66 % on what they call the validation set.
+known; Arriaga et al. 2017 (arXiv 1710.07557) state 66 % for that network.
 """
 
 import argparse
