@@ -28,7 +28,7 @@ from fer_utils.errors import StudyError
 from fer_utils.evaluation import accuracy, per_emotion, probabilities, split_scores
 from fer_utils.faces import Faces
 from fer_utils.recipes import recipe_from_dict
-from fer_utils.recognition import CARD, MODEL
+from fer_utils.recognition import CARD, MODEL, open_model
 from fer_utils.runs import Run
 from fer_utils.storage import atomic_folder
 from fer_utils.training import predict
@@ -227,13 +227,8 @@ def _name_anew(file: Path) -> None:
 
 
 def _runner(file: Path) -> Callable[[np.ndarray], np.ndarray]:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    return lambda images: session.run(None, {name: images[..., None].astype(np.float32)})[0]
+    session = open_model(file, threads=0)
+    return lambda images: session.run(None, {"pixels": images[..., None].astype(np.float32)})[0]
 
 
 def _quantise(file: Path, faces: Faces, logits: np.ndarray) -> dict:

@@ -84,7 +84,7 @@ class Recognizer:
         folder = RELEASED if model is None else paths.resolve(model)
         self.card = read_card(folder)
         self.detector = detector or HaarDetector()
-        self._session = _open_model(folder / MODEL, threads)
+        self._session = open_model(folder / MODEL, threads)
         self._input = self._session.get_inputs()[0].name
 
     @property
@@ -230,7 +230,12 @@ def read_card(folder: Path) -> dict:
     return card
 
 
-def _open_model(file: Path, threads: int):
+def open_model(file: Path, threads: int):
+    """An exported model's session of ONNX Runtime, on so many processor cores; 0 takes all.
+
+    Raises:
+        StudyError: the file is no ONNX model, or one of another shape.
+    """
     # Here, because reading photos does not need it.
     import onnxruntime
 
