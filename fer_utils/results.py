@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fer_utils.audits import leaked
+from fer_utils.audits.copies import leaked
 from fer_utils.emotions import PRIVATE, PUBLIC
 from fer_utils.errors import StudyError
 from fer_utils.evaluation import averaged, bootstrap_interval, mcnemar, paired_bootstrap, seed_summary

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from fer_utils.audits import NEAR_CONSTANT, contrast, duplicate_groups, leaked, near_constant, redundant_copies
+from fer_utils.audits.copies import duplicate_groups, leaked, redundant_copies
+from fer_utils.audits.pictures import NEAR_CONSTANT, contrast, near_constant
 from fer_utils.emotions import PRIVATE, PUBLIC, TRAINING
 from fer_utils.errors import StudyError
 from fer_utils.faces import Faces

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from fer_utils import evaluation
-from fer_utils.audits import leaked
+from fer_utils.audits.copies import leaked
 from fer_utils.emotions import PRIVATE, PUBLIC, TRAINING
 from fer_utils.errors import StudyError
 from fer_utils.faces import Faces

@@ -1,14 +1,10 @@
-"""What is odd in the data: exact duplicates, within a usage and across, and images with nothing on them."""
+"""Images that occur more than once: within a usage and across."""
 
 import numpy as np
 
 from fer_utils.emotions import TRAINING
 from fer_utils.errors import StudyError
 from fer_utils.faces import Faces
-
-NEAR_CONSTANT = 1.0
-"""Standard deviation, in grey levels, under which an image counts as near-constant. FER-2013 has 13 such images;
-the next one up has 3.9 and shows a face."""
 
 
 def duplicate_groups(images: np.ndarray) -> np.ndarray:
@@ -44,13 +40,3 @@ def leaked(faces: Faces, usage: str) -> np.ndarray:
     split, training = faces.of(usage), faces.of(TRAINING)
     groups = duplicate_groups(np.concatenate([training.images, split.images]))
     return np.isin(groups[len(training) :], groups[: len(training)])
-
-
-def contrast(faces: Faces) -> np.ndarray:
-    """Standard deviation of each image's pixels, grey levels, float64 (n,)."""
-    return faces.images.std(axis=(1, 2))
-
-
-def near_constant(faces: Faces) -> np.ndarray:
-    """Which images show nothing, bool (n,)."""
-    return contrast(faces) < NEAR_CONSTANT

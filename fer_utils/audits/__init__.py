@@ -1,0 +1,1 @@
+"""What is odd in the data: copies, blanks, doubtful labels."""

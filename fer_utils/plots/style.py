@@ -1,0 +1,67 @@
+"""The style that all figures share: colours, width, lettering; and how a figure is kept as a vector graphic."""
+
+from pathlib import Path
+
+import numpy as np
+import seaborn as sns
+from matplotlib.figure import Figure
+
+from fer_utils.emotions import EMOTIONS
+from fer_utils.storage import atomic_file
+
+INK, MUTED, ACCENT, SECOND, GRID = "#1f2933", "#7b8794", "#0b6e99", "#d9730d", "#e4e7eb"
+# Okabe & Ito's colours ("Color Universal Design", 2008), which colour-blind readers tell apart.
+COLOURS = dict(
+    zip(EMOTIONS, ("#d55e00", "#009e73", "#cc79a7", "#e69f00", "#0072b2", "#56b4e9", "#7b8794"), strict=True)
+)
+LINES = (ACCENT, SECOND, *(COLOURS[emotion] for emotion in ("disgust", "fear", "surprise", "neutral")))
+"""Colours for lines that are not emotions, told apart from each other; the first two most easily."""
+WIDTH = 9.0
+"""Width of a figure, inches."""
+
+
+def use_style() -> None:
+    """Set the study's style for all figures that follow."""
+    sns.set_theme(
+        style="ticks",
+        rc={
+            "figure.dpi": 110,
+            "savefig.bbox": "tight",
+            "figure.constrained_layout.use": True,
+            "font.size": 10,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.edgecolor": MUTED,
+            "axes.labelcolor": INK,
+            "axes.titlelocation": "left",
+            "axes.titlesize": 11,
+            "axes.titleweight": "bold",
+            "axes.grid": False,
+            "text.color": INK,
+            "xtick.color": INK,
+            "ytick.color": INK,
+            "legend.frameon": False,
+            "image.cmap": "gray",
+            # Same results, same bytes.
+            "svg.hashsalt": "fer-study",
+            # Letters stay letters in a PDF.
+            "pdf.fonttype": 42,
+        },
+    )
+
+
+def keep(figure: Figure, file: Path) -> Figure:
+    """Write the figure as PDF, and give it back to be shown; the same figure gives the same bytes."""
+    with atomic_file(Path(file)) as target:
+        figure.savefig(target, format="pdf", metadata={"CreationDate": None})
+    return figure
+
+
+def draw_face(ax, image: np.ndarray | None, **options):
+    """Show a grey image on bare axes; None leaves them empty. Returns what `imshow` does, or None."""
+    ax.set(xticks=[], yticks=[])
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+    if image is None:
+        return None
+    return ax.imshow(image, **({"vmin": 0, "vmax": 255, "cmap": "gray"} | options))
