@@ -44,7 +44,7 @@ lock: $(READY) ## pin the newest versions of all dependencies (needs uv)
 
 clean: ## remove what the study made, but for data/raw, finished trainings and the environment
 	rm -rf build dvc_plots reports/index.html
-	find reports/notebooks reports/html reports/metrics reports/plots -type f ! -name .gitignore -delete
+	find reports/notebooks reports/html reports/metrics reports/plots reports/figures reports/tables -type f ! -name .gitignore -delete
 	find data -mindepth 1 -maxdepth 1 ! -name raw ! -name runs ! -name README.md ! -name .gitignore -exec rm -rf {} +
 
 $(READY): requirements.lock pyproject.toml

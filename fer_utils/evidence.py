@@ -7,6 +7,7 @@ less its largest, which leaves softmax as it is: float16 is finest near 0, so th
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from fer_utils.errors import StudyError
 from fer_utils.faces import Faces
 from fer_utils.recipes import recipe_from_dict
 from fer_utils.results import shown, summarise
-from fer_utils.runs import Run, predictions_file, read_predictions
+from fer_utils.runs import Run, predictions_file, published_abouts, read_predictions
 from fer_utils.storage import atomic_file, atomic_folder
 
 TABLE = "results.csv"
@@ -104,6 +105,34 @@ def read_evidence(folder: Path, faces: Faces) -> dict[Path, dict]:
                     "these. Publish the run's evidence again."
                 )
     return abouts
+
+
+def runs_at_hand(published: Sequence[Path], evidence: Path, faces: Faces) -> dict[str, Path]:
+    """The folder with the logits of each run, by its label (<recipe>-seed<N>), for analyses that train nothing.
+
+    Args:
+        published: folders that `publish_run` or `publish_runs` left.
+        evidence: of real runs, which are added where the faces are FER-2013 and no published run has their label.
+        faces: those that the published runs were scored on.
+
+    Raises:
+        StudyError: no run is there, or as `read_evidence`.
+    """
+    abouts: dict[Path, dict] = {}
+    for folder in map(Path, published):
+        own = folder / "about.json"
+        abouts |= {folder: json.loads(own.read_text(encoding="utf-8"))} if own.is_file() else published_abouts(folder)
+    if faces.canonical:
+        abouts |= read_evidence(evidence, faces)
+    if not abouts:
+        raise StudyError(
+            f"runs: expected some that `publish_run` left, found none in {', '.join(map(str, published))}. Run the "
+            "stages champion and replicate first: `dvc repro`."
+        )
+    labels: dict[str, Path] = {}
+    for folder, about in abouts.items():
+        labels.setdefault(recipe_from_dict(about["recipe"]).label(about["seed"]), folder)
+    return labels
 
 
 def read_results(folder: Path) -> pd.DataFrame:

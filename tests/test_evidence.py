@@ -20,6 +20,7 @@ from fer_utils.evidence import (
     read_results,
     results_csv,
     results_markdown,
+    runs_at_hand,
     write_results,
 )
 from fer_utils.recipes import Recipe, recipe_from_dict
@@ -271,3 +272,23 @@ def test_committed_evidence_is_complete(project):
         assert len(pd.read_csv(folder / "history.csv")) == about["recipe"]["epochs"]
         with np.load(folder / "predictions.npz") as saved:
             assert saved["logits"].dtype == np.float16 and np.isfinite(saved["logits"]).all()
+
+
+# --- runs at hand ---
+
+
+def test_runs_at_hand_are_the_published_ones_and_on_fer2013_the_evidence(make_run, canonical, faces, tmp_path):
+    publish_evidence(make_run(), tmp_path / "evidence")
+    publish_evidence(make_run(Recipe("other", "seed_cnn")), tmp_path / "evidence")
+    for name, model in (("champion", "seed_cnn"), ("replicate/tang-seed2", "tang")):
+        about = {"recipe": Recipe(model, "seed_cnn").to_dict(), "seed": 1}
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "about.json").write_text(json.dumps(about))
+    published = [tmp_path / "champion", tmp_path / "replicate"]
+
+    drawn = runs_at_hand(published, tmp_path / "evidence", faces)
+    assert drawn == {"seed_cnn-seed1": tmp_path / "champion", "tang-seed1": tmp_path / "replicate/tang-seed2"}
+    real = runs_at_hand(published, tmp_path / "evidence", canonical)
+    assert real == drawn | {"other-seed1": tmp_path / "evidence/other-seed1"}, "this machine's own come first"
+    with pytest.raises(StudyError, match="found none in .*nowhere"):
+        runs_at_hand([tmp_path / "nowhere"], tmp_path / "evidence", faces)
