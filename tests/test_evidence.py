@@ -290,5 +290,5 @@ def test_runs_at_hand_are_the_published_ones_and_on_fer2013_the_evidence(make_ru
     assert drawn == {"seed_cnn-seed1": tmp_path / "champion", "tang-seed1": tmp_path / "replicate/tang-seed2"}
     real = runs_at_hand(published, tmp_path / "evidence", canonical)
     assert real == drawn | {"other-seed1": tmp_path / "evidence/other-seed1"}, "this machine's own come first"
-    with pytest.raises(StudyError, match="found none in .*nowhere"):
+    with pytest.raises(StudyError, match=r"found none in .*nowhere"):
         runs_at_hand([tmp_path / "nowhere"], tmp_path / "evidence", faces)
