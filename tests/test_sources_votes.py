@@ -1,15 +1,13 @@
 """FER+ votes beside the faces they belong to."""
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 import pytest
 
-from fer_utils.emotions import EMOTIONS, USAGES
+from fer_utils.emotions import USAGES
 from fer_utils.errors import StudyError
 from fer_utils.faces import Faces
-from fer_utils.sources.votes import CATEGORIES, agrees_with_label, join_votes, label_agreement
+from fer_utils.sources.votes import CATEGORIES, join_votes
 
 COUNT = 6
 
@@ -78,26 +76,3 @@ def test_refuses_what_is_no_table(faces, tmp_path, content):
 def test_refuses_a_missing_file(faces, tmp_path):
     with pytest.raises(StudyError, match="found no such file"):
         join_votes(faces, tmp_path / "no.csv")
-
-
-def test_agreement_of_the_majority_with_the_label(faces):
-    """A category's name differs from its emotion's, and their orders too; a tie agrees, contempt never does."""
-    cases = [
-        ("happy", {"happiness": 8, "neutral": 2}, True),
-        ("neutral", {"happiness": 8, "neutral": 2}, False),
-        ("sad", {"sadness": 5, "fear": 5}, True),
-        ("angry", {"contempt": 6, "anger": 4}, False),
-        ("angry", {"anger": 10}, True),
-        ("disgust", {"NF": 10}, False),
-    ]
-    votes = pd.DataFrame([{name: given.get(name, 0) for name in CATEGORIES} for _, given, _ in cases], dtype=np.uint8)
-    labelled = replace(faces, emotion=np.array([EMOTIONS.index(e) for e, _, _ in cases], np.uint8), votes=votes)
-    assert agrees_with_label(labelled).tolist() == [agrees for _, _, agrees in cases]
-    agreement = label_agreement(labelled)
-    assert agreement["all"] == pytest.approx(0.5)
-    assert agreement["angry"] == pytest.approx(0.5) and agreement["happy"] == 1 and np.isnan(agreement["fear"])
-
-
-def test_agreement_needs_votes(faces):
-    with pytest.raises(StudyError, match="--votes"):
-        label_agreement(faces)

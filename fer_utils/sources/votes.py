@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fer_utils.emotions import EMOTIONS
 from fer_utils.errors import StudyError
 from fer_utils.faces import Faces
 
@@ -81,25 +80,3 @@ def _counts(column: pd.Series, path: Path) -> np.ndarray:
             f"{column.iloc[wrong[0]]!r}. Get fer2013new.csv again."
         )
     return text.to_numpy().astype(np.uint8)
-
-
-def agrees_with_label(faces: Faces) -> np.ndarray:
-    """Whether the most voted FER+ category of each image is its label, bool (n,).
-
-    A tie counts as agreement where the label is among the most voted. Contempt, unknown and NF never agree.
-
-    Raises:
-        StudyError: the faces carry no votes.
-    """
-    if faces.votes is None:
-        raise StudyError("faces: expected FER+ votes, found none. Prepare them with `fer-study prepare --votes FILE`.")
-    named = ["anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"]  # in the order of EMOTIONS
-    votes = faces.votes[[*named, *(name for name in CATEGORIES if name not in named)]].to_numpy()
-    return votes[np.arange(len(faces)), faces.emotion] == votes.max(axis=1)
-
-
-def label_agreement(faces: Faces) -> pd.Series:
-    """Share of images, 0 to 1, for which `agrees_with_label`: by emotion, then `all`. Raises StudyError likewise."""
-    agrees = agrees_with_label(faces)
-    by_emotion = pd.Series(agrees).groupby(np.array(EMOTIONS)[faces.emotion]).mean().reindex(EMOTIONS)
-    return pd.concat([by_emotion, pd.Series({"all": agrees.mean()})])
