@@ -1,0 +1,110 @@
+"""Scores of one model, from its logits (n, 7) and the emotions (n,) of the images."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy.special import log_softmax, logsumexp, softmax
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+from fer_utils.emotions import EMOTIONS
+from fer_utils.errors import StudyError
+
+
+def probabilities(logits: np.ndarray) -> np.ndarray:
+    """Softmax over the emotions, float64 (n, 7)."""
+    return softmax(np.asarray(logits, np.float64), axis=1)
+
+
+def accuracy(logits: np.ndarray, emotion: np.ndarray) -> float:
+    """Top-1 accuracy, 0 to 1."""
+    return float(np.mean(np.argmax(logits, axis=1) == emotion))
+
+
+def cross_entropy(logits: np.ndarray, emotion: np.ndarray) -> float:
+    """Mean negative log-likelihood, in nats."""
+    return float(-log_softmax(np.asarray(logits, np.float64), axis=1)[np.arange(len(emotion)), emotion].mean())
+
+
+def per_emotion(logits: np.ndarray, emotion: np.ndarray) -> pd.DataFrame:
+    """Precision, recall, F1 and number of images by emotion; a score without a case is 0."""
+    precision, recall, f1, images = precision_recall_fscore_support(
+        emotion, np.argmax(logits, axis=1), labels=range(len(EMOTIONS)), zero_division=0
+    )
+    return pd.DataFrame(
+        {"precision": precision, "recall": recall, "F1": f1, "images": images},
+        index=pd.Index(EMOTIONS, name="emotion"),
+    )
+
+
+def confusion(logits: np.ndarray, emotion: np.ndarray) -> pd.DataFrame:
+    """Counts, int (7, 7): true emotion in rows, predicted in columns."""
+    counts = confusion_matrix(emotion, np.argmax(logits, axis=1), labels=range(len(EMOTIONS)))
+    return pd.DataFrame(
+        counts,
+        index=pd.Index(EMOTIONS, name="true emotion"),
+        columns=pd.Index(EMOTIONS, name="predicted emotion"),
+    )
+
+
+def most_confused(table: pd.DataFrame) -> tuple[str, str, float]:
+    """The mistake made on most images: true emotion, prediction, and its share (0 to 1) of the true emotion's images.
+
+    Args:
+        table: counts as `confusion` gives them.
+    """
+    mistakes = table.to_numpy() * (1 - np.eye(len(EMOTIONS), dtype=int))
+    true, predicted = np.unravel_index(mistakes.argmax(), mistakes.shape)
+    return EMOTIONS[true], EMOTIONS[predicted], float(mistakes[true, predicted] / max(1, table.iloc[true].sum()))
+
+
+def confident_mistakes(logits: np.ndarray, emotion: np.ndarray, count: int) -> np.ndarray:
+    """Indices, int (at most `count`,), of the wrong answers with the highest probability, highest first."""
+    shares = probabilities(logits)
+    wrong = np.flatnonzero(shares.argmax(axis=1) != emotion)
+    return wrong[np.argsort(-shares.max(axis=1)[wrong], kind="stable")][:count]
+
+
+class SeedSummary(NamedTuple):
+    """Accuracies of one recipe's seeds; `deviation` is the sample's (n - 1), NaN for one seed."""
+
+    mean: float
+    deviation: float
+    minimum: float
+    maximum: float
+
+
+def seed_summary(accuracies: np.ndarray) -> SeedSummary:
+    """How far seeds agree, from the accuracy of each, float (runs,).
+
+    Raises:
+        StudyError: there is none.
+    """
+    accuracies = np.asarray(accuracies, np.float64)
+    if accuracies.ndim != 1 or not len(accuracies):
+        raise StudyError(f"accuracies: expected one a seed, (runs,), found shape {accuracies.shape}.")
+    deviation = float(accuracies.std(ddof=1)) if len(accuracies) > 1 else float("nan")
+    return SeedSummary(float(accuracies.mean()), deviation, float(accuracies.min()), float(accuracies.max()))
+
+
+def averaged(members: np.ndarray) -> np.ndarray:
+    """The ensemble's answer: the log of the members' mean probability, float32 (n, 7).
+
+    It takes the place of logits: its softmax is the mean of the members' softmaxes.
+
+    Args:
+        members: logits (members, n, 7), or a list of (n, 7), of the same images in the same order.
+
+    Raises:
+        StudyError: there is no member, or they are not of one shape (n, 7).
+    """
+    members = [np.asarray(logits, np.float64) for logits in members]
+    shapes = sorted({logits.shape for logits in members})
+    if len(shapes) != 1 or len(shapes[0]) != 2 or shapes[0][1] != len(EMOTIONS):
+        raise StudyError(
+            f"ensemble: expected members with logits of one shape (n, {len(EMOTIONS)}), found "
+            f"{', '.join(map(str, shapes)) or 'none'}. Score all of them on the same images."
+        )
+    # In logs throughout: a probability too small for float32 keeps its order.
+    logs = log_softmax(np.stack(members), axis=2)
+    return (logsumexp(logs, axis=0) - np.log(len(members))).astype(np.float32)
