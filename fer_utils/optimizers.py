@@ -53,8 +53,9 @@ class TangSGD(keras.optimizers.SGD):
 def optimizer(recipe: Recipe, updates: int) -> keras.optimizers.Optimizer:
     """The recipe's optimiser for so many updates. `plateau` starts at the recipe's rate, which the training lowers."""
     rate = recipe.learning_rate
+    average = {"use_ema": True, "ema_momentum": recipe.ema} if recipe.ema else {}
     if recipe.schedule == "tang":
-        return TangSGD(TangRate(rate, updates), momentum=recipe.momentum, updates=updates)
+        return TangSGD(TangRate(rate, updates), momentum=recipe.momentum, updates=updates, **average)
     if recipe.schedule == "cosine":
         warmup = round(recipe.warmup * updates)
         rate = keras.optimizers.schedules.CosineDecay(
@@ -62,9 +63,9 @@ def optimizer(recipe: Recipe, updates: int) -> keras.optimizers.Optimizer:
         )
     decay = recipe.weight_decay or None
     if recipe.optimizer == "adam":
-        made = keras.optimizers.Adam(rate, weight_decay=decay)
+        made = keras.optimizers.Adam(rate, weight_decay=decay, **average)
     else:
-        made = keras.optimizers.SGD(rate, momentum=recipe.momentum, nesterov=True, weight_decay=decay)
+        made = keras.optimizers.SGD(rate, momentum=recipe.momentum, nesterov=True, weight_decay=decay, **average)
     if decay:
         made.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return made

@@ -47,6 +47,8 @@ class Recipe:
             both, each image has one of them, by a coin.
         whole_batches: leave out the images that fill no batch, others in each epoch.
         sam: radius rho of sharpness-aware minimisation (Foret et al. 2021, arXiv 2010.01412); 0 is none.
+        ema: the weights judged and kept are an exponential moving average over all updates, with this momentum (Polyak
+            and Juditsky 1992); 0 keeps the weights themselves.
         precision: "float32", or "bfloat16", which computes in it and keeps weights in float32, for GPUs. The finished
             model is float32 either way.
         data_parallel: spread each batch over all devices of the machine (JAX only).
@@ -88,6 +90,7 @@ class Recipe:
     cutmix: float = 0.0
     whole_batches: bool = False
     sam: float = 0.0
+    ema: float = 0.0
     precision: str = "float32"
     data_parallel: bool = False
     folds: int = 0
@@ -117,7 +120,7 @@ class Recipe:
         expect("minimum_learning_rate", "a number of 0 or more", Real, lambda value: 0 <= value < math.inf)
         for name in ("weight_decay", "rotation", "shift", "mixup", "cutmix", "sam"):
             expect(name, "a number of 0 or more", Real, lambda value: 0 <= value < math.inf)
-        for name in ("momentum", "warmup", "label_smoothing", "zoom"):
+        for name in ("momentum", "warmup", "label_smoothing", "zoom", "ema"):
             expect(name, "a number from 0 to below 1", Real, lambda value: 0 <= value < 1)
         for name in ("erase", "teacher_share"):
             expect(name, "a number from 0 to 1", Real, lambda value: 0 <= value <= 1)

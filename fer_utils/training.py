@@ -117,11 +117,13 @@ def fit(recipe: Recipe, faces: Faces, seed: int, store: Path, *, progress: bool 
                 bar.set_description(f"{recipe.name} seed {seed} epoch {epoch}/{recipe.epochs}")
                 order, draws = epoch_plan(recipe, seed, epoch, len(training), trunk.input_shape[1])
                 losses, right = runner.epoch(order, draws, bar.update)
-                logits = predict(model, public.images)
+                with _averaged_weights(trunk, descent):
+                    logits = predict(model, public.images)
+                    weights = model.get_weights()
                 rate = float(keras.ops.convert_to_numpy(descent.learning_rate))
                 _expect_finite(folder, epoch, losses, logits, rate, state)
                 if epoch in _snapshot_epochs(recipe)[:-1]:
-                    _keep_snapshot(folder, recipe, epoch, model)
+                    _keep_snapshot(folder, recipe, epoch, weights)
                 sizes = np.full(steps, recipe.batch_size)
                 sizes[-1] = len(order) - recipe.batch_size * (steps - 1)
                 state.add(
@@ -135,12 +137,26 @@ def fit(recipe: Recipe, faces: Faces, seed: int, store: Path, *, progress: bool 
                         "seconds": round(time.monotonic() - started, 2),
                     },
                     logits,
+                    weights,
                     keep_best=recipe.keep == "best",
                 )
                 bar.set_postfix(loss=f"{losses.mean():.3f}", val_accuracy=f"{state.history[-1]['val_accuracy']:.3f}")
 
+    if recipe.ema:
+        descent.finalize_variable_values(trunk.trainable_variables)
     _finish(folder, recipe, seed, faces, model, state, public)
     return Run(folder)
+
+
+@contextmanager
+def _averaged_weights(trunk: keras.Model, descent: keras.optimizers.Optimizer) -> Iterator[None]:
+    """Inside, the trunk has the optimiser's moving average of its weights, where it keeps one."""
+    before = [np.asarray(variable) for variable in trunk.trainable_variables] if descent.use_ema else []
+    if before:
+        descent.finalize_variable_values(trunk.trainable_variables)
+    yield
+    for variable, value in zip(trunk.trainable_variables, before, strict=bool(before)):
+        variable.assign(value)
 
 
 def predict_averaged(run: Run, images: np.ndarray) -> np.ndarray:
@@ -162,11 +178,11 @@ def _snapshot_epochs(recipe: Recipe) -> list[int]:
     return [round(last - last / 6 * (count - 1 - k) / count) for k in range(count)]
 
 
-def _keep_snapshot(folder: Path, recipe: Recipe, epoch: int, model: keras.Model) -> None:
+def _keep_snapshot(folder: Path, recipe: Recipe, epoch: int, weights: list[np.ndarray]) -> None:
     # A run that goes on from before this epoch comes by here again, with the same weights.
     number = _snapshot_epochs(recipe).index(epoch) + 1
     with atomic_file(folder / f"snapshot-{number}.npz") as target:
-        np.savez(target, *model.get_weights())
+        np.savez(target, *weights)
 
 
 def fold_of(recipe: Recipe, images: int) -> np.ndarray:
@@ -265,13 +281,13 @@ class _Checkpoint:
         self.written = 0  # the epoch of the checkpoint on the disk
         self.due = 0.0  # not before this time
 
-    def add(self, row: dict, logits: np.ndarray, *, keep_best: bool) -> None:
+    def add(self, row: dict, logits: np.ndarray, weights: list[np.ndarray], *, keep_best: bool) -> None:
         """Append an epoch, and write where that is due."""
         better = all(row["val_accuracy"] > past["val_accuracy"] for past in self.history)
         self.history.append(row)
         if better or not keep_best:
             self.logits = logits
-            self.best = self.model.get_weights() if keep_best else None
+            self.best = weights if keep_best else None
         if time.monotonic() >= self.due:
             self._write()
 

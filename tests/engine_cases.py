@@ -16,7 +16,7 @@ CASES = {
     "case-jitter": get_recipe("tang_l2svm").but(
         width=0.05, dropout=0.0, batch_size=48, whole_batches=False, learning_rate=0.02
     ),
-    # Mixing, erasing, decoupled decay and sharpness-aware minimisation.
+    # Mixing, erasing, decoupled decay, sharpness-aware minimisation and a moving average of the weights.
     "case-mixed": get_recipe("resnet").but(
         widths=(4, 8),
         blocks=(1, 1),
@@ -24,6 +24,7 @@ CASES = {
         drop_path=0.0,
         batch_size=64,
         sam=0.05,
+        ema=0.8,
         precision="float32",
         learning_rate=0.02,
     ),
@@ -47,4 +48,6 @@ def after_one_epoch(recipe: Recipe, weights: list[np.ndarray] | None, faces: Fac
         descent.build(trunk.trainable_variables)
         order, draws = epoch_plan(recipe, 1, 1, len(training), trunk.input_shape[1])
         losses, _ = engine().Engine(trunk, descent, recipe, images, targets).epoch(order, draws, lambda images: None)
+        if recipe.ema:
+            descent.finalize_variable_values(trunk.trainable_variables)
         return [*model.get_weights(), predict(model, public.images), losses]

@@ -88,6 +88,31 @@ def half_done(tiny_network, interrupted, faces, recipe, tmp_path):
     return folder, lambda: fit(recipe, faces, 1, tmp_path, progress=False)
 
 
+# --- a moving average of the weights ---
+
+
+def test_the_moving_average_is_judged_and_kept(tiny_network, faces, recipe, tmp_path):
+    """One update an epoch, so that runs of 1, 2 and 3 epochs have the weights after each update."""
+    plain = recipe.but(dropout=0.0, batch_size=512, plateau_patience=0)
+    after = [fit(plain.but(epochs=n), faces, 1, tmp_path, progress=False).model().get_weights() for n in (1, 2, 3)]
+    run = fit(plain.but(epochs=3, ema=0.75), faces, 1, tmp_path, progress=False)
+    for kept, first, second, third in zip(run.model().get_weights(), *after, strict=True):
+        expected = 0.75 * (0.75 * first + 0.25 * second) + 0.25 * third
+        np.testing.assert_allclose(kept, expected, rtol=1e-5, atol=1e-7)
+    public = faces.of(PUBLIC)
+    np.testing.assert_allclose(run.logits(public), predict(run.model(), public.images), atol=1e-5)
+    assert run.history["val_accuracy"].iloc[-1] == accuracy(run.logits(public), public.emotion)
+
+
+def test_an_interrupted_average_goes_on(tiny_network, faces, recipe, tmp_path, monkeypatch):
+    averaging = recipe.but(ema=0.9, epochs=3)
+    undisturbed = fit(averaging, faces, 1, tmp_path / "one", progress=False)
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        interrupt_after(1, patch)
+        fit(averaging, faces, 1, tmp_path / "two", progress=False)
+    assert_same(fit(averaging, faces, 1, tmp_path / "two", progress=False), undisturbed)
+
+
 # --- batches ---
 
 
