@@ -1,0 +1,60 @@
+"""The ablation: one change a variant, trained alike, compared on the same images of PublicTest."""
+
+import numpy as np
+import pytest
+
+from fer_utils.ablation import ADDED, LEFT_OUT, ablate, variants
+from fer_utils.emotions import PUBLIC
+from fer_utils.errors import StudyError
+from fer_utils.recipes import get_recipe
+from fer_utils.runs import Run
+
+
+def test_each_variant_takes_one_ingredient_or_adds_one():
+    base = get_recipe("small_resnet")
+    found = variants(base)
+    assert found.pop("all of it") == base
+    assert {name[2:] for name in found} == set(LEFT_OUT), "each is either there or not"
+    for name, recipe in found.items():
+        changes = {"-": LEFT_OUT, "+": ADDED}[name[0]][name[2:]]
+        assert recipe == base.but(name=recipe.name, **changes) != base.but(name=recipe.name)
+    assert {name for name in found if name[0] == "+"} == {f"+ {name}" for name in ADDED}
+    assert len({recipe.name for recipe in found.values()}) == len(found)
+
+
+def test_what_is_there_is_left_out_and_what_the_network_has_not_is_passed_over():
+    found = variants(get_recipe("resnet"))
+    assert {"- mixup", "- CutMix", "- stochastic depth", "+ sharpness-aware minimisation"} < set(found), (
+        "the network's default counts"
+    )
+    plain = variants(get_recipe("seed_cnn"))
+    assert not [name for name in plain if name[2:] in ("stochastic depth", "SGD", "cosine schedule", "warm-up")]
+    assert {"- mirroring", "+ mixup"} < set(plain)
+
+
+def test_the_table_is_of_the_runs(tiny_network, faces, recipe, tmp_path):
+    seen = faces.without_private()
+    table = ablate(recipe, seen, [1, 2], tmp_path, names=["- mirroring", "+ mixup"], progress=False)
+    assert len(list(tmp_path.glob("*/run.json"))) == 6
+    assert table["variant"][0] == "all of it" and set(table["variant"][1:]) == {"- mirroring", "+ mixup"}
+    assert table["difference"][1:].is_monotonic_increasing and table.loc[0, "difference"] == 0
+    public = faces.of(PUBLIC)
+    for row in table.to_dict("records"):
+        name = variants(recipe)[row["variant"]].name
+        runs = [Run(folder) for folder in sorted(tmp_path.glob(f"{name}-seed*"))]
+        accuracies = [np.mean(run.logits(public).argmax(axis=1) == public.emotion) for run in runs]
+        assert row["accuracy"] == pytest.approx(np.mean(accuracies)) and row["seeds"] == 2
+        assert row["spread"] == pytest.approx(np.std(accuracies, ddof=1))
+        assert row["low"] <= row["accuracy"] <= row["high"]
+        assert row["difference_low"] <= row["difference"] <= row["difference_high"]
+        assert row["difference"] == pytest.approx(row["accuracy"] - table.loc[0, "accuracy"])
+
+
+def test_what_cannot_be_is_refused(faces, recipe, tmp_path):
+    with pytest.raises(StudyError, match="expected faces without PrivateTest"):
+        ablate(recipe, faces, [1], tmp_path)
+    seen = faces.without_private()
+    with pytest.raises(StudyError, match="seeds: expected one or more"):
+        ablate(recipe, seen, [], tmp_path)
+    with pytest.raises(StudyError, match=r"variants: expected of all of it, .*, found - nonsense"):
+        ablate(recipe, seen, [1], tmp_path, names=["- nonsense"])
