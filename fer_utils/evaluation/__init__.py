@@ -1,16 +1,31 @@
 """What saved logits say: scores with their intervals, and models held against each other."""
 
-from fer_utils.evaluation.comparisons import McNemar, mcnemar, paired_bootstrap
-from fer_utils.evaluation.intervals import RESAMPLES, accuracy_interval, bootstrap_interval, split_scores
+from fer_utils.evaluation.comparisons import (
+    McNemar,
+    compare_all,
+    mcnemar,
+    paired_bootstrap,
+    paired_scores,
+    pairs_finding,
+)
+from fer_utils.evaluation.intervals import (
+    accuracy_interval,
+    bootstrap_interval,
+    per_emotion,
+    score_table,
+    split_scores,
+)
+from fer_utils.evaluation.resampling import RESAMPLES
 from fer_utils.evaluation.scores import (
     SeedSummary,
     accuracy,
     averaged,
+    balanced_accuracy,
     confident_mistakes,
     confusion,
     cross_entropy,
+    macro_f1,
     most_confused,
-    per_emotion,
     probabilities,
     seed_summary,
 )
@@ -22,15 +37,21 @@ __all__ = [
     "accuracy",
     "accuracy_interval",
     "averaged",
+    "balanced_accuracy",
     "bootstrap_interval",
+    "compare_all",
     "confident_mistakes",
     "confusion",
     "cross_entropy",
+    "macro_f1",
     "mcnemar",
     "most_confused",
     "paired_bootstrap",
+    "paired_scores",
+    "pairs_finding",
     "per_emotion",
     "probabilities",
+    "score_table",
     "seed_summary",
     "split_scores",
 ]

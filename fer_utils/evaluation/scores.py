@@ -1,11 +1,12 @@
 """Scores of one model, from its logits (n, 7) and the emotions (n,) of the images."""
 
+import warnings
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy.special import log_softmax, logsumexp, softmax
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+from sklearn.metrics import balanced_accuracy_score, confusion_matrix, f1_score
 
 from fer_utils.emotions import EMOTIONS
 from fer_utils.errors import StudyError
@@ -21,20 +22,45 @@ def accuracy(logits: np.ndarray, emotion: np.ndarray) -> float:
     return float(np.mean(np.argmax(logits, axis=1) == emotion))
 
 
+def macro_f1(logits: np.ndarray, emotion: np.ndarray) -> float:
+    """F1, mean over all seven emotions, 0 to 1; that of an emotion with neither image nor answer counts as 0."""
+    return float(
+        f1_score(emotion, np.argmax(logits, axis=1), labels=range(len(EMOTIONS)), average="macro", zero_division=0)
+    )
+
+
+def balanced_accuracy(logits: np.ndarray, emotion: np.ndarray) -> float:
+    """Recall, mean over the emotions that have images, 0 to 1 (scikit-learn's definition, not adjusted for chance)."""
+    with warnings.catch_warnings():
+        # Of answers that name an emotion without an image, mistakes as any other; and of a single emotion.
+        warnings.filterwarnings("ignore", "y_pred contains classes not in y_true|A single label was found")
+        return float(balanced_accuracy_score(emotion, np.argmax(logits, axis=1)))
+
+
+def confusion_scores(counts: np.ndarray) -> dict[str, np.ndarray]:
+    """Scores from confusion counts (..., 7, 7), true emotion in rows: of many resamples at once.
+
+    Defined as scikit-learn does with `zero_division=0` and all seven labels: precision of an emotion never answered is
+    0, recall of one without an image is 0, F1 of one without either is 0, and balanced accuracy is the mean recall of
+    the emotions that have images.
+
+    Returns:
+        precision, recall and F1, float64 (..., 7); "macro F1" and "balanced accuracy", float64 (...).
+    """
+    right = np.diagonal(counts, axis1=-2, axis2=-1).astype(np.float64)
+    images, answered = counts.sum(axis=-1), counts.sum(axis=-2)
+    precision = right / np.maximum(answered, 1)
+    recall = right / np.maximum(images, 1)
+    f1 = 2 * right / np.maximum(images + answered, 1)
+    balanced = recall.sum(axis=-1) / np.maximum((images > 0).sum(axis=-1), 1)
+    return {"precision": precision, "recall": recall, "F1": f1, "macro F1": f1.mean(axis=-1)} | {
+        "balanced accuracy": balanced
+    }
+
+
 def cross_entropy(logits: np.ndarray, emotion: np.ndarray) -> float:
     """Mean negative log-likelihood, in nats."""
     return float(-log_softmax(np.asarray(logits, np.float64), axis=1)[np.arange(len(emotion)), emotion].mean())
-
-
-def per_emotion(logits: np.ndarray, emotion: np.ndarray) -> pd.DataFrame:
-    """Precision, recall, F1 and number of images by emotion; a score without a case is 0."""
-    precision, recall, f1, images = precision_recall_fscore_support(
-        emotion, np.argmax(logits, axis=1), labels=range(len(EMOTIONS)), zero_division=0
-    )
-    return pd.DataFrame(
-        {"precision": precision, "recall": recall, "F1": f1, "images": images},
-        index=pd.Index(EMOTIONS, name="emotion"),
-    )
 
 
 def confusion(logits: np.ndarray, emotion: np.ndarray) -> pd.DataFrame:

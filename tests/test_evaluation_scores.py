@@ -1,0 +1,179 @@
+"""Scores, held to scikit-learn and to the formulas they are named after."""
+
+import math
+
+import numpy as np
+import pytest
+from evaluation_cases import plain_scores, some_answers
+from sklearn import metrics
+
+from fer_utils.emotions import EMOTIONS
+from fer_utils.errors import StudyError
+from fer_utils.evaluation import (
+    accuracy,
+    averaged,
+    balanced_accuracy,
+    confident_mistakes,
+    confusion,
+    cross_entropy,
+    macro_f1,
+    most_confused,
+    probabilities,
+    seed_summary,
+)
+from fer_utils.evaluation.scores import confusion_scores
+
+NUMBERS = range(len(EMOTIONS))
+
+
+@pytest.fixture(scope="module")
+def answers():
+    return some_answers()
+
+
+def test_accuracy(answers):
+    logits, emotion = answers
+    assert 0.3 < accuracy(logits, emotion) < 0.9
+    assert accuracy(logits, emotion) == metrics.accuracy_score(emotion, logits.argmax(axis=1))
+
+
+def test_probabilities_and_cross_entropy(answers):
+    logits, emotion = answers
+    shares = probabilities(logits)
+    assert shares.dtype == np.float64
+    np.testing.assert_allclose(shares.sum(axis=1), 1)
+    np.testing.assert_allclose(shares, np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True), rtol=1e-5)
+    assert cross_entropy(logits, emotion) == pytest.approx(metrics.log_loss(emotion, shares, labels=NUMBERS))
+
+
+def test_huge_logits_stay_finite():
+    logits = np.array([[1e4, 0, 0, 0, 0, 0, -1e4]], np.float32)
+    assert cross_entropy(logits, np.array([6])) == pytest.approx(2e4)
+    assert cross_entropy(logits, np.array([0])) == 0
+    assert probabilities(logits)[0].tolist() == [1, 0, 0, 0, 0, 0, 0]
+
+
+def test_means_over_emotions_are_their_formulas(answers):
+    logits, emotion = answers
+    plain = plain_scores(emotion, logits.argmax(axis=1))
+    # Disgust has no image, and is answered: its F1 counts as 0, its recall not at all.
+    assert macro_f1(logits, emotion) == pytest.approx(plain["F1"].sum() / 7) and plain["F1"][1] == 0
+    assert balanced_accuracy(logits, emotion) == pytest.approx(plain["recall"].sum() / 6)
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_answer_of_which_there_is_no_image_is_no_warning(answers):
+    logits, emotion = answers
+    assert 1 in logits.argmax(axis=1) and 1 not in emotion
+    assert 0 < balanced_accuracy(logits, emotion) < 1
+
+
+@pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")
+def test_scores_of_many_confusions_are_scikit_learns():
+    generator = np.random.default_rng(12)
+    # Few images: in most of these samples some emotion has no image, or is never answered, or both.
+    emotion, answer = generator.integers(0, 7, (2, 5, 40, 9))
+    counts = np.zeros((5, 40, 7, 7), int)
+    for sample in np.ndindex(5, 40):
+        np.add.at(counts[sample], (emotion[sample], answer[sample]), 1)
+    found = confusion_scores(counts)
+    for sample in np.ndindex(5, 40):
+        true, said = emotion[sample], answer[sample]
+        precision, recall, f1, _ = metrics.precision_recall_fscore_support(true, said, labels=NUMBERS, zero_division=0)
+        np.testing.assert_allclose(found["precision"][sample], precision)
+        np.testing.assert_allclose(found["recall"][sample], recall)
+        np.testing.assert_allclose(found["F1"][sample], f1)
+        assert found["macro F1"][sample] == pytest.approx(f1.mean())
+        assert found["balanced accuracy"][sample] == pytest.approx(metrics.balanced_accuracy_score(true, said))
+
+
+def test_confusion(answers):
+    logits, emotion = answers
+    table = confusion(logits, emotion)
+    expected = metrics.confusion_matrix(emotion, logits.argmax(axis=1), labels=NUMBERS)
+    assert np.array_equal(table, expected) and table.to_numpy().sum() == 500
+    assert table.index.tolist() == table.columns.tolist() == list(EMOTIONS)
+    # True emotion in rows, prediction in columns.
+    one = confusion(np.eye(7)[[3]], np.array([5]))
+    assert one.loc["surprise", "happy"] == 1 and one.to_numpy().sum() == 1
+
+
+def test_one_image_is_enough():
+    logits, emotion = np.eye(7)[[2]], np.array([2], np.uint8)
+    assert accuracy(logits, emotion) == 1
+    assert confusion(logits, emotion).to_numpy().sum() == 1
+    assert macro_f1(logits, emotion) == pytest.approx(1 / 7) and balanced_accuracy(logits, emotion) == 1
+    assert len(confident_mistakes(logits, emotion, 5)) == 0
+
+
+def test_most_confused_is_the_mistake_on_most_images():
+    true = np.repeat([1, 3, 4], [4, 50, 20])
+    said = np.concatenate([[0] * 3 + [1], [3] * 40 + [6] * 10, [4] * 11 + [6] * 9])
+    # Disgust is mistaken most often of its own images, but happy on most images: 10 of 50.
+    assert most_confused(confusion(np.eye(7)[said], true)) == ("happy", "neutral", 0.2)
+
+
+def test_most_confused_where_nothing_is_confused():
+    assert most_confused(confusion(np.eye(7), np.arange(7)))[2] == 0
+
+
+def test_confident_mistakes_are_wrong_and_sorted(answers):
+    logits, emotion = answers
+    shares = probabilities(logits)
+    chosen = confident_mistakes(logits, emotion, 20)
+    assert len(chosen) == 20
+    sure = shares.max(axis=1)
+    assert (shares[chosen].argmax(axis=1) != emotion[chosen]).all()
+    assert (np.diff(sure[chosen]) <= 0).all()
+    wrong = np.flatnonzero(shares.argmax(axis=1) != emotion)
+    assert sure[chosen].min() >= sure[np.setdiff1d(wrong, chosen)].max()
+    assert len(confident_mistakes(logits, emotion, 10_000)) == len(wrong)
+
+
+def test_seed_summary():
+    summary = seed_summary([0.6, 0.7, 0.62, 0.64])
+    # Deviations -0.04, 0.06, -0.02, 0: their squares sum to 0.0056.
+    assert summary == pytest.approx((0.64, math.sqrt(0.0056 / 3), 0.6, 0.7))
+    assert summary.deviation == pytest.approx(0.0432, abs=1e-4)
+    one = seed_summary(np.array([0.5]))
+    assert (one.mean, one.minimum, one.maximum) == (0.5, 0.5, 0.5) and math.isnan(one.deviation)
+
+
+@pytest.mark.parametrize("accuracies", [[], [[0.5, 0.6]], 0.5])
+def test_seed_summary_wants_one_accuracy_a_seed(accuracies):
+    with pytest.raises(StudyError, match="one a seed"):
+        seed_summary(accuracies)
+
+
+def test_averaged_is_the_mean_probability():
+    members = np.random.default_rng(3).normal(scale=4, size=(5, 200, 7)).astype(np.float32)
+    together = averaged(members)
+    assert together.shape == (200, 7) and together.dtype == np.float32
+    mean = np.mean([probabilities(logits) for logits in members], axis=0)
+    np.testing.assert_allclose(together, np.log(mean), atol=1e-5)
+    np.testing.assert_allclose(probabilities(together), mean, rtol=1e-5)
+    assert np.array_equal(together.argmax(axis=1), mean.argmax(axis=1))
+    # The mean of the logits is another ensemble, with other answers.
+    assert (together.argmax(axis=1) != members.mean(axis=0).argmax(axis=1)).any()
+
+
+def test_averaged_takes_a_list_and_forgets_the_scale_of_logits():
+    members = np.random.default_rng(4).normal(size=(2, 30, 7))
+    shifted = [members[0] + 100, (members[1] - 7).astype(np.float32)]
+    np.testing.assert_allclose(averaged(shifted), averaged(members), atol=1e-5)
+    np.testing.assert_allclose(averaged(members[:1]), np.log(probabilities(members[0])), atol=1e-6)
+
+
+def test_averaged_stays_finite_and_keeps_the_order_of_tiny_probabilities():
+    members = np.array([[[2e3, 0, 0, 0, 0, 1, 0]], [[2e3, 0, 0, 0, 0, 1, 0]]], np.float32)
+    together = averaged(members)
+    assert np.isfinite(together).all()
+    assert together[0].argsort()[-2:].tolist() == [5, 0]
+
+
+@pytest.mark.parametrize(
+    "members", [[], np.zeros((5, 7)), np.zeros((2, 5, 6)), [np.zeros((5, 7)), np.zeros((4, 7))], np.zeros((1, 2, 5, 7))]
+)
+def test_averaged_wants_members_of_one_shape(members):
+    with pytest.raises(StudyError, match="one shape"):
+        averaged(members)
