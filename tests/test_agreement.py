@@ -1,0 +1,68 @@
+"""Agreement between models, held to counting by hand and to chance."""
+
+import numpy as np
+import pytest
+
+from fer_utils.agreement import agreement_finding, model_agreement, solved_by
+from fer_utils.errors import StudyError
+
+EMOTION = np.array([0, 0, 1, 1, 2, 2, 3, 3])
+ANSWERS = {
+    "a": np.array([0, 0, 1, 1, 2, 3, 4, 5]),
+    "b": np.array([0, 1, 1, 1, 2, 3, 5, 5]),
+    "c": np.array([0, 1, 2, 0, 0, 1, 1, 6]),
+}
+
+
+def test_pairs_by_hand():
+    table = model_agreement(ANSWERS, EMOTION)
+    assert list(zip(table["model"], table["other"], strict=True)) == [("a", "b"), ("a", "c"), ("b", "c")]
+    first = table.iloc[0]
+    assert first["same"] == 6 / 8
+    # Wrong: a 3 of 8, b 4 of 8; both on the last three, of which two with one answer.
+    assert (first["both_wrong"], first["both_wrong_expected"]) == (3 / 8, 3 / 8 * 4 / 8)
+    assert first["same_wrong"] == pytest.approx(2 / 3)
+    # Cohen (1960): agreement beyond what the two distributions of answers give by chance.
+    a, b = (np.bincount(ANSWERS[name], minlength=7) / 8 for name in "ab")
+    assert first["kappa"] == pytest.approx((6 / 8 - a @ b) / (1 - a @ b))
+
+
+def test_solved_by_hand():
+    table = solved_by(ANSWERS, EMOTION)
+    assert table["models"].tolist() == [0, 1, 2, 3]
+    assert table["images"].tolist() == [3, 1, 3, 1]
+    right = [5 / 8, 4 / 8, 1 / 8]
+    assert table["expected"].iloc[3] == pytest.approx(np.prod(right))
+    assert table["expected"].iloc[0] == pytest.approx(np.prod(1 - np.array(right)))
+    assert table["expected"].sum() == pytest.approx(1) == pytest.approx(table["share"].sum())
+
+
+def test_independent_models_are_as_expected():
+    generator = np.random.default_rng(0)
+    emotion = generator.integers(0, 7, 20_000)
+    answers = {k: np.where(generator.random(20_000) < 0.7, emotion, (emotion + 1) % 7) for k in ("a", "b", "c")}
+    pairs, solved = model_agreement(answers, emotion), solved_by(answers, emotion)
+    np.testing.assert_allclose(pairs["both_wrong"], pairs["both_wrong_expected"], atol=0.01)
+    np.testing.assert_allclose(solved["share"], solved["expected"], atol=0.015)
+    assert pairs["same_wrong"].tolist() == [1, 1, 1]
+    assert agreement_finding(pairs, solved).startswith("All 3 models have 3")
+
+
+def test_models_that_never_err_or_say_one_thing():
+    emotion = np.full(4, 3)
+    table = model_agreement({"a": emotion, "b": emotion}, emotion).iloc[0]
+    assert table["same"] == 1 and np.isnan(table["kappa"]) and np.isnan(table["same_wrong"])
+    assert solved_by({"a": emotion, "b": emotion}, emotion)["expected"].tolist() == [0, 0, 1]
+
+
+def test_one_model_has_none_to_agree_with():
+    pairs, solved = model_agreement({"a": ANSWERS["a"]}, EMOTION), solved_by({"a": ANSWERS["a"]}, EMOTION)
+    assert not len(pairs) and "same_wrong" in pairs and solved["images"].tolist() == [3, 5]
+    assert "one model" in agreement_finding(pairs, solved)
+
+
+@pytest.mark.parametrize("answers", [{}, {"a": EMOTION, "b": EMOTION[1:]}])
+def test_answers_are_of_the_same_images(answers):
+    for function in (model_agreement, solved_by):
+        with pytest.raises(StudyError, match="expected one or more models with 8 answers"):
+            function(answers, EMOTION)
