@@ -13,11 +13,8 @@ from fer_utils.evaluation import (
     accuracy,
     averaged,
     balanced_accuracy,
-    confident_mistakes,
-    confusion,
     cross_entropy,
     macro_f1,
-    most_confused,
     probabilities,
     seed_summary,
 )
@@ -87,47 +84,10 @@ def test_scores_of_many_confusions_are_scikit_learns():
         assert found["balanced accuracy"][sample] == pytest.approx(metrics.balanced_accuracy_score(true, said))
 
 
-def test_confusion(answers):
-    logits, emotion = answers
-    table = confusion(logits, emotion)
-    expected = metrics.confusion_matrix(emotion, logits.argmax(axis=1), labels=NUMBERS)
-    assert np.array_equal(table, expected) and table.to_numpy().sum() == 500
-    assert table.index.tolist() == table.columns.tolist() == list(EMOTIONS)
-    # True emotion in rows, prediction in columns.
-    one = confusion(np.eye(7)[[3]], np.array([5]))
-    assert one.loc["surprise", "happy"] == 1 and one.to_numpy().sum() == 1
-
-
 def test_one_image_is_enough():
     logits, emotion = np.eye(7)[[2]], np.array([2], np.uint8)
     assert accuracy(logits, emotion) == 1
-    assert confusion(logits, emotion).to_numpy().sum() == 1
     assert macro_f1(logits, emotion) == pytest.approx(1 / 7) and balanced_accuracy(logits, emotion) == 1
-    assert len(confident_mistakes(logits, emotion, 5)) == 0
-
-
-def test_most_confused_is_the_mistake_on_most_images():
-    true = np.repeat([1, 3, 4], [4, 50, 20])
-    said = np.concatenate([[0] * 3 + [1], [3] * 40 + [6] * 10, [4] * 11 + [6] * 9])
-    # Disgust is mistaken most often of its own images, but happy on most images: 10 of 50.
-    assert most_confused(confusion(np.eye(7)[said], true)) == ("happy", "neutral", 0.2)
-
-
-def test_most_confused_where_nothing_is_confused():
-    assert most_confused(confusion(np.eye(7), np.arange(7)))[2] == 0
-
-
-def test_confident_mistakes_are_wrong_and_sorted(answers):
-    logits, emotion = answers
-    shares = probabilities(logits)
-    chosen = confident_mistakes(logits, emotion, 20)
-    assert len(chosen) == 20
-    sure = shares.max(axis=1)
-    assert (shares[chosen].argmax(axis=1) != emotion[chosen]).all()
-    assert (np.diff(sure[chosen]) <= 0).all()
-    wrong = np.flatnonzero(shares.argmax(axis=1) != emotion)
-    assert sure[chosen].min() >= sure[np.setdiff1d(wrong, chosen)].max()
-    assert len(confident_mistakes(logits, emotion, 10_000)) == len(wrong)
 
 
 def test_seed_summary():

@@ -4,9 +4,8 @@ import warnings
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 from scipy.special import log_softmax, logsumexp, softmax
-from sklearn.metrics import balanced_accuracy_score, confusion_matrix, f1_score
+from sklearn.metrics import balanced_accuracy_score, f1_score
 
 from fer_utils.emotions import EMOTIONS
 from fer_utils.errors import StudyError
@@ -61,34 +60,6 @@ def confusion_scores(counts: np.ndarray) -> dict[str, np.ndarray]:
 def cross_entropy(logits: np.ndarray, emotion: np.ndarray) -> float:
     """Mean negative log-likelihood, in nats."""
     return float(-log_softmax(np.asarray(logits, np.float64), axis=1)[np.arange(len(emotion)), emotion].mean())
-
-
-def confusion(logits: np.ndarray, emotion: np.ndarray) -> pd.DataFrame:
-    """Counts, int (7, 7): true emotion in rows, predicted in columns."""
-    counts = confusion_matrix(emotion, np.argmax(logits, axis=1), labels=range(len(EMOTIONS)))
-    return pd.DataFrame(
-        counts,
-        index=pd.Index(EMOTIONS, name="true emotion"),
-        columns=pd.Index(EMOTIONS, name="predicted emotion"),
-    )
-
-
-def most_confused(table: pd.DataFrame) -> tuple[str, str, float]:
-    """The mistake made on most images: true emotion, prediction, and its share (0 to 1) of the true emotion's images.
-
-    Args:
-        table: counts as `confusion` gives them.
-    """
-    mistakes = table.to_numpy() * (1 - np.eye(len(EMOTIONS), dtype=int))
-    true, predicted = np.unravel_index(mistakes.argmax(), mistakes.shape)
-    return EMOTIONS[true], EMOTIONS[predicted], float(mistakes[true, predicted] / max(1, table.iloc[true].sum()))
-
-
-def confident_mistakes(logits: np.ndarray, emotion: np.ndarray, count: int) -> np.ndarray:
-    """Indices, int (at most `count`,), of the wrong answers with the highest probability, highest first."""
-    shares = probabilities(logits)
-    wrong = np.flatnonzero(shares.argmax(axis=1) != emotion)
-    return wrong[np.argsort(-shares.max(axis=1)[wrong], kind="stable")][:count]
 
 
 class SeedSummary(NamedTuple):

@@ -5,8 +5,9 @@ plots.keep(plots.counts(faces), "reports/figures/explore/counts.pdf")
 """
 
 from fer_utils.plots.data import brightness_and_contrast, counts, examples, mean_faces, vote_agreement
+from fer_utils.plots.mistakes import confusion, predictions
 from fer_utils.plots.networks import network
-from fer_utils.plots.scores import accuracies, confusion, predictions, scores_by_emotion
+from fer_utils.plots.scores import accuracies, scores_by_emotion
 from fer_utils.plots.style import COLOURS, INK, keep, use_style
 from fer_utils.plots.training import accuracy_by_epoch, learning_curves, trials
 
