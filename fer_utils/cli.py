@@ -83,6 +83,42 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     add = command(
+        "tune",
+        _tune,
+        "search for better hyperparameters of a recipe, or go on where the search was interrupted",
+        "fer-study tune seed_cnn --set width=0.25 --search dropout=0.1..0.5 --search learning_rate=1e-4..5e-3",
+    )
+    add.add_argument("recipe", help="a name; an unknown one lists those there are")
+    add.add_argument(
+        "--search",
+        action="append",
+        default=[],
+        metavar="NAME=VALUES",
+        help="what may change, once for each: width=0.25,0.5 depth=1,2 schedule=plateau,cosine optimizer=adam,sgd "
+        "loss=cross_entropy,squared_hinge dropout=0.1..0.5 learning_rate=1e-4..5e-3 sgd_learning_rate=0.01..0.3 "
+        "weight_decay=1e-5..1e-2 label_smoothing=0..0.2 augmentation=0..1.5",
+    )
+    add.add_argument("--oracle", default="bayesian", help="random, bayesian or hyperband; default: bayesian")
+    add.add_argument("--trials", type=int, default=20, help="how many, at most; default: 20")
+    add.add_argument("--seed", type=int, default=1, help="of the search and of each trial; default: 1")
+    add.add_argument("--random", action="store_true", help="then search at random with as many epochs, to compare with")
+    add.add_argument(
+        "--retrain",
+        type=int,
+        default=0,
+        metavar="SEEDS",
+        help="then train the winner, the runner-up and the untuned recipe with so many other seeds, at least 3",
+    )
+    add.add_argument(
+        "--data", type=Path, default=resolve("data/prepared"), help="prepared faces; default: data/prepared"
+    )
+    add.add_argument("--runs", type=Path, default=resolve("data/runs"), help="the run store; default: data/runs")
+    add.add_argument("--out", type=Path, default=resolve("data/search"), help="of the tables; default: data/search")
+    add.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="change the recipe first, as in `train`"
+    )
+
+    add = command(
         "teach",
         _teach,
         "keep what trained networks say of the training images, as soft labels for another network",
@@ -208,9 +244,21 @@ def _prepare(given: argparse.Namespace) -> None:
 
 
 def _train(given: argparse.Namespace) -> None:
+    from fer_utils.faces import load_faces
+
+    recipe, faces = _recipe(given), load_faces(given.data)
+    from fer_utils.training import fit
+
+    for each in recipe.every_fold:
+        run = fit(each, faces, given.seed, given.runs)
+        print(run.history.round(4).to_string(index=False))
+        print(run.folder)
+
+
+def _recipe(given: argparse.Namespace):
+    """The recipe named, with what `--set` changes."""
     import yaml
 
-    from fer_utils.faces import load_faces
     from fer_utils.recipes import get_recipe
 
     changes = {}
@@ -223,13 +271,25 @@ def _train(given: argparse.Namespace) -> None:
             # YAML 1.1 takes 5e-4 for a word.
             with contextlib.suppress(ValueError):
                 changes[name] = float(value)
-    recipe, faces = get_recipe(given.recipe).but(**changes), load_faces(given.data)
-    from fer_utils.training import fit
+    return get_recipe(given.recipe).but(**changes)
 
-    for each in recipe.every_fold:
-        run = fit(each, faces, given.seed, given.runs)
-        print(run.history.round(4).to_string(index=False))
-        print(run.folder)
+
+def _tune(given: argparse.Namespace) -> None:
+    from fer_utils.faces import load_faces
+    from fer_utils.tuning.command import parse_space, tune
+
+    tune(
+        parse_space(given.search),
+        _recipe(given),
+        load_faces(given.data),
+        given.out,
+        oracle=given.oracle,
+        trials=given.trials,
+        seed=given.seed,
+        store=given.runs,
+        random=given.random,
+        seeds=[given.seed + 1 + k for k in range(given.retrain)],
+    )
 
 
 def _teach(given: argparse.Namespace) -> None:

@@ -1,0 +1,86 @@
+"""What `fer-study tune` does: a search from words on the command line, and the files that it leaves."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from fer_utils import metrics
+from fer_utils.errors import StudyError
+from fer_utils.faces import Faces
+from fer_utils.recipes import Recipe
+from fer_utils.tuning.ledger import against_random, search_finding
+from fer_utils.tuning.retraining import contenders, retrain, retrained_table, retraining_finding
+from fer_utils.tuning.search import random_at_equal_compute, search
+from fer_utils.tuning.spaces import CHOICES, RANGES, SearchSpace
+
+
+def parse_space(given: Sequence[str]) -> SearchSpace:
+    """A space from words such as `width=0.25,0.5` and `learning_rate=1e-4..5e-3`.
+
+    Raises:
+        StudyError: one is not of that form, or names no hyperparameter.
+    """
+    values = {}
+    for word in given:
+        name, equals, text = word.partition("=")
+        known = (*CHOICES, *RANGES, "sgd_learning_rate")
+        if not equals or name not in known:
+            raise StudyError(f"--search: expected NAME=VALUES with one of {', '.join(known)}, found {word!r}.")
+        separator = "," if name in CHOICES else ".."
+        form = "values with commas between them" if name in CHOICES else "LOWEST..HIGHEST"
+        parts = [part.strip() for part in text.split(separator)]
+        number = r"-?\d+" if name == "depth" else r"[-+.\de]+"
+        if name in ("schedule", "optimizer", "loss"):
+            number = r"\w+"
+        if not all(re.fullmatch(number, part) for part in parts):
+            raise StudyError(f"--search: {name}: expected {form}, found {text!r}.")
+        values[name] = tuple(parts)
+    return SearchSpace(**values)
+
+
+def tune(
+    space: SearchSpace,
+    base: Recipe,
+    faces: Faces,
+    out: Path,
+    *,
+    oracle: str,
+    trials: int,
+    seed: int,
+    store: Path,
+    random: bool,
+    seeds: Sequence[int],
+) -> None:
+    """Search, and leave in the folder `out`: ledger.csv, best.json, and of what was asked for random.csv (a random
+    search's ledger at equal compute), against_random.csv and retrained.csv. Prints what was found.
+
+    The same call goes on with a search that was interrupted.
+    """
+    faces = faces.without_private()
+    given = {"seed": seed, "store": store}
+    ledger = search(space, base, faces, oracle=oracle, trials=trials, **given)
+    write_ledger(ledger, space, base, out)
+    if random:
+        theirs = random_at_equal_compute(ledger, space, base, faces, **given)
+        metrics.write_table(out / "random.csv", theirs)
+        compared = against_random(ledger, theirs)
+        metrics.write_table(out / "against_random.csv", compared)
+        print(search_finding(compared))
+    if seeds:
+        found = contenders(ledger, space, base)
+        table = retrained_table(found, retrain(found, faces, seeds, store, search_seed=seed), faces)
+        metrics.write_table(out / "retrained.csv", table)
+        print(table.round(4).to_string(index=False))
+        print(retraining_finding(table))
+
+
+def write_ledger(ledger: pd.DataFrame, space: SearchSpace, base: Recipe, out: Path) -> None:
+    """Write ledger.csv and best.json (the best trial's recipe) to the folder `out`, and print the best five."""
+    metrics.write_table(out / "ledger.csv", ledger)
+    best = space.changed(ledger.loc[0, list(space.names)].to_dict(), base)
+    metrics.write(out / "best.json", best.to_dict())
+    shown = ["trial", "status", "val_accuracy", *space.names, "epochs", "seconds"]
+    print(ledger[shown].head().to_string(index=False))
+    print(f"{len(ledger)} trials, {(ledger['status'] == 'failed').sum()} failed; all of them: {out / 'ledger.csv'}")
