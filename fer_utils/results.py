@@ -141,6 +141,27 @@ def compare(abouts: Mapping[Path, dict], faces: Faces, model: str, other: str) -
     return pd.DataFrame(rows).reindex(columns=columns)
 
 
+def logits_by_model(abouts: Mapping[Path, dict], part: Faces, averages: bool = False) -> dict[str, np.ndarray]:
+    """Logits of every model on the faces given, float32 (seeds, n, 7), by its name, seeds in ascending order.
+
+    A seed whose recipe has folds has its folds' averaged answer.
+
+    Args:
+        abouts: as `summarise` takes them.
+        part: PublicTest or PrivateTest, or some of these.
+        averages: the test-time averages, of recipes that have them.
+
+    Raises:
+        StudyError: logits are missing.
+    """
+    found = {}
+    for model, group in groupby(_by_seed(abouts), key=lambda each: each[0]):
+        group = list(group)
+        recipe = recipe_from_dict(next(iter(group[0][2].values()))["recipe"])
+        found[model] = _logits(group, part, averages and bool(recipe.averaging))
+    return found
+
+
 def _by_seed(abouts: Mapping[Path, dict]) -> list[tuple[str, int, dict[Path, dict]]]:
     """Model, seed, and the runs of each, in the order in which the models come."""
     models = list(dict.fromkeys(about["recipe"]["name"] for about in abouts.values()))
@@ -154,15 +175,19 @@ def _by_seed(abouts: Mapping[Path, dict]) -> list[tuple[str, int, dict[Path, dic
     ]
 
 
-def _right(group: list[tuple[str, int, dict[Path, dict]]], part: Faces, averages: bool) -> np.ndarray:
-    """Whether each seed's answer is right, bool (seeds, n)."""
-    rows = []
+def _logits(group: list[tuple[str, int, dict[Path, dict]]], part: Faces, averages: bool) -> np.ndarray:
+    """What each seed answers, float32 (seeds, n, 7)."""
+    seeds = []
     for _, _, members in group:
         logits = [logits_of(folder, part, averaged=averages) for folder in members]
-        # Argmax of one member's own logits: taking logarithms could make or break a tie.
-        answer = (averaged(logits) if len(logits) > 1 else logits[0]).argmax(axis=1)
-        rows.append(answer == part.emotion)
-    return np.stack(rows)
+        # One member's own logits: taking logarithms could make or break a tie.
+        seeds.append(averaged(logits) if len(logits) > 1 else logits[0])
+    return np.stack(seeds)
+
+
+def _right(group: list[tuple[str, int, dict[Path, dict]]], part: Faces, averages: bool) -> np.ndarray:
+    """Whether each seed's answer is right, bool (seeds, n)."""
+    return _logits(group, part, averages).argmax(axis=2) == part.emotion
 
 
 def _scores(right: np.ndarray) -> dict[str, float]:

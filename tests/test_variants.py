@@ -1,0 +1,133 @@
+"""Variants of a split: the images and labels they say, on planted copies and votes; and their scores."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fer_utils.emotions import PRIVATE, PUBLIC, TRAINING
+from fer_utils.errors import StudyError
+from fer_utils.evaluation import macro_f1, score_table
+from fer_utils.faces import Faces
+from fer_utils.sources import read
+from fer_utils.sources.votes import CATEGORIES
+from fer_utils.variants import side_by_side, variants, variants_finding
+
+NAMES = ["canonical", "without leaks", "de-duplicated", "FER+ majority", "FER+ agrees"]
+COLUMNS = ["model", "variant", "images", "accuracy", "low", "high", "macro_f1", "macro_f1_low", "macro_f1_high"]
+ANGER, HAPPINESS, CONTEMPT = (CATEGORIES.index(name) for name in ("anger", "happiness", "contempt"))
+
+
+@pytest.fixture(scope="module")
+def planted() -> Faces:
+    """Twenty images of Training and ten of PrivateTest, rows falling; copies and votes as the tests below say."""
+    generator = np.random.default_rng(1)
+    images = generator.integers(0, 256, (30, 48, 48), np.uint8)
+    images[20] = images[3]
+    images[21] = images[22] = images[25]
+    votes = np.zeros((30, len(CATEGORIES)), int)
+    votes[:, ANGER] = 10
+    votes[23, [ANGER, HAPPINESS]] = 5, 5
+    votes[24, [ANGER, CONTEMPT]] = 4, 6
+    votes[25, [ANGER, HAPPINESS]] = 4, 6
+    return Faces(
+        images=images,
+        emotion=np.repeat([0, 3], [28, 2]).astype(np.uint8),
+        usage=np.repeat([TRAINING, PRIVATE], [20, 10]),
+        row=np.arange(30)[::-1],
+        source="folder",
+        votes=pd.DataFrame(votes, columns=CATEGORIES),
+    )
+
+
+def left_out(found: dict, variant: str) -> list[int]:
+    return np.flatnonzero(~found[variant][0]).tolist()
+
+
+def test_variants_have_the_images_they_say(planted):
+    found = variants(planted)
+    assert list(found) == NAMES
+    assert left_out(found, "canonical") == []
+    assert left_out(found, "without leaks") == [0]
+    # Rows fall: of images 1, 2 and 5, equal in every pixel, the last has the lowest.
+    assert left_out(found, "de-duplicated") == [0, 1, 2]
+    # A tie, and contempt.
+    assert left_out(found, "FER+ majority") == [3, 4]
+    assert left_out(found, "FER+ agrees") == [3, 4, 5, 8, 9]
+    which, emotion = found["FER+ majority"]
+    assert emotion[which].tolist() == [0, 0, 0, 3, 0, 0, 0, 0], "by votes, not by label"
+    for name in (*NAMES[:3], "FER+ agrees"):
+        assert found[name][1].tolist() == [0] * 8 + [3] * 2
+
+
+def test_the_order_of_faces_does_not_matter(planted):
+    order = np.random.default_rng(2).permutation(30)
+    rows = {}
+    for name, (which, _) in variants(planted.select(order)).items():
+        rows[name] = sorted(planted.select(order).of(PRIVATE).row[which])
+    for name, (which, _) in variants(planted).items():
+        assert rows[name] == sorted(planted.of(PRIVATE).row[which])
+
+
+def test_scores_are_those_of_the_images_and_labels(planted):
+    generator = np.random.default_rng(3)
+    logits = {"one": generator.normal(size=(10, 7)), "seeds": generator.normal(size=(3, 10, 7))}
+    table = side_by_side(logits, planted, resamples=200)
+    assert table.columns.tolist() == COLUMNS
+    assert table["model"].tolist() == ["one"] * 5 + ["seeds"] * 5 and table["variant"].tolist() == NAMES * 2
+    assert table["images"].tolist() == [10, 9, 7, 8, 5] * 2
+    for row, (which, emotion) in zip(table.to_dict("records"), list(variants(planted).values()) * 2, strict=True):
+        chosen = logits[row["model"]][..., which, :]
+        scores = score_table(chosen, emotion[which], resamples=200)
+        assert [row[key] for key in COLUMNS[3:6]] == scores.loc["accuracy"].tolist()
+        assert [row[key] for key in COLUMNS[6:]] == scores.loc["macro F1"].tolist()
+        runs = chosen.reshape(-1, which.sum(), 7)
+        assert row["accuracy"] == pytest.approx(np.mean(runs.argmax(axis=2) == emotion[which]))
+        assert row["macro_f1"] == pytest.approx(np.mean([macro_f1(run, emotion[which]) for run in runs]))
+
+
+def test_a_model_that_knows_leaks_and_one_that_knows_people(planted):
+    # Right on what it has seen only; and as the taggers say.
+    remembers, sees = np.full(10, 6), np.zeros(10, int)
+    remembers[0], sees[5] = 0, 3
+    table = side_by_side({"remembers": np.eye(7)[remembers], "sees": np.eye(7)[sees]}, planted, resamples=50)
+    accuracy = table.pivot(index="variant", columns="model", values="accuracy")
+    assert accuracy["remembers"][["canonical", "without leaks"]].tolist() == [0.1, 0]
+    assert accuracy["sees"][["canonical", "FER+ majority", "FER+ agrees"]].tolist() == [0.7, 1, 1]
+    assert variants_finding(table) == (
+        "Against the canonical labels on all images, accuracy of 2 models changes without leaked copies by "
+        f"-10.0 to {100 * (6 / 9 - 0.7):+.1f} points and held to FER+'s majority by +2.5 to +30.0 points."
+    )
+
+
+def test_without_votes_there_is_no_fer_plus(planted):
+    table = side_by_side({"one": np.eye(7)[np.zeros(10, int)]}, dataclasses.replace(planted, votes=None), resamples=50)
+    assert table["variant"].tolist() == NAMES[:3]
+    assert variants_finding(table).endswith("of one model changes without leaked copies by -2.2 points.")
+
+
+def test_a_variant_without_an_image_has_no_score(planted):
+    blank = dataclasses.replace(planted, images=np.zeros_like(planted.images), votes=None)
+    table = side_by_side({"one": np.zeros((10, 7))}, blank, resamples=50)
+    assert table["images"].tolist() == [10, 0, 0]
+    assert table.loc[1:, COLUMNS[3:]].isna().all(axis=None) and table.loc[0, COLUMNS[3:]].notna().all()
+    assert variants_finding(table) == "Accuracy of one model is known on the canonical images only."
+
+
+def test_logits_of_other_images_are_refused(planted):
+    with pytest.raises(StudyError, match="short: expected logits"):
+        side_by_side({"short": np.zeros((9, 7))}, planted)
+
+
+def test_drawn_faces_have_variants_too(faces):
+    logits = np.random.default_rng(4).normal(size=(len(faces.of(PUBLIC)), 7))
+    table = side_by_side({"net": logits}, faces, PUBLIC, resamples=100)
+    assert table["images"].iloc[0] == len(faces.of(PUBLIC)) and (table["images"].diff().dropna() <= 0)[:2].all()
+
+
+def test_fer2013s_private_test_without_leaks_and_by_votes(real_data):
+    """288 of 3,589 are in Training, seven more are copies of each other, and FER+ leaves 239 without a label."""
+    real = read("csv", real_data / "fer2013.csv.gz", votes=real_data / "fer2013new.csv")
+    found = {name: int(which.sum()) for name, (which, _) in variants(real).items()}
+    assert list(found.values()) == [3589, 3301, 3294, 3350, 2196]
