@@ -1,0 +1,65 @@
+"""Figures of robustness: accuracy by strength of each corruption, and what the corruptions look like."""
+
+from itertools import cycle
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from fer_utils.plots.style import GRID, LINES, MUTED, WIDTH, draw_face
+from fer_utils.robustness import CLEAN, CORRUPTIONS, STRENGTHS, corrupt
+
+_COLUMNS = 4
+
+
+def corruption_curves(table: pd.DataFrame, floor: float) -> Figure:
+    """Accuracy by strength, a panel a corruption and a line a model, with 95 % bands.
+
+    Dotted: the model's accuracy on clean images. Dashed: the accuracy of always answering the commonest emotion.
+
+    Args:
+        table: of `robustness.robustness`.
+        floor: of the same, 0 to 1.
+    """
+    names = list(CORRUPTIONS)
+    rows = len(names) // _COLUMNS + 1  # at least one place is left, for the legend
+    figure = Figure(figsize=(WIDTH, 2.25 * rows), layout="constrained")
+    axes = figure.subplots(rows, _COLUMNS, sharey=True).ravel()
+    for number, (ax, name) in enumerate(zip(axes, names, strict=False)):
+        for (model, of_model), colour in zip(table.groupby("model", sort=False), cycle(LINES), strict=False):
+            line = of_model[of_model["corruption"].isin([CLEAN, name])].sort_values("strength")
+            percent = 100 * line[["accuracy", "low", "high"]]
+            ax.axhline(percent["accuracy"].iloc[0], color=colour, linewidth=1, linestyle=":")
+            ax.fill_between(line["strength"], percent["low"], percent["high"], color=colour, alpha=0.18, linewidth=0)
+            ax.plot(line["strength"], percent["accuracy"], color=colour, marker="o", ms=3.5, label=model)
+        ax.axhline(100 * floor, color=MUTED, linewidth=1, linestyle="--", label="commonest emotion")
+        ax.set_title(name, loc="center", fontsize=10)
+        ax.set_xticks([0, *STRENGTHS], [CLEAN, *(f"{value:g}" for value in CORRUPTIONS[name].values)], fontsize=8)
+        ax.set_xlabel(CORRUPTIONS[name].unit, fontsize=9)
+        ax.grid(axis="y", color=GRID, linewidth=0.8)
+        if number % _COLUMNS == 0:
+            ax.set_ylabel("top-1 accuracy, %", fontsize=9)
+    axes[0].set_ylim(bottom=0)
+    for ax in axes[len(names) :]:
+        ax.axis("off")
+    handles, labels = axes[0].get_legend_handles_labels()
+    handles.insert(-1, axes[0].plot([], [], ":", color=MUTED, linewidth=1)[0])
+    labels.insert(-1, "clean images")
+    axes[-1].legend(handles, labels, loc="center", fontsize=9)
+    return figure
+
+
+def corruption_strip(image: np.ndarray, seed: int = 0) -> Figure:
+    """One image, uint8 (48, 48), under each corruption (columns) at each strength (rows), with the strength's value."""
+    figure = Figure(figsize=(WIDTH, 5.9), layout="constrained")
+    axes = figure.subplots(1 + len(STRENGTHS), len(CORRUPTIONS))
+    for column, (name, (_, values)) in enumerate(CORRUPTIONS.items()):
+        draw_face(axes[0, column], image)
+        axes[0, column].set_title(name.replace(" ", "\n"), loc="center", fontsize=8.5, fontweight="normal")
+        for strength in STRENGTHS:
+            ax = axes[strength, column]
+            draw_face(ax, corrupt(image[None], name, strength, seed)[0])
+            ax.set_xlabel(f"{values[strength - 1]:g}", fontsize=8, labelpad=1.5)
+    for ax, label in zip(axes[:, 0], (CLEAN, *STRENGTHS), strict=True):
+        ax.set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9)
+    return figure
