@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from scipy.stats import entropy
 
 from fer_utils.emotions import EMOTIONS
 from fer_utils.errors import StudyError
@@ -12,6 +13,10 @@ NAMED = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutra
 """FER+'s names of the seven emotions, in the order of `EMOTIONS`."""
 OTHERS = tuple(name for name in CATEGORIES if name not in NAMED)
 """FER+'s categories that are none of the seven: contempt, unknown, NF (not a face)."""
+SHOWN = {"contempt": "contempt", "unknown": "unknown", "NF": "not a face"}
+"""How tables and figures call them."""
+OUTCOMES = ("agrees", "another emotion", "no majority", *SHOWN.values())
+"""What the majority may make of a label."""
 
 
 def votes_by_emotion(faces: Faces) -> np.ndarray:
@@ -66,6 +71,108 @@ def vote_shares(faces: Faces) -> np.ndarray:
     """
     votes = votes_by_emotion(faces)
     return votes[:, : len(EMOTIONS)] / np.maximum(votes.sum(axis=1, keepdims=True), 1)
+
+
+def vote_entropy(faces: Faces) -> np.ndarray:
+    """Shannon entropy of each image's votes over all ten categories, bits, float64 (n,).
+
+    0 where all taggers agree, at most log2(10) = 3.3; 0 too where nobody voted.
+
+    Raises:
+        StudyError: the faces carry no votes.
+    """
+    votes = votes_by_emotion(faces)
+    silent = votes.sum(axis=1) == 0
+    return np.where(silent, 0.0, entropy(votes + silent[:, None], base=2, axis=1))
+
+
+def outcomes(faces: Faces) -> np.ndarray:
+    """What the taggers' majority makes of each label, str (n,), each one of `OUTCOMES`.
+
+    Stricter than `agrees_with_label`: a tie is no majority, whether or not the label is in it.
+
+    Raises:
+        StudyError: the faces carry no votes.
+    """
+    leading = _leading(votes_by_emotion(faces))
+    names = np.array([*["another emotion"] * len(EMOTIONS), *(SHOWN[name] for name in OTHERS), "no majority"])
+    return np.where(leading == faces.emotion, "agrees", names[leading])  # -1, no majority, is the last
+
+
+def vote_table(faces: Faces) -> pd.DataFrame:
+    """What FER+ says about the labels, by emotion and for `all`, of every usage given.
+
+    Returns:
+        Columns emotion; images; agreement (share for which `agrees_with_label`, ties included); entropy_bits (mean of
+        `vote_entropy`); label_votes (mean share of all votes that the label gets); not_a_face_votes and unknown_votes
+        (shares of all votes); then the number of images of each of `OUTCOMES`, which add up to images. An emotion
+        without an image has NaN for shares.
+
+    Raises:
+        StudyError: the faces carry no votes.
+    """
+    votes = votes_by_emotion(faces)
+    shares = votes / np.maximum(votes.sum(axis=1, keepdims=True), 1)
+    each = pd.DataFrame(
+        {
+            "agreement": agrees_with_label(faces),
+            "entropy_bits": vote_entropy(faces),
+            "label_votes": shares[np.arange(len(faces)), faces.emotion],
+            "not_a_face_votes": shares[:, len(EMOTIONS) + OTHERS.index("NF")],
+            "unknown_votes": shares[:, len(EMOTIONS) + OTHERS.index("unknown")],
+        }
+    )
+    found = outcomes(faces)
+    rows = []
+    for name in (*EMOTIONS, "all"):
+        which = np.ones(len(faces), bool) if name == "all" else faces.emotion == EMOTIONS.index(name)
+        counts = {outcome: int((found[which] == outcome).sum()) for outcome in OUTCOMES}
+        rows.append({"emotion": name, "images": int(which.sum()), **each[which].mean(), **counts})
+    return pd.DataFrame(rows)
+
+
+def disagreement(faces: Faces) -> pd.DataFrame:
+    """FER-2013's label (rows) against the FER+ majority (columns), number of images, int64 (7, 11).
+
+    The columns are the seven emotions, contempt, unknown, not a face, and no majority (a tie); rows add up to the
+    images with that label.
+
+    Raises:
+        StudyError: the faces carry no votes.
+    """
+    columns = [*EMOTIONS, *(SHOWN[name] for name in OTHERS), "no majority"]
+    leading = _leading(votes_by_emotion(faces))
+    counts = np.zeros((len(EMOTIONS), len(columns)), np.int64)
+    np.add.at(counts, (faces.emotion, leading), 1)  # -1, no majority, is the last
+    return pd.DataFrame(
+        counts, index=pd.Index(EMOTIONS, name="FER-2013 label"), columns=pd.Index(columns, name="FER+ majority")
+    )
+
+
+def mislabelled(faces: Faces) -> np.ndarray:
+    """Which drawn faces show another emotion than their label, bool (n,); pictures of no face do not count.
+
+    Copies that conflict with their original are among them.
+
+    Raises:
+        StudyError: the faces were not drawn, so that nobody knows.
+    """
+    if faces.truth is None:
+        raise StudyError("faces: expected drawn ones, whose faults are known, found none known. Use the sample.")
+    shown = faces.truth.dropna(subset="true_emotion").set_index("row")["true_emotion"]
+    shown = pd.Series(faces.row).map(shown).to_numpy(object)
+    return np.array(pd.notna(shown) & (shown != np.array(EMOTIONS, object)[faces.emotion]), bool)
+
+
+def votes_finding(table: pd.DataFrame) -> str:
+    """One sentence on a table of `vote_table`."""
+    every = table[table["emotion"] == "all"].iloc[0]
+    said = table[(table["emotion"] != "all") & (table["images"] > 0)].set_index("emotion")["agreement"]
+    return (
+        f"The most voted category of FER+ is the label of {every['agreement']:.1%} of {every['images']:,} images, of "
+        f"{said.max():.0%} of {said.idxmax()} and {said.min():.0%} of {said.idxmin()} ones; one tagger gives the label "
+        f"{every['label_votes']:.1%} of the time, and {every['not a face']:,} images are no face to most."
+    )
 
 
 def _leading(votes: np.ndarray) -> np.ndarray:

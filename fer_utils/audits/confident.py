@@ -1,0 +1,192 @@
+"""Confident learning: doubtful labels, and how many are wrong, from out-of-sample probabilities.
+
+Northcutt, Jiang & Chuang 2021 (arXiv 1911.00068), as cleanlab does it. Probabilities are of a classifier that did not
+see the image: `light_probabilities`, or a network's on PublicTest and PrivateTest, which it was not trained on. An
+image that is given an emotion with more probability than that emotion's own images are on average counts as showing
+it; where its label is another, the label is in doubt. The weaker the classifier, the more of its own mistakes it puts
+down to the labels, so the share of wrong labels comes out too high.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import roc_auc_score
+
+from fer_utils.audits.labels import agrees_with_label, majority, mislabelled
+from fer_utils.emotions import EMOTIONS
+from fer_utils.errors import StudyError
+from fer_utils.faces import Faces
+
+RESAMPLES = 200
+"""Of a bootstrap: the ends of an interval are steady to about a tenth of its width."""
+
+
+class Noise(NamedTuple):
+    """How many labels are wrong, as confident learning estimates it.
+
+    Attributes:
+        wrong: share of images whose label is wrong, 0 to 1.
+        low: lower end of the 95 % bootstrap interval over images, for these probabilities.
+        high: its upper end.
+        images: how many.
+        joint: DataFrame (7, 7) of shares that sum to 1: label in rows, estimated true emotion in columns.
+    """
+
+    wrong: float
+    low: float
+    high: float
+    images: int
+    joint: pd.DataFrame
+
+
+def label_issues(probabilities: np.ndarray, emotion: np.ndarray) -> pd.DataFrame:
+    """Each image's label and how doubtful it is.
+
+    Args:
+        probabilities: float (n, 7), out-of-sample; rows sum to 1.
+        emotion: labels, (n,), index into `EMOTIONS`.
+
+    Returns:
+        A row an image, in the order given: label and suggested (names; suggested is the most probable emotion),
+        self_confidence (the label's probability), normalized_margin (0 to 1: half of 1 plus the label's probability
+        minus the highest other), rank (1 for the lowest self-confidence; equal ones as they come) and flagged (bool:
+        pruned by noise rate, the method's default).
+
+    Raises:
+        StudyError: shapes differ or there is no image.
+    """
+    from cleanlab.filter import find_label_issues
+    from cleanlab.rank import get_label_quality_scores
+
+    probabilities, emotion = _checked(probabilities, emotion)
+    scores = {
+        method: get_label_quality_scores(emotion, probabilities, method=method)
+        for method in ("self_confidence", "normalized_margin")
+    }
+    rank = np.empty(len(emotion), np.int64)
+    rank[np.argsort(scores["self_confidence"], kind="stable")] = np.arange(1, len(emotion) + 1)
+    # One process: a pool costs more than the few milliseconds this takes.
+    flagged = find_label_issues(emotion, probabilities, filter_by="prune_by_noise_rate", n_jobs=1)
+    names = np.array(EMOTIONS)
+    return pd.DataFrame(
+        {"label": names[emotion], "suggested": names[probabilities.argmax(axis=1)], **scores}
+        | {"rank": rank, "flagged": flagged}
+    )
+
+
+def estimated_noise(probabilities: np.ndarray, emotion: np.ndarray, resamples: int = RESAMPLES, seed: int = 0) -> Noise:
+    """The share of wrong labels: what the estimated joint of label and true emotion has off its diagonal.
+
+    The interval is of the sampling of images and says nothing of the method's bias, which is the larger part.
+
+    Args:
+        probabilities: float (n, 7), out-of-sample.
+        emotion: labels, (n,).
+        resamples: of images, for the interval.
+        seed: of the resampling.
+
+    Raises:
+        StudyError: as `label_issues`.
+    """
+    probabilities, emotion = _checked(probabilities, emotion)
+    joint = _joint(probabilities, emotion)
+    generator = np.random.default_rng(seed)
+    shares = []
+    for _ in range(resamples):
+        drawn = generator.integers(0, len(emotion), len(emotion))
+        shares.append(1 - np.trace(_joint(probabilities[drawn], emotion[drawn])))
+    low, high = np.quantile(shares, [0.025, 0.975])
+    return Noise(
+        float(1 - np.trace(joint)),
+        float(low),
+        float(high),
+        len(emotion),
+        pd.DataFrame(
+            joint,
+            index=pd.Index(EMOTIONS, name="label"),
+            columns=pd.Index(EMOTIONS, name="estimated emotion"),
+        ),
+    )
+
+
+def detection(issues: pd.DataFrame, wrong: np.ndarray, reference: str) -> dict[str, str | int | float]:
+    """How well flags and ranking find the labels that something else calls wrong.
+
+    Args:
+        issues: as `label_issues` gives them.
+        wrong: bool (n,), of the same images.
+        reference: what says so.
+
+    Returns:
+        reference, images, wrong, flagged, both (counts), precision, recall, base_rate (share of wrong), lift
+        (precision divided by base rate) and roc_auc of the ranking by self-confidence (0.5 is chance); NaN where
+        nothing was flagged, or where no image, or every one, is wrong.
+    """
+    flagged = issues["flagged"].to_numpy(bool)
+    both, nan = int((flagged & wrong).sum()), float("nan")
+    precision = both / flagged.sum() if flagged.any() else nan
+    base_rate = float(wrong.mean())
+    return {
+        "reference": reference,
+        "images": len(wrong),
+        "wrong": int(wrong.sum()),
+        "flagged": int(flagged.sum()),
+        "both": both,
+        "precision": float(precision),
+        "recall": both / int(wrong.sum()) if wrong.any() else nan,
+        "base_rate": base_rate,
+        "lift": float(precision / base_rate) if wrong.any() else nan,
+        "roc_auc": float(roc_auc_score(wrong, -issues["self_confidence"])) if 0 < base_rate < 1 else nan,
+    }
+
+
+def issues_held_to(issues: pd.DataFrame, faces: Faces) -> pd.DataFrame:
+    """Confident learning's flags held to what is known of these faces: planted truth, FER+ votes, or both.
+
+    Returns:
+        A row a reference with the columns of `detection`; none where the faces have neither truth nor votes.
+    """
+    rows = []
+    if faces.truth is not None:
+        rows.append(detection(issues, mislabelled(faces), "planted: shows another emotion"))
+    if faces.votes is not None:
+        most = majority(faces)
+        rows.append(detection(issues, ~agrees_with_label(faces), "FER+: majority does not give the label"))
+        rows.append(
+            detection(issues, (most >= 0) & (most != faces.emotion), "FER+: majority gives another of the seven")
+        )
+    return pd.DataFrame(rows, columns=None if rows else [*detection(issues, np.zeros(len(issues), bool), "")])
+
+
+def issues_finding(table: pd.DataFrame) -> str:
+    """One sentence on a table of `issues_held_to`, from its first row."""
+    if table.empty:
+        return "These faces have neither planted faults nor FER+ votes, so nothing says which flags are right."
+    row = table.iloc[0]
+    if not row["flagged"] or not row["wrong"]:
+        return (
+            f"Confident learning flags {row['flagged']:,} of {row['images']:,} labels, and {row['wrong']:,} are wrong "
+            f"by the reference ({row['reference']}), which leaves nothing to compare."
+        )
+    return (
+        f"Confident learning flags {row['flagged']:,} of {row['images']:,} labels; {row['precision']:.0%} of the flags "
+        f"are right by the reference ({row['reference']}), {row['lift']:.1f} times its base rate of "
+        f"{row['base_rate']:.0%}, and they hold {row['recall']:.0%} of its {row['wrong']:,} doubtful labels."
+    )
+
+
+def _joint(probabilities: np.ndarray, emotion: np.ndarray) -> np.ndarray:
+    from cleanlab.count import estimate_joint
+
+    return estimate_joint(emotion, probabilities)
+
+
+def _checked(probabilities: np.ndarray, emotion: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    probabilities, emotion = np.asarray(probabilities, np.float64), np.asarray(emotion, np.int64)
+    if not len(emotion) or probabilities.shape != (len(emotion), len(EMOTIONS)):
+        raise StudyError(
+            f"label issues: expected probabilities (n, {len(EMOTIONS)}) and n emotions, found {probabilities.shape} "
+            f"and {emotion.shape}. Take both from the same images."
+        )
+    return probabilities, emotion
