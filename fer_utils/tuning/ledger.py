@@ -18,7 +18,8 @@ def make_ledger(rows: list[dict], names: tuple[str, ...]) -> pd.DataFrame:
 
     Returns:
         Columns trial, status ("completed", "failed" or "running"), the hyperparameters (NaN or None where one means
-        nothing beside the others), parameters, val_accuracy (of the trial's best epoch, so it flatters), epoch_kept,
+        nothing beside the others), parameters, val_accuracy (PublicTest, of the epoch kept: where that is the best
+        one, it flatters twice), epoch_kept,
         epochs (trained), seconds (of its training), seed, curve (PublicTest accuracy by epoch, JSON), run (its
         folder's name), problem (why it failed, else empty).
     """

@@ -35,7 +35,7 @@ def known(recipe: Recipe, faces: Faces, seed: int, store: Path) -> dict | None:
 
     Returns:
         run (its folder's name), status ("completed" or "failed"), problem ("" or why it failed), parameters,
-        val_accuracy (of its best epoch), epoch_kept, epochs (trained), seconds and curve (PublicTest accuracy by
+        val_accuracy (of the epoch kept), epoch_kept, epochs (trained), seconds and curve (PublicTest accuracy by
         epoch); of a failed one what there is of these, else None.
     """
     folder = run_folder(store, recipe, seed, faces)
@@ -46,7 +46,7 @@ def known(recipe: Recipe, faces: Faces, seed: int, store: Path) -> dict | None:
             "status": "completed",
             "problem": "",
             "parameters": run.about["parameters"],
-            "val_accuracy": float(run.history["val_accuracy"].max()),
+            "val_accuracy": float(run.history.set_index("epoch")["val_accuracy"][run.about["epoch_kept"]]),
             "epoch_kept": run.about["epoch_kept"],
             **_spent(run.history),
         }
