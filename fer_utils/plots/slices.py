@@ -1,0 +1,53 @@
+"""Figures of slices: accuracy by groups of images."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from fer_utils.plots.style import ACCENT, GRID, INK, MUTED, WIDTH
+
+
+def slices(table: pd.DataFrame, level: float = 0.05) -> Figure:
+    """Accuracy of each group with its 95 % interval, slice by slice; small groups are hollow.
+
+    The line is the accuracy on all images. A slice whose groups differ (by the table's corrected p) is in colour, the
+    others are grey.
+
+    Args:
+        table: as `slices.slice_table` gives it, of one slice at least.
+        level: of the test.
+    """
+    names = list(dict.fromkeys(table["slice"]))
+    figure = Figure(figsize=(WIDTH, 0.9 + 0.27 * (len(table) + 1.25 * len(names))), layout="constrained")
+    ax = figure.subplots()
+    first = table[table["slice"] == names[0]]
+    overall = 100 * (first["accuracy"] * first["images"]).sum() / first["images"].sum()
+    ax.axvline(overall, color=MUTED, linewidth=1, linestyle=(0, (4, 4)), zorder=0)
+    side = ax.get_yaxis_transform()
+    y, heights, groups = 0.0, [], []
+    for name in names:
+        rows = table[table["slice"] == name]
+        p = rows["p"].iloc[0]
+        differs = p < level
+        ax.text(0.01, y, name, transform=side, va="center", fontweight="bold", fontsize=9.5, color=INK)
+        said = "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.9995 else "p = 1"
+        ax.text(1.02, y, said, transform=side, va="center", fontsize=9, color=INK if differs else MUTED)
+        for row in rows.to_dict("records"):
+            y += 1
+            x, colour = 100 * row["accuracy"], ACCENT if differs else MUTED
+            ends = np.abs([[100 * row["low"] - x], [100 * row["high"] - x]])
+            fill = "white" if row["small"] else colour
+            ax.errorbar(x, y, xerr=ends, fmt="o", color=colour, mfc=fill, ms=6.5, elinewidth=2, capsize=0)
+            ax.text(1.02, y, f"{row['images']:,}", transform=side, va="center", fontsize=9)
+            heights.append(y)
+            groups.append(row["group"])
+        y += 1.25
+    ax.set_yticks(heights, groups)
+    ax.set_ylim(y - 0.6, -0.8)
+    ax.text(1.02, -1.3, "images", transform=side, va="center", fontsize=9, color=MUTED)
+    hollow = "; hollow: few images" if table["small"].any() else ""
+    ax.set_xlabel(f"top-1 accuracy, %; bars are 95 % intervals, dashed all images{hollow}")
+    ax.margins(x=0.05)
+    ax.grid(axis="x", color=GRID, linewidth=0.8)
+    ax.set_axisbelow(True)
+    return figure
