@@ -1,0 +1,116 @@
+"""Figures of models held against each other: every pair of them, and their scores on variants of a split."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from fer_utils.plots.style import ACCENT, GRID, LINES, MUTED, WIDTH
+
+MARKS = ("o", "s", "D", "^", "v", "P", "X", "<", ">")
+"""One a model, so that nine are told apart without colours."""
+
+
+def pairwise(table: pd.DataFrame) -> Figure:
+    """By how much accuracy each model (row) is ahead of every one that has less (column), the best first.
+
+    A cell has the difference and its interval. Those that differ after Holm's correction are filled, the darker the
+    more, their difference in bold; the others are hatched.
+
+    Args:
+        table: as `evaluation.compare_all` gives it: model, other, difference, low, high (fractions), significant.
+    """
+    names = _best_first(table)
+    cells = len(names) - 1
+    figure = Figure(figsize=(min(WIDTH, 4.2 + 0.85 * cells), 1.7 + 0.6 * cells), layout="constrained")
+    ax = figure.subplots()
+    most = max(table["difference"].abs().max(), 1e-9)
+    for row in table.to_dict("records"):
+        y, x = names.index(row["model"]), names.index(row["other"])
+        difference, low, high = (100 * row[key] for key in ("difference", "low", "high"))
+        if y > x:
+            y, x, difference, low, high = x, y, -difference, -high, -low
+        options = {"facecolor": "white", "edgecolor": GRID, "hatch": "////", "linewidth": 0}
+        if row["significant"]:
+            options = {"facecolor": _tint(0.12 + 0.43 * abs(row["difference"]) / most)}
+        ax.add_patch(Rectangle((x - 0.48, y - 0.47), 0.96, 0.94, **options))
+        weight = "bold" if row["significant"] else "normal"
+        for shift, size, text, options in (
+            (-0.15, 10, f"{difference:+.1f}", {"fontweight": weight}),
+            (0.22, 7.5, f"{low:.1f} to {high:.1f}", {}),
+        ):
+            ax.text(x, y + shift, text.replace("-", "−"), ha="center", va="center", fontsize=size, **options)
+    ax.set(xlim=(0.5, cells + 0.5), ylim=(cells - 0.5, -0.5))
+    ax.xaxis.tick_top()
+    ax.xaxis.set_label_position("top")
+    ax.set_xticks(range(1, cells + 1), names[1:], rotation=20, ha="left", rotation_mode="anchor")
+    ax.set_yticks(range(cells), names[:-1])
+    ax.tick_params(length=0)
+    ax.set_ylabel("model")
+    ax.set_xlabel("is ahead of,\nby points of accuracy (95 % interval)", labelpad=8)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+    figure.legend(
+        handles=[
+            Rectangle((0, 0), 1, 1, facecolor=_tint(0.4), label="differ, after Holm's correction (bold)"),
+            Rectangle((0, 0), 1, 1, facecolor="white", edgecolor=MUTED, hatch="////", label="not shown to differ"),
+        ],
+        loc="outside lower center",
+        ncols=2 if cells > 2 else 1,
+    )
+    return figure
+
+
+def side_by_side(table: pd.DataFrame) -> Figure:
+    """Accuracy and macro F1 of every model on each variant of a split, with intervals; a band a variant.
+
+    Args:
+        table: as `variants.side_by_side` gives it: model, variant, images, accuracy, low, high, macro_f1, macro_f1_low,
+            macro_f1_high (fractions; not a number where a variant has no image).
+    """
+    variants, models = (list(dict.fromkeys(table[key])) for key in ("variant", "model"))
+    figure = Figure(figsize=(WIDTH, 1.2 + len(variants) * (0.3 + 0.13 * len(models))), layout="constrained")
+    axes = figure.subplots(1, 2, sharey=True)
+    shift = 0.72 * ((np.arange(len(models)) + 0.5) / len(models) - 0.5)
+    scores = {"top-1 accuracy": ("accuracy", "low", "high"), "macro F1": ("macro_f1", "macro_f1_low", "macro_f1_high")}
+    for ax, (title, columns) in zip(axes, scores.items(), strict=True):
+        for y in range(0, len(variants), 2):
+            ax.axhspan(y - 0.5, y + 0.5, color=GRID, alpha=0.35, linewidth=0)
+        for number, model in enumerate(models):
+            chosen = table[table["model"] == model]
+            value, low, high = (100 * chosen[column].to_numpy(np.float64) for column in columns)
+            ax.errorbar(
+                value,
+                [variants.index(variant) + shift[number] for variant in chosen["variant"]],
+                xerr=[value - low, high - value],
+                fmt=MARKS[number % len(MARKS)],
+                color=LINES[number % len(LINES)],
+                ms=5,
+                elinewidth=1.6,
+                label=model,
+            )
+        ax.set_xlabel(f"{title}, %; bars are 95 % intervals")
+        ax.grid(axis="x", color=GRID, linewidth=0.8)
+        ax.set_ylim(len(variants) - 0.5, -0.5)
+    images = table.drop_duplicates("variant")["images"]
+    axes[0].set_yticks(range(len(variants)), [f"{v}\n{n:,} images" for v, n in zip(variants, images, strict=True)])
+    for ax in axes:
+        ax.tick_params(axis="y", length=0)
+    if len(models) > 1:
+        # As many columns as fit, by about a tenth of an inch a letter, in rows of like length.
+        fit = max(1, int(WIDTH / (0.7 + 0.1 * max(map(len, models)))))
+        columns = -(-len(models) // -(-len(models) // fit))
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=columns)
+    return figure
+
+
+def _best_first(table: pd.DataFrame) -> list[str]:
+    """Models by how far each is ahead of the others together."""
+    ahead = table.groupby("model")["difference"].sum().sub(table.groupby("other")["difference"].sum(), fill_value=0)
+    return ahead.sort_values(ascending=False, kind="stable").index.tolist()
+
+
+def _tint(share: float) -> tuple[float, float, float]:
+    """White with a share, 0 to 1, of the accent's colour."""
+    return tuple(1 - share * (1 - part) for part in to_rgb(ACCENT))
