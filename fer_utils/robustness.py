@@ -62,8 +62,8 @@ COLUMNS = slice(6, 42)
 MIDDLES: Mapping[str, int] = MappingProxyType({"eyes covered": 18, "mouth covered": 39})
 """Where a bar covers the eyes or the mouth: these columns of pixels, and rows around this one (first below the middle).
 
-Read off the mean of FER-2013's images, whose eyes are darkest in rows 16 to 18 and columns 11 to 37, its mouth in rows
-36 to 40 and columns 17 to 32. At full strength rows 12 to 23 hide eyes and brows, 33 to 44 the mouth. Both bars are of
+Read off the mean of FER-2013's images, where each eye is darkest in row 17, columns 15 and 32, below brows from row 13
+on, and the mouth in row 38, with columns 17 to 31 darker than those beside them. At full strength rows 12 to 23 hide eyes and brows, 33 to 44 the mouth. Both bars are of
 one size, so that the two can be compared, and have the image's mean grey, which takes away what was there and adds
 least of its own. FER-2013's faces are not aligned to the pixel: the bar hides more of some than of others."""
 
@@ -72,7 +72,8 @@ def corrupt(images: np.ndarray, corruption: str, strength: int, seed: int = 0) -
     """Images under a corruption, uint8 (n, 48, 48), in the same order.
 
     What is drawn (the noise, the direction of a rotation or shift) follows from the seed and the image's own pixels,
-    so it does not depend on the other images or their order, and is the same at every strength.
+    so it does not depend on the other images or their order, and is the same at every strength. (For noise, OpenCV's
+    own generator is seeded anew each time; what draws from it elsewhere is affected.)
 
     Args:
         images: uint8 (n, 48, 48).
@@ -89,7 +90,7 @@ def corrupt(images: np.ndarray, corruption: str, strength: int, seed: int = 0) -
         raise StudyError(f"strength: expected a whole number from 1 (mildest) to 5, found {strength!r}.")
     if images.dtype != np.uint8 or images.shape[1:] != (SIDE, SIDE):
         raise StudyError(f"images: expected uint8 (n, {SIDE}, {SIDE}), found {images.dtype} {images.shape}.")
-    value = CORRUPTIONS[corruption].values[strength - 1]
+    value = CORRUPTIONS[corruption].values[int(strength) - 1]
     if corruption in MIDDLES:
         return _covered(images, MIDDLES[corruption], int(value))
     variants = _variants(corruption, value)

@@ -54,10 +54,11 @@ def test_the_strip_is_the_corrupted_face():
     figure = corruption_strip(face, seed=2)
     figure.canvas.draw()
     axes = np.array(figure.axes).reshape(6, len(CORRUPTIONS))
-    for column, (name, (_, values)) in enumerate(CORRUPTIONS.items()):
+    for column, (name, (unit, values)) in enumerate(CORRUPTIONS.items()):
         assert axes[0, column].get_title().replace("\n", " ") == name
         assert np.array_equal(axes[0, column].images[0].get_array(), face)
         for strength in STRENGTHS:
             ax = axes[strength, column]
-            assert ax.get_xlabel() == f"{values[strength - 1]:g}"
+            assert ax.get_xlabel().split()[0] == f"{values[strength - 1]:g}"
             assert np.array_equal(ax.images[0].get_array(), corrupt(face[None], name, strength, seed=2)[0])
+        assert ax.get_xlabel().split() == [f"{values[-1]:g}", *unit.split()], "the last row names the unit"

@@ -1,6 +1,7 @@
 """Figures of robustness: accuracy by strength of each corruption, and what the corruptions look like."""
 
 from itertools import cycle
+from textwrap import fill
 
 import numpy as np
 import pandas as pd
@@ -50,16 +51,17 @@ def corruption_curves(table: pd.DataFrame, floor: float) -> Figure:
 
 
 def corruption_strip(image: np.ndarray, seed: int = 0) -> Figure:
-    """One image, uint8 (48, 48), under each corruption (columns) at each strength (rows), with the strength's value."""
-    figure = Figure(figsize=(WIDTH, 5.9), layout="constrained")
+    """One image, uint8 (48, 48), under each corruption (columns) at each strength (rows), with its value and unit."""
+    figure = Figure(figsize=(WIDTH, 6.3), layout="constrained")
     axes = figure.subplots(1 + len(STRENGTHS), len(CORRUPTIONS))
-    for column, (name, (_, values)) in enumerate(CORRUPTIONS.items()):
+    for column, (name, (unit, values)) in enumerate(CORRUPTIONS.items()):
         draw_face(axes[0, column], image)
         axes[0, column].set_title(name.replace(" ", "\n"), loc="center", fontsize=8.5, fontweight="normal")
         for strength in STRENGTHS:
             ax = axes[strength, column]
             draw_face(ax, corrupt(image[None], name, strength, seed)[0])
             ax.set_xlabel(f"{values[strength - 1]:g}", fontsize=8, labelpad=1.5)
+        ax.set_xlabel(f"{values[-1]:g}\n{fill(unit, 11)}", fontsize=8, labelpad=1.5, linespacing=1.25)
     for ax, label in zip(axes[:, 0], (CLEAN, *STRENGTHS), strict=True):
         ax.set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9)
     return figure
