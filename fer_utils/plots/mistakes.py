@@ -197,14 +197,14 @@ def _place(ax, names: Sequence[str], x: np.ndarray, y: np.ndarray) -> None:
                 text.set_position((to_x, to_y - box.height / scale / 2))
                 taken.append(moved)
                 if away > 8:
-                    _lead(ax, at, moved)
+                    _lead(ax, at, moved, COLOURS[name.split(" ")[0]])
                 break
         else:
             text.remove()
 
 
-def _lead(ax, point: np.ndarray, name: Bbox) -> None:
+def _lead(ax, point: np.ndarray, name: Bbox, colour: str) -> None:
     """A thin line from a point to the nearest end of its name."""
     x, y = ax.transData.transform(point)
     end = ax.transData.inverted().transform((np.clip(x, name.x0, name.x1), np.clip(y, name.y0, name.y1)))
-    ax.plot(*zip(point, end, strict=True), color=MUTED, linewidth=0.7, zorder=0)
+    ax.plot(*zip(point, end, strict=True), color=colour, linewidth=0.8, zorder=0)
