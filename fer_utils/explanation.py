@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from scipy.special import log_softmax
-from scipy.stats import bootstrap, pearsonr, rankdata
+from scipy.stats import bootstrap, rankdata
 from tqdm.auto import tqdm
 
 from fer_utils.emotions import EMOTIONS, SIDE
@@ -163,7 +163,7 @@ def region_table(maps: np.ndarray, emotion: np.ndarray, *, level: float = 0.95, 
     masks = region_masks()
     flat = np.stack([mask.ravel() for mask in masks.values()], axis=1).astype(np.float64)
     area = flat.mean(axis=0)
-    positive = np.maximum(maps, 0).reshape(len(maps), -1).astype(np.float64) @ flat
+    positive = np.maximum(maps, 0).reshape(len(maps), SIDE * SIDE).astype(np.float64) @ flat
     some = positive.sum(axis=1) > 0
     rows = []
     for number, name in enumerate(EMOTIONS):
@@ -273,8 +273,9 @@ def sanity_check(
 def randomised(model, seed: int):
     """The same network with weights as before training, drawn by `seed`; the model given stays as it is.
 
-    All of it is new, batch normalisation's statistics and a fitted front included. Other random numbers, Python's,
-    NumPy's or Keras', are not disturbed.
+    All of it is new, batch normalisation's statistics and a fitted front included. A kernel that begins as zeros, as
+    Tang's last does, is drawn by Glorot's rule: answers that are the same for every image cannot be looked into. Other
+    random numbers are not disturbed.
 
     Args:
         model: a `keras.Model` of layers, float32 (n, 48, 48, 1) to logits.
@@ -286,9 +287,13 @@ def randomised(model, seed: int):
     before = random.getstate()
     random.seed(seed)
     try:
-        return keras.models.clone_model(model)
+        fresh = keras.models.clone_model(model)
+        for variable in fresh.trainable_variables:
+            if len(variable.shape) > 1 and not np.any(keras.ops.convert_to_numpy(variable)):
+                variable.assign(keras.initializers.GlorotUniform()(variable.shape))
     finally:
         random.setstate(before)
+    return fresh
 
 
 def _mean_and_interval(shares: np.ndarray, level: float, seed: int) -> np.ndarray:
@@ -320,21 +325,25 @@ def _compare_halves(trained, untrained, there: list[np.ndarray], generator) -> t
     def means(maps, halves):
         return np.stack([maps[half].mean(axis=0, dtype=np.float64) for half in halves])
 
-    one, other = means(trained, first), means(trained, second)
-    with_random = np.concatenate([_spearman(one, means(untrained, second)), _spearman(means(untrained, first), other)])
-    others = [_spearman(one, np.roll(other, step, axis=0)) for step in range(1, len(there))]
-    return _mean(_spearman(one, other)), _mean(with_random), _mean(np.array(others))
+    one, other = _ranks(means(trained, first)), _ranks(means(trained, second))
+    with_random = [(one * _ranks(means(untrained, second))).sum(1), (_ranks(means(untrained, first)) * other).sum(1)]
+    between = one @ other.T
+    same = np.eye(len(there), dtype=bool)
+    return _mean(between[same]), _mean(np.concatenate(with_random)), _mean(between[~same])
+
+
+def _ranks(maps: np.ndarray) -> np.ndarray:
+    """Ranks of each map's pixels, centred and of length 1, so that the product of two maps is their Spearman
+    correlation; float64 (n, 2304), NaN for a map that is the same all over."""
+    ranks = rankdata(np.asarray(maps).reshape(len(maps), SIDE * SIDE), axis=1)
+    ranks -= ranks.mean(axis=1, keepdims=True)
+    length = np.linalg.norm(ranks, axis=1, keepdims=True)
+    return ranks / np.where(length > 0, length, np.nan)
 
 
 def _spearman(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Spearman's correlation of each pair of maps (n, 48, 48), float64 (n,); NaN where one is the same all over."""
-    a, b = (np.asarray(maps).reshape(len(maps), -1) for maps in (a, b))
-    found = np.full(len(a), np.nan)
-    vary = (np.ptp(a, axis=1) > 0) & (np.ptp(b, axis=1) > 0)
-    if vary.any():
-        # It is Pearson's of the ranks; this way each map is compared with its own partner alone.
-        found[vary] = pearsonr(rankdata(a[vary], axis=1), rankdata(b[vary], axis=1), axis=1).statistic
-    return found
+    """Spearman's rank correlation of each pair of maps (n, 48, 48), float64 (n,)."""
+    return (_ranks(a) * _ranks(b)).sum(axis=1)
 
 
 def _mean(values: np.ndarray) -> float:

@@ -15,12 +15,14 @@ from fer_utils.plots.style import COLOURS, GRID, INK, MUTED, WIDTH, draw_face
 _MAP = "vlag"
 """Seaborn's diverging map: perceptually uniform, and blue and red are told apart by colour-blind readers."""
 
+_OPACITY = 0.72
+
 
 def importance_maps(faces: np.ndarray, trained: np.ndarray, untrained: np.ndarray, images: np.ndarray) -> Figure:
     """Mean faces with the regions' boxes, and the mean maps of a trained and of a random network over them.
 
     Each network has a scale of its own, in nats: a random network's answers hardly move, and on the trained one's
-    scale its maps would be blank, whatever they look like. The weaker the importance, the more of the face is seen.
+    scale its maps would be blank, whatever they look like. The scale ends where 2 % of the values lie beyond.
 
     Args:
         faces: mean image of each emotion, float (7, 48, 48), grey levels 0 to 255; NaN where there is none.
@@ -28,27 +30,28 @@ def importance_maps(faces: np.ndarray, trained: np.ndarray, untrained: np.ndarra
         untrained: the random network's.
         images: how many each mean is of, int (7,).
     """
-    figure = Figure(figsize=(WIDTH, 4.4), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 3.9), layout="constrained")
     axes = figure.subplots(3, len(EMOTIONS))
     for column, emotion in enumerate(EMOTIONS):
         there = bool(images[column])
         axes[0, column].set_title(f"{emotion}\n({images[column]:,})", loc="center", fontweight="normal", fontsize=10)
-        draw_face(axes[0, column], faces[column] if there else None)
+        # The mean of few images has more contrast than that of many; stretched, all are seen alike.
+        draw_face(axes[0, column], faces[column] if there else None, vmin=None, vmax=None)
         for top, bottom, left, right in REGIONS.values() if there else ():
             # Pixel centres are at whole numbers.
             box = Rectangle((left - 0.5, top - 0.5), right - left, bottom - top, fill=False)
             box.set(edgecolor=COLOURS["happy"], linewidth=1)
             axes[0, column].add_patch(box)
     for row, maps in enumerate((trained, untrained), start=1):
-        largest = np.nanmax(np.abs(maps)) if np.any(images) else 0
-        reach = float(largest) or 1.0
-        for column, one in enumerate(maps):
-            face = faces[column] if images[column] else None
-            if draw_face(axes[row, column], face) is not None:
-                strength = np.clip(np.abs(one) / reach, 0, 1) ** 0.5
-                axes[row, column].imshow(one, cmap=_MAP, vmin=-reach, vmax=reach, alpha=0.85 * strength)
+        reach = float(np.nanquantile(np.abs(maps), 0.98) if np.any(images) else 0) or 1.0
+        for column, (face, one) in enumerate(zip(faces, maps, strict=True)):
+            there = bool(images[column])
+            draw_face(axes[row, column], face if there else None, vmin=None, vmax=None)
+            if there:
+                axes[row, column].imshow(one, cmap=_MAP, vmin=-reach, vmax=reach, alpha=_OPACITY)
         shown = ScalarMappable(Normalize(-reach, reach), sns.color_palette(_MAP, as_cmap=True))
-        bar = figure.colorbar(shown, ax=axes[row, :], location="right", shrink=0.95, pad=0.01, aspect=12)
+        options = {"location": "right", "shrink": 0.95, "pad": 0.01, "aspect": 12, "extend": "both"}
+        bar = figure.colorbar(shown, ax=axes[row, :], **options)
         bar.set_label("drop in log-prob-\nability, nats", fontsize=8.5)
         bar.ax.tick_params(labelsize=8.5)
     for ax, name in zip(axes[:, 0], ("mean face", "trained", "random\nweights"), strict=True):
