@@ -1,0 +1,120 @@
+"""All figures of the audits in one place: as plain values for programs, and as text for a person."""
+
+from fer_utils.audits.copies import copied, copy_groups, leaked, leaked_same_label, redundant_copies
+from fer_utils.audits.labels import agrees_with_label, outcomes
+from fer_utils.audits.near_copies import SIMILAR, by_chance, near_copies, near_leaked
+from fer_utils.audits.pictures import NEAR_CONSTANT, near_constant
+from fer_utils.audits.planted import planted_table
+from fer_utils.emotions import PRIVATE, PUBLIC, TRAINING, USAGES
+from fer_utils.faces import Faces
+
+MEANINGLESS = 0.5
+"""Share of near copies that chance may explain from which the text makes nothing of them."""
+
+
+def summarise(faces: Faces) -> dict:
+    """What the audits find, as values that JSON has.
+
+    Returns:
+        source; images, and images_by_usage; redundant_copies (images that could be left out) and images_with_copies;
+        conflicting_groups (pictures whose equal copies have several labels); near_constant; leaked and
+        leaked_same_label (by test usage, the images with an equal copy in Training, and those with one that has their
+        label; null where the usage or Training has no image); near_copies (threshold, pairs, mirrored pairs,
+        conflicting pairs, by_chance_at_most as `near_copies.by_chance`, leaked and leaked_more by test usage: images
+        with a near copy in Training, and those of them without an equal one); votes (agreement: share of images
+        whose label FER+ votes most for; not_a_face: images that are no face to most; null without votes); planted
+        (for drawn faces a list of precision and recall by audit, else null; a share of nothing is null).
+    """
+    tests = (PUBLIC, PRIVATE)
+    there = {usage: int((faces.usage == usage).sum()) for usage in USAGES}
+    checkable = [usage for usage in tests if there[usage] and there[TRAINING]]
+    exact = {usage: leaked(faces, usage) for usage in checkable}
+    pairs = near_copies(faces)
+    near = {usage: near_leaked(faces, usage, pairs) for usage in checkable}
+    return {
+        "source": faces.source,
+        "images": len(faces),
+        "images_by_usage": there,
+        "redundant_copies": redundant_copies(faces),
+        "images_with_copies": int(copied(faces).sum()),
+        "conflicting_groups": int((copy_groups(faces)["labels"] > 1).sum()),
+        "near_constant": int(near_constant(faces).sum()),
+        "leaked": {usage: int(exact[usage].sum()) if usage in exact else None for usage in tests},
+        "leaked_same_label": {
+            usage: int(leaked_same_label(faces, usage).sum()) if usage in exact else None for usage in tests
+        },
+        "near_copies": {
+            "threshold": SIMILAR,
+            "pairs": len(pairs),
+            "mirrored_pairs": int(pairs["mirrored"].sum()),
+            "conflicting_pairs": int((~pairs["same_label"]).sum()),
+            "by_chance_at_most": by_chance(pairs),
+            "leaked": {usage: int(near[usage].sum()) if usage in near else None for usage in tests},
+            "leaked_more": {
+                usage: int((near[usage] & ~exact[usage]).sum()) if usage in near else None for usage in tests
+            },
+        },
+        "votes": _votes(faces),
+        "planted": _planted(faces),
+    }
+
+
+def summary_text(summary: dict) -> str:
+    """The figures of `summarise` for a person, several lines."""
+    images, near = summary["images"], summary["near_copies"]
+    by_usage = ", ".join(f"{usage} {count:,}" for usage, count in summary["images_by_usage"].items())
+    lines = [
+        f"{images:,} images of {summary['source']!r}: {by_usage}",
+        f"Equal copies: {summary['redundant_copies']:,} images ({_share(summary['redundant_copies'], images)}) repeat "
+        f"another; {summary['conflicting_groups']:,} pictures have copies with different labels",
+    ]
+    chance = near["by_chance_at_most"]
+    telling = chance is None or chance < MEANINGLESS
+    for usage, count in summary["leaked"].items():
+        if count is None:
+            continue
+        total = summary["images_by_usage"][usage]
+        lines.append(
+            f"  {usage}: {count:,} images ({_share(count, total)}) are in Training too, "
+            f"{summary['leaked_same_label'][usage]:,} with the same label"
+            + (f"; {near['leaked_more'][usage]:,} more have a near copy there" if telling else "")
+        )
+    lines += [
+        f"Near copies (similarity {near['threshold']:g} or more): {near['pairs']:,} pairs, "
+        f"{near['conflicting_pairs']:,} with different labels, {near['mirrored_pairs']:,} mirrored"
+        + ("" if chance is None else f"; at most {chance:.1%} of the others by chance")
+        + ("" if telling else ", so they say nothing here"),
+        f"Near-constant (standard deviation under {NEAR_CONSTANT:g} grey level): {summary['near_constant']:,} images",
+    ]
+    if (votes := summary["votes"]) is not None:
+        lines.append(
+            f"FER+ votes: most for the label of {votes['agreement']:.1%} of the images; {votes['not_a_face']:,} are "
+            "no face to most"
+        )
+    for row in summary["planted"] or ():
+        precision, recall = ("-" if row[name] is None else f"{row[name]:.1%}" for name in ("precision", "recall"))
+        lines.append(
+            f"Planted, {row['audit']}: precision {precision}, recall {recall} ({row['right']:,} of {row['planted']:,})"
+        )
+    return "\n".join(lines)
+
+
+def _votes(faces: Faces) -> dict | None:
+    if faces.votes is None or not len(faces):
+        return None
+    return {
+        "agreement": float(agrees_with_label(faces).mean()),
+        "not_a_face": int((outcomes(faces) == "not a face").sum()),
+    }
+
+
+def _planted(faces: Faces) -> list[dict] | None:
+    if faces.truth is None:
+        return None
+    table = planted_table(faces)
+    # NaN is no JSON.
+    return table.astype(object).where(table.notna(), None).to_dict("records")
+
+
+def _share(count: int, total: int) -> str:
+    return f"{count / max(1, total):.2%}"
