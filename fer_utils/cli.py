@@ -63,6 +63,17 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--seed", type=int, default=0, help="sample: seed of the drawing; default: 0")
 
     add = command(
+        "audit",
+        _audit,
+        "audit prepared faces: copies, leaks into the test splits, blanks, doubtful labels",
+        "fer-study audit --faces data/prepared --json",
+    )
+    add.add_argument(
+        "--faces", type=Path, default=resolve("data/prepared"), help="prepared faces; default: data/prepared"
+    )
+    add.add_argument("--json", action="store_true", help="as JSON, for programs")
+
+    add = command(
         "train",
         _train,
         "train a recipe with a seed, all its folds where it has them, or go on where it was interrupted",
@@ -241,6 +252,16 @@ def _prepare(given: argparse.Namespace) -> None:
         count=given.count,
         seed=given.seed,
     )
+
+
+def _audit(given: argparse.Namespace) -> None:
+    import json
+
+    from fer_utils.audits.summary import summarise, summary_text
+    from fer_utils.faces import load_faces
+
+    summary = summarise(load_faces(given.faces))
+    print(json.dumps(summary, indent=2) if given.json else summary_text(summary))
 
 
 def _train(given: argparse.Namespace) -> None:
