@@ -63,9 +63,10 @@ MIDDLES: Mapping[str, int] = MappingProxyType({"eyes covered": 18, "mouth covere
 """Where a bar covers the eyes or the mouth: these columns of pixels, and rows around this one (first below the middle).
 
 Read off the mean of FER-2013's images, where each eye is darkest in row 17, columns 15 and 32, below brows from row 13
-on, and the mouth in row 38, with columns 17 to 31 darker than those beside them. At full strength rows 12 to 23 hide eyes and brows, 33 to 44 the mouth. Both bars are of
-one size, so that the two can be compared, and have the image's mean grey, which takes away what was there and adds
-least of its own. FER-2013's faces are not aligned to the pixel: the bar hides more of some than of others."""
+on, and the mouth in row 38, with columns 17 to 31 darker than those beside them. At full strength rows 12 to 23 hide
+eyes and brows, 33 to 44 the mouth. Both bars are of one size, so that the two can be compared, and have the image's
+mean grey, which takes away what was there and adds least of its own. FER-2013's faces are not aligned to the pixel:
+the bar hides more of some than of others."""
 
 
 def corrupt(images: np.ndarray, corruption: str, strength: int, seed: int = 0) -> np.ndarray:
@@ -238,7 +239,7 @@ def summary(measured: Robustness) -> pd.DataFrame:
     corruption's error by AlexNet's, so that hard ones do not outweigh easy ones; no baseline of that kind exists for
     FER-2013, and dividing by a network of ours would make the number mean nothing elsewhere. `relative` = corrupted /
     clean tells how much of its own accuracy a model keeps; it is no ranking, since a model that looks at nothing keeps
-    all of it. Both have `floor` for a lower end, not 0.
+    all of it. Both are to be read against `floor`, not 0: below it a model is worse than one that looks at nothing.
 
     Returns:
         Columns model, images, clean, corrupted, corrupted_low, corrupted_high, relative, relative_low, relative_high
@@ -279,11 +280,18 @@ def finding(scores: pd.DataFrame) -> str:
     best = scores.iloc[0]
     said = (
         f"Over {len(CORRUPTIONS)} corruptions at {len(STRENGTHS)} strengths each, {best['model']} goes from "
-        f"{best['clean']:.1%} on clean images to {best['corrupted']:.1%} on average (95 % interval "
-        f"{best['corrupted_low']:.1%} to {best['corrupted_high']:.1%}), lowest with {best['worst']} "
-        f"({best['worst_accuracy']:.1%}), where the commonest emotion alone would give {best['floor']:.1%}"
+        f"{_percent(best['clean'])} on clean images to {_percent(best['corrupted'])} on average (95 % interval "
+        f"{_percent(best['corrupted_low'])} to {_percent(best['corrupted_high'])}), lowest with {best['worst']} "
+        f"({_percent(best['worst_accuracy'])}); always answering the commonest emotion gives {_percent(best['floor'])}"
     )
     if len(scores) > 1:
         last = scores.iloc[-1]
-        said += f"; of {len(scores)} models it keeps the most, {last['model']} the least ({last['corrupted']:.1%})"
+        said += (
+            f"; of {len(scores)} models it has the most right on average, {last['model']} the fewest "
+            f"({_percent(last['corrupted'])})"
+        )
     return said + "."
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"

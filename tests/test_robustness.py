@@ -213,16 +213,16 @@ def test_one_predictor_and_one_that_is_never_right(some):
     assert row["model"] == "model" and row["clean"] == row["corrupted"] == row["worst_accuracy"] == 0
     assert np.isnan(row["relative"]) and np.isnan(row["relative_low"]) and row["floor"] == 1
     said = finding(summary(measured))
-    assert "0.0%" in said and "nan" not in said
+    assert "to 0.0 % on average" in said and "nan" not in said
 
 
 def test_the_sentence_names_the_best_and_the_last(measured):
     scores = summary(measured)
     said = finding(scores)
     for row in scores.to_dict("records"):
-        assert row["model"] in said and f"{row['corrupted']:.1%}" in said
+        assert row["model"] in said and f"{100 * row['corrupted']:.1f} %" in said
     assert scores["worst"].iloc[0] in said and said.endswith(".") and said.count(". ") == 0
-    assert "model the least" not in finding(scores.iloc[:1])
+    assert scores["model"].iloc[1] not in finding(scores.iloc[:1])
 
 
 def test_a_subset_has_the_emotions_in_proportion(faces):
