@@ -128,6 +128,20 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="change the recipe first, as in `train`"
     )
+    role = add.add_mutually_exclusive_group()
+    role.add_argument(
+        "--chief", metavar="HOST:PORT", help="choose the trials that workers train, and listen to them here"
+    )
+    role.add_argument("--worker", metavar="HOST:PORT", help="train the trials that the chief there chooses")
+    add.add_argument("--id", metavar="N", help="a worker's number or name, unlike the others'")
+    add.add_argument(
+        "--patience",
+        type=float,
+        default=300.0,
+        metavar="SECONDS",
+        help="chief: give up the trial of a worker not heard of for so long; worker: wait so long for the chief; "
+        "default: 300",
+    )
 
     add = command(
         "teach",
@@ -299,17 +313,36 @@ def _tune(given: argparse.Namespace) -> None:
     from fer_utils.faces import load_faces
     from fer_utils.tuning.command import parse_space, tune
 
+    if bool(given.worker) != bool(given.id):
+        raise StudyError("tune: expected --worker HOST:PORT and --id N together, found one without the other.")
+    if any(address and not address.rpartition(":")[2].isdigit() for address in (given.chief, given.worker)):
+        raise StudyError(f"tune: expected HOST:PORT, found {given.chief or given.worker!r}.")
+    faces = load_faces(given.data)
+    search = {"oracle": given.oracle, "trials": given.trials, "seed": given.seed, "store": given.runs}
+    if given.worker:
+        from fer_utils.tuning.worker import work
+
+        done = work(
+            parse_space(given.search),
+            _recipe(given),
+            faces.without_private(),
+            address=given.worker,
+            worker=given.id,
+            patience=given.patience,
+            **search,
+        )
+        print(f"Worker {given.id}: {done} trials.")
+        return
     tune(
         parse_space(given.search),
         _recipe(given),
-        load_faces(given.data),
+        faces,
         given.out,
-        oracle=given.oracle,
-        trials=given.trials,
-        seed=given.seed,
-        store=given.runs,
         random=given.random,
         seeds=[given.seed + 1 + k for k in range(given.retrain)],
+        chief=given.chief,
+        patience=given.patience,
+        **search,
     )
 
 

@@ -1,49 +1,20 @@
 """The search: its ledger, its failures, and that it goes on where it was."""
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
+from tuning_cases import SPACE, Interrupted, Trainings
 
 from fer_utils import training
 from fer_utils.errors import StudyError
-from fer_utils.runs import Run, run_folder
+from fer_utils.runs import Run
 from fer_utils.tuning import ORACLES, SearchSpace, search
 from fer_utils.tuning import trials as tuning_trials
 
-SPACE = SearchSpace(width=(0.02, 0.03), dropout=(0.1, 0.5), learning_rate=(1e-4, 1e-2))
 COLUMNS = [
     *("trial", "status", "width", "dropout", "learning_rate"),
     *("parameters", "val_accuracy", "epoch_kept", "epochs", "seconds", "seed", "curve", "run", "problem"),
 ]
-
-
-class Interrupted(BaseException):
-    """Stands for a kill: nothing catches it."""
-
-
-class Trainings:
-    """Stands in for `fit` where the search itself is tested: a score that follows from the recipe, at once."""
-
-    def __init__(self, stop_at: int = 0, fail_at: tuple[int, ...] = ()) -> None:
-        self.done, self.stop_at, self.fail_at = [], stop_at, fail_at
-
-    def __call__(self, recipe, faces, seed, store, *, progress):
-        folder = run_folder(store, recipe, seed, faces)
-        if (folder / "run.json").exists():
-            return Run(folder)
-        if len(self.done) + 1 == self.stop_at:
-            raise Interrupted
-        self.done.append(recipe)
-        if len(self.done) in self.fail_at:
-            raise StudyError(f"trial of width {recipe.options['width']}: too odd.\nDo otherwise.")
-        score = 1 / (1 + (np.log10(recipe.learning_rate) + 3) ** 2 + recipe.options["dropout"])
-        folder.mkdir(parents=True)
-        history = {"epoch": [1, 2], "val_accuracy": [score, score / 2], "seconds": [1.5, 0.5]}
-        pd.DataFrame(history).to_csv(folder / "history.csv", index=False)
-        (folder / "run.json").write_text(json.dumps({"parameters": 100, "epoch_kept": 1}))
-        return Run(folder)
 
 
 @pytest.fixture
@@ -212,7 +183,7 @@ def test_a_search_in_which_all_failed_says_why(searching):
 
 def test_a_real_failure_is_recorded(tiny_network, faces, recipe, tmp_path):
     """The loss of trials with a high learning rate is no longer finite."""
-    space = SearchSpace(width=(1.0,), dropout=(0.1, 0.5), learning_rate=(1e-3, 1e60))
+    space = SearchSpace(width=(1.0,), dropout=(0.1, 0.5), learning_rate=(1e-3, 1e200))
     given = {"oracle": "random", "trials": 5, "seed": 1, "store": tmp_path, "progress": False, "isolated": False}
     ledger = search(space, recipe.but(epochs=1), faces.without_private(), **given)
     assert set(ledger["status"]) == {"completed", "failed"}

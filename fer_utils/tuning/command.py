@@ -10,10 +10,12 @@ from fer_utils import metrics
 from fer_utils.errors import StudyError
 from fer_utils.faces import Faces
 from fer_utils.recipes import Recipe
+from fer_utils.tuning.chief import search_as_chief
 from fer_utils.tuning.ledger import against_random, search_finding
 from fer_utils.tuning.retraining import contenders, retrain, retrained_table, retraining_finding
 from fer_utils.tuning.search import random_at_equal_compute, search
 from fer_utils.tuning.spaces import CHOICES, RANGES, SearchSpace
+from fer_utils.tuning.wire import PATIENCE
 
 
 def parse_space(given: Sequence[str]) -> SearchSpace:
@@ -50,17 +52,27 @@ def tune(
     trials: int,
     seed: int,
     store: Path,
-    random: bool,
-    seeds: Sequence[int],
+    random: bool = False,
+    seeds: Sequence[int] = (),
+    chief: str | None = None,
+    patience: float = PATIENCE,
 ) -> None:
     """Search, and leave in the folder `out`: ledger.csv, best.json, and of what was asked for random.csv (a random
     search's ledger at equal compute), against_random.csv and retrained.csv. Prints what was found.
 
-    The same call goes on with a search that was interrupted.
+    The same call goes on with a search that was interrupted. With the address `chief`, workers train the trials, and
+    this one chooses them; what is asked for besides is trained here.
     """
     faces = faces.without_private()
     given = {"seed": seed, "store": store}
-    ledger = search(space, base, faces, oracle=oracle, trials=trials, **given)
+    if chief:
+        print(
+            f"Chief at {chief}. Start workers with the same command and --worker HOST:PORT --id N instead of --chief."
+        )
+        options = {"address": chief, "folder": out, "patience": patience}
+        ledger = search_as_chief(space, base, faces, oracle=oracle, trials=trials, seed=seed, **options)
+    else:
+        ledger = search(space, base, faces, oracle=oracle, trials=trials, **given)
     write_ledger(ledger, space, base, out)
     if random:
         theirs = random_at_equal_compute(ledger, space, base, faces, **given)

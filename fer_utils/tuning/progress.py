@@ -1,6 +1,6 @@
 """A search's budget while it runs: trials done, best so far, time left."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from tqdm.auto import tqdm
 
@@ -11,12 +11,13 @@ class Progress:
     Args:
         plan: epochs of each trial, as `oracles.planned_epochs` has them.
         shown: whether there is anything to see.
+
+    Attributes:
         workers: how many train at once.
     """
 
     def __init__(self, plan: Sequence[int], *, shown: bool = True) -> None:
         self.plan, self.workers = list(plan), 1
-        self.epochs, self.seconds, self.best, self.failed = 0, 0.0, None, 0
         self.bar = tqdm(total=len(self.plan), desc="search", unit=" trials", disable=not shown)
 
     def __enter__(self) -> "Progress":
@@ -25,24 +26,23 @@ class Progress:
     def __exit__(self, *_) -> None:
         self.bar.close()
 
-    def add(self, outcome: dict) -> None:
-        """A trial has ended; of what is known of it, epochs, seconds, val_accuracy and status count."""
-        self.epochs += outcome["epochs"]
-        self.seconds += outcome["seconds"]
-        self.failed += outcome["status"] == "failed"
-        if outcome["val_accuracy"] is not None:
-            self.best = max(outcome["val_accuracy"], self.best or 0)
-        self.bar.set_postfix_str(self.text(self.bar.n + 1), refresh=False)
-        self.bar.update()
+    def show(self, outcomes: Iterable[dict]) -> None:
+        """So many trials have ended; of what is known of each, epochs, seconds, val_accuracy and status count."""
+        outcomes = list(outcomes)
+        self.bar.n = len(outcomes)
+        self.bar.set_postfix_str(self.text(outcomes))
 
-    def text(self, done: int) -> str:
-        """Best so far, failures, and the time left: epochs still to come, at the seconds an epoch has taken."""
-        parts = ["no trial has worked" if self.best is None else f"best {self.best:.2%}"]
-        if self.failed:
-            parts.append(f"{self.failed} failed")
-        to_come = sum(self.plan[done:])
-        if self.epochs and to_come:
-            parts.append(f"about {_time(self.seconds / self.epochs * to_come / self.workers)} left")
+    def text(self, outcomes: Sequence[dict]) -> str:
+        """Best so far, failures, and the time left: epochs still to come, at the seconds that an epoch has taken."""
+        scores = [each["val_accuracy"] for each in outcomes if each["val_accuracy"] is not None]
+        failed = sum(each["status"] == "failed" for each in outcomes)
+        epochs, to_come = sum(each["epochs"] for each in outcomes), sum(self.plan[len(outcomes) :])
+        parts = [f"best {max(scores):.2%}" if scores else "no trial has worked yet"]
+        if failed:
+            parts.append(f"{failed} failed")
+        if epochs and to_come:
+            seconds = sum(each["seconds"] for each in outcomes) / epochs * to_come / self.workers
+            parts.append(f"about {_time(seconds)} left")
         return ", ".join(parts)
 
 

@@ -22,7 +22,7 @@ from fer_utils.tuning.ledger import make_ledger
 from fer_utils.tuning.oracles import EPOCHS, make_oracle, planned_epochs
 from fer_utils.tuning.progress import Progress
 from fer_utils.tuning.spaces import SearchSpace
-from fer_utils.tuning.trials import TrainingProcess, failed, train_trial
+from fer_utils.tuning.trials import TrainingProcess, failed, reason, train_trial
 
 # isort: split
 import keras_tuner
@@ -78,7 +78,9 @@ def search(
 
     # keras-tuner's own record of the search: its Bayesian oracle cannot be restored from it as it was.
     with tempfile.TemporaryDirectory() as scratch, Progress(plan, shown=progress) as shown:
-        tuner = Tuner(space, base, train, lambda _, outcome: shown.add(outcome), oracle=engine, directory=scratch)
+        tuner = Tuner(
+            space, base, train, lambda *_: shown.show(tuner.outcomes.values()), oracle=engine, directory=scratch
+        )
         try:
             tuner.run()
         finally:
@@ -166,10 +168,10 @@ class Tuner(keras_tuner.Tuner):
         """Train one. Raises FailedTrialError where that fails, and FatalError where no other could do better."""
         try:
             outcome = self.train(recipe_of(trial.hyperparameters, self.space, self.base))
-        except StudyError as problem:
-            outcome = failed(str(problem))  # values that are no recipe
         except OSError as problem:
             raise keras_tuner.errors.FatalError(str(problem)) from problem
+        except Exception as problem:
+            outcome = failed(reason(problem))  # values that are no recipe, for instance
         self.outcomes[trial.trial_id] = outcome
         self.report(trial, outcome)
         if outcome["status"] == "failed":
