@@ -134,7 +134,7 @@ def calibration_finding(table: pd.DataFrame) -> str:
     elif change["ece_low"] > 0:
         verdict = "makes the calibration worse on these images"
     else:
-        verdict = "changes the calibration by no more than sampling does"
+        verdict = "changes the error by no more than sampling does"
     return (
         f"Divided by {after['temperature']:.2f}, the logits' calibration error goes from {before['ece']:.1%} (95 % "
         f"interval {before['ece_low']:.1%} to {before['ece_high']:.1%}) to {after['ece']:.1%} ({after['ece_low']:.1%} "

@@ -195,3 +195,19 @@ def test_confident_mistakes_with_votes(voted, logits):
     said = confident_finding(voted, chosen)
     assert said.startswith(f"Of these 30, {30 - np.array(agrees)[chosen].sum()} have a label")
     assert said.endswith(f"{1 - np.mean(agrees):.0%}.")
+
+
+@pytest.mark.slow
+def test_taggers_share_what_the_committed_small_resnet_gets_wrong(project, real_data):
+    from fer_utils.emotions import PRIVATE
+    from fer_utils.runs import logits_of
+    from fer_utils.sources import read
+    from fer_utils.sources.votes import join_votes
+
+    faces = join_votes(read("csv", real_data / "fer2013.csv.gz"), real_data / "fer2013new.csv").of(PRIVATE)
+    logits = logits_of(project / "reports" / "evidence" / "small_resnet-seed1", faces)
+    shared = shared_with_taggers(logits, faces)
+    assert shared["errors"].tolist() == [1105] * 3
+    assert shared["shared"].tolist() == [425, 776, 647]
+    assert (shared["low"] > shared["same_confusions"]).all() and (shared["same_confusions"] > shared["random"]).all()
+    assert tuple(confused_pairs(logits, faces).iloc[0][["emotion", "answer", "images"]]) == ("sad", "neutral", 123)
