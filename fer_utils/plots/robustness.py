@@ -34,9 +34,10 @@ def corruption_curves(table: pd.DataFrame, floor: float) -> Figure:
             ax.fill_between(line["strength"], percent["low"], percent["high"], color=colour, alpha=0.18, linewidth=0)
             ax.plot(line["strength"], percent["accuracy"], color=colour, marker="o", ms=3.5, label=model)
         ax.axhline(100 * floor, color=MUTED, linewidth=1, linestyle="--", label="commonest emotion")
-        ax.set_title(name, loc="center", fontsize=10)
+        ax.set_title(name, fontsize=10)
         ax.set_xticks([0, *STRENGTHS], [CLEAN, *(f"{value:g}" for value in CORRUPTIONS[name].values)], fontsize=8)
         ax.set_xlabel(CORRUPTIONS[name].unit, fontsize=9)
+        ax.tick_params(axis="y", labelsize=8)
         ax.grid(axis="y", color=GRID, linewidth=0.8)
         if number % _COLUMNS == 0:
             ax.set_ylabel("top-1 accuracy, %", fontsize=9)
