@@ -6,7 +6,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_utils.audits.labels import NAMED, agrees_with_label, label_agreement, majority, vote_shares
+from fer_utils.audits.labels import (
+    NAMED,
+    OUTCOMES,
+    agrees_with_label,
+    disagreement,
+    label_agreement,
+    majority,
+    mislabelled,
+    outcomes,
+    vote_entropy,
+    vote_shares,
+    vote_table,
+    votes_finding,
+)
 from fer_utils.emotions import EMOTIONS, USAGES
 from fer_utils.errors import StudyError
 from fer_utils.faces import Faces
@@ -66,7 +79,76 @@ def test_an_image_that_nobody_voted_on(voted):
     assert majority(silent)[0] == -1 and vote_shares(silent)[0].tolist() == [0] * 7
 
 
-@pytest.mark.parametrize("function", [agrees_with_label, label_agreement, majority, vote_shares])
+def test_outcomes_are_stricter_than_agreement(voted):
+    found = ["agrees", "another emotion", "no majority", "contempt", "agrees", "not a face", "no majority", "agrees"]
+    assert outcomes(voted).tolist() == found
+
+
+def test_entropy_in_bits(voted):
+    entropy = vote_entropy(voted)
+    assert entropy[2] == pytest.approx(1) and entropy[4] == 0
+    assert entropy[0] == pytest.approx(-(0.8 * np.log2(0.8) + 0.2 * np.log2(0.2)))
+    votes = pd.DataFrame(0, index=range(len(voted)), columns=list(CATEGORIES))
+    assert vote_entropy(replace(voted, votes=votes)).tolist() == [0] * len(voted)
+    assert vote_entropy(replace(voted, votes=votes + 1)) == pytest.approx(np.log2(10))
+
+
+def test_table_of_votes(voted):
+    table = vote_table(voted).set_index("emotion")
+    assert list(table.index) == [*EMOTIONS, "all"]
+    assert table.loc["angry", ["images", "contempt", "agrees", "no majority"]].tolist() == [3, 1, 1, 1]
+    assert table.loc["angry", "label_votes"] == pytest.approx((4 + 10 + 4) / 30)
+    assert table.loc["angry", "unknown_votes"] == pytest.approx(4 / 30)
+    assert table.loc["all", "not_a_face_votes"] == pytest.approx(13 / 80)
+    assert table.loc["fear", "images"] == 0 and np.isnan(table.loc["fear", "agreement"])
+    assert (table[list(OUTCOMES)].sum(axis=1) == table["images"]).all()
+    assert (table.loc[list(EMOTIONS)].fillna(0)[list(OUTCOMES)].sum() == table.loc["all", list(OUTCOMES)]).all()
+    pd.testing.assert_series_equal(table["agreement"], label_agreement(voted), check_names=False)
+    said = votes_finding(vote_table(voted))
+    assert "62.5% of 8 images" in said and "100% of happy" in said and "0% of disgust" in said
+    assert "1 images are no face" in said
+
+
+def test_disagreement_counts_each_image_once(voted):
+    table = disagreement(voted)
+    assert table.shape == (7, 11) and table.to_numpy().sum() == len(voted)
+    assert list(table.columns) == [*EMOTIONS, "contempt", "unknown", "not a face", "no majority"]
+    assert table.loc["neutral", "happy"] == table.loc["disgust", "not a face"] == table.loc["sad", "no majority"] == 1
+    assert table.loc["angry", ["angry", "contempt", "no majority"]].tolist() == [1, 1, 1]
+    assert table.loc["fear"].sum() == 0
+
+
+def test_mislabelled_drawn_faces_are_those_planted(faces, voted):
+    planted = set()
+    for fault in faces.truth.itertuples():
+        label = EMOTIONS[faces.emotion[list(faces.row).index(fault.row)]]
+        if isinstance(fault.true_emotion, str) and fault.true_emotion != label:
+            planted.add(fault.row)
+    assert set(faces.truth.loc[faces.truth["fault"] == "wrong_label", "row"]) <= planted
+    order = np.random.default_rng(0).permutation(len(faces))[:150]
+    for some in (faces, faces.select(order)):
+        found = mislabelled(some)
+        assert found.dtype == bool and found.tolist() == [row in planted for row in some.row]
+    with pytest.raises(StudyError, match="expected drawn ones"):
+        mislabelled(voted)
+
+
+@pytest.mark.slow
+def test_fer_plus_gives_the_label_of_64_6_percent(real_data):
+    from fer_utils.sources import read
+    from fer_utils.sources.votes import join_votes
+
+    faces = join_votes(read("csv", real_data / "fer2013.csv.gz"), real_data / "fer2013new.csv")
+    table = vote_table(faces).set_index("emotion")
+    assert table.loc["all", list(OUTCOMES)].tolist() == [22011, 11489, 1776, 212, 222, 177]
+    assert table.loc["all", "agreement"] == pytest.approx(0.6456, abs=5e-5)
+    assert disagreement(faces).loc["sad", ["sad", "neutral"]].tolist() == [2418, 2874]
+
+
+@pytest.mark.parametrize(
+    "function",
+    [agrees_with_label, label_agreement, majority, vote_shares, vote_entropy, outcomes, vote_table, disagreement],
+)
 def test_needs_votes(voted, function):
     with pytest.raises(StudyError, match="--votes"):
         function(replace(voted, votes=None))

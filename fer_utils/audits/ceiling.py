@@ -113,7 +113,12 @@ def ceiling(faces: Faces, noise: Mapping[str, Noise] | None = None) -> pd.DataFr
                 "equal labels of copies",
                 agreement,
                 accuracy_interval(agreement.mean(), len(agreement)),
-                "knows the label of a copy; too high where copies were labelled together, from one source",
+                "knows the label of a copy; "
+                + (
+                    "too low here, as conflicts were planted among the copies"
+                    if faces.drawn
+                    else "too high where copies were labelled together, from one source"
+                ),
             )
         )
     for known in PUBLISHED:
@@ -132,8 +137,13 @@ def ceiling(faces: Faces, noise: Mapping[str, Noise] | None = None) -> pd.DataFr
     return pd.DataFrame(rows).astype({"images": "Int64"})
 
 
-def ceiling_finding(table: pd.DataFrame) -> str:
-    """One sentence on a table of `ceiling`."""
+def ceiling_finding(table: pd.DataFrame, best: float | None = None) -> str:
+    """One sentence on a table of `ceiling`.
+
+    Args:
+        table: as `ceiling` gives it.
+        best: accuracy of the best model at hand, 0 to 1; an estimate below it is no ceiling, and is said to be none.
+    """
     people = table[table["kind"] == "people"].iloc[0]
     beside = f"people score {people['value']:.0%} ({people['low']:.0%} to {people['high']:.0%}) on other images"
     guesses = table[table["kind"] == "estimate"].sort_values("value")
@@ -150,7 +160,13 @@ def ceiling_finding(table: pd.DataFrame) -> str:
         )
     truth = table[table["kind"] == "truth"]
     known = f"; it is {truth['value'].iloc[0]:.1%}, as the faults are planted" if len(truth) else ""
-    return f"{found}{known}; {beside}."
+    passed = ""
+    if best is not None and len(guesses):
+        below = int((guesses["value"] < best).sum())
+        passed = f"; the best model here scores {best:.1%}, above {below} of {len(guesses)}, which are thus no ceiling"
+        if not below:
+            passed = f"; the best model here scores {best:.1%}, below every one"
+    return f"{found}{known}{passed}; {beside}."
 
 
 def _from_truth(faces: Faces) -> dict:

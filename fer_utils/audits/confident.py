@@ -7,6 +7,7 @@ it; where its label is another, the label is in doubt. The weaker the classifier
 down to the labels, so the share of wrong labels comes out too high.
 """
 
+import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -51,10 +52,10 @@ def label_issues(probabilities: np.ndarray, emotion: np.ndarray) -> pd.DataFrame
         A row an image, in the order given: label and suggested (names; suggested is the most probable emotion),
         self_confidence (the label's probability), normalized_margin (0 to 1: half of 1 plus the label's probability
         minus the highest other), rank (1 for the lowest self-confidence; equal ones as they come) and flagged (bool:
-        pruned by noise rate, the method's default).
+        pruned by noise rate, the method's default; the only image of an emotion is never flagged).
 
     Raises:
-        StudyError: shapes differ or there is no image.
+        StudyError: shapes differ, there is no image, or all have one label.
     """
     from cleanlab.filter import find_label_issues
     from cleanlab.rank import get_label_quality_scores
@@ -66,8 +67,10 @@ def label_issues(probabilities: np.ndarray, emotion: np.ndarray) -> pd.DataFrame
     }
     rank = np.empty(len(emotion), np.int64)
     rank[np.argsort(scores["self_confidence"], kind="stable")] = np.arange(1, len(emotion) + 1)
-    # One process: a pool costs more than the few milliseconds this takes.
-    flagged = find_label_issues(emotion, probabilities, filter_by="prune_by_noise_rate", n_jobs=1)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="May not flag all label issues")  # says what the docstring says
+        # One process: a pool costs more than the few milliseconds this takes.
+        flagged = find_label_issues(emotion, probabilities, filter_by="prune_by_noise_rate", n_jobs=1)
     names = np.array(EMOTIONS)
     return pd.DataFrame(
         {"label": names[emotion], "suggested": names[probabilities.argmax(axis=1)], **scores}
@@ -95,6 +98,8 @@ def estimated_noise(probabilities: np.ndarray, emotion: np.ndarray, resamples: i
     shares = []
     for _ in range(resamples):
         drawn = generator.integers(0, len(emotion), len(emotion))
+        if np.ptp(emotion[drawn]) == 0:  # of a handful of images: all with one label say nothing of noise
+            continue
         shares.append(1 - np.trace(_joint(probabilities[drawn], emotion[drawn])))
     low, high = np.quantile(shares, [0.025, 0.975])
     return Noise(
@@ -189,4 +194,6 @@ def _checked(probabilities: np.ndarray, emotion: np.ndarray) -> tuple[np.ndarray
             f"label issues: expected probabilities (n, {len(EMOTIONS)}) and n emotions, found {probabilities.shape} "
             f"and {emotion.shape}. Take both from the same images."
         )
+    if (kinds := len(np.unique(emotion))) < 2:
+        raise StudyError(f"label issues: expected labels of two emotions at least, found {kinds}. Take more faces.")
     return probabilities, emotion

@@ -1,5 +1,7 @@
 """Out-of-fold probabilities from a classifier light enough to look for doubtful labels before any training."""
 
+import warnings
+
 import cv2
 import numpy as np
 
@@ -55,6 +57,8 @@ def light_probabilities(faces: Faces, folds: int = 5, seed: int = 0) -> np.ndarr
     probabilities = np.zeros((len(faces), len(EMOTIONS)))
     for train, test in GroupKFold(folds, shuffle=True, random_state=seed).split(leading, groups=groups):
         classifier = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
-        classifier.fit(leading[train], faces.emotion[train])
+        with warnings.catch_warnings():  # of an emotion with one image: its own covariance is then taken as 0
+            warnings.filterwarnings("ignore", message="Only one sample available")
+            classifier.fit(leading[train], faces.emotion[train])
         probabilities[np.ix_(test, classifier.classes_)] = classifier.predict_proba(leading[test])
     return probabilities / probabilities.sum(axis=1, keepdims=True)
