@@ -358,7 +358,9 @@ def _verdict(correlation: np.ndarray, better: float, passed: bool) -> str:
     if np.isnan(untrained):
         return "The random network's maps are the same all over: they have nothing of the trained network's."
     between = f"; between emotions it is {others:.2f}" if not np.isnan(others) else ""
-    opening = "The maps depend on what was learned" if passed else "The maps are no evidence of what was learned"
+    opening = (
+        "The maps depend on what was learned" if passed else "Nothing shows that the maps depend on what was learned"
+    )
     return (
         f"{opening}: mean maps of two halves of the images correlate {itself:.2f} for the trained network, and "
         f"{untrained:.2f} with the random network's, less in {better:.0%} of the divisions{between}."

@@ -82,6 +82,7 @@ def test_region_shares_have_intervals_and_the_share_of_the_area(maps):
         assert [line.get_ydata()[0] for line in points] == list(range(7))
     assert {*EMOTIONS, "share of the evidence for the emotion, %", "trained", "share of the area"} <= set(texts(figure))
     assert "random weights" not in texts(figure)
+    assert figure.axes[0].get_ylim() == (6.5, -0.5), "emotions without images keep their place"
 
 
 def test_region_shares_of_a_random_network_are_hollow_and_beside(maps):

@@ -54,6 +54,8 @@ def importance_maps(faces: np.ndarray, trained: np.ndarray, untrained: np.ndarra
         bar = figure.colorbar(shown, ax=axes[row, :], **options)
         bar.set_label("drop in log-prob-\nability, nats", fontsize=8.5)
         bar.ax.tick_params(labelsize=8.5)
+    for ax in axes.ravel():
+        ax.set_aspect("equal")  # the empty ones too
     for ax, name in zip(axes[:, 0], ("mean face", "trained", "random\nweights"), strict=True):
         ax.set_ylabel(name, rotation=0, ha="right", va="center")
     return figure
@@ -78,7 +80,7 @@ def region_shares(table: pd.DataFrame, untrained: pd.DataFrame | None = None) ->
         ax.set_title(region, fontsize=10)
         ax.grid(axis="x", color=GRID, linewidth=0.8)
     axes[0].set_yticks(range(len(EMOTIONS)), EMOTIONS)
-    axes[0].invert_yaxis()
+    axes[0].set_ylim(len(EMOTIONS) - 0.5, -0.5)
     axes[0].set_xlim(left=0)
     figure.supxlabel("share of the evidence for the emotion, %", fontsize=10, color=INK)
     said = [("o", INK, "trained")] + [("o", "none", "random weights")] * (untrained is not None)
