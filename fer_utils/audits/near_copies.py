@@ -137,9 +137,10 @@ def _parts(spectra: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     The products of two images' parts sum to their correlation, and differ by that with the other's mirror image.
     """
-    flat = spectra.reshape(len(spectra), -1)
-    length = np.maximum(np.linalg.norm(flat, axis=1), np.finfo(np.float32).tiny)[:, None]
-    even, odd = (spectra[:, :, start::2].reshape(len(spectra), -1) for start in (0, 1))
+    count, side, _ = spectra.shape
+    length = np.linalg.norm(spectra.reshape(count, side * side), axis=1)[:, None]
+    length = np.maximum(length, np.finfo(np.float32).tiny)
+    even, odd = (spectra[:, :, start::2].reshape(count, side * side // 2) for start in (0, 1))
     return even / length, odd / length
 
 

@@ -1,11 +1,19 @@
-"""Audits of the data, held to the drawn sample's list of its faults and to plain loops."""
+"""Equal copies, held to the drawn sample's list of its faults and to plain loops."""
 
 import numpy as np
 import pytest
 
-from fer_utils.audits.copies import duplicate_groups, leaked, redundant_copies
-from fer_utils.audits.pictures import NEAR_CONSTANT, contrast, near_constant
-from fer_utils.emotions import PRIVATE, PUBLIC, TRAINING
+from fer_utils.audits.copies import (
+    conflicting,
+    copied,
+    copies_by_usage,
+    copy_groups,
+    duplicate_groups,
+    leaked,
+    leaked_same_label,
+    redundant_copies,
+)
+from fer_utils.emotions import PRIVATE, PUBLIC, TRAINING, USAGES
 from fer_utils.errors import StudyError
 from fer_utils.faces import Faces
 from fer_utils.sources.sample import draw_sample
@@ -71,53 +79,73 @@ def test_leaks_are_from_training_and_blanks_count():
     assert leaked(faces, PRIVATE).tolist() == [True, False, False]
 
 
+@pytest.fixture
+def few():
+    """Eleven faces; picture 0 is five times there, 1 twice, 2 twice, the others once."""
+    pictures = np.random.default_rng(6).integers(0, 256, (5, 48, 48), dtype=np.uint8)
+    which = np.array([0, 0, 1, 1, 2, 3, 0, 0, 2, 0, 4])
+    emotion = np.array([3, 3, 5, 5, 6, 0, 3, 2, 4, 1, 1], np.uint8)
+    usage = np.array([TRAINING] * 6 + [PUBLIC] * 3 + [PRIVATE] * 2)
+    return Faces(images=pictures[which], emotion=emotion, usage=usage, row=np.arange(11), source="csv")
+
+
+def test_groups_of_copies_are_counted_by_usage_and_label(few):
+    table = copy_groups(few)
+    counted = table.drop(columns="group").sort_values(["images", "labels"], ascending=[False, True])
+    assert counted.to_dict("split")["data"] == [[5, 2, 2, 1, 3], [2, 2, 0, 0, 1], [2, 1, 1, 0, 2]]
+    assert list(counted) == ["images", *USAGES, "labels"]
+    assert table["images"].is_monotonic_decreasing
+    assert table.loc[0, "group"] == duplicate_groups(few.images)[0]
+
+
+def test_copied_and_conflicting_images(few):
+    assert np.flatnonzero(~copied(few)).tolist() == [5, 10]
+    assert np.flatnonzero(conflicting(few)).tolist() == [0, 1, 4, 6, 7, 8, 9]
+
+
+@pytest.mark.parametrize("chosen", ["few", "drawn"])
+def test_copies_by_usage_are_those_of_a_plain_loop(chosen, request):
+    faces = request.getfixturevalue(chosen)
+    seen = [image.tobytes() for image in faces.images]
+    by_picture = {}
+    for position, pixels in enumerate(seen):
+        by_picture.setdefault(pixels, []).append(position)
+    table = copies_by_usage(faces)
+    assert (tuple(table.index), tuple(table.columns)) == (USAGES, USAGES)
+    for usage in USAGES:
+        for other in USAGES:
+            expected = sum(
+                any(there != one and faces.usage[there] == other for there in by_picture[seen[one]])
+                for one in np.flatnonzero(faces.usage == usage)
+            )
+            assert table.loc[usage, other] == expected
+    assert table.loc[PUBLIC, TRAINING] == leaked(faces, PUBLIC).sum() > 0
+
+
+def test_a_leak_with_its_label_has_one_copy_in_training_labelled_so(few):
+    assert leaked(few, PUBLIC).tolist() == [True, True, True]
+    assert leaked_same_label(few, PUBLIC).tolist() == [True, False, False]
+    assert leaked_same_label(few, PRIVATE).tolist() == [False, False]
+    # One copy in Training with the label is enough, whatever the others are labelled.
+    several = few.select(np.arange(11))
+    several.emotion[0] = 2
+    assert leaked_same_label(several, PUBLIC).tolist() == [True, True, False]
+
+
+def test_no_face_has_no_copy(few):
+    none = few.select(np.arange(0))
+    assert len(copy_groups(none)) == len(copied(none)) == len(conflicting(none)) == 0
+    assert (copies_by_usage(none) == 0).all(axis=None)
+
+
 def test_leaks_need_training_and_another_split(drawn):
     with pytest.raises(StudyError, match="expected a test split, found Training"):
         leaked(drawn, TRAINING)
     with pytest.raises(StudyError, match="usage: expected one of"):
         leaked(drawn, "Test")
+    with pytest.raises(StudyError, match="expected a test split, found Training"):
+        leaked_same_label(drawn, TRAINING)
     with pytest.raises(StudyError, match="no image has usage PrivateTest"):
         leaked(drawn.without_private(), PRIVATE)
     with pytest.raises(StudyError, match="no image has usage Training"):
         leaked(drawn.select(drawn.usage != TRAINING), PUBLIC)
-
-
-def test_contrast_and_near_constant(drawn):
-    images = drawn.images[:5].copy()
-    images[1] = 200
-    images[2], images[2, :, ::2] = 100, 101  # deviation 0.5
-    images[3], images[3, :, ::2] = 100, 104  # deviation 2
-    faces = drawn.select(np.arange(5))
-    object.__setattr__(faces, "images", images)
-    deviations = contrast(faces)
-    assert deviations[1:4].tolist() == [0, 0.5, 2]
-    assert deviations[0] == pytest.approx(np.std(images[0].astype(float)))
-    assert near_constant(faces).tolist() == [False, True, True, False, False]
-    assert 0.5 < NEAR_CONSTANT < 2
-
-
-def test_near_constant_images_of_the_sample_show_no_face(drawn):
-    found = set(drawn.row[near_constant(drawn)])
-    assert found <= set(drawn.truth.loc[drawn.truth["fault"] == "not_a_face", "row"])
-
-
-@pytest.mark.slow
-def test_fer2013_has_13_images_that_show_nothing_and_none_near_the_limit(real_data):
-    from fer_utils.sources import read
-
-    deviations = np.sort(contrast(read("csv", real_data / "fer2013.csv.gz")))
-    assert (deviations < NEAR_CONSTANT).sum() == 13
-    assert 3.5 < deviations[13] < 4
-
-
-@pytest.mark.slow
-def test_fer2013_has_280_and_288_test_images_in_training(real_data):
-    from fer_utils.sources import read
-
-    faces = read("csv", real_data / "fer2013.csv.gz")
-    public, private = leaked(faces, PUBLIC), leaked(faces, PRIVATE)
-    assert (len(public), public.sum()) == (3589, 280)
-    assert (len(private), private.sum(), (~private).sum()) == (3589, 288, 3301)
-    # Found once more by a set of bytes.
-    seen = {image.tobytes() for image in faces.of(TRAINING).images}
-    assert private.tolist() == [image.tobytes() in seen for image in faces.of(PRIVATE).images]

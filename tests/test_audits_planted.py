@@ -1,0 +1,115 @@
+"""Scores of audits on planted faults: the truth is read right, and precision and recall are scikit-learn's."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import precision_score, recall_score
+
+from fer_utils.audits.planted import FAULTS, audit_flags, planted, planted_finding, planted_table, score
+from fer_utils.emotions import EMOTIONS, PUBLIC, TRAINING
+from fer_utils.errors import StudyError
+from fer_utils.sources.sample import draw_sample
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    return draw_sample(400, seed=4)
+
+
+def test_what_was_planted_is_read_from_the_truth(drawn):
+    truth = drawn.truth
+    copies = truth.dropna(subset="of").astype({"of": int})
+    assert set(np.flatnonzero(planted(drawn, "copy"))) == {*copies["row"], *copies["of"]}
+    assert np.flatnonzero(planted(drawn, "leak")).tolist() == sorted(truth.loc[truth["fault"] == "leak", "row"])
+    assert np.flatnonzero(planted(drawn, "not_a_face")).tolist() == sorted(
+        truth.loc[truth["fault"] == "not_a_face", "row"]
+    )
+    unlike = copies[drawn.emotion[copies["row"]] != drawn.emotion[copies["of"]]]
+    conflict = set(np.flatnonzero(planted(drawn, "conflict")))
+    assert {*unlike["row"], *unlike["of"]} <= conflict <= set(np.flatnonzero(planted(drawn, "copy")))
+    # Beyond those, only copies of such an original that are labelled as it is.
+    assert all(
+        copies.set_index("row")["of"][row] in set(unlike["of"]) for row in conflict - {*unlike["row"], *unlike["of"]}
+    )
+    shown = truth.dropna(subset="true_emotion").set_index("row")["true_emotion"]
+    wrong = [row for row, emotion in shown.items() if emotion != EMOTIONS[drawn.emotion[row]]]
+    assert np.flatnonzero(planted(drawn, "wrong_label")).tolist() == wrong
+    assert all(planted(drawn, fault).any() for fault in FAULTS)
+
+
+def test_copies_count_only_where_their_picture_is_left(drawn):
+    part = drawn.select(np.flatnonzero(drawn.usage == PUBLIC)[::-1])
+    assert not planted(part, "leak").any()
+    picture = drawn.truth.set_index("row")["of"].reindex(part.row).dropna()
+    assert planted(part, "copy").sum() == picture.duplicated(keep=False).sum()
+    order = np.random.default_rng(0).permutation(len(drawn))
+    for fault in FAULTS:
+        assert planted(drawn.select(order), fault).tolist() == planted(drawn, fault)[order].tolist()
+
+
+def test_exact_copies_and_leaks_are_found_completely(drawn):
+    for faces in (drawn, drawn.select(drawn.usage != PUBLIC), drawn.select(drawn.usage == TRAINING)):
+        table = planted_table(faces).set_index("audit")
+        exact = table.loc[["exact copies", "copies with conflicting labels"]]
+        assert (exact["planted"] > 0).all() and (exact[["precision", "recall"]] == 1).all(axis=None)
+        leaks = table.loc["leaks"]
+        assert leaks["found"] == leaks["right"] == leaks["planted"]
+        assert (leaks["planted"] > 0) == (faces.usage != TRAINING).any()
+        assert table.loc["near-constant", "right"] == table.loc["near-constant", "found"]
+
+
+def test_precision_and_recall_are_scikit_learn_s():
+    generator = np.random.default_rng(0)
+    found, there = generator.random(200) < 0.3, generator.random(200) < 0.2
+    scored = score(found, there)
+    assert scored["precision"] == precision_score(there, found)
+    assert scored["recall"] == recall_score(there, found)
+    assert (scored["planted"], scored["found"], scored["right"]) == (there.sum(), found.sum(), (found & there).sum())
+    nothing = np.zeros(200, bool)
+    assert np.isnan(score(nothing, there)["precision"]) and score(nothing, there)["recall"] == 0
+    assert np.isnan(score(found, nothing)["recall"]) and score(found, nothing)["precision"] == 0
+
+
+def test_an_audit_that_misses_and_errs_is_scored_so(drawn):
+    wrong = np.flatnonzero(planted(drawn, "wrong_label"))
+    found = np.zeros(len(drawn), bool)
+    found[wrong[: len(wrong) // 2]] = True
+    right = np.flatnonzero(~planted(drawn, "wrong_label"))[:3]
+    found[right] = True
+    table = planted_table(drawn, {"guess": ("wrong_label", found)})
+    row = table.iloc[0]
+    assert list(table) == ["audit", "fault", "planted", "found", "right", "precision", "recall"]
+    assert row["precision"] == (len(wrong) // 2) / (len(wrong) // 2 + 3)
+    assert row["recall"] == (len(wrong) // 2) / len(wrong)
+    said = planted_finding(table)
+    assert f"guess finds {len(wrong) // 2} of {len(wrong)} " in said and said.endswith(".")
+
+
+def test_the_finding_names_what_is_perfect_and_what_is_not(drawn):
+    said = planted_finding(planted_table(drawn))
+    assert said.startswith("Of the planted faults, exact copies, leaks, copies with conflicting labels find all")
+    assert "near-constant finds" in said and "nan" not in said
+    assert planted_finding(planted_table(drawn, {"none": ("leak", np.zeros(400, bool))})).count("0%") == 1
+    assert planted_finding(planted_table(drawn, {})) == "No fault was planted."
+
+
+def test_every_flag_is_of_its_face(drawn):
+    for fault, found in audit_flags(drawn).values():
+        assert fault in FAULTS and found.shape == (len(drawn),) and found.dtype == bool
+
+
+def test_unknown_faults_other_lengths_and_real_faces_are_named(drawn):
+    with pytest.raises(StudyError, match="fault: expected one of copy, leak"):
+        planted(drawn, "blank")
+    with pytest.raises(StudyError, match="guess: expected a flag for each of 400 faces, found shape"):
+        planted_table(drawn, {"guess": ("leak", np.zeros(3, bool))})
+    with pytest.raises(StudyError, match="expected drawn ones"):
+        planted_table(replace(drawn, truth=None))
+
+
+def test_tables_keep_numbers(drawn):
+    table = planted_table(drawn)
+    assert all(pd.api.types.is_integer_dtype(table[name]) for name in ("planted", "found", "right"))
+    assert all(pd.api.types.is_float_dtype(table[name]) for name in ("precision", "recall"))
