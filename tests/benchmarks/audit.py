@@ -1,0 +1,173 @@
+"""Time the audits on as many images as there are, and on 2, 5 and 10 times as many.
+
+    python tests/benchmarks/audit.py [--faces FOLDER] [--sizes 1 2 5 10] [--limit SECONDS]
+
+FOLDER holds prepared faces; without it 3,500 are drawn. Larger sets are the images again, each time changed otherwise:
+every block of 8 x 8 pixels is put elsewhere in the image, by an order of the set's own, and half of the pixels' lowest
+bits are turned. So no image of one set equals or resembles one of another, while copies within a set stay copies, and
+each set has as many near copies as chance and its blocks' order leave it. The audits run in a fresh process for each
+size, so that its peak memory is its own.
+
+Prints for each audit and size the seconds, the ratio to those of the first size, and the exponent: 1 where time grows
+as the number of images, 2 where it grows as its square. The comparison is `all pairs`, one matrix product of every
+image's coarsest frequencies with all others', in blocks, which finds what the near copies' trees look for; it is left
+out for the sizes at which it would take longer than --limit, by its own growth.
+"""
+
+import argparse
+import json
+import math
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from fer_utils.audits import near_copies
+from fer_utils.audits.copies import copied, copies_by_usage, copy_groups, leaked, leaked_same_label
+from fer_utils.audits.pictures import brightness, contrast, near_constant, sharpness
+from fer_utils.emotions import PRIVATE, SIDE
+from fer_utils.faces import Faces, load_faces
+
+SIZES = (1, 2, 5, 10)
+TILE = 8
+BASELINE = "all pairs"
+
+
+def grown(faces: Faces, times: int) -> Faces:
+    """The faces, and `times` - 1 further sets of them, changed as the module says."""
+    sets = [np.asarray(faces.images)]
+    tiles = SIDE // TILE
+    for number in range(1, times):
+        generator = np.random.default_rng(number)
+        order = generator.permutation(tiles * tiles)
+        bits = generator.integers(0, 2, (SIDE, SIDE), dtype=np.uint8)
+        parts = faces.images.reshape(-1, tiles, TILE, tiles, TILE).transpose(0, 1, 3, 2, 4)
+        moved = parts.reshape(-1, tiles * tiles, TILE, TILE)[:, order].reshape(-1, tiles, tiles, TILE, TILE)
+        sets.append(moved.transpose(0, 1, 3, 2, 4).reshape(-1, SIDE, SIDE) ^ bits)
+    count = len(faces) * times
+    return Faces(
+        images=np.concatenate(sets),
+        emotion=np.tile(faces.emotion, times),
+        usage=np.tile(faces.usage, times),
+        row=np.arange(count),
+        source=faces.source,
+    )
+
+
+def all_pairs(faces: Faces) -> int:
+    """How many pairs agree in their coarsest frequencies, plain or mirrored, by comparing all."""
+    from threadpoolctl import threadpool_limits
+
+    spectra = near_copies._spectra(faces.images, np.flatnonzero(~near_constant(faces)))
+    even, odd = near_copies._parts(spectra[:, : near_copies.COARSE, : near_copies.COARSE])
+    found, block = 0, near_copies.LEAF
+    with threadpool_limits(1, "blas"):
+        for start in range(0, len(even), block):
+            for other in range(start, len(even), block):
+                some, others = slice(start, start + block), slice(other, other + block)
+                agreement = even[some] @ even[others].T + np.abs(odd[some] @ odd[others].T)
+                found += int((agreement > near_copies.COARSE_SIMILAR).sum())
+    return found
+
+
+AUDITS: dict[str, Callable[[Faces], object]] = {
+    "exact copies": lambda faces: (copy_groups(faces), copied(faces), copies_by_usage(faces)),
+    "leaks": lambda faces: (leaked(faces, PRIVATE), leaked_same_label(faces, PRIVATE)),
+    "near copies": near_copies.near_copies,
+    "light and sharpness": lambda faces: (brightness(faces), contrast(faces), sharpness(faces)),
+    BASELINE: all_pairs,
+}
+
+
+def peak_mb() -> float:
+    """Peak memory of this process, MB."""
+    # Linux counts in KiB, macOS in bytes.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
+
+
+def measure(folder: Path, times: int, names: list[str]) -> dict:
+    """Run audits once, in this process: seconds and peak memory so far, by name."""
+    faces = grown(load_faces(folder), times)
+    found = {"images": len(faces), "before_mb": peak_mb(), "seconds": {}, "peak_mb": {}}
+    for name in names:
+        start = time.perf_counter()
+        AUDITS[name](faces)
+        found["seconds"][name] = time.perf_counter() - start
+        found["peak_mb"][name] = peak_mb()
+    return found
+
+
+def measure_afresh(folder: Path, times: int, names: list[str]) -> dict:
+    """`measure` in a process of its own."""
+    command = [sys.executable, __file__, "--faces", str(folder), "--one", str(times), *names]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{times} times as many images: ended with {done.returncode}\n{done.stderr}")
+    return json.loads(done.stdout)
+
+
+def exponent(first: dict, later: dict, name: str) -> float:
+    """The power of the number of images that an audit's seconds grew with."""
+    return math.log(later["seconds"][name] / first["seconds"][name]) / math.log(later["images"] / first["images"])
+
+
+def report(results: list[dict]) -> str:
+    """The table: a row an audit and size, audits in turn."""
+    lines = [f"{'audit':20} {'images':>9} {'seconds':>9} {'ratio':>8} {'exponent':>9}"]
+    for name in AUDITS:
+        first = results[0]
+        for each in results:
+            if name not in each["seconds"]:
+                continue
+            ratio = each["seconds"][name] / first["seconds"][name]
+            power = f"{exponent(first, each, name):9.2f}" if each["images"] > first["images"] else f"{'-':>9}"
+            lines.append(f"{name:20} {each['images']:9,} {each['seconds'][name]:9.2f} {ratio:8.1f} {power}")
+    for each in results:
+        most = max(each["peak_mb"].values())
+        lines.append(
+            f"{each['images']:,} images: {each['images'] * SIDE * SIDE / 1e6:,.0f} MB of pixels, "
+            f"peak {each['before_mb']:,.0f} MB before the audits, {most:,.0f} MB with them"
+        )
+    return "\n".join(lines)
+
+
+def compare(folder: Path, sizes: list[int], limit: float) -> None:
+    results: list[dict] = []
+    for times in sorted(sizes):
+        names = list(AUDITS)
+        if results:
+            expected = results[0]["seconds"][BASELINE] * (times / min(sizes)) ** 2
+            if expected > limit:
+                names.remove(BASELINE)
+                print(f"{BASELINE} at {times} times as many: about {expected:.0f} s, left out", flush=True)
+        results.append(measure_afresh(folder, times, names))
+    print(report(results))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--faces", type=Path, help="folder of prepared faces (default: 3,500 drawn ones)")
+    parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES), help="default: 1 2 5 10")
+    parser.add_argument("--limit", type=float, default=60, help="seconds for all pairs (default: 60)")
+    parser.add_argument("--one", nargs="+", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.one:
+        times, *names = given.one
+        print(json.dumps(measure(given.faces, int(times), names)))
+    elif given.faces:
+        compare(given.faces, given.sizes, given.limit)
+    else:
+        from fer_utils.sources.sample import draw_sample
+
+        with tempfile.TemporaryDirectory() as folder:
+            draw_sample(3500).save(Path(folder) / "faces")
+            compare(Path(folder) / "faces", given.sizes, given.limit)
+
+
+if __name__ == "__main__":
+    main()
