@@ -1,6 +1,7 @@
 """Numbers as data: what the notebooks leave for `dvc metrics`, `dvc plots` and the index, and tables of them."""
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -104,12 +105,41 @@ def styled(table: pd.DataFrame, shares: str, columns: list[str]) -> "pd.io.forma
         elif pd.api.types.is_numeric_dtype(table[name]):
             whole = (table[name].dropna() % 1 == 0).all()
             formats[name] = "{:,.0f}" if whole else "{:.4g}"
-    words = [name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])]
+    words = [name for name in table.columns if _words(table[name])]
     left = [
         {"selector": f".col{table.columns.get_loc(name)}", "props": "text-align: left; white-space: normal"}
         for name in words
     ]
     return table.style.format(formats, na_rep="–").hide(axis="index").set_table_styles(left)
+
+
+def with_intervals(
+    table: pd.DataFrame, intervals: Mapping[str, tuple[str, str]], form: str = "{:.1%}", keep: Sequence[str] = ()
+) -> "pd.io.formats.style.Styler":
+    """A table for a notebook whose numbers stand with their intervals: "69.2% (67.7% to 70.7%)".
+
+    Args:
+        table: with a row index of no meaning.
+        intervals: by the column of a value, the columns of its low and high end, which are not shown apart.
+        form: how values and ends are written.
+        keep: other columns to show; none stands for all that are not numbers.
+    """
+    shown = table[[name for name in table if name in keep or name in intervals or (not keep and _words(table[name]))]]
+    shown = shown.copy()
+    for name, (low, high) in intervals.items():
+        shown[name] = [
+            "–" if pd.isna(value) else form.format(value) + _ends(form, bottom, top)
+            for value, bottom, top in zip(table[name], table[low], table[high], strict=True)
+        ]
+    return styled(shown.rename(columns=lambda name: name.replace("_", " ")), "{}", [])
+
+
+def _words(column: pd.Series) -> bool:
+    return not pd.api.types.is_numeric_dtype(column)
+
+
+def _ends(form: str, low: float, high: float) -> str:
+    return "" if pd.isna(low) or pd.isna(high) else f" ({form.format(low)} to {form.format(high)})"
 
 
 def data_note(faces: Faces, measured: pd.DataFrame) -> str:

@@ -115,11 +115,6 @@ def test_brightness_and_contrast(faces, few):
     drawn(plots.brightness_and_contrast(few))
 
 
-def test_vote_agreement():
-    figure = drawn(plots.vote_agreement(pd.Series([0.5, 0.75], index=["happy", "sad"])))
-    assert [bar.get_width() for bar in figure.axes[0].patches] == [50, 75]
-
-
 def test_network_has_a_box_for_the_input_and_each_layer_with_a_kernel():
     from fer_utils.architectures import build
 

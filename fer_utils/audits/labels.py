@@ -42,13 +42,6 @@ def agrees_with_label(faces: Faces) -> np.ndarray:
     return votes[np.arange(len(faces)), faces.emotion] == votes.max(axis=1)
 
 
-def label_agreement(faces: Faces) -> pd.Series:
-    """Share of images, 0 to 1, for which `agrees_with_label`: by emotion, then `all`. Raises StudyError likewise."""
-    agrees = agrees_with_label(faces)
-    by_emotion = pd.Series(agrees).groupby(np.array(EMOTIONS)[faces.emotion]).mean().reindex(EMOTIONS)
-    return pd.concat([by_emotion, pd.Series({"all": agrees.mean()})])
-
-
 def majority(faces: Faces) -> np.ndarray:
     """The most voted FER+ category of each image as an index into `EMOTIONS`, int64 (n,).
 

@@ -1,4 +1,4 @@
-"""Figures of the data: how many, what they look like, light, agreement."""
+"""Figures of the data: how many, what they look like, light."""
 
 import numpy as np
 import pandas as pd
@@ -84,17 +84,6 @@ def brightness_and_contrast(faces: Faces) -> Figure:
             legend=False,
         )
         ax.set(ylabel="")
-    return figure
-
-
-def vote_agreement(agreement: pd.Series) -> Figure:
-    """Share of images whose FER+ majority is FER-2013's label, by emotion; `agreement` fractions, by emotion."""
-    figure = Figure(figsize=(WIDTH * 0.6, 2.8), layout="constrained")
-    ax = figure.subplots()
-    bars = ax.barh(agreement.index, 100 * agreement, color=[COLOURS[e] for e in agreement.index])
-    ax.bar_label(bars, fmt="%.0f", padding=3, color=MUTED)
-    ax.invert_yaxis()
-    ax.set(xlabel="images whose FER+ majority is the FER-2013 label, %", xlim=(0, 108))
     return figure
 
 
