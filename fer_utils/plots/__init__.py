@@ -6,6 +6,7 @@
 
 from fer_utils.plots.calibration import coverage, reliability
 from fer_utils.plots.comparisons import pairwise, side_by_side
+from fer_utils.plots.copies import copies_matrix, similarities
 from fer_utils.plots.data import brightness_and_contrast, counts, examples, mean_faces
 from fer_utils.plots.explanation import importance_maps, region_shares
 from fer_utils.plots.labels import ceilings, label_votes
@@ -27,6 +28,7 @@ __all__ = [
     "ceilings",
     "confusion",
     "confusions_of_people",
+    "copies_matrix",
     "corruption_curves",
     "corruption_strip",
     "counts",
@@ -45,6 +47,7 @@ __all__ = [
     "reliability",
     "scores_by_emotion",
     "side_by_side",
+    "similarities",
     "slices",
     "solved_by",
     "trials",

@@ -1,6 +1,5 @@
-"""Figures of trainings and of searches."""
+"""Figures of trainings."""
 
-from collections.abc import Sequence
 from itertools import cycle
 
 import matplotlib as mpl
@@ -8,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from fer_utils.plots.style import ACCENT, COLOURS, GRID, LINES, MUTED, SECOND, WIDTH
+from fer_utils.plots.style import ACCENT, COLOURS, GRID, LINES, SECOND, WIDTH
 
 
 def learning_curves(histories: dict[str, pd.DataFrame]) -> Figure:
@@ -75,37 +74,4 @@ def accuracy_by_epoch(histories: dict[str, pd.DataFrame]) -> Figure:
     ax.set(xlabel="epoch", ylabel="PublicTest accuracy, %", xlim=(0.5, longest * 1.3))
     ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))
     ax.grid(axis="y", color=GRID, linewidth=0.8)
-    return figure
-
-
-def trials(ledger: pd.DataFrame, hyperparameters: Sequence[str]) -> Figure:
-    """Each trial's score against each hyperparameter, the best one marked, and the best so far by trial."""
-    done = ledger[ledger["status"] == "completed"].sort_values("trial")
-    panels = ["trial", *hyperparameters]
-    figure = Figure(figsize=(WIDTH, 3.0), layout="constrained")
-    axes = figure.subplots(1, len(panels), sharey=True)
-    best = done.loc[done["val_accuracy"].idxmax()]
-    for ax, column in zip(axes, panels, strict=True):
-        ax.scatter(done[column], 100 * done["val_accuracy"], color=ACCENT, s=26, alpha=0.8, zorder=2)
-        ax.scatter(best[column], 100 * best["val_accuracy"], color=SECOND, s=90, marker="*", zorder=3, label="best")
-        ax.set_xlabel(column.replace("_", " "))
-        ax.grid(axis="y", color=GRID, linewidth=0.8)
-        if column == "learning_rate":
-            ax.set_xscale("log")
-            # A search's range may hold no power of ten, which is all that is labelled otherwise.
-            ax.set_xticks(np.geomspace(done[column].min(), done[column].max(), 3))
-            ax.xaxis.set_major_formatter(mpl.ticker.StrMethodFormatter("{x:.2g}"))
-            ax.xaxis.set_minor_formatter(mpl.ticker.NullFormatter())
-    axes[0].step(
-        done["trial"],
-        100 * done["val_accuracy"].cummax(),
-        where="post",
-        color=MUTED,
-        linewidth=1.2,
-        zorder=1,
-        label="best so far",
-    )
-    axes[0].xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))
-    axes[0].set_ylabel("PublicTest accuracy, %")
-    axes[0].legend(loc="lower right", fontsize=8.5)
     return figure
