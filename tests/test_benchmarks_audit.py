@@ -1,0 +1,56 @@
+"""The benchmark of the audits: its larger sets are what it says, and it prints what it promises; no time is tested."""
+
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from fer_utils.audits.copies import duplicate_groups, redundant_copies
+from fer_utils.audits.near_copies import near_copies
+
+
+@pytest.fixture(scope="module")
+def audit(project):
+    folder = str(project / "tests" / "benchmarks")
+    sys.path.insert(0, folder)
+    try:
+        import audit
+    finally:
+        sys.path.remove(folder)
+    return audit
+
+
+def test_further_sets_hold_other_images_and_the_same_copies(audit, faces):
+    grown = audit.grown(faces, 3)
+    assert len(grown) == 3 * len(faces)
+    assert np.array_equal(grown.images[: len(faces)], faces.images)
+    assert redundant_copies(grown) == 3 * redundant_copies(faces)
+    groups = duplicate_groups(grown.images).reshape(3, -1)
+    assert all(not set(groups[one]) & set(groups[other]) for one, other in ((0, 1), (0, 2), (1, 2)))
+    pairs = near_copies(grown)
+    assert (pairs["i"] // len(faces) == pairs["j"] // len(faces)).all()
+
+
+def test_the_report_has_ratios_and_exponents(audit):
+    first = {"images": 100, "before_mb": 1, "seconds": dict.fromkeys(audit.AUDITS, 2.0), "peak_mb": {"leaks": 3}}
+    later = first | {"images": 1000, "seconds": {"leaks": 20.0, "near copies": 200.0}}
+    printed = audit.report([first, later])
+    assert re.search(r"^leaks +1,000 +20.00 +10.0 +1.00$", printed, re.MULTILINE)
+    assert re.search(r"^near copies +1,000 +200.00 +100.0 +2.00$", printed, re.MULTILINE)
+    assert len(re.findall(r"^all pairs ", printed, re.MULTILINE)) == 1
+
+
+def test_all_audits_are_timed_at_each_size_and_all_pairs_within_its_limit(faces, project, tmp_path):
+    faces.save(tmp_path / "faces")
+    command = [sys.executable, project / "tests/benchmarks/audit.py", "--faces", tmp_path / "faces"]
+    done = subprocess.run([*command, "--sizes", "1", "2", "--limit", "0"], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    for name in ("exact copies", "leaks", "near copies", "light and sharpness"):
+        assert len(re.findall(rf"^{name} +(?:210|420) +\d+\.\d\d +\d+\.\d +(?:-|-?\d+\.\d\d)$", done.stdout, re.M)) == 2
+    assert len(re.findall(r"^all pairs +210 ", done.stdout, re.MULTILINE)) == 1
+    assert "all pairs at 2 times as many" in done.stdout
+    assert re.search(
+        r"^420 images: 1 MB of pixels, peak \d+ MB before the audits, \d+ MB with them$", done.stdout, re.M
+    )
