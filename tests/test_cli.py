@@ -19,7 +19,7 @@ from fer_utils.recipes import get_recipe
 from fer_utils.runs import run_folder
 
 COMMANDS = (
-    *("prepare", "train", "teach", "score", "results", "networks", "stage"),
+    *("prepare", "audit", "train", "teach", "score", "results", "networks", "stage"),
     *("export", "predict", "serve", "fetch-yunet"),
 )
 FER_STUDY = [sys.executable, "-m", "fer_utils.cli"]
@@ -153,6 +153,18 @@ def test_networks_are_listed_as_a_table_and_as_json(capsys, monkeypatch):
     assert json.loads(capsys.readouterr().out) == found
 
 
+def test_audit_prints_the_figures_as_text_and_as_json(faces, tmp_path, capsys):
+    from fer_utils.audits.summary import summarise, summary_text
+
+    faces.save(tmp_path / "faces")
+    expected = summarise(load_faces(tmp_path / "faces"))
+    assert main(["audit", "--faces", str(tmp_path / "faces"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == expected
+    assert main(["audit", "--faces", str(tmp_path / "faces")]) == 0
+    assert capsys.readouterr().out == summary_text(expected) + "\n"
+    assert expected["leaked"]["PrivateTest"] > 0
+
+
 def test_paths_that_are_typed_count_from_the_working_directory(study, tmp_path):
     assert main(["prepare", "--count", "30", "--out", "here"]) == 0
     assert len(load_faces(tmp_path / "desk" / "here")) == 30
@@ -165,6 +177,7 @@ def test_paths_that_are_typed_count_from_the_working_directory(study, tmp_path):
 def test_missing_folders_say_how_to_make_them(study, refused, faces, tmp_path):
     assert "fer-study prepare" in refused("train", "seed_cnn")
     assert "nowhere" in refused("train", "seed_cnn", "--data", "nowhere")
+    assert "nowhere" in refused("audit", "--faces", "nowhere")
     faces.save(tmp_path / "faces")
     assert "fer-study train" in refused("score", "no-run", "--data", tmp_path / "faces")
     assert "fer-study export" in refused("serve", "--model", "nowhere")
