@@ -19,10 +19,10 @@ from pathlib import Path
 import jinja2
 import numpy as np
 
+from fer_utils.analysis.calibration import SHARE_RIGHT, calibration_error, fit_temperature, fit_threshold
 from fer_utils.architectures import build, load_layers, parts
 from fer_utils.architectures.costs import multiply_adds
 from fer_utils.backend import keras
-from fer_utils.calibration import SHARE_RIGHT, calibration_error, fit_temperature, fit_threshold
 from fer_utils.emotions import PRIVATE, PUBLIC, SIDE, TRAINING
 from fer_utils.errors import StudyError
 from fer_utils.evaluation import accuracy, per_emotion, probabilities, split_scores

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fer_utils.agreement import agreement_finding, model_agreement, solved_by
+from fer_utils.analysis.agreement import agreement_finding, model_agreement, solved_by
 from fer_utils.errors import StudyError
 
 EMOTION = np.array([0, 0, 1, 1, 2, 2, 3, 3])

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fer_utils.calibration import (
+from fer_utils.analysis.calibration import (
     calibration_finding,
     calibration_table,
     fit_temperature,
     fit_threshold,
 )
+from fer_utils.analysis.reliability import brier_losses, brier_score, calibration_error, classwise_calibration_error
 from fer_utils.evaluation import accuracy, cross_entropy, probabilities
-from fer_utils.reliability import brier_losses, brier_score, calibration_error, classwise_calibration_error
 
 
 @pytest.fixture(scope="module")

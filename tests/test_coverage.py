@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fer_utils.coverage import coverage_curve, coverage_finding, risk_area, threshold_table
+from fer_utils.analysis.coverage import coverage_curve, coverage_finding, risk_area, threshold_table
 from fer_utils.evaluation import accuracy_interval, probabilities
 
 

@@ -6,22 +6,21 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from fer_utils import explanation
-from fer_utils.backend import keras
-from fer_utils.emotions import EMOTIONS, PUBLIC
-from fer_utils.errors import StudyError
-from fer_utils.explanation import (
+from fer_utils.analysis import explanation
+from fer_utils.analysis.explanation import (
     OUTSIDE,
     REGIONS,
     choose,
     finding,
     mean_maps,
     occlusion_maps,
-    randomised,
     region_masks,
     region_table,
-    sanity_check,
 )
+from fer_utils.analysis.sanity import randomised, sanity_check
+from fer_utils.backend import keras
+from fer_utils.emotions import EMOTIONS, PUBLIC
+from fer_utils.errors import StudyError
 from fer_utils.export import onnx_logits
 from fer_utils.recognition import MODEL, RELEASED
 from fer_utils.sources.csv import read_csv

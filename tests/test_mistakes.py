@@ -9,9 +9,7 @@ from evaluation_cases import some_answers
 from scipy import stats
 from sklearn import metrics
 
-from fer_utils.emotions import EMOTIONS
-from fer_utils.evaluation import probabilities
-from fer_utils.mistakes import (
+from fer_utils.analysis.mistakes import (
     confident_finding,
     confident_mistakes,
     confused_pairs,
@@ -23,6 +21,8 @@ from fer_utils.mistakes import (
     shared_finding,
     shared_with_taggers,
 )
+from fer_utils.emotions import EMOTIONS
+from fer_utils.evaluation import probabilities
 from fer_utils.sources.votes import CATEGORIES
 
 NAMES = ["anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"]

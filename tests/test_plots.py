@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
 from fer_utils import plots
+from fer_utils.analysis.mistakes import confusion
 from fer_utils.emotions import EMOTIONS, PUBLIC, TRAINING, USAGES
 from fer_utils.evaluation import per_emotion
-from fer_utils.mistakes import confusion
 
 HISTORY = pd.DataFrame(
     {"epoch": [1, 2, 3], "loss": [2, 1.5, 1.2], "accuracy": [0.2, 0.3, 0.4]}

@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from fer_utils.coverage import coverage_curve, threshold_table
+from fer_utils.analysis.coverage import coverage_curve, threshold_table
+from fer_utils.analysis.reliability import reliability
 from fer_utils.evaluation import probabilities
 from fer_utils.plots import calibration as plots
-from fer_utils.reliability import reliability
 
 
 @pytest.fixture(scope="module")

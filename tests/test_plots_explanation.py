@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
+from fer_utils.analysis.explanation import REGIONS, mean_maps, region_table
 from fer_utils.emotions import EMOTIONS
-from fer_utils.explanation import REGIONS, mean_maps, region_table
 from fer_utils.plots.explanation import importance_maps, region_shares
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from fer_utils.agreement import model_agreement, solved_by
+from fer_utils.analysis.agreement import model_agreement, solved_by
 from fer_utils.emotions import EMOTIONS
 from fer_utils.evaluation import accuracy_interval
 from fer_utils.plots import mistakes as plots

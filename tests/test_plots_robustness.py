@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+from fer_utils.analysis.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from fer_utils.plots.robustness import corruption_curves, corruption_strip
-from fer_utils.robustness import CORRUPTIONS, STRENGTHS, corrupt
 from fer_utils.sources.drawing import draw_face
 
 

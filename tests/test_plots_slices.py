@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from fer_utils.analysis.slices import slice_table
 from fer_utils.plots.slices import slices
 from fer_utils.plots.style import ACCENT, MUTED
-from fer_utils.slices import slice_table
 
 
 @pytest.fixture(scope="module")

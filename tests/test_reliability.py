@@ -7,8 +7,8 @@ import pytest
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss
 
+from fer_utils.analysis.reliability import brier_score, calibration_error, classwise_calibration_error, reliability
 from fer_utils.evaluation import accuracy_interval, probabilities
-from fer_utils.reliability import brier_score, calibration_error, classwise_calibration_error, reliability
 
 
 @pytest.fixture(scope="module")

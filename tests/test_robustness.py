@@ -9,9 +9,10 @@ import pytest
 from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score
 
+from fer_utils.analysis.corruptions import CORRUPTIONS, STRENGTHS, corrupt
+from fer_utils.analysis.robustness import finding, robustness, subset, summary
 from fer_utils.emotions import PRIVATE
 from fer_utils.errors import StudyError
-from fer_utils.robustness import CORRUPTIONS, STRENGTHS, corrupt, finding, robustness, subset, summary
 
 
 @pytest.fixture(scope="module")
@@ -265,7 +266,7 @@ def refuse(*given, **options):
     raise OSError("no network")
 socket.getaddrinfo = socket.socket.connect = socket.create_connection = refuse
 import numpy as np
-from fer_utils.robustness import CORRUPTIONS, corrupt
+from fer_utils.analysis.corruptions import CORRUPTIONS, corrupt
 assert "albumentations" not in sys.modules, "imported by who only reads the table"
 face = np.random.default_rng(0).integers(0, 256, (1, 48, 48), np.uint8)
 for corruption in CORRUPTIONS:

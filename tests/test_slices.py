@@ -8,11 +8,11 @@ import pytest
 from scipy import stats
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
+from fer_utils.analysis.slices import SMALL, parts, slice_table, slices_finding, slices_of
 from fer_utils.audits.copies import leaked
 from fer_utils.audits.pictures import brightness
 from fer_utils.emotions import PRIVATE, TRAINING
 from fer_utils.errors import StudyError
-from fer_utils.slices import SMALL, parts, slice_table, slices_finding, slices_of
 from fer_utils.sources.votes import CATEGORIES
 
 

@@ -1,7 +1,7 @@
 """The study's figures, in one style. Each function returns a Figure and shows nothing.
 
-    plots.use_style()
-    plots.keep(plots.counts(faces), "reports/figures/explore/counts.pdf")
+plots.use_style()
+plots.keep(plots.counts(faces), "reports/figures/explore/counts.pdf")
 """
 
 from fer_utils.plots.calibration import coverage, reliability

@@ -8,8 +8,8 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from fer_utils.analysis.explanation import REGIONS
 from fer_utils.emotions import EMOTIONS
-from fer_utils.explanation import REGIONS
 from fer_utils.plots.style import COLOURS, GRID, INK, MUTED, WIDTH, draw_face
 
 _MAP = "vlag"

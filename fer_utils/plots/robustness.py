@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from fer_utils.analysis.corruptions import CORRUPTIONS, STRENGTHS, corrupt
+from fer_utils.analysis.robustness import CLEAN
 from fer_utils.plots.style import GRID, LINES, MUTED, WIDTH, draw_face
-from fer_utils.robustness import CLEAN, CORRUPTIONS, STRENGTHS, corrupt
 
 _COLUMNS = 4
 

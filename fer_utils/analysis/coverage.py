@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from fer_utils.calibration import SHARE_RIGHT, fit_threshold
+from fer_utils.analysis.calibration import SHARE_RIGHT, fit_threshold
 from fer_utils.evaluation import accuracy_interval
 
 TARGETS = (SHARE_RIGHT, 0.9)

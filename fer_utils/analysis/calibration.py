@@ -10,8 +10,7 @@ import pandas as pd
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-from fer_utils.evaluation import cross_entropy, probabilities
-from fer_utils.reliability import (
+from fer_utils.analysis.reliability import (
     BINS,
     binned_gaps,
     bins_of,
@@ -19,6 +18,7 @@ from fer_utils.reliability import (
     calibration_error,
     classwise_calibration_error,
 )
+from fer_utils.evaluation import cross_entropy, probabilities
 
 RESAMPLES = 2_000
 """Of the bootstrap over images: another resampling moves the ends of an interval by a twentieth of its width."""

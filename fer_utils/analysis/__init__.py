@@ -1,0 +1,1 @@
+"""What saved runs tell beyond their scores: mistakes, calibration, robustness, where they look, on whom they fail."""
