@@ -7,12 +7,14 @@ import pandas as pd
 
 from fer_utils.audits.copies import duplicate_groups, leaked
 from fer_utils.audits.labels import majority
+from fer_utils.audits.near_copies import near_copies, near_leaked, told_from_chance
 from fer_utils.emotions import PRIVATE
 from fer_utils.evaluation import RESAMPLES, score_table
 from fer_utils.evaluation.resampling import logits_of_runs
 from fer_utils.faces import Faces
 
 CANONICAL, UNLEAKED, SINGLE = "canonical", "without leaks", "de-duplicated"
+UNLIKE = "without near copies"
 MAJORITY, AGREED = "FER+ majority", "FER+ agrees"
 SCORES = ("accuracy", "low", "high", "macro_f1", "macro_f1_low", "macro_f1_high")
 
@@ -24,6 +26,8 @@ def variants(faces: Faces, usage: str = PRIVATE) -> dict[str, tuple[np.ndarray, 
     - without leaks: without the images that have a pixel-identical copy in Training, whatever its label.
     - de-duplicated: without these, and of pixel-identical images within the split only the one with the lowest row,
       whatever the others' labels.
+    - without near copies: without the images that have an equal or a near copy in Training. It is there where near
+      copies are told from chance, so not for drawn faces.
     - FER+ majority: the images of which one of the seven emotions leads FER+'s ten categories, by that emotion (Barsoum
       et al. 2016 call it majority voting); ties, contempt, unknown and not a face are left out.
     - FER+ agrees: those of them where it is the label.
@@ -43,6 +47,9 @@ def variants(faces: Faces, usage: str = PRIVATE) -> dict[str, tuple[np.ndarray, 
     first = np.zeros(len(part), bool)
     first[order[np.unique(duplicate_groups(part.images)[order], return_index=True)[1]]] = True
     found = {CANONICAL: (np.ones(len(part), bool), label), UNLEAKED: (clean, label), SINGLE: (clean & first, label)}
+    pairs = near_copies(faces)
+    if len(pairs) and told_from_chance(pairs):
+        found[UNLIKE] = (clean & ~near_leaked(faces, usage, pairs), label)
     if faces.votes is not None:
         voted = majority(part)
         found |= {MAJORITY: (voted >= 0, voted), AGREED: (voted == label, label)}
@@ -93,7 +100,11 @@ def variants_finding(table: pd.DataFrame) -> str:
     """What a table of `side_by_side` says, in one sentence."""
     accuracy = 100 * table.pivot(index="model", columns="variant", values="accuracy")
     said = []
-    for variant, words in ((UNLEAKED, "without leaked copies"), (MAJORITY, "held to FER+'s majority")):
+    for variant, words in (
+        (UNLEAKED, "without leaked copies"),
+        (UNLIKE, "without leaked near copies too"),
+        (MAJORITY, "held to FER+'s majority"),
+    ):
         if variant in accuracy and accuracy[variant].notna().all():
             change = accuracy[variant] - accuracy[CANONICAL]
             low, high = f"{change.min():+.1f}", f"{change.max():+.1f}"
@@ -101,4 +112,4 @@ def variants_finding(table: pd.DataFrame) -> str:
     models = "one model" if len(accuracy) == 1 else f"{len(accuracy)} models"
     if not said:
         return f"Accuracy of {models} is known on the canonical images only."
-    return f"Against the canonical labels on all images, accuracy of {models} changes {' and '.join(said)}."
+    return f"Against the canonical labels on all images, accuracy of {models} changes {', '.join(said)}."

@@ -40,6 +40,10 @@ BATCH = 4096  # images at a time
 PAIRS = 256  # pairs at a time: more leave the processor's cache
 
 
+MEANINGLESS = 0.5
+"""Share of near copies that chance may explain from which nothing is made of them."""
+
+
 def near_copies(faces: Faces, similar: float = SIMILAR) -> pd.DataFrame:
     """Pairs of images that are copies but not equal in every pixel, each pair once.
 
@@ -113,6 +117,12 @@ def by_chance(pairs: pd.DataFrame) -> float | None:
     """
     mirrored = int(pairs["mirrored"].sum())
     return min(1.0, mirrored / (len(pairs) - mirrored)) if len(pairs) > mirrored else None
+
+
+def told_from_chance(pairs: pd.DataFrame) -> bool:
+    """Whether the pairs say anything: chance explains less than half of them."""
+    chance = by_chance(pairs)
+    return chance is None or chance < MEANINGLESS
 
 
 def _both_ways(pairs: pd.DataFrame) -> pd.DataFrame:

@@ -2,14 +2,11 @@
 
 from fer_utils.audits.copies import copied, copy_groups, leaked, leaked_same_label, redundant_copies
 from fer_utils.audits.labels import agrees_with_label, outcomes
-from fer_utils.audits.near_copies import SIMILAR, by_chance, near_copies, near_leaked
+from fer_utils.audits.near_copies import MEANINGLESS, SIMILAR, by_chance, near_copies, near_leaked
 from fer_utils.audits.pictures import NEAR_CONSTANT, near_constant
 from fer_utils.audits.planted import planted_table
 from fer_utils.emotions import PRIVATE, PUBLIC, TRAINING, USAGES
 from fer_utils.faces import Faces
-
-MEANINGLESS = 0.5
-"""Share of near copies that chance may explain from which the text makes nothing of them."""
 
 
 def summarise(faces: Faces) -> dict:
