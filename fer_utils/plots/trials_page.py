@@ -25,7 +25,7 @@ def trials_page(ledger: pd.DataFrame, hyperparameters: Sequence[str], title: str
     names = ["trial", *axes, "epochs", "seconds", "status", "problem"]
     places = {name: placed(ledger[name], name) for name in axes}
     columns = [
-        {"name": name, "label": "PublicTest accuracy" if name == "val_accuracy" else name.replace("_", " ")}
+        {"name": name, "label": "PublicTest" if name == "val_accuracy" else name.replace("_", " ")}
         | ({"axis": True, "low": places[name][1], "high": places[name][2]} if name in axes else {"axis": False})
         for name in names
     ]
