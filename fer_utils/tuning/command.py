@@ -9,7 +9,9 @@ import pandas as pd
 from fer_utils import metrics
 from fer_utils.errors import StudyError
 from fer_utils.faces import Faces
+from fer_utils.plots.trials_page import trials_page
 from fer_utils.recipes import Recipe
+from fer_utils.storage import atomic_file
 from fer_utils.tuning.chief import search_as_chief
 from fer_utils.tuning.ledger import against_random, search_finding
 from fer_utils.tuning.retraining import contenders, retrain, retrained_table, retraining_finding
@@ -57,8 +59,10 @@ def tune(
     chief: str | None = None,
     patience: float = PATIENCE,
 ) -> None:
-    """Search, and leave in the folder `out`: ledger.csv, best.json, and of what was asked for random.csv (a random
-    search's ledger at equal compute), against_random.csv and retrained.csv. Prints what was found.
+    """Search, and leave the search's tables in the folder `out`. Prints what was found.
+
+    These are what `write_ledger` writes, and of what was asked for random.csv (a random search's ledger at equal
+    compute), against_random.csv and retrained.csv.
 
     The same call goes on with a search that was interrupted. With the address `chief`, workers train the trials, and
     this one chooses them; what is asked for besides is trained here.
@@ -89,8 +93,10 @@ def tune(
 
 
 def write_ledger(ledger: pd.DataFrame, space: SearchSpace, base: Recipe, out: Path) -> None:
-    """Write ledger.csv and best.json (the best trial's recipe) to the folder `out`, and print the best five."""
+    """Write ledger.csv, trials.html and best.json (the best trial's recipe) to `out`, and print the best five."""
     metrics.write_table(out / "ledger.csv", ledger)
+    with atomic_file(out / "trials.html") as target:
+        target.write_text(trials_page(ledger, space.names), encoding="utf-8")
     best = space.changed(ledger.loc[0, list(space.names)].to_dict(), base)
     metrics.write(out / "best.json", best.to_dict())
     shown = ["trial", "status", "val_accuracy", *space.names, "epochs", "seconds"]

@@ -1,0 +1,94 @@
+"""Spaces over plain recipes: what each hyperparameter does to a recipe, and which combinations are none."""
+
+import tempfile
+
+import pytest
+
+from fer_utils.errors import StudyError
+from fer_utils.recipes import get_recipe
+from fer_utils.tuning.oracles import make_oracle, planned_epochs
+from fer_utils.tuning.spaces import AUGMENTATION, SearchSpace
+
+RESNET = get_recipe("small_resnet").but(blocks=(1, 1, 1, 1))
+ALL = SearchSpace(
+    width=(0.5, 1),
+    depth=(1, 2),
+    augmentation=(0, 2),
+    learning_rate=(1e-4, 1e-3),
+    sgd_learning_rate=(0.01, 0.1),
+    schedule=("plateau", "cosine"),
+    optimizer=("adam", "sgd"),
+    weight_decay=(1e-5, 1e-2),
+    dropout=(0, 0.5),
+    label_smoothing=(0.05, 0.2),
+    loss=("cross_entropy", "squared_hinge"),
+)
+
+
+def drawn(space, base, count=60) -> list[dict]:
+    oracle = make_oracle("random", space.declare(base), trials=count, epochs=2, seed=0)
+    oracle.verbose = 0
+    with tempfile.TemporaryDirectory() as scratch:
+        oracle._set_project_dir(scratch, "search")
+        return [oracle.create_trial(str(number)).hyperparameters for number in range(count)]
+
+
+def test_every_hyperparameter_reaches_the_recipe():
+    seen = {name: set() for name in ALL.names}
+    for hp in drawn(ALL, RESNET):
+        values, recipe = ALL.values(hp, RESNET), ALL.recipe(hp, RESNET)
+        assert list(values) == list(ALL.names)
+        low, high = ALL.sgd_learning_rate if recipe.optimizer == "sgd" else ALL.learning_rate
+        assert low <= recipe.learning_rate <= high and recipe.learning_rate == values["learning_rate"]
+        assert recipe.options["blocks"] == (values["depth"],) * 4 and recipe.options["width"] == values["width"]
+        for name in ("optimizer", "loss", "schedule", "weight_decay"):
+            assert getattr(recipe, name) == values[name]
+        for name, full in AUGMENTATION.items():
+            assert getattr(recipe, name) == pytest.approx(values["augmentation"] * full, rel=1e-3)
+        assert (values["label_smoothing"] is None) == (recipe.loss == "squared_hinge")
+        assert recipe.label_smoothing == (values["label_smoothing"] or 0)
+        assert ALL.changed(values, RESNET) == recipe
+        for name, value in values.items():
+            seen[name].add(value)
+    assert seen["optimizer"] == {"adam", "sgd"} and seen["loss"] == {"cross_entropy", "squared_hinge"}
+    assert seen["depth"] == {1, 2} and all(len(values) > 1 for values in seen.values())
+
+
+def test_what_is_not_searched_stays():
+    for hp in drawn(SearchSpace(dropout=(0.1, 0.4)), RESNET, 3):
+        assert SearchSpace(dropout=(0.1, 0.4)).recipe(hp, RESNET) == RESNET.but(
+            dropout=float(f"{hp.values['dropout']:.4g}")
+        )
+
+
+def test_one_optimiser_has_its_own_rates():
+    space = SearchSpace(learning_rate=(0.02, 0.4))
+    assert all(0.02 <= space.recipe(hp, RESNET).learning_rate <= 0.4 for hp in drawn(space, RESNET, 5))
+
+
+@pytest.mark.parametrize(
+    ("given", "network", "said"),
+    [
+        ({"depth": (1, 2)}, "seed_cnn", "has no option 'blocks'"),
+        ({"dropout": (0, 0.5)}, "mini_xception", "has no option 'dropout'"),
+        ({"optimizer": ("adam", "sgd"), "learning_rate": (1e-4, 1e-3)}, "seed_cnn", "a range for each optimiser"),
+        ({"sgd_learning_rate": (0.1, 0.2)}, "seed_cnn", "a range for each optimiser"),
+        ({"loss": ("squared_hinge",), "label_smoothing": (0, 0.1)}, "seed_cnn", "expected the cross-entropy"),
+    ],
+)
+def test_combinations_that_mean_nothing(given, network, said):
+    with pytest.raises(StudyError, match=said):
+        SearchSpace(**given).declare(get_recipe(network))
+
+
+def test_an_empty_space_is_refused():
+    with pytest.raises(StudyError, match="expected a hyperparameter to search, found none"):
+        SearchSpace()
+
+
+def test_hyperband_gives_the_better_third_three_times_the_epochs():
+    """The brackets of 9 epochs, by hand: 9 of 1, 3 of 3, 1 of 9; 5 of 3, 2 of 9; 3 of 9."""
+    once = [1] * 9 + [3] * 3 + [9] + [3] * 5 + [9] * 2 + [9] * 3
+    assert planned_epochs("hyperband", trials=23, epochs=9) == once
+    assert planned_epochs("hyperband", trials=30, epochs=9) == once + once[:7]
+    assert planned_epochs("bayesian", trials=3, epochs=9) == [9, 9, 9]
