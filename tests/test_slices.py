@@ -13,6 +13,7 @@ from fer_utils.audits.copies import leaked
 from fer_utils.audits.pictures import brightness
 from fer_utils.emotions import PRIVATE, TRAINING
 from fer_utils.errors import StudyError
+from fer_utils.faces import Faces
 from fer_utils.sources.votes import CATEGORIES
 
 
@@ -37,11 +38,21 @@ def test_slices_of_drawn_faces(faces):
     slices = slices_of(faces, PRIVATE)
     part = faces.of(PRIVATE)
     assert "FER+ majority" not in slices
-    assert (slices["same picture in Training"] == "yes").tolist() == leaked(faces, PRIVATE).tolist()
+    assert (slices["copy in Training"] == "equal").tolist() == leaked(faces, PRIVATE).tolist()
     light = slices["brightness (mean grey level)"]
     order = [brightness(part)[light == name] for name in light.categories]
     assert order[0].max() <= order[1].min() and order[1].max() <= order[2].min()
     assert all(len(groups) == len(part) and len(set(groups)) > 1 for groups in slices.values())
+
+
+def test_near_copies_are_a_group_where_they_are_not_chance():
+    images = np.random.default_rng(2).integers(0, 256, (40, 48, 48), np.uint8)
+    images[35] = images[3]
+    images[36] = np.clip(images[4].astype(int) + 9, 0, 255)
+    usage = np.repeat([TRAINING, PRIVATE], [30, 10])
+    noise = Faces(images=images, emotion=np.zeros(40, np.uint8), usage=usage, row=np.arange(40), source="folder")
+    copies = slices_of(noise, PRIVATE)["copy in Training"]
+    assert list(copies) == ["none"] * 5 + ["equal", "near copy"] + ["none"] * 3
 
 
 def test_slices_by_votes(faces):

@@ -11,6 +11,7 @@ from statsmodels.stats.proportion import confint_proportions_2indep
 
 from fer_utils.audits.copies import leaked
 from fer_utils.audits.labels import majority, votes_by_emotion
+from fer_utils.audits.near_copies import near_copies, near_leaked, told_from_chance
 from fer_utils.audits.pictures import brightness, contrast, near_constant, sharpness
 from fer_utils.emotions import EMOTIONS
 from fer_utils.errors import StudyError
@@ -26,8 +27,9 @@ PARTS = 3
 def slices_of(faces: Faces, usage: str) -> dict[str, pd.Categorical]:
     """What the images of a usage are like, as names of groups.
 
-    Brightness, contrast and sharpness are cut into thirds of the usage's own images, whose bounds the names state; the
-    votes for FER+'s winner (the most voted of the seven) and what FER+'s majority is follow where there are votes.
+    Brightness, contrast and sharpness are cut into thirds of the usage's own images, whose bounds the names state. Near
+    copies are a group where chance does not explain them (not on drawn faces). The votes for FER+'s winner (the most
+    voted of the seven) and what FER+'s majority is follow where there are votes.
 
     Args:
         faces: with Training, in which copies are looked for.
@@ -40,18 +42,27 @@ def slices_of(faces: Faces, usage: str) -> dict[str, pd.Categorical]:
     Raises:
         StudyError: the usage is Training or unknown, or one of the two has no face.
     """
-    copied = leaked(faces, usage)
     part = faces.of(usage)
     slices = {
         "brightness (mean grey level)": parts(brightness(part)),
         "contrast (SD of grey levels)": parts(contrast(part)),
         "sharpness (variance of the Laplacian)": parts(sharpness(part)),
-        "same picture in Training": _yes_no(copied),
+        "copy in Training": _copies(faces, usage),
         "near-constant": _yes_no(near_constant(part)),
     }
     if part.votes is not None:
         slices |= _by_votes(part)
     return {name: groups for name, groups in slices.items() if len(set(groups)) > 1}
+
+
+def _copies(faces: Faces, usage: str) -> pd.Categorical:
+    kinds = ["none", "equal"]
+    found = leaked(faces, usage).astype(int)
+    pairs = near_copies(faces)
+    if len(pairs) and told_from_chance(pairs):
+        kinds = ["none", "near copy", "equal"]
+        found = np.where(found, 2, near_leaked(faces, usage, pairs))
+    return pd.Categorical.from_codes(found, kinds, ordered=True)
 
 
 def parts(values: np.ndarray, count: int = PARTS) -> pd.Categorical:

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from fer_utils.plots.style import ACCENT, GRID, MUTED, SECOND, WIDTH
+from fer_utils.plots.style import ACCENT, COLOURS, GRID, MUTED, SECOND, WIDTH
 
 
 def accuracies(table: pd.DataFrame) -> Figure:
@@ -45,20 +45,22 @@ def accuracies(table: pd.DataFrame) -> Figure:
 
 
 def scores_by_emotion(table: pd.DataFrame) -> Figure:
-    """Precision, recall and F1 by emotion, as points on one line each."""
-    figure = Figure(figsize=(WIDTH * 0.75, 3.1), layout="constrained")
-    ax = figure.subplots()
-    marks = {"precision": ("<", MUTED), "recall": (">", ACCENT), "F1": ("o", SECOND)}
-    for y, row in enumerate(table.itertuples()):
-        values = [100 * getattr(row, name) for name in marks]
-        ax.plot([min(values), max(values)], [y, y], color="#cbd2d9", linewidth=2, zorder=1)
-        for value, (mark, colour) in zip(values, marks.values(), strict=True):
-            ax.scatter(value, y, marker=mark, color=colour, s=46, zorder=2)
-    for name, (mark, colour) in marks.items():
-        ax.scatter([], [], marker=mark, color=colour, label=name)
-    ax.set_yticks(range(len(table)), [f"{e} ({n:,})" for e, n in zip(table.index, table["images"], strict=True)])
-    ax.invert_yaxis()
-    ax.set(xlabel="%", xlim=(-3, 103))
-    ax.grid(axis="x", color=GRID, linewidth=0.8)
-    ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    """Precision, recall and F1 by emotion with their intervals, a panel each.
+
+    Args:
+        table: as `evaluation.per_emotion` gives it.
+    """
+    figure = Figure(figsize=(WIDTH, 3.0), layout="constrained")
+    axes = figure.subplots(1, 3, sharey=True)
+    for ax, name in zip(axes, ("precision", "recall", "F1"), strict=True):
+        for y, (emotion, row) in enumerate(table.iterrows()):
+            colour = COLOURS[emotion]
+            ends = [100 * row[f"{name}_low"], 100 * row[f"{name}_high"]]
+            ax.plot(ends, [y, y], color=colour, linewidth=3, alpha=0.45, solid_capstyle="round")
+            ax.plot(100 * row[name], y, "o", color=colour, ms=7)
+        ax.set(title=name if name == "F1" else name.capitalize(), xlim=(-3, 103), xlabel="%; bars are 95 % intervals")
+        ax.grid(axis="x", color=GRID, linewidth=0.8)
+    names = [f"{emotion} ({images:,})" for emotion, images in zip(table.index, table["images"], strict=True)]
+    axes[0].set_yticks(range(len(table)), names)
+    axes[0].invert_yaxis()
     return figure
