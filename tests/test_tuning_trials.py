@@ -92,7 +92,7 @@ def test_a_search_that_is_killed_takes_its_training_along_and_goes_on(faces, tmp
     command = [
         *(sys.executable, "-m", "fer_utils.cli", "tune", "seed_cnn", "--data", tmp_path / "faces"),
         *("--runs", tmp_path / "runs", "--out", tmp_path / "out", "--oracle", "bayesian", "--trials", "3"),
-        *("--set", "width=0.03", "--set", "batch_norm_momentum=0.5", "--set", "epochs=30"),
+        *("--set", "width=0.03", "--set", "batch_norm_momentum=0.5", "--set", "epochs=10"),
         *("--search", "dropout=0.1..0.5", "--search", "learning_rate=1e-4..1e-2"),
     ]
     kept = {}
@@ -110,5 +110,5 @@ def test_a_search_that_is_killed_takes_its_training_along_and_goes_on(faces, tmp
         kept |= {run: run.read_bytes() for run in tmp_path.glob("runs/*/run.json")}
     subprocess.run(command, check=True, capture_output=True)
     ledger = pd.read_csv(tmp_path / "out" / "ledger.csv")
-    assert set(ledger["status"]) == {"completed"} and len(ledger) == 3 and set(ledger["epochs"]) == {30}
+    assert set(ledger["status"]) == {"completed"} and len(ledger) == 3 and set(ledger["epochs"]) == {10}
     assert kept and all(run.read_bytes() == before for run, before in kept.items())
