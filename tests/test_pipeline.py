@@ -23,6 +23,7 @@ MARK = "# NBVAL_CHECK_OUTPUT"
 # What the parameters of notebooks name: these files and folders a stage leaves, the store of runs it shares with
 # others, and every other one it reads.
 LEFT = {"published_folder", "export_folder", "metrics_file", "history_file", "ledger_file", "confusion_file"}
+LEFT |= {"figures_folder", "tables_folder"}
 STORE = {"runs_folder": "data/runs"}
 
 
@@ -329,4 +330,4 @@ def test_a_missing_module_is_noticed(tmp_path, monkeypatch):
     nbformat.write(changed, name)
     before = stage_modules("explore")
     monkeypatch.setattr(modules, "PROJECT", tmp_path)
-    assert "fer_utils/tuning.py" in set(stage_modules("explore")) - set(before)
+    assert "fer_utils/tuning/search.py" in set(stage_modules("explore")) - set(before)
