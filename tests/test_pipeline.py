@@ -23,7 +23,7 @@ MARK = "# NBVAL_CHECK_OUTPUT"
 # What the parameters of notebooks name: these files and folders a stage leaves, the store of runs it shares with
 # others, and every other one it reads.
 LEFT = {"published_folder", "export_folder", "metrics_file", "history_file", "ledger_file", "confusion_file"}
-LEFT |= {"figures_folder", "tables_folder"}
+LEFT |= {"figures_folder", "tables_folder", "page_file"}
 STORE = {"runs_folder": "data/runs"}
 
 

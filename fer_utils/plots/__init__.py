@@ -17,13 +17,14 @@ from fer_utils.plots.scores import accuracies, scores_by_emotion
 from fer_utils.plots.slices import slices
 from fer_utils.plots.style import COLOURS, INK, keep, use_style
 from fer_utils.plots.training import accuracy_by_epoch, learning_curves
-from fer_utils.plots.tuning import trials
+from fer_utils.plots.tuning import against_random, importance, parallel_coordinates, retrained, trials
 
 __all__ = [
     "COLOURS",
     "INK",
     "accuracies",
     "accuracy_by_epoch",
+    "against_random",
     "brightness_and_contrast",
     "ceilings",
     "confusion",
@@ -34,6 +35,7 @@ __all__ = [
     "counts",
     "coverage",
     "examples",
+    "importance",
     "importance_maps",
     "keep",
     "label_votes",
@@ -42,9 +44,11 @@ __all__ = [
     "model_agreement",
     "network",
     "pairwise",
+    "parallel_coordinates",
     "predictions",
     "region_shares",
     "reliability",
+    "retrained",
     "scores_by_emotion",
     "side_by_side",
     "similarities",
