@@ -61,6 +61,7 @@ def test_whatever_decides_the_weights_changes_it(faces):
         "cutmix": 1.0,
         "whole_batches": True,
         "sam": 0.05,
+        "ema": 0.99,
         "precision": "bfloat16",
         "data_parallel": True,
         "folds": 8,
