@@ -10,6 +10,7 @@ A run's folder `<recipe>-seed<N>-<fingerprint>` (`<recipe>-fold<K>-seed<N>-...`)
     model.keras      the weights kept
     snapshot-K.npz   earlier weights, where the recipe averages over snapshots
     checkpoint.npz   while the run is unfinished: all that is needed to go on
+    failed.json      why a search's trial failed; the search tries it again where this is deleted
 
 The store is no output of a DVC stage, since DVC deletes a stage's outputs before it runs.
 """

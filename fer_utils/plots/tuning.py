@@ -16,7 +16,7 @@ def trials(ledger: pd.DataFrame, hyperparameters: Sequence[str]) -> Figure:
     """Each trial's score against each hyperparameter, the best one marked, and the best so far by trial."""
     done = ledger[ledger["status"] == "completed"].sort_values("trial")
     panels = ["trial", *hyperparameters]
-    across = min(4, len(panels))
+    across = len(panels) if len(panels) <= 5 else 4
     down = -(-len(panels) // across)
     figure = Figure(figsize=(WIDTH, 0.6 + 2.4 * down), layout="constrained")
     axes = figure.subplots(down, across, sharey=True, squeeze=False)
@@ -36,11 +36,14 @@ def trials(ledger: pd.DataFrame, hyperparameters: Sequence[str]) -> Figure:
         ax.scatter(found, 100 * best["val_accuracy"], color=SECOND, s=90, marker="*", zorder=3, label="best")
         ax.set_xlabel(column.replace("_", " "))
         ax.grid(axis="y", color=GRID, linewidth=0.8)
+        ax.tick_params(axis="x", labelsize=8)
         if column != "trial" and pd.api.types.is_numeric_dtype(some[column]) and values.nunique() <= 4:
-            ax.set_xticks(sorted(set(values)))
+            few = sorted(set(values))
+            # Values that were chosen from are marked; where a search came close to one twice, labels would overlap.
+            if len(few) == 1 or min(np.diff(few)) > 0.2 * np.ptp(few):
+                ax.set_xticks(few)
         if column in LOGARITHMIC:
             ax.set_xscale("log")
-            ax.tick_params(axis="x", labelsize=8)
             # A search's range may hold no power of ten, which is all that is labelled otherwise.
             ax.set_xticks(np.geomspace(values.min(), values.max(), 3))
             ax.xaxis.set_major_formatter(mpl.ticker.StrMethodFormatter("{x:.2g}"))
