@@ -144,6 +144,23 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     add = command(
+        "ablate",
+        _ablate,
+        "train a recipe without each of its ingredients, and with one more, and compare them on PublicTest",
+        "fer-study ablate small_resnet --seeds 1 2 --set name=ablation --set epochs=20 --set width=0.5",
+    )
+    add.add_argument("recipe", help="a name; an unknown one lists those there are")
+    add.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="of each variant; default: 1 2 3")
+    add.add_argument(
+        "--data", type=Path, default=resolve("data/prepared"), help="prepared faces; default: data/prepared"
+    )
+    add.add_argument("--runs", type=Path, default=resolve("data/runs"), help="the run store; default: data/runs")
+    add.add_argument("--out", type=Path, metavar="FILE", help="also write the table as CSV")
+    add.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="change the recipe first, as in `train`"
+    )
+
+    add = command(
         "teach",
         _teach,
         "keep what trained networks say of the training images, as soft labels for another network",
@@ -344,6 +361,17 @@ def _tune(given: argparse.Namespace) -> None:
         patience=given.patience,
         **search,
     )
+
+
+def _ablate(given: argparse.Namespace) -> None:
+    from fer_utils import metrics
+    from fer_utils.ablation import ablate
+    from fer_utils.faces import load_faces
+
+    table = ablate(_recipe(given), load_faces(given.data).without_private(), given.seeds, given.runs)
+    print(table.round(4).to_string(index=False))
+    if given.out:
+        metrics.write_table(given.out, table)
 
 
 def _teach(given: argparse.Namespace) -> None:

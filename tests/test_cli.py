@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from fer_utils import cli
@@ -18,7 +19,7 @@ from fer_utils.faces import load_faces
 from fer_utils.recipes import get_recipe
 from fer_utils.runs import run_folder
 
-COMMANDS = (
+    *("prepare", "audit", "train", "tune", "ablate", "teach", "score", "results", "networks", "stage"),
     *("prepare", "audit", "train", "teach", "score", "results", "networks", "stage"),
     *("export", "predict", "serve", "fetch-yunet"),
 )
@@ -106,6 +107,17 @@ def test_prepare_train_and_score(study, tiny_network, capsys, monkeypatch):
     assert main(["score", str(folder), "--publish"]) == 2
     assert "found one on drawn faces" in capsys.readouterr().err
     assert not (study / "reports").exists()
+
+
+def test_an_ablation_is_printed_and_written(study, faces, tiny_network, capsys):
+    faces.save(study / "data" / "prepared")
+    changes = ["--set", "epochs=1", "--set", "width=0.03", "--set", "name=ablation"]
+    assert main(["ablate", "seed_cnn", "--seeds", "1", *changes, "--out", str(study / "table.csv")]) == 0
+    said = capsys.readouterr().out
+    table = pd.read_csv(study / "table.csv")
+    assert table["variant"][0] == "all of it" and {"- mirroring", "+ mixup"} < set(table["variant"])
+    assert all(variant in said for variant in table["variant"])
+    assert len(list((study / "data" / "runs").glob("ablation*/run.json"))) == len(table)
 
 
 def test_results_are_printed_and_written(study, canonical, capsys, monkeypatch):
