@@ -19,8 +19,8 @@ from fer_utils.faces import load_faces
 from fer_utils.recipes import get_recipe
 from fer_utils.runs import run_folder
 
+COMMANDS = (
     *("prepare", "audit", "train", "tune", "ablate", "teach", "score", "results", "networks", "stage"),
-    *("prepare", "audit", "train", "teach", "score", "results", "networks", "stage"),
     *("export", "predict", "serve", "fetch-yunet"),
 )
 FER_STUDY = [sys.executable, "-m", "fer_utils.cli"]
