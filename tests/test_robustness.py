@@ -221,7 +221,7 @@ def test_the_sentence_names_the_best_and_the_last(measured):
     scores = summary(measured)
     said = finding(scores)
     for row in scores.to_dict("records"):
-        assert row["model"] in said and f"{100 * row['corrupted']:.1f} %" in said
+        assert row["model"] in said and f"{row['corrupted']:.1%}" in said
     assert scores["worst"].iloc[0] in said and said.endswith(".") and said.count(". ") == 0
     assert scores["model"].iloc[1] not in finding(scores.iloc[:1])
 

@@ -156,18 +156,14 @@ def finding(scores: pd.DataFrame) -> str:
     best = scores.iloc[0]
     said = (
         f"Over {len(CORRUPTIONS)} corruptions at {len(STRENGTHS)} strengths each, {best['model']} goes from "
-        f"{_percent(best['clean'])} on clean images to {_percent(best['corrupted'])} on average (95 % interval "
-        f"{_percent(best['corrupted_low'])} to {_percent(best['corrupted_high'])}), lowest with {best['worst']} "
-        f"({_percent(best['worst_accuracy'])}); always answering the commonest emotion gives {_percent(best['floor'])}"
+        f"{best['clean']:.1%} on clean images to {best['corrupted']:.1%} on average (95 % interval "
+        f"{best['corrupted_low']:.1%} to {best['corrupted_high']:.1%}), lowest with {best['worst']} "
+        f"({best['worst_accuracy']:.1%}); always answering the commonest emotion gives {best['floor']:.1%}"
     )
     if len(scores) > 1:
         last = scores.iloc[-1]
         said += (
             f"; of {len(scores)} models it has the most right on average, {last['model']} the fewest "
-            f"({_percent(last['corrupted'])})"
+            f"({last['corrupted']:.1%})"
         )
     return said + "."
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
