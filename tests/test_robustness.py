@@ -214,7 +214,7 @@ def test_one_predictor_and_one_that_is_never_right(some):
     assert row["model"] == "model" and row["clean"] == row["corrupted"] == row["worst_accuracy"] == 0
     assert np.isnan(row["relative"]) and np.isnan(row["relative_low"]) and row["floor"] == 1
     said = finding(summary(measured))
-    assert "to 0.0 % on average" in said and "nan" not in said
+    assert "to 0.0% on average" in said and "nan" not in said
 
 
 def test_the_sentence_names_the_best_and_the_last(measured):
