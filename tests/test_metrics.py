@@ -162,3 +162,13 @@ def test_note_sets_the_real_runs_beside_drawn_faces(faces, canonical):
     assert "tang, 3 epochs" in note and "64.0%" not in note, "averaged answers stand in the table"
     assert metrics.data_note(faces, pd.DataFrame()) == "\n".join(f"- {notice}" for notice in faces.notices)
     assert metrics.data_note(canonical, pd.DataFrame(rows)) == "", "real runs speak for themselves"
+
+
+def test_values_stand_with_their_intervals():
+    table = pd.DataFrame(
+        {"score": ["a", "b"], "value": [0.5, 0.25], "low": [0.4, None], "high": [0.6, None], "meaning": ["x", "y"]}
+    )
+    text = metrics.with_intervals(table, {"value": ("low", "high")}, keep=["score"]).to_html()
+    assert "50.0% (40.0% to 60.0%)" in text and ">25.0%<" in text
+    assert "low" not in text and "meaning" not in text
+    assert ">y<" in metrics.with_intervals(table, {"value": ("low", "high")}).to_html(), "words are shown by themselves"

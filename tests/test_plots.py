@@ -199,6 +199,14 @@ def test_same_figure_same_bytes(faces, tmp_path):
         assert (tmp_path / f"one.{suffix}").read_bytes() == (tmp_path / f"other.{suffix}").read_bytes()
 
 
+def test_a_kept_figure_is_the_same_pdf_each_time_and_is_given_back(faces, tmp_path):
+    for name in ("one", "other"):
+        figure = plots.counts(faces)
+        assert plots.keep(figure, tmp_path / "new" / f"{name}.pdf") is figure
+    kept = [(tmp_path / "new" / f"{name}.pdf").read_bytes() for name in ("one", "other")]
+    assert kept[0] == kept[1] and kept[0].startswith(b"%PDF")
+
+
 def test_figures_need_no_trainer():
     code = (
         "import sys, fer_utils.plots, fer_utils.metrics\n"
