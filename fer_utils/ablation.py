@@ -17,6 +17,7 @@ from fer_utils.training import fit
 LEFT_OUT = {
     "mirroring": {"mirror": False},
     "turning, shifting, scaling": {"rotation": 0.0, "shift": 0.0, "zoom": 0.0},
+    "random resized crop": {"crop": 0.0},
     "erasing": {"erase": 0.0},
     "label smoothing": {"label_smoothing": 0.0},
     "weight decay": {"weight_decay": 0.0},
@@ -34,13 +35,15 @@ LEFT_OUT = {
 that suits it."""
 
 ADDED = {
+    "random resized crop": {"crop": 0.6},
     "stochastic depth": {"drop_path": 0.1},
     "mixup": {"mixup": 0.2},
     "CutMix": {"cutmix": 1.0},
     "sharpness-aware minimisation": {"sam": 0.05},
     "moving average of weights": {"ema": 0.999},
 }
-"""What adds one that the recipe does not have, at the strength that its authors use."""
+"""What adds one that the recipe does not have, at the strength that its authors use; but for the crop, whose authors'
+least share of 8 % would leave a nose of a face that fills its image."""
 
 
 def variants(base: Recipe) -> dict[str, Recipe]:

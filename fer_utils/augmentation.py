@@ -55,8 +55,10 @@ def draw(recipe: Recipe, generator: np.random.Generator, images: int, side: int)
         scale = generator.uniform(1 - recipe.zoom, 1 + recipe.zoom, images)
         shift = recipe.shift * generator.uniform(-1, 1, (images, 2))
         transform = similarity(angle, scale, shift, mirrored, side)
-    elif side != SIDE:
+    elif recipe.crop or side != SIDE:
         transform = similarity(np.zeros(images), np.ones(images), np.zeros((images, 2)), mirrored, side)
+    if recipe.crop:
+        transform = _cropped(transform, *_crops(generator, recipe.crop, images))
     if recipe.erase:
         chosen = generator.random(images) < recipe.erase
         erased = _rectangles(generator, generator.uniform(0.02, 0.25, images), side) * chosen[:, None]
@@ -88,6 +90,23 @@ def similarity(angle: np.ndarray, scale: np.ndarray, shift: np.ndarray, mirrored
     linear = np.stack([np.stack([flip * cosine, -sine], -1), np.stack([flip * sine, cosine], -1)], -2)
     middle = (SIDE - 1) / 2 + shift - linear @ np.full(2, (side - 1) / 2)
     return np.concatenate([linear, middle[..., None]], -1).astype(np.float32)
+
+
+def _crops(generator, least: float, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rectangles inside the image, of a share of its area from `least` to 1: width and height as shares of the image's
+    side, and the middle's x and y in pixels, each float64 (n, 2)."""
+    area = generator.uniform(least, 1, count)
+    # Of the aspects from 3/4 to 4/3 those that fit: neither side is longer than the image's.
+    aspect = np.exp(np.minimum(math.log(4 / 3), -np.log(area)) * generator.uniform(-1, 1, count))
+    size = np.sqrt(np.stack([area * aspect, area / aspect], -1))
+    return size, (SIDE - 1) / 2 + SIDE * (1 - size) * generator.uniform(-0.5, 0.5, (count, 2))
+
+
+def _cropped(transform: np.ndarray, size: np.ndarray, middle: np.ndarray) -> np.ndarray:
+    """Transforms (n, 2, 3) that take rectangles, as of `_crops`, for the whole image."""
+    result = size[:, :, None] * transform
+    result[:, :, 2] += middle - size * (SIDE - 1) / 2
+    return result.astype(np.float32)
 
 
 def _rectangles(generator, area, side: int, *, squares: bool = False) -> np.ndarray:

@@ -40,6 +40,9 @@ class Recipe:
         zoom: and scaled by up to this factor more or less: 0.2 is 0.8 to 1.2.
         shift: and shifted by up to this many pixels in x and in y.
         border: what then lies outside: "edge", the nearest pixel, or "zero".
+        crop: least share of the image's area in a random resized crop (Szegedy et al. 2015, arXiv 1409.4842): a
+            rectangle inside the image, of a share from this up to 1 and an aspect from 3/4 to 4/3, is shown as the
+            whole image, which is then turned, scaled and shifted; 0 is none.
         erase: probability that a rectangle (2 % to 25 % of the image) is filled with the image's mean (random erasing,
             Zhong et al. 2020, arXiv 1708.04896).
         mixup: alpha of the mixing of two images (Zhang et al. 2018, arXiv 1710.09412); 0 is none.
@@ -85,6 +88,7 @@ class Recipe:
     zoom: float = 0.0
     shift: float = 0.0
     border: str = "edge"
+    crop: float = 0.0
     erase: float = 0.0
     mixup: float = 0.0
     cutmix: float = 0.0
@@ -120,7 +124,7 @@ class Recipe:
         expect("minimum_learning_rate", "a number of 0 or more", Real, lambda value: 0 <= value < math.inf)
         for name in ("weight_decay", "rotation", "shift", "mixup", "cutmix", "sam"):
             expect(name, "a number of 0 or more", Real, lambda value: 0 <= value < math.inf)
-        for name in ("momentum", "warmup", "label_smoothing", "zoom", "ema"):
+        for name in ("momentum", "warmup", "label_smoothing", "zoom", "crop", "ema"):
             expect(name, "a number from 0 to below 1", Real, lambda value: 0 <= value < 1)
         for name in ("erase", "teacher_share"):
             expect(name, "a number from 0 to 1", Real, lambda value: 0 <= value <= 1)

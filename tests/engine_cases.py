@@ -16,7 +16,7 @@ CASES = {
     "case-jitter": get_recipe("tang_l2svm").but(
         width=0.05, dropout=0.0, batch_size=48, whole_batches=False, learning_rate=0.02
     ),
-    # Mixing, erasing, decoupled decay, sharpness-aware minimisation and a moving average of the weights.
+    # Cropping, mixing, erasing, decoupled decay, sharpness-aware minimisation and a moving average of the weights.
     "case-mixed": get_recipe("resnet").but(
         widths=(4, 8),
         blocks=(1, 1),
@@ -25,6 +25,7 @@ CASES = {
         batch_size=64,
         sam=0.05,
         ema=0.8,
+        crop=0.6,
         precision="float32",
         learning_rate=0.02,
     ),

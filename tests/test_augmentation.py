@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+from scipy.stats import kstest
 
 from fer_utils import augmentation
 from fer_utils.augmentation import VIEWS, Draws, apply, draw, similarity, views, warp
@@ -79,6 +80,62 @@ def test_tangs_jitter_has_its_ranges():
         assert values.min() < low + 0.01 * width and values.max() > high - 0.01 * width
         assert abs(values.mean() - (low + high) / 2) < 0.03 * width
     assert np.array_equal(np.linalg.det(linear) < 0, draws.mirrored) and 0.45 < draws.mirrored.mean() < 0.55
+
+
+def corners(transform: np.ndarray) -> np.ndarray:
+    """Where the corners of the result (pixels' outer edges, top left and bottom right) lie in the image, (n, 2, 2)."""
+    return transform @ np.array([[-0.5, -0.5, 1], [47.5, 47.5, 1]]).T
+
+
+def test_crops_lie_inside_the_image_and_have_their_ranges():
+    """Share of the area uniform from 0.3 to 1, aspect within 3/4 and 4/3, and anywhere that it fits."""
+    draws = draw(PLAIN.but(crop=0.3), np.random.default_rng(0), 4000, 48)
+    (x0, x1), (y0, y1) = corners(draws.transform.astype(float)).transpose(1, 2, 0)
+    assert min(x0.min(), y0.min()) >= -0.5 - 1e-4 and max(x1.max(), y1.max()) <= 47.5 + 1e-4
+    width, height = (x1 - x0) / 48, (y1 - y0) / 48
+    area, aspect = width * height, width / height
+    assert kstest(area, "uniform", (0.3, 0.7)).pvalue > 0.01
+    assert aspect.min() >= 3 / 4 - 1e-4 and aspect.max() <= 4 / 3 + 1e-4
+    small = area < 3 / 4  # there each aspect fits
+    assert kstest(np.log(aspect[small]), "uniform", (np.log(3 / 4), 2 * np.log(4 / 3))).pvalue > 0.01
+    for start, size in ((x0, width), (y0, height)):
+        room = 1 - size
+        assert kstest(((start + 0.5) / 48 / room)[room > 0.05], "uniform").pvalue > 0.01
+
+
+def test_a_crop_is_its_rectangle_resized(pictures):
+    """As OpenCV resizes it, where the rectangle has whole pixels, and mirrored where that was drawn."""
+    size, middle = np.array([[30, 40]]) / 48, np.array([[4 + 14.5, 7 + 19.5]])
+    expected = cv2.resize(pictures[0, 7:47, 4:34], (48, 48), interpolation=cv2.INTER_LINEAR).astype(int)
+    for mirrored in (False, True):
+        transform = augmentation._cropped(one(mirrored=mirrored), size, middle)
+        found = warp(pictures[:1], transform, 48, "edge")[0].astype(int)
+        # At the rim OpenCV's resizing repeats the rectangle's pixels, and the transform has those beside it.
+        assert np.abs(found[:, :: -1 if mirrored else 1] - expected)[1:-1, 1:-1].max() <= 2
+
+
+def test_a_crop_is_turned_scaled_and_shifted_afterwards():
+    recipe = PLAIN.but(mirror=True, rotation=20, zoom=0.2, shift=4)
+    without, cropped = (
+        draw(each, np.random.default_rng(5), 50, 42).transform.astype(float) for each in (recipe, recipe.but(crop=0.5))
+    )
+    # The same draws but for the crop: what lies between the two stretches each axis and shifts it, and nothing else.
+    size = cropped[:, :, :2] / without[:, :, :2]
+    np.testing.assert_allclose(size[:, :, 0], size[:, :, 1], rtol=1e-4)
+    assert (size < 1).all() and (size.prod(1) > 0.5 - 1e-4).all()
+    middle = cropped[:, :, 2] - size[:, :, 0] * (without[:, :, 2] - 23.5)
+    assert (np.abs(middle - 23.5) <= 24 * (1 - size[:, :, 0]) + 1e-3).all()
+
+
+def test_recipes_without_a_crop_draw_what_they_drew_before_there_was_one():
+    """Finished runs stay what their recipe and seed give."""
+    recipe, generator = get_recipe("small_resnet"), np.random.default_rng(7)
+    draws = draw(recipe, np.random.default_rng(7), 30, 48)
+    mirrored = generator.random(30) < 0.5
+    angle, scale = np.deg2rad(15) * generator.uniform(-1, 1, 30), generator.uniform(0.85, 1.15, 30)
+    transform = similarity(angle, scale, 4 * generator.uniform(-1, 1, (30, 2)), mirrored, 48)
+    assert np.array_equal(draws.mirrored, mirrored) and np.array_equal(draws.transform, transform)
+    assert np.array_equal(draws.erased.any(1), generator.random(30) < 0.25)
 
 
 def test_erased_rectangles_are_where_asked_and_filled_with_the_mean(pictures):

@@ -72,6 +72,8 @@ def test_unknown_field_lists_the_known():
         ("warmup", 1.0),
         ("label_smoothing", -0.1),
         ("zoom", 1),
+        ("crop", 1.0),
+        ("crop", -0.1),
         ("rotation", -1),
         ("erase", 1.1),
         ("mixup", float("inf")),
