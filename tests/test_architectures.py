@@ -223,11 +223,12 @@ def test_contrast_normalisation_is_tangs():
 # --- residual networks ---
 
 
-def test_the_student_fits_where_it_is_to_serve():
+@pytest.mark.parametrize("name", ["small_resnet", "small_vgg", "student"])
+def test_the_small_ones_fit_where_they_are_to_serve(name):
     from fer_utils.architectures.costs import multiply_adds
     from fer_utils.recipes import get_recipe
 
-    recipe = get_recipe("student")
+    recipe = get_recipe(name)
     model = build(recipe.network, **recipe.options)
     assert model.count_params() <= 2_000_000 and multiply_adds(model) <= 60_000_000
 
@@ -241,8 +242,9 @@ def test_resnet_halves_the_side_at_each_stage_and_starts_as_the_identity():
     assert dropped == pytest.approx([0.025, 0.05, 0.075, 0.1])
 
 
-def test_resnet_does_not_see_brightness_and_contrast():
-    model = build("resnet", width=0.1)
+@pytest.mark.parametrize("network", ["resnet", "vgg"])
+def test_our_own_do_not_see_brightness_and_contrast(network):
+    model = build(network, width=0.1)
     pixels = np.random.default_rng(0).integers(0, 256, (2, 48, 48, 1)).astype(np.float32)
     assert np.asarray(model(pixels * 0.5 + 40)) == pytest.approx(np.asarray(model(pixels)), abs=2e-2)
 
@@ -262,12 +264,41 @@ def test_widths_and_blocks_must_be_as_many():
         build("resnet", widths=(8, 16), blocks=(1, 1, 1))
 
 
+# --- plain blocks ---
+
+
+def test_vgg_has_the_published_depth_and_about_as_many_parameters():
+    """Pramerdorfer and Kampel 2016: 10 layers with weights, 1.8 million parameters; filters and units by hand."""
+    model = build("vgg")
+    weighted = [x for x in model.layers if type(x).__name__ in ("Conv2D", "Dense")]
+    assert [type(x).__name__ for x in weighted] == ["Conv2D"] * 8 + ["Dense"] * 2
+    kernels = sum(9 * a * b + 9 * b * b for a, b in ((1, 32), (32, 64), (64, 128), (128, 256)))
+    dense = 3 * 3 * 256 * 256 + 256 * 7 + 7
+    normalisation = 4 * (2 * (32 + 64 + 128 + 256) + 256)
+    assert model.count_params() == kernels + dense + normalisation == 1_767_207
+    assert round(model.count_params() / 1e6, 1) == 1.8
+
+
+def test_vgg_is_blocks_of_two_convolutions_a_pooling_and_dropout():
+    model = build("vgg", widths=(8, 12), units=20, dropout=0.15, dense_dropout=0.35, batch_norm_momentum=0.7)
+    convolution = ["Conv2D", "BatchNormalization", "Activation"]
+    kinds = [type(x).__name__ for x in model.layers]
+    dense = ["Flatten", "Dense", "BatchNormalization", "Activation", "Dropout", "Dense"]
+    block = [*convolution * 2, "MaxPooling2D", "Dropout"]
+    assert kinds == ["InputLayer", "GroupNormalization", *block * 2, *dense]
+    layers = {kind: [x for x in model.layers if type(x).__name__ == kind] for kind in kinds}
+    assert [x.output.shape[1:] for x in layers["MaxPooling2D"]] == [(24, 24, 8), (12, 12, 12)]
+    assert [x.units for x in layers["Dense"]] == [20, 7]
+    assert [x.rate for x in layers["Dropout"]] == [0.15, 0.15, 0.35]
+    assert {x.momentum for x in layers["BatchNormalization"]} == {0.7}
+
+
 # --- what is refused ---
 
 
 def test_unknown_names_list_the_known():
-    with pytest.raises(StudyError, match=f"one of {', '.join(NETWORKS)}, found 'vgg'"):
-        build("vgg")
+    with pytest.raises(StudyError, match=f"one of {', '.join(NETWORKS)}, found 'alexnet'"):
+        build("alexnet")
     with pytest.raises(StudyError, match="unknown option widht; it has width, dropout, batch_norm_momentum"):
         build("seed_cnn", widht=1)
 

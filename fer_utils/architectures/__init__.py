@@ -10,7 +10,7 @@ from importlib import import_module
 
 from fer_utils.errors import StudyError
 
-NETWORKS = ("seed_cnn", "mini_xception", "tang", "resnet")
+NETWORKS = ("seed_cnn", "mini_xception", "tang", "resnet", "vgg")
 
 
 def build(network: str, **options):
