@@ -118,6 +118,15 @@ def test_one_worker_finds_what_a_search_of_its_own_finds(chief, working, faces, 
     pd.testing.assert_frame_equal(ours, alone, check_exact=True)
 
 
+def test_a_chief_that_follows_the_scores_says_nothing_of_its_fit(chief, recwarn):
+    address, ledger = chief(oracle="bayesian", trials=6)
+    client = Client(address, "worker-1")
+    for score in (0.1, 0.1, 0.1, 0.2, 0.2, 0.1):
+        client.end(client.trial(), score)
+    assert client.trial().status == "STOPPED" and len(ledger()) == 6
+    assert [str(each.message) for each in recwarn if "sklearn" in each.filename] == []
+
+
 def test_a_worker_restarted_under_its_name_has_its_trial_again(chief, working):
     address, ledger = chief(trials=3)
     with pytest.raises(Interrupted):

@@ -17,7 +17,7 @@ from fer_utils.errors import StudyError
 from fer_utils.faces import Faces
 from fer_utils.recipes import Recipe
 from fer_utils.storage import atomic_file
-from fer_utils.tuning.oracles import make_oracle, planned_epochs
+from fer_utils.tuning.oracles import choosing, make_oracle, planned_epochs
 from fer_utils.tuning.progress import Progress
 from fer_utils.tuning.search import ledger_of, refuse_private
 from fer_utils.tuning.spaces import SearchSpace
@@ -78,7 +78,12 @@ def search_as_chief(
     engine.verbose = 0
     plan = planned_epochs(oracle, trials=trials, epochs=base.epochs)
     # Its own record is not written atomically, so ours is kept instead.
-    with tempfile.TemporaryDirectory() as scratch, Progress(plan, shown=progress) as shown, unspoken():
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        Progress(plan, shown=progress) as shown,
+        unspoken(),
+        choosing(),
+    ):
         engine._set_project_dir(scratch, "search")
         chief = _Chief(engine, key, Path(folder) / STATE, patience, shown)
         server = grpc.server(futures.ThreadPoolExecutor(max_workers=1))

@@ -1,7 +1,13 @@
 """keras-tuner's ways to choose the next trial, at a budget."""
 
+import contextlib
 import math
 import sys
+import warnings
+from collections.abc import Iterator
+
+from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import threadpool_limits
 
 from fer_utils.backend import keras  # noqa: F401  Before keras-tuner, which imports it with all that it says.
 from fer_utils.errors import StudyError
@@ -67,6 +73,16 @@ def make_oracle(
         # However many fail, in a row or not, they are recorded, and the search goes on.
         max_consecutive_failed_trials=sys.maxsize,
     )
+
+
+@contextlib.contextmanager
+def choosing() -> Iterator[None]:
+    """While oracles choose trials: the Gaussian process keeps to one thread, and says nothing of its fit."""
+    # Its many small products are only slowed down by more threads, and how well it fits the first few trials is of no
+    # use in a report.
+    with warnings.catch_warnings(), threadpool_limits(1):
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        yield
 
 
 def planned_epochs(name: str, *, trials: int, epochs: int) -> list[int]:

@@ -6,20 +6,17 @@ every search starts anew and finds its finished trials in the store: one that wa
 
 import math
 import tempfile
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
-from sklearn.exceptions import ConvergenceWarning
-from threadpoolctl import threadpool_limits
 
 from fer_utils.emotions import PRIVATE
 from fer_utils.errors import StudyError
 from fer_utils.faces import Faces
 from fer_utils.recipes import Recipe
 from fer_utils.tuning.ledger import make_ledger
-from fer_utils.tuning.oracles import EPOCHS, make_oracle, planned_epochs
+from fer_utils.tuning.oracles import EPOCHS, choosing, make_oracle, planned_epochs
 from fer_utils.tuning.progress import Progress
 from fer_utils.tuning.spaces import SearchSpace
 from fer_utils.tuning.trials import TrainingProcess, failed, reason, train_trial
@@ -155,10 +152,7 @@ class Tuner(keras_tuner.Tuner):
 
     def run(self) -> None:
         """All trials."""
-        # The Gaussian process has many small products, which more threads than one only slow down.
-        with warnings.catch_warnings(), threadpool_limits(1):
-            # How well it fits the first few trials is of no use in a report.
-            warnings.simplefilter("ignore", ConvergenceWarning)
+        with choosing():
             try:
                 self.search(verbose=0)
             except keras_tuner.errors.FatalError as problem:
