@@ -161,6 +161,19 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     add = command(
+        "ensemble",
+        _ensemble,
+        "choose an ensemble of published runs on PublicTest, greedily, and with --publish keep it and score it",
+        "fer-study ensemble --size 8 --publish ensemble",
+    )
+    add.add_argument("labels", metavar="RUN", nargs="*", help=f"which of {EVIDENCE}/; default: all of them")
+    add.add_argument("--size", type=int, default=8, help="the most members, repeated ones counted; default: 8")
+    add.add_argument(
+        "--data", type=Path, default=resolve("data/prepared"), help="prepared FER-2013; default: data/prepared"
+    )
+    add.add_argument("--publish", metavar="NAME", help=f"keep it in {EVIDENCE}/ensembles/, and log its PrivateTest use")
+
+    add = command(
         "teach",
         _teach,
         "keep what trained networks say of the training images, as soft labels for another network",
@@ -374,6 +387,27 @@ def _ablate(given: argparse.Namespace) -> None:
         metrics.write_table(given.out, table)
 
 
+def _ensemble(given: argparse.Namespace) -> None:
+    from fer_utils.emotions import PUBLIC
+    from fer_utils.ensembles import member_logits, members, select
+    from fer_utils.evidence import publish_ensemble, read_evidence
+    from fer_utils.faces import load_faces
+
+    faces = load_faces(given.data)
+    abouts = read_evidence(resolve(EVIDENCE), faces)
+    known = [folder.name for folder in abouts]
+    if unknown := sorted(set(given.labels) - set(known)):
+        raise StudyError(f"ensemble: expected of {', '.join(known)}, found {', '.join(unknown)}.")
+    chosen = {folder: about for folder, about in abouts.items() if not given.labels or folder.name in given.labels}
+    public = faces.of(PUBLIC)
+    logits = {folder.name: each for folder, each in member_logits(chosen, public).items()}
+    path = select(logits, public.emotion, given.size)
+    print(path.round(4).to_string(index=False))
+    print("Members:", ", ".join(f"{label} x{times}" for label, times in members(path).items()))
+    if given.publish:
+        print(f"Evidence: {publish_ensemble(given.publish, path, chosen, faces, resolve(EVIDENCE))}")
+
+
 def _teach(given: argparse.Namespace) -> None:
     from fer_utils.emotions import TRAINING
     from fer_utils.faces import load_faces
@@ -382,8 +416,9 @@ def _teach(given: argparse.Namespace) -> None:
     from fer_utils.training import predict
 
     training = load_faces(given.data).of(TRAINING)
-    answers = [predict(Run(folder).model(), training.images, "mirror") for folder in given.run_folders]
-    name = teach(answers, training, given.runs)
+    runs = [Run(folder) for folder in given.run_folders]
+    answers = [predict(run.model(), training.images, "mirror") for run in runs]
+    name = teach(answers, training, given.runs, [run.recipe.label(run.seed) for run in runs])
     print(f"Learn from them with `fer-study train RECIPE --set teacher={name}`.")
 
 

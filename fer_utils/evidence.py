@@ -3,22 +3,27 @@
 `reports/evidence/<recipe>-seed<N>/` (`<recipe>-fold<K>-seed<N>/`) holds recipe.json (recipe, seed, parameters, time,
 machine, versions), history.csv, predictions.npz and, where the recipe averages, averaged.npz. These two hold `row`,
 zero-based row in FER-2013's CSV, every PublicTest and PrivateTest image once, and `logits`, float16 (n, 7), each row
-less its largest, which leaves softmax as it is: float16 is finest near 0, so that rounding makes no ties.
+less its largest, which leaves softmax as it is: float16 is finest near 0, so that rounding makes no ties. Ensembles
+are lists of such runs; see `ensembles`.
 """
 
+import hashlib
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from fer_utils.emotions import CANONICAL_COUNTS, PRIVATE, PUBLIC
+from fer_utils.ensembles import FOLDER, answer, member_logits, members, read_ensembles, write_ensemble
 from fer_utils.errors import StudyError
 from fer_utils.faces import Faces
 from fer_utils.recipes import recipe_from_dict
 from fer_utils.results import shown, summarise
 from fer_utils.runs import Run, predictions_file, published_abouts, read_predictions
+from fer_utils.scoring import add_to_log
 from fer_utils.storage import atomic_file, atomic_folder
 
 TABLE = "results.csv"
@@ -57,6 +62,36 @@ def publish_evidence(run: Run, folder: Path) -> Path:
     return target
 
 
+def publish_ensemble(
+    name: str, path: pd.DataFrame, abouts: Mapping[Path, dict], faces: Faces, folder: Path, *, log: Path | None = None
+) -> Path:
+    """Keep an ensemble of published runs in `folder`/ensembles/<name>.json, and log its use of PrivateTest.
+
+    One that is there with the same members is not logged again.
+
+    Args:
+        name: letters, digits, "_" and "-".
+        path: as `ensembles.select` gave it, of labels of runs in `folder`.
+        abouts: what is known about each run that it was chosen from, by its folder.
+        faces: with PrivateTest.
+        folder: the evidence.
+        log: as `scoring.score` takes it.
+
+    Raises:
+        StudyError: the name has other characters.
+    """
+    if not re.fullmatch(r"[\w-]+", name):
+        raise StudyError(f"ensemble: expected a name of letters, digits, '_' and '-', found {name!r}.")
+    counts = members(path)
+    runs = {each: about for each, about in abouts.items() if each.name in counts}
+    if read_ensembles(folder).get(name) != {each: counts[each.name] for each in runs}:
+        key = json.dumps(sorted((about["fingerprint"], counts[each.name]) for each, about in runs.items()))
+        private = faces.of(PRIVATE)
+        logits = {each.name: logits for each, logits in member_logits(runs, private).items()}
+        add_to_log(name, hashlib.sha256(key.encode()).hexdigest(), answer(counts, logits), private, log)
+    return write_ensemble(folder, name, path, [each.name for each in abouts])
+
+
 def compute_results(folder: Path, faces: Faces) -> pd.DataFrame:
     """The table of results: `results.summarise` of the evidence, best on PublicTest first, and the folders of each.
 
@@ -70,12 +105,13 @@ def compute_results(folder: Path, faces: Faces) -> pd.DataFrame:
         StudyError: the faces are not the canonical FER-2013, a run's rows are not its two test splits, or runs of
             one model differ in their recipe.
     """
-    abouts = read_evidence(folder, faces)
-    table = summarise(abouts, faces)
-    table["evidence"] = [
+    abouts, ensembles = read_evidence(folder, faces), read_ensembles(folder)
+    table = summarise(abouts, faces, ensembles)
+    files = [
         " ".join(f"reports/evidence/{path.name}" for path, about in abouts.items() if about["recipe"]["name"] == model)
-        for model in table["model"]
+        for model in table["model"][: len(table) - len(ensembles)]
     ]
+    table["evidence"] = files + [f"reports/evidence/{FOLDER}/{name}.json" for name in ensembles]
     table = table.sort_values("public_accuracy", ascending=False, kind="stable", ignore_index=True)
     return table.round({"minutes": 1}).round(6)
 

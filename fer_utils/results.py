@@ -1,6 +1,6 @@
 """Tables of results, computed from the saved logits of runs: this machine's, published copies, or the evidence."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import groupby
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import pandas as pd
 
 from fer_utils.audits.copies import leaked
 from fer_utils.emotions import PRIVATE, PUBLIC
+from fer_utils.ensembles import answer, member_logits
 from fer_utils.errors import StudyError
 from fer_utils.evaluation import averaged, bootstrap_interval, mcnemar, paired_bootstrap, seed_summary
 from fer_utils.faces import Faces
@@ -18,8 +19,10 @@ from fer_utils.runs import logits_of
 SPLITS = {"public": PUBLIC, "private": PRIVATE}
 
 
-def summarise(abouts: Mapping[Path, dict], faces: Faces) -> pd.DataFrame:
-    """One row a model, its seeds averaged, and one more with test-time averaging where its recipe has that.
+def summarise(
+    abouts: Mapping[Path, dict], faces: Faces, ensembles: Mapping[str, Mapping[Path, int]] | None = None
+) -> pd.DataFrame:
+    """One row a model, its seeds averaged, one more with test-time averaging where its recipe has that, and ensembles.
 
     A seed whose recipe has folds is the ensemble of its folds. Columns: model, parameters, data, epochs, seeds,
     averaging ("" or the recipe's views and snapshots); for `public` and `private` each `_accuracy` (mean over seeds),
@@ -27,9 +30,13 @@ def summarise(abouts: Mapping[Path, dict], faces: Faces) -> pd.DataFrame:
     (standard deviation between seeds); the same as `unleaked`, on the PrivateTest images that
     have no pixel-identical copy in Training; minutes (mean of a seed) and machine, where they are known.
 
+    An ensemble's members answer with their test-time averages, where they have them; its parameters, epochs and
+    minutes are those of all members together.
+
     Args:
         abouts: what is known about each run (recipe, seed, parameters and so on), by the folder with its logits.
         faces: those the logits are of, with all three usages.
+        ensembles: by name, how often each of the runs counts.
 
     Raises:
         StudyError: logits are missing, or runs of one model differ in their recipe.
@@ -46,29 +53,26 @@ def summarise(abouts: Mapping[Path, dict], faces: Faces) -> pd.DataFrame:
                 f"{', '.join(sorted(str(folder) for folder in abouts if abouts[folder]['recipe']['name'] == model))}."
                 " Train one of them under another name (--set name=...), or all by the same recipe."
             )
-    rows = []
-    clean = ~leaked(faces, PRIVATE)
+    rows, clean = [], ~leaked(faces, PRIVATE)
+    data = "drawn faces" if faces.drawn else "FER-2013" if faces.canonical else faces.source
     for model, group in groupby(seeds, key=lambda each: each[0]):
         group = list(group)
-        first = next(iter(group[0][2].values()))
-        recipe = recipe_from_dict(first["recipe"])
+        runs = [list(members.values()) for _, _, members in group]
+        recipe = recipe_from_dict(runs[0][0]["recipe"])
         for averages in recipe.kinds:
-            row = {
-                "model": model,
-                "parameters": first["parameters"],
-                "data": "drawn faces" if faces.drawn else "FER-2013" if faces.canonical else faces.source,
-                "epochs": first["recipe"]["epochs"],
-                "seeds": ", ".join(str(seed) for _, seed, _ in group),
-                "averaging": recipe.averaging if averages else "",
-            }
-            right = {split: _right(group, faces.of(usage), averages) for split, usage in SPLITS.items()}
-            for split, each in (*right.items(), ("unleaked", right["private"][:, clean])):
-                row |= {f"{split}_{key}": value for key, value in _scores(each).items()}
-            known = [[about for about in members.values() if "seconds" in about] for _, _, members in group]
-            if all(known):
-                row["minutes"] = float(np.mean([sum(about["seconds"] for about in each) for each in known])) / 60
-                row["machine"] = "; ".join(sorted({about["machine"] for each in known for about in each}))
-            rows.append(row)
+            row = {"model": model, "parameters": runs[0][0]["parameters"], "data": data, "epochs": recipe.epochs}
+            row |= {"seeds": _listed(seed for _, seed, _ in group), "averaging": recipe.averaging if averages else ""}
+            logits = {split: _logits(group, faces.of(usage), averages) for split, usage in SPLITS.items()}
+            rows.append(row | _all_scores(logits, faces, clean) | _effort(runs))
+    for name, counts in (ensembles or {}).items():
+        runs = {folder: abouts[folder] for folder in counts}
+        members, recipes = list(runs.values()), [recipe_from_dict(about["recipe"]) for about in runs.values()]
+        row = {"model": f"{name} ({len(members)} networks)", "parameters": sum(each["parameters"] for each in members)}
+        row |= {"data": data, "epochs": sum(recipe.epochs for recipe in recipes)}
+        row["seeds"] = _listed(sorted({each["seed"] for each in members}))
+        row["averaging"] = _listed(sorted({recipe.averaging for recipe in recipes if recipe.averaging}))
+        logits = {split: answer(counts, member_logits(runs, faces.of(usage)))[None] for split, usage in SPLITS.items()}
+        rows.append(row | _all_scores(logits, faces, clean) | _effort([members]))
     return pd.DataFrame(rows)
 
 
@@ -141,27 +145,6 @@ def compare(abouts: Mapping[Path, dict], faces: Faces, model: str, other: str) -
     return pd.DataFrame(rows).reindex(columns=columns)
 
 
-def logits_by_model(abouts: Mapping[Path, dict], part: Faces, averages: bool = False) -> dict[str, np.ndarray]:
-    """Logits of every model on the faces given, float32 (seeds, n, 7), by its name, seeds in ascending order.
-
-    A seed whose recipe has folds has its folds' averaged answer.
-
-    Args:
-        abouts: as `summarise` takes them.
-        part: PublicTest or PrivateTest, or some of these.
-        averages: the test-time averages, of recipes that have them.
-
-    Raises:
-        StudyError: logits are missing.
-    """
-    found = {}
-    for model, group in groupby(_by_seed(abouts), key=lambda each: each[0]):
-        group = list(group)
-        recipe = recipe_from_dict(next(iter(group[0][2].values()))["recipe"])
-        found[model] = _logits(group, part, averages and bool(recipe.averaging))
-    return found
-
-
 def _by_seed(abouts: Mapping[Path, dict]) -> list[tuple[str, int, dict[Path, dict]]]:
     """Model, seed, and the runs of each, in the order in which the models come."""
     models = list(dict.fromkeys(about["recipe"]["name"] for about in abouts.values()))
@@ -190,6 +173,13 @@ def _right(group: list[tuple[str, int, dict[Path, dict]]], part: Faces, averages
     return _logits(group, part, averages).argmax(axis=2) == part.emotion
 
 
+def _all_scores(logits: Mapping[str, np.ndarray], faces: Faces, clean: np.ndarray) -> dict[str, float]:
+    """The scores on each split, and on the `clean` part of PrivateTest, from each split's logits (seeds, n, 7)."""
+    right = {split: logits[split].argmax(axis=2) == faces.of(usage).emotion for split, usage in SPLITS.items()}
+    right["unleaked"] = right["private"][:, clean]
+    return {f"{split}_{key}": value for split, each in right.items() for key, value in _scores(each).items()}
+
+
 def _scores(right: np.ndarray) -> dict[str, float]:
     """Accuracy, its interval and its spread, of bool (seeds, n); without an image, not a number."""
     if not right.size:
@@ -197,3 +187,15 @@ def _scores(right: np.ndarray) -> dict[str, float]:
     low, high = bootstrap_interval(right)
     spread = seed_summary(right.mean(axis=1)).deviation
     return {"accuracy": float(right.mean()), "low": low, "high": high, "spread": spread}
+
+
+def _effort(runs: list[list[dict]]) -> dict:
+    """Minutes, mean over seeds, and machines, of the runs of each seed; nothing where they are not known."""
+    if not all("seconds" in about for each in runs for about in each):
+        return {}
+    minutes = float(np.mean([sum(about["seconds"] for about in each) for each in runs])) / 60
+    return {"minutes": minutes, "machine": "; ".join(sorted({about["machine"] for each in runs for about in each}))}
+
+
+def _listed(values: Iterable) -> str:
+    return ", ".join(map(str, values))

@@ -191,7 +191,8 @@ def publish_run(run: Run, folder: Path) -> None:
     """
     kept = run.history.set_index("epoch").loc[run.about["epoch_kept"]]
     about = {"name": f"{run.recipe.name}, seed {run.seed}", "public_accuracy": float(kept["val_accuracy"])}
-    about |= {key: run.about[key] for key in ("source", "recipe", "seed", "parameters", "epoch_kept", "fingerprint")}
+    kept_keys = ("source", "recipe", "seed", "parameters", "epoch_kept", "fingerprint", "taught_by")
+    about |= {key: run.about[key] for key in kept_keys if key in run.about}
     with atomic_folder(folder) as target:
         for kept_file in (
             run.folder / "model.keras",

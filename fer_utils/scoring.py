@@ -4,6 +4,8 @@ import csv
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
+
 from fer_utils.emotions import PRIVATE
 from fer_utils.errors import StudyError
 from fer_utils.evaluation import accuracy
@@ -43,17 +45,27 @@ def score(run: Run, faces: Faces, *, log: Path | None = None) -> Run:
     averaged = predict_averaged(run, private.images) if run.recipe.averaging else logits
     if not faces.drawn:
         # Logged before it is kept: a kill in between leaves a use too many in the log, never one too few.
-        _append(log or resolve(LOG), run, run.folder.name, accuracy(logits, private.emotion), len(private))
+        add_to_log(run.folder.name, run.about["fingerprint"], logits, private, log)
         if run.recipe.averaging:
             name = f"{run.folder.name} averaged"
-            _append(log or resolve(LOG), run, name, accuracy(averaged, private.emotion), len(private))
+            add_to_log(name, run.about["fingerprint"], averaged, private, log)
     if run.recipe.averaging:
         run.add_logits(private, averaged, averaged=True)
     run.add_logits(private, logits)
     return run
 
 
-def _append(log: Path, run: Run, name: str, right: float, images: int) -> None:
+def add_to_log(name: str, fingerprint: str, logits: np.ndarray, private: Faces, log: Path | None = None) -> None:
+    """Note a use of PrivateTest: when, what was scored, its fingerprint, how many images, and the accuracy.
+
+    Args:
+        name: of the run or ensemble.
+        fingerprint: what determines it, hexadecimal.
+        logits: (n, 7), its answers.
+        private: PrivateTest, (n,).
+        log: as `score` takes it.
+    """
+    log = log or resolve(LOG)
     log.parent.mkdir(parents=True, exist_ok=True)
     new = not log.exists()
     with log.open("a", newline="", encoding="utf-8") as file:
@@ -61,4 +73,4 @@ def _append(log: Path, run: Run, name: str, right: float, images: int) -> None:
         if new:
             writer.writerow(LOG_COLUMNS)
         when = datetime.now(UTC).isoformat(timespec="seconds")
-        writer.writerow([when, name, run.about["fingerprint"], images, f"{right:.6f}"])
+        writer.writerow([when, name, fingerprint, len(private), f"{accuracy(logits, private.emotion):.6f}"])

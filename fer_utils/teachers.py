@@ -12,13 +12,14 @@ from fer_utils.faces import Faces
 from fer_utils.storage import atomic_file
 
 
-def teach(logits: Sequence[np.ndarray], faces: Faces, store: Path) -> str:
-    """Keep the mean probabilities of several networks as soft labels.
+def teach(logits: Sequence[np.ndarray], faces: Faces, store: Path, taught_by: Sequence[str] = ()) -> str:
+    """Keep the mean probabilities of several networks as soft labels (Hinton et al. 2015, arXiv 1503.02531).
 
     Args:
-        logits: of each network, float32 (n, 7), for these faces.
+        logits: of each network, float32 (n, 7), for these faces; one that counts twice is given twice.
         faces: Training, (n,).
         store: folder of runs.
+        taught_by: the networks' labels, in the same order, which every run that learns from them will name.
 
     Returns:
         The soft labels' name, which is made of their values, for `Recipe.teacher`.
@@ -26,7 +27,7 @@ def teach(logits: Sequence[np.ndarray], faces: Faces, store: Path) -> str:
     soft = probabilities(averaged(logits)).astype(np.float16)
     name = _name(soft, faces)
     with atomic_file(_path(store, name)) as target:
-        np.savez_compressed(target, probabilities=soft)
+        np.savez_compressed(target, probabilities=soft, taught_by=np.array(taught_by, str))
     return name
 
 
@@ -36,22 +37,31 @@ def soft_labels(name: str, faces: Faces, store: Path) -> np.ndarray:
     Raises:
         StudyError: there are none of that name, or they are of other faces.
     """
+    soft = _read(store, name, "probabilities")
+    if _name(soft, faces) != name:
+        raise StudyError(
+            f"{_path(store, name)}: expected soft labels of these {len(faces):,} faces, found others (or a damaged "
+            "file). Make them again with `fer-study teach`."
+        )
+    soft = soft.astype(np.float32)
+    return soft / soft.sum(axis=1, keepdims=True)
+
+
+def taught_by(name: str, store: Path) -> list[str]:
+    """The labels of the networks that the soft labels are of. Raises StudyError where there are none of that name."""
+    return _read(store, name, "taught_by").tolist()
+
+
+def _read(store: Path, name: str, what: str) -> np.ndarray:
     path = _path(store, name)
     try:
         with np.load(path) as saved:
-            soft = saved["probabilities"]
+            return saved[what]
     except (OSError, ValueError, KeyError) as problem:
         raise StudyError(
             f"{path}: expected the soft labels {name}, found {type(problem).__name__}: {problem}. Make them with "
             "`fer-study teach`."
         ) from None
-    if _name(soft, faces) != name:
-        raise StudyError(
-            f"{path}: expected soft labels of these {len(faces):,} faces, found others (or a damaged file). Make them "
-            "again with `fer-study teach`."
-        )
-    soft = soft.astype(np.float32)
-    return soft / soft.sum(axis=1, keepdims=True)
 
 
 def _path(store: Path, name: str) -> Path:

@@ -30,7 +30,7 @@ from fer_utils.optimizers import optimizer
 from fer_utils.recipes import Recipe
 from fer_utils.runs import Run, run_fingerprint, run_folder, write_predictions
 from fer_utils.storage import atomic_file
-from fer_utils.teachers import soft_labels
+from fer_utils.teachers import soft_labels, taught_by
 
 CHECKPOINT_SHARE = 0.05
 """Checkpoints take at most this share of the time: where epochs are short, not every one is followed by one."""
@@ -366,6 +366,8 @@ def _finish(folder, recipe, seed, faces, model, state, public) -> None:
         "machine": machine(),
         "versions": {name: version(name) for name in ("keras", "numpy")} | {"backend": _backend()},
     }
+    if recipe.teacher:
+        about["taught_by"] = taught_by(recipe.teacher, folder.parent)
     with atomic_file(folder / "run.json") as target:
         target.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
     (folder / "checkpoint.npz").unlink(missing_ok=True)

@@ -20,7 +20,7 @@ from fer_utils.recipes import get_recipe
 from fer_utils.runs import run_folder
 
 COMMANDS = (
-    *("prepare", "audit", "train", "tune", "ablate", "teach", "score", "results", "networks", "stage"),
+    *("prepare", "audit", "train", "tune", "ablate", "ensemble", "teach", "score", "results", "networks", "stage"),
     *("export", "predict", "serve", "fetch-yunet"),
 )
 FER_STUDY = [sys.executable, "-m", "fer_utils.cli"]

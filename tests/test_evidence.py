@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from fer_utils.emotions import PRIVATE, PUBLIC
+from fer_utils.ensembles import select
 from fer_utils.errors import StudyError
 from fer_utils.evaluation import accuracy_interval, probabilities
 from fer_utils.evidence import (
@@ -15,6 +16,7 @@ from fer_utils.evidence import (
     START,
     TABLE,
     compute_results,
+    publish_ensemble,
     publish_evidence,
     read_evidence,
     read_results,
@@ -25,7 +27,7 @@ from fer_utils.evidence import (
 )
 from fer_utils.recipes import Recipe, recipe_from_dict
 from fer_utils.results import compare
-from fer_utils.runs import Run, write_predictions
+from fer_utils.runs import Run, logits_of, write_predictions
 
 RIGHT = {PUBLIC: 2268, PRIVATE: 2301}
 
@@ -90,6 +92,47 @@ def test_drawn_and_unscored_runs_are_no_evidence(make_run, tmp_path):
     with pytest.raises(StudyError, match=r"found 3,589\. Score it first"):
         publish_evidence(make_run(seed=2, usages=(PUBLIC,)), tmp_path / "evidence")
     assert not (tmp_path / "evidence").exists()
+
+
+# --- ensembles ---
+
+
+@pytest.fixture
+def two_runs(make_run, canonical, tmp_path):
+    """Evidence of two seeds, and what each answers on PublicTest, by its label."""
+    for seed in (1, 2):
+        publish_evidence(make_run(seed=seed, fingerprint=f"{seed:064x}"), tmp_path / "evidence")
+    abouts = read_evidence(tmp_path / "evidence", canonical)
+    logits = {folder.name: logits_of(folder, canonical.of(PUBLIC)) for folder in abouts}
+    return abouts, select(logits, canonical.of(PUBLIC).emotion, 2)
+
+
+def test_an_ensemble_has_its_row_its_file_and_one_line_in_the_log(two_runs, canonical, tmp_path):
+    (abouts, path), log = two_runs, tmp_path / "log.csv"
+    for _ in range(2):  # the second time it is there already
+        file = publish_ensemble("both", path, abouts, canonical, tmp_path / "evidence", log=log)
+    assert file == tmp_path / "evidence" / "ensembles" / "both.json"
+    table = compute_results(tmp_path / "evidence", canonical).set_index("model")
+    row = table.loc["both (2 networks)"]
+    assert (row["parameters"], row["epochs"], row["seeds"]) == (2 * 4478727, 30, "1, 2")
+    assert (row["minutes"], row["evidence"]) == (120, "reports/evidence/ensembles/both.json")
+    for split, usage in (("public", PUBLIC), ("private", PRIVATE)):
+        part = canonical.of(usage)
+        shares = np.mean([probabilities(logits_of(folder, part)) for folder in abouts], axis=0)
+        assert row[f"{split}_accuracy"] == pytest.approx((shares.argmax(axis=1) == part.emotion).mean(), abs=3e-4)
+    (line,) = pd.read_csv(log).to_dict("records")
+    assert (line["run"], line["images"]) == ("both", 3589)
+    assert line["accuracy"] == pytest.approx(row["private_accuracy"], abs=1e-6)
+
+
+def test_other_members_are_another_use_of_privatetest(two_runs, canonical, tmp_path):
+    (abouts, path), log = two_runs, tmp_path / "log.csv"
+    publish_ensemble("both", path, abouts, canonical, tmp_path / "evidence", log=log)
+    publish_ensemble("both", path[:1], abouts, canonical, tmp_path / "evidence", log=log)
+    lines = pd.read_csv(log)
+    assert len(lines) == 2 and lines["fingerprint"].nunique() == 2
+    with pytest.raises(StudyError, match="found 'a/b'"):
+        publish_ensemble("a/b", path, abouts, canonical, tmp_path / "evidence", log=log)
 
 
 # --- the table ---

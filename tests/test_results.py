@@ -13,7 +13,7 @@ from fer_utils.emotions import PRIVATE, PUBLIC, TRAINING
 from fer_utils.errors import StudyError
 from fer_utils.faces import Faces
 from fer_utils.recipes import Recipe
-from fer_utils.results import SPLITS, compare, logits_by_model, shown, summarise
+from fer_utils.results import SPLITS, compare, shown, summarise
 from fer_utils.runs import logits_of, write_predictions
 
 NET = Recipe("net", "seed_cnn")
@@ -250,30 +250,6 @@ def test_rows_are_shown_in_words():
             "PrivateTest without leaks, %": "60.89 (59.3–62.5)",
         },
     ]
-
-
-# --- logits_by_model ---
-
-
-def test_logits_of_every_model_by_seed(leave, small):
-    private = small.of(PRIVATE)
-    ours, theirs = leave(seed=10) | leave(seed=2), leave(OTHER)
-    found = logits_by_model(theirs | ours, private)
-    assert list(found) == ["other", "net"] and found["net"].shape == (2, len(private), 7)
-    two, ten = sorted(ours, key=lambda folder: ours[folder]["seed"])
-    assert np.array_equal(found["net"], [logits_of(two, private), logits_of(ten, private)])
-    assert np.array_equal(found["other"], [logits_of(*theirs, private)])
-
-
-def test_averages_are_those_of_models_that_have_them(leave, small):
-    private = small.of(PRIVATE)
-    folds = {k: v for fold in NET.but(folds=2, views="mirror").every_fold for k, v in leave(fold).items()}
-    theirs = leave(OTHER)
-    for averages in (False, True):
-        found = logits_by_model(folds | theirs, private, averages)
-        ensemble = evaluation.averaged([logits_of(folder, private, averaged=averages) for folder in folds])
-        assert np.array_equal(found["net"], [ensemble])
-        assert np.array_equal(found["other"], [logits_of(*theirs, private)])
 
 
 # --- compare ---

@@ -69,6 +69,7 @@ def test_whatever_decides_the_weights_changes_it(faces):
         "views": "mirror",
         "teacher": "0123456789ab",
         "teacher_share": 0.5,
+        "crop": 0.6,
         "width": 0.5,
         "dropout": 0.3,
         "batch_norm_momentum": 0.9,

@@ -578,11 +578,12 @@ def test_soft_labels_are_learned_from(tiny_network, faces, recipe, tmp_path):
     training_faces = faces.of(TRAINING)
     soft = np.full((len(training_faces), 7), -20.0, np.float32)
     soft[:, 2] = 20.0  # all fear, says the teacher
-    name = teach([soft, soft], training_faces, tmp_path)
+    name = teach([soft, soft], training_faces, tmp_path, ["a-seed1", "b-seed2"])
     np.testing.assert_allclose(soft_labels(name, training_faces, tmp_path), np.eye(7)[[2] * len(soft)], atol=1e-6)
     taught = recipe.but(teacher=name, epochs=6, learning_rate=0.02, keep="last")
     run = fit(taught, faces, 1, tmp_path, progress=False)
     assert (run.logits(faces.of(PUBLIC)).argmax(1) == 2).all()
+    assert run.about["taught_by"] == ["a-seed1", "b-seed2"]
 
 
 def test_soft_labels_of_other_faces_are_refused(faces, recipe, tmp_path):

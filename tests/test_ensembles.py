@@ -1,0 +1,116 @@
+"""Ensembles: chosen greedily on the images given, kept as a list of runs, answering with the mean probability."""
+
+import json
+from itertools import combinations_with_replacement
+
+import numpy as np
+import pytest
+from scipy.special import softmax
+from sklearn.metrics import log_loss
+
+from fer_utils.ensembles import answer, member_logits, members, read_ensembles, select, write_ensemble
+from fer_utils.errors import StudyError
+from fer_utils.recipes import Recipe
+from fer_utils.runs import write_predictions
+
+
+@pytest.fixture(scope="module")
+def emotion() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 7, 400)
+
+
+def guesses(emotion: np.ndarray, seed: int, strength: float = 1.0) -> np.ndarray:
+    """Logits (n, 7) that know something of the answer, and are wrong elsewhere than another seed's."""
+    noise = np.random.default_rng(seed).normal(size=(len(emotion), 7))
+    return (noise + strength * np.eye(7)[emotion]).astype(np.float32)
+
+
+def loss(logits: list[np.ndarray], emotion: np.ndarray) -> float:
+    return log_loss(emotion, np.mean([softmax(each.astype(float), axis=1) for each in logits], axis=0))
+
+
+def test_each_step_adds_what_lowers_the_loss_most(emotion):
+    candidates = {f"run-{seed}": guesses(emotion, seed, 0.5 + 0.2 * seed) for seed in range(5)}
+    path = select(candidates, emotion, size=6)
+    assert path["size"].tolist() == [1, 2, 3, 4, 5, 6]
+    chosen: list[np.ndarray] = []
+    for row in path.to_dict("records"):
+        losses = {name: loss([*chosen, logits], emotion) for name, logits in candidates.items()}
+        assert row["added"] == min(losses, key=losses.get)
+        chosen.append(candidates[row["added"]])
+        assert row["cross_entropy"] == pytest.approx(losses[row["added"]], rel=1e-6)
+        right = np.mean([softmax(each, axis=1) for each in chosen], axis=0).argmax(axis=1) == emotion
+        assert row["accuracy"] == pytest.approx(right.mean())
+        assert row["low"] < row["accuracy"] < row["high"]
+
+
+def test_two_equally_good_networks_are_better_together_and_noise_is_left_out(emotion):
+    candidates = {"one": guesses(emotion, 1, 2.0), "two": guesses(emotion, 2, 2.0), "noise": guesses(emotion, 3, 0.0)}
+    path = select(candidates, emotion, size=4)
+    assert set(members(path)) == {"one", "two"}
+    pairs = {
+        pair: loss([candidates[name] for name in pair], emotion)
+        for pair in combinations_with_replacement(candidates, 2)
+    }
+    assert set(min(pairs, key=pairs.get)) == {"one", "two"}, "planted: no other pair is as good"
+
+
+def test_members_end_where_the_loss_is_lowest(emotion):
+    path = select({"one": guesses(emotion, 1), "two": guesses(emotion, 2)}, emotion, size=3)
+    path["added"], path["cross_entropy"] = ["one", "two", "one"], [1.2, 1.0, 1.1]
+    assert members(path) == {"one": 1, "two": 1}
+    path["cross_entropy"] = [1.2, 1.1, 1.0]
+    assert members(path) == {"one": 2, "two": 1}
+
+
+def test_one_that_counts_twice_has_twice_the_say(emotion):
+    logits = {"one": guesses(emotion, 1), "two": guesses(emotion, 2)}
+    expected = (2 * softmax(logits["one"], axis=1) + softmax(logits["two"], axis=1)) / 3
+    np.testing.assert_allclose(softmax(answer({"one": 2, "two": 1}, logits), axis=1), expected, atol=1e-6)
+
+
+def test_nothing_to_choose_from_is_an_error(emotion):
+    with pytest.raises(StudyError, match="found 0 and 8"):
+        select({}, emotion)
+    with pytest.raises(StudyError, match="found 1 and 0"):
+        select({"one": guesses(emotion, 1)}, emotion, size=0)
+
+
+def test_members_answer_with_their_averages_where_their_recipe_has_them(faces, tmp_path):
+    part = faces.select(np.arange(12))
+    plain, averages = guesses(part.emotion, 1), guesses(part.emotion, 2)
+    abouts = {}
+    for recipe in (Recipe("plain", "seed_cnn"), Recipe("mirrored", "seed_cnn", views="mirror")):
+        folder = tmp_path / recipe.name
+        folder.mkdir()
+        write_predictions(folder, part.row, plain)
+        if recipe.averaging:
+            write_predictions(folder, part.row, averages, averaged=True)
+        abouts[folder] = {"recipe": recipe.to_dict()}
+    first, second = member_logits(abouts, part).values()
+    assert np.array_equal(first, plain) and np.array_equal(second, averages)
+
+
+def test_an_ensemble_is_kept_as_its_members(emotion, tmp_path):
+    candidates = {
+        "a-seed1": guesses(emotion, 1, 2.0),
+        "a-seed2": guesses(emotion, 2, 2.0),
+        "b-seed1": guesses(emotion, 3),
+    }
+    path = select(candidates, emotion, size=4)
+    file = write_ensemble(tmp_path, "both", path, candidates)
+    about = json.loads(file.read_text())
+    assert about["candidates"] == ["a-seed1", "a-seed2", "b-seed1"] and about["size"] == 4
+    best = path.loc[path["cross_entropy"].idxmin()]
+    assert about["public_accuracy"] == pytest.approx(best["accuracy"], abs=1e-6)
+    for label in candidates:
+        (tmp_path / label).mkdir()
+    expected = {tmp_path / label: times for label, times in members(path).items()}
+    assert read_ensembles(tmp_path) == {"both": expected}
+    (tmp_path / "a-seed1").rmdir()
+    with pytest.raises(StudyError, match=r"both\.json: expected the evidence of its members .* none of a-seed1"):
+        read_ensembles(tmp_path)
+
+
+def test_without_any_there_are_none(tmp_path):
+    assert read_ensembles(tmp_path) == {}
