@@ -177,10 +177,13 @@ def _jitter(count: int):
 VIEWS = {
     "mirror": lambda: _mirrored(),
     "shifts": lambda: _mirrored((1.0, 1.08), ((0, 0), (-2, -2), (2, -2), (-2, 2), (2, 2))),
+    "crops": lambda: _mirrored((SIDE / 42,), ((0, 0), (-3, -3), (3, -3), (-3, 3), (3, 3))),
     "jitter": lambda: _jitter(64),
 }
 """Test-time averaging by name: `mirror` is the image and its mirror image; `shifts` 20 views, both of these at two
-sizes, in the middle and shifted 2 pixels to each corner; `jitter` 64 draws of Tang's training jitter."""
+sizes, in the middle and shifted 2 pixels to each corner; `crops` 10 views, squares of 42 of the 48 pixels, enlarged, in
+the middle and in the corners, and their mirror images (Krizhevsky et al. 2012: 224 of 256 pixels); `jitter` 64 draws of
+Tang's training jitter."""
 
 
 def views(name: str, side: int) -> np.ndarray:

@@ -196,7 +196,7 @@ def test_draws_of_a_batch_are_those_of_its_images():
 
 
 def test_views_are_always_the_same_and_as_many_as_said():
-    assert {name: len(views(name, 48)) for name in VIEWS} == {"mirror": 2, "shifts": 20, "jitter": 64}
+    assert {name: len(views(name, 48)) for name in VIEWS} == {"mirror": 2, "shifts": 20, "crops": 10, "jitter": 64}
     for name in VIEWS:
         assert np.array_equal(views(name, 42), views(name, 42))
 
@@ -206,6 +206,16 @@ def test_the_views_of_mirror_are_the_image_and_its_mirror_image(pictures):
     assert np.array_equal(seen[0], pictures[:1]) and np.array_equal(seen[1], pictures[:1, :, ::-1])
 
 
+def test_the_views_of_crops_are_the_corners_and_the_middle_enlarged(pictures):
+    every = np.broadcast_to(pictures[0], (10, 48, 48))
+    seen = warp(every, views("crops", 48), 48, "edge").astype(int)
+    for number, (top, left) in enumerate(((3, 3), (0, 0), (0, 6), (6, 0), (6, 6))):
+        square = pictures[0, top : top + 42, left : left + 42]
+        expected = cv2.resize(square, (48, 48), interpolation=cv2.INTER_LINEAR).astype(int)
+        for found, wanted in ((seen[number], expected), (seen[5 + number], expected[:, ::-1])):
+            assert np.abs(found - wanted)[1:-1, 1:-1].max() <= 2
+
+
 def test_unknown_views_list_the_known():
-    with pytest.raises(StudyError, match="one of mirror, shifts, jitter, found 'crops'"):
-        augmentation.views("crops", 48)
+    with pytest.raises(StudyError, match="one of mirror, shifts, crops, jitter, found 'turns'"):
+        augmentation.views("turns", 48)
