@@ -1,5 +1,6 @@
 """What each ingredient of a recipe brings: the recipe without it, or with one more, all at one budget."""
 
+import contextlib
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,6 +50,8 @@ least share of 8 % would leave a nose of a face that fills its image."""
 def variants(base: Recipe) -> dict[str, Recipe]:
     """The recipe as it is ("all of it"), without each ingredient that it has, and with each that it has not.
 
+    Changes that the rest of the recipe does not allow are passed over: the squared hinge mixes no images.
+
     Recipes are named after the base and the change, so that runs tell them apart.
     """
     known = {**dataclasses.asdict(base), **options_of(base.network), **base.options}
@@ -59,7 +62,8 @@ def variants(base: Recipe) -> dict[str, Recipe]:
             field, absent = next(iter(LEFT_OUT[name].items()))
             if field in known and (known[field] != absent) == (sign == "-"):
                 slug = name.replace(", ", "-").replace(" ", "-").lower()
-                found[f"{sign} {name}"] = base.but(name=f"{base.name}-{word}-{slug}", **changes)
+                with contextlib.suppress(StudyError):  # what the rest of the recipe does not allow
+                    found[f"{sign} {name}"] = base.but(name=f"{base.name}-{word}-{slug}", **changes)
     return found
 
 
@@ -125,3 +129,19 @@ def ablate(
         )
     table = pd.DataFrame(rows)
     return pd.concat([table[:1], table[1:].sort_values("difference", kind="stable")], ignore_index=True)
+
+
+def ablation_finding(table: pd.DataFrame) -> str:
+    """What a table of `ablate` says, in one sentence or two."""
+    rows = table[1:]
+    apart = rows[(rows["difference_low"] > 0) | (rows["difference_high"] < 0)]
+    seeds = f"{table['seeds'][0]} seed{'s' if table['seeds'][0] > 1 else ''} each"
+    if apart.empty:
+        return f"None of the {len(rows)} changes tried is told from chance ({seeds}, PublicTest)."
+    most = apart.loc[apart["difference"].abs().idxmax()]
+    what = f"{'leaving out' if most['variant'][0] == '-' else 'adding'} {most['variant'][2:]}"
+    return (
+        f"{len(apart)} of {len(rows)} changes {'is' if len(apart) == 1 else 'are'} told from chance ({seeds}, "
+        f"PublicTest), most of all {what}: {100 * most['difference']:+.1f} points "
+        f"({100 * most['difference_low']:+.1f} to {100 * most['difference_high']:+.1f})."
+    )

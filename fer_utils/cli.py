@@ -179,7 +179,9 @@ def _parser() -> argparse.ArgumentParser:
         "keep what trained networks say of the training images, as soft labels for another network",
         "fer-study teach data/runs/resnet-seed1-* data/runs/resnet-seed2-*",
     )
-    add.add_argument("run_folders", metavar="RUN", type=Path, nargs="+", help="finished runs")
+    add.add_argument(
+        "run_folders", metavar="RUN", type=Path, nargs="+", help="finished runs; one named twice counts twice"
+    )
     add.add_argument(
         "--data", type=Path, default=resolve("data/prepared"), help="prepared faces; default: data/prepared"
     )
@@ -409,16 +411,13 @@ def _ensemble(given: argparse.Namespace) -> None:
 
 
 def _teach(given: argparse.Namespace) -> None:
+    from collections import Counter
+
     from fer_utils.emotions import TRAINING
     from fer_utils.faces import load_faces
-    from fer_utils.runs import Run
-    from fer_utils.teachers import teach
-    from fer_utils.training import predict
+    from fer_utils.teachers import teach_by
 
-    training = load_faces(given.data).of(TRAINING)
-    runs = [Run(folder) for folder in given.run_folders]
-    answers = [predict(run.model(), training.images, "mirror") for run in runs]
-    name = teach(answers, training, given.runs, [run.recipe.label(run.seed) for run in runs])
+    name = teach_by(Counter(given.run_folders), load_faces(given.data).of(TRAINING), given.runs)
     print(f"Learn from them with `fer-study train RECIPE --set teacher={name}`.")
 
 

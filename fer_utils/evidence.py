@@ -22,7 +22,7 @@ from fer_utils.errors import StudyError
 from fer_utils.faces import Faces
 from fer_utils.recipes import recipe_from_dict
 from fer_utils.results import shown, summarise
-from fer_utils.runs import Run, predictions_file, published_abouts, read_predictions
+from fer_utils.runs import Run, label_of, predictions_file, published_abouts, read_predictions
 from fer_utils.scoring import add_to_log
 from fer_utils.storage import atomic_file, atomic_folder
 
@@ -167,7 +167,7 @@ def runs_at_hand(published: Sequence[Path], evidence: Path, faces: Faces) -> dic
         )
     labels: dict[str, Path] = {}
     for folder, about in abouts.items():
-        labels.setdefault(recipe_from_dict(about["recipe"]).label(about["seed"]), folder)
+        labels.setdefault(label_of(about), folder)
     return labels
 
 

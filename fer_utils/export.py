@@ -77,7 +77,7 @@ def export_run(run: Run, faces: Faces, folder: Path, *, int8: bool = False) -> d
     model = run.model()
     model.set_weights([_rounded(weight) for weight in model.get_weights()])
     with atomic_folder(folder) as target:
-        _write_onnx(model, target / MODEL)
+        write_onnx(model, target / MODEL)
         np.savez_compressed(target / "weights.npz", *[_stored(weight) for weight in model.get_weights()])
         expected = predict(model, public.images)
         logits = onnx_logits(target / MODEL, public.images)
@@ -90,6 +90,18 @@ def export_run(run: Run, faces: Faces, folder: Path, *, int8: bool = False) -> d
         (target / CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
         (target / "README.md").write_text(card_text(card), encoding="utf-8")
     return card
+
+
+def write_onnx(model: keras.Model, file: Path) -> None:
+    """Write a Keras model as ONNX, from `pixels` (n, 48, 48, 1) to `logits` (n, 7); the same model, the same bytes."""
+    import warnings
+
+    model(np.zeros((1, SIDE, SIDE, 1), np.float32))  # Keras exports only what has been called
+    pixels = keras.InputSpec("float32", (None, SIDE, SIDE, 1), name="pixels")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of tf2onnx about NumPy's names
+        model.export(file, format="onnx", verbose=False, input_signature=[pixels])
+    _name_anew(file)
 
 
 def load_keras(folder: Path) -> keras.Model:
@@ -190,17 +202,6 @@ def _rounded(weight: np.ndarray) -> np.ndarray:
 def _stored(weight: np.ndarray) -> np.ndarray:
     # Kernels are nearly all of the size; statistics and biases, which may be large, stay as they are.
     return weight.astype(np.float16) if weight.ndim > 1 else weight
-
-
-def _write_onnx(model: keras.Model, file: Path) -> None:
-    import warnings
-
-    model(np.zeros((1, SIDE, SIDE, 1), np.float32))  # Keras exports only what has been called
-    pixels = keras.InputSpec("float32", (None, SIDE, SIDE, 1), name="pixels")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of tf2onnx about NumPy's names
-        model.export(file, format="onnx", verbose=False, input_signature=[pixels])
-    _name_anew(file)
 
 
 def _name_anew(file: Path) -> None:

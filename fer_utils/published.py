@@ -25,6 +25,46 @@ class Published(NamedTuple):
 
 PUBLISHED = (
     Published(
+        "EmoNeXt-XLarge",
+        0.7612,
+        "PrivateTest",
+        "pretrained on ImageNet; ten crops",
+        None,
+        "El Boudouri & Bohi 2023, MMSP",
+    ),
+    Published(
+        "Ensemble of 8 CNNs",
+        0.752,
+        "PrivateTest",
+        "from scratch; best honest ensemble that we know",
+        None,
+        "Pramerdorfer & Kampel 2016, arXiv 1612.02903",
+    ),
+    Published(
+        "VGGNet, Khaireddin & Chen",
+        0.7328,
+        "a split that is not said",
+        "ten crops; its code validates, and so chooses, on PrivateTest and tests on PublicTest",
+        None,
+        "arXiv 2105.03588, github.com/usef-kh/fer",
+    ),
+    Published(
+        "VGG19 of FER.Pytorch",
+        0.7311,
+        "PrivateTest",
+        "checkpoint chosen on PrivateTest",
+        None,
+        "github.com/WuJie1010/Facial-Expression-Recognition.Pytorch",
+    ),
+    Published(
+        "VGG, one network",
+        0.727,
+        "PrivateTest",
+        "from scratch; best honest single network that we know",
+        None,
+        "Pramerdorfer & Kampel 2016, arXiv 1612.02903",
+    ),
+    Published(
         "Tang, CNN with L2-SVM",
         0.7116,
         "PrivateTest",

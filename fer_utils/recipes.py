@@ -297,6 +297,26 @@ RECIPES = {
             mixup=0.0,
             views="mirror",
         ),
+        # What two cores can give a student in an hour: it learns from the soft labels of small_resnets, and by a fifth
+        # from the labels themselves.
+        RESNET.but(
+            name="small_student",
+            widths=(32, 64, 128, 256),
+            blocks=(2, 2, 1, 1),
+            dropout=0.1,
+            drop_path=0.0,
+            epochs=60,
+            batch_size=128,
+            learning_rate=0.1,
+            label_smoothing=0.0,
+            rotation=15,
+            zoom=0.15,
+            erase=0.25,
+            mixup=0.0,
+            cutmix=0.0,
+            views="mirror",
+            teacher_share=0.8,
+        ),
         # For serving, under 60 million multiply-adds: it is to learn from an ensemble's soft labels (`teacher`), which
         # are soft enough without smoothing and mixing.
         RESNET.but(

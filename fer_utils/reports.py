@@ -71,7 +71,7 @@ def write_index(out: Path, *, root: Path) -> None:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters["percent"] = percent
+    environment.filters |= {"percent": percent, "seeds": _seeds}
     out, root = Path(out), Path(root)
     metrics = {stage: _json(root / "reports" / "metrics" / f"{stage}.json") for stage in NOTEBOOKS}
     parameters = _yaml(root / "params.yaml")
@@ -79,11 +79,7 @@ def write_index(out: Path, *, root: Path) -> None:
     source = explored.get("source") or (parameters.get("prepare") or {}).get("source")
     published = [_published_row(known) for known in PUBLISHED]
     try:
-        own = [_own_row("The study’s model", metrics["champion"])] if metrics["champion"] else []
-        own += [
-            _own_row(name.replace("_averaged", ", averaged"), each)
-            for name, each in (metrics["replicate"] or {}).items()
-        ]
+        own = _own_rows(metrics["champion"] or {}, metrics["replicate"] or {})
         real = _real_rows(root, out.parent)
         page = environment.get_template("index.html.j2").render(
             css=(TEMPLATES / "study.css").read_text(encoding="utf-8"),
@@ -217,6 +213,15 @@ def _published_row(known: Published) -> Row:
             shown=f"{100 * known.accuracy:.0f} ± {100 * known.margin:.0f} %",
         )
     return Row(known.name, (score,), tuple(filter(None, (known.caveat, known.source))))
+
+
+def _own_rows(champion: dict[str, Any], replicate: dict[str, dict]) -> list[Row]:
+    """The model that was kept, the others of its notebook, and the replicated ones, each once."""
+    kept = [_own_row("The study’s model", champion)] if champion else []
+    others = {name: each for name, each in champion.get("models", {}).items() if name != champion["model"]}
+    return kept + [
+        _own_row(name.replace("_averaged", ", averaged"), each) for name, each in (others | replicate).items()
+    ]
 
 
 def _own_row(name: str, metrics: dict[str, Any]) -> Row:

@@ -67,7 +67,10 @@ def summarise(
     for name, counts in (ensembles or {}).items():
         runs = {folder: abouts[folder] for folder in counts}
         members, recipes = list(runs.values()), [recipe_from_dict(about["recipe"]) for about in runs.values()]
-        row = {"model": f"{name} ({len(members)} networks)", "parameters": sum(each["parameters"] for each in members)}
+        row = {
+            "model": f"{name} ({len(members)} network{'s' * (len(members) > 1)})",
+            "parameters": sum(each["parameters"] for each in members),
+        }
         row |= {"data": data, "epochs": sum(recipe.epochs for recipe in recipes)}
         row["seeds"] = _listed(sorted({each["seed"] for each in members}))
         row["averaging"] = _listed(sorted({recipe.averaging for recipe in recipes if recipe.averaging}))

@@ -140,6 +140,17 @@ class Run:
         return keras.saving.load_model(self.folder / "model.keras", compile=False)
 
 
+def about_of(folder: Path) -> dict:
+    """What is known about a finished run, or one that `publish_run` left: recipe, seed, parameters and so on."""
+    published = Path(folder) / "about.json"
+    return json.loads(published.read_text(encoding="utf-8")) if published.is_file() else Run(Path(folder)).about
+
+
+def label_of(about: dict) -> str:
+    """What the run is called: recipe, fold if it has one, and seed."""
+    return recipe_from_dict(about["recipe"]).label(about["seed"])
+
+
 def predictions_file(folder: Path, averaged: bool) -> Path:
     """Where a run's folder has its logits, plain or averaged."""
     return Path(folder) / ("averaged.npz" if averaged else "predictions.npz")

@@ -1,7 +1,7 @@
 """Soft labels: what trained networks say of the training images, for another network to learn from."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy as np
 from fer_utils.errors import StudyError
 from fer_utils.evaluation import averaged, probabilities
 from fer_utils.faces import Faces
+from fer_utils.runs import Run, about_of, label_of
 from fer_utils.storage import atomic_file
 
 
@@ -29,6 +30,26 @@ def teach(logits: Sequence[np.ndarray], faces: Faces, store: Path, taught_by: Se
     with atomic_file(_path(store, name)) as target:
         np.savez_compressed(target, probabilities=soft, taught_by=np.array(taught_by, str))
     return name
+
+
+def teach_by(members: Mapping[Path, int], faces: Faces, store: Path) -> str:
+    """Have networks answer the training images and their mirror images, and keep the mean as `teach` does.
+
+    Args:
+        members: how often each network counts, by the folder of its run, finished or published.
+        faces: Training, (n,).
+        store: folder of runs.
+
+    Returns:
+        The soft labels' name.
+    """
+    from fer_utils.training import predict
+
+    answers, names = [], []
+    for folder, times in members.items():
+        answers += times * [predict(Run(folder).model(), faces.images, "mirror")]
+        names += times * [label_of(about_of(folder))]
+    return teach(answers, faces, store, names)
 
 
 def soft_labels(name: str, faces: Faces, store: Path) -> np.ndarray:

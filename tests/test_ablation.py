@@ -1,9 +1,10 @@
 """The ablation: one change a variant, trained alike, compared on the same images of PublicTest."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from fer_utils.ablation import ADDED, LEFT_OUT, ablate, variants
+from fer_utils.ablation import ADDED, LEFT_OUT, ablate, ablation_finding, variants
 from fer_utils.emotions import PUBLIC
 from fer_utils.errors import StudyError
 from fer_utils.recipes import get_recipe
@@ -58,3 +59,27 @@ def test_what_cannot_be_is_refused(faces, recipe, tmp_path):
         ablate(recipe, seen, [], tmp_path)
     with pytest.raises(StudyError, match=r"variants: expected of all of it, .*, found - nonsense"):
         ablate(recipe, seen, [1], tmp_path, names=["- nonsense"])
+
+
+def test_what_the_rest_of_the_recipe_does_not_allow_is_passed_over():
+    found = variants(get_recipe("tang_l2svm"))
+    assert not [name for name in found if name[2:] in ("mixup", "CutMix", "SGD")], "squared hinge, Tang's schedule"
+    assert "+ sharpness-aware minimisation" in found
+
+
+def table_of(*rows: tuple[str, float, float, float], seeds: int = 2) -> pd.DataFrame:
+    columns = ["variant", "difference", "difference_low", "difference_high"]
+    return pd.DataFrame([("all of it", 0.0, 0.0, 0.0), *rows], columns=columns).assign(seeds=seeds)
+
+
+def test_the_finding_names_what_is_told_from_chance():
+    said = ablation_finding(table_of(("- mirroring", -0.03, -0.05, -0.01), ("+ mixup", 0.01, -0.01, 0.03)))
+    assert said == (
+        "1 of 2 changes is told from chance (2 seeds each, PublicTest), most of all leaving out mirroring: "
+        "-3.0 points (-5.0 to -1.0)."
+    )
+    said = ablation_finding(table_of(("- dropout", 0.02, 0.01, 0.03), ("+ CutMix", -0.04, -0.06, -0.02)))
+    assert said.startswith("2 of 2 changes are told") and "adding CutMix: -4.0 points" in said
+    unclear = [("+ mixup", 0.01, -0.01, 0.03), ("- dropout", 0.0, -0.01, 0.01)]
+    said = ablation_finding(table_of(*unclear, seeds=1))
+    assert said == "None of the 2 changes tried is told from chance (1 seed each, PublicTest)."

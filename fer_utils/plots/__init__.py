@@ -5,6 +5,7 @@ plots.keep(plots.counts(faces), "reports/figures/explore/counts.pdf")
 """
 
 from fer_utils.plots.calibration import coverage, reliability
+from fer_utils.plots.champion import ablation, accuracy_against_cost, ensemble_path
 from fer_utils.plots.comparisons import pairwise, side_by_side
 from fer_utils.plots.copies import copies_matrix, similarities
 from fer_utils.plots.data import brightness_and_contrast, counts, examples, mean_faces
@@ -22,7 +23,9 @@ from fer_utils.plots.tuning import against_random, importance, parallel_coordina
 __all__ = [
     "COLOURS",
     "INK",
+    "ablation",
     "accuracies",
+    "accuracy_against_cost",
     "accuracy_by_epoch",
     "against_random",
     "brightness_and_contrast",
@@ -34,6 +37,7 @@ __all__ = [
     "corruption_strip",
     "counts",
     "coverage",
+    "ensemble_path",
     "examples",
     "importance",
     "importance_maps",

@@ -1,0 +1,95 @@
+"""Figures of how the study's model came to be: what each ingredient brings, the ensemble, accuracy against cost."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from fer_utils.plots.style import ACCENT, GRID, LINES, MUTED, SECOND, WIDTH
+
+
+def ablation(table: pd.DataFrame) -> Figure:
+    """What leaving an ingredient out, or adding one, does to the accuracy.
+
+    Args:
+        table: as `ablation.ablate` gives it; the base is its first row.
+    """
+    rows = table[1:]
+    figure = Figure(figsize=(WIDTH, 1.3 + 0.36 * len(rows)), layout="constrained")
+    ax = figure.subplots()
+    ax.axvline(0, color=MUTED, linewidth=1)
+    for y, row in enumerate(rows.to_dict("records")):
+        apart = row["difference_low"] > 0 or row["difference_high"] < 0
+        colour = MUTED if not apart else ACCENT if row["difference"] > 0 else SECOND
+        ends = [100 * row["difference_low"], 100 * row["difference_high"]]
+        ax.plot(ends, [y, y], color=colour, linewidth=3, alpha=0.45, solid_capstyle="round")
+        ax.plot(100 * row["difference"], y, "o" if apart else "D", color=colour, ms=7)
+        text = f"{100 * row['difference']:+.1f}".replace("-", "−")
+        ax.annotate(text, (100 * row["difference"], y), (0, 7), textcoords="offset points", ha="center", fontsize=8.5)
+    names = [("without " if name[0] == "-" else "with ") + name[2:] for name in rows["variant"]]
+    ax.set_yticks(range(len(rows)), names)
+    ax.set_ylim(len(rows) - 0.5, -0.7)
+    base = table.iloc[0]
+    ax.set_xlabel(
+        f"points of PublicTest accuracy from the whole recipe's {base['accuracy']:.1%}; bars are 95 % intervals,\n"
+        "diamonds are not told from chance"
+    )
+    ax.grid(axis="x", color=GRID, linewidth=0.8)
+    ax.margins(x=0.08)
+    return figure
+
+
+def ensemble_path(path: pd.DataFrame, size: int) -> Figure:
+    """Accuracy and cross-entropy on PublicTest as members are added; the ensemble that is kept is marked.
+
+    Args:
+        path: as `ensembles.select` gives it.
+        size: of the one that is kept.
+    """
+    figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    steps, added = path["size"], path["added"].str.replace("-seed", "\nseed ")
+    left.fill_between(steps, 100 * path["low"], 100 * path["high"], color=ACCENT, alpha=0.15, linewidth=0)
+    left.plot(steps, 100 * path["accuracy"], "o-", color=ACCENT)
+    right.plot(steps, path["cross_entropy"], "o-", color=SECOND)
+    for ax, name in ((left, "accuracy"), (right, "cross_entropy")):
+        value = path[name][size - 1] * (100 if name == "accuracy" else 1)
+        ax.plot(size, value, "o", ms=13, mfc="none", mec=MUTED, mew=1.5)
+        ax.grid(axis="y", color=GRID, linewidth=0.8)
+        ax.set_xticks(steps, [f"{n}\n{label}" for n, label in zip(steps, added, strict=True)])
+        ax.tick_params(axis="x", labelsize=8 if len(steps) < 5 else 6.5)
+    left.set_title("Accuracy on PublicTest, %, and 95 % interval")
+    right.set_title("Cross-entropy, which chooses (ring: kept)")
+    return figure
+
+
+def accuracy_against_cost(table: pd.DataFrame) -> Figure:
+    """Accuracy on PrivateTest against multiply-adds and against milliseconds, for one face.
+
+    Args:
+        table: as `latency.with_costs` gives it.
+    """
+    figure = Figure(figsize=(WIDTH, 4.4), layout="constrained")
+    axes = figure.subplots(1, 2, sharey=True)
+    names = list(dict.fromkeys(table["model"]))
+    plain = set(table.loc[table["averaging"] == "", "model"])
+    for ax, column, label in (
+        (axes[0], "multiply_adds", "multiply-adds for a face, millions"),
+        (axes[1], "milliseconds", "milliseconds for a face, one thread"),
+    ):
+        for row in table.to_dict("records"):
+            x = row[column] / (1e6 if column == "multiply_adds" else 1)
+            colour = LINES[names.index(row["model"]) % len(LINES)]
+            ends = [100 * row["private_low"], 100 * row["private_high"]]
+            ax.plot([x, x], ends, color=colour, linewidth=3, alpha=0.35, solid_capstyle="round")
+            filled = colour if row["averaging"] else "white"
+            # Each model once in the legend: where it has a plain answer, by that.
+            name = None if row["averaging"] and row["model"] in plain else row["model"]
+            ax.plot(x, 100 * row["private_accuracy"], "o", ms=8, mec=colour, mfc=filled, mew=2, label=name)
+        ax.set_xscale("log")
+        ax.set_xlabel(label)
+        ax.margins(x=0.15)
+        ax.grid(color=GRID, linewidth=0.8)
+    axes[0].set_ylabel("PrivateTest accuracy, %; bars are 95 % intervals")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)))
+    axes[0].set_title("Filled: with test-time averaging")
+    return figure

@@ -1,0 +1,96 @@
+"""What an answer costs: what is counted is what the networks do, and what is timed is what ONNX Runtime does."""
+
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fer_utils import latency
+from fer_utils.architectures import parts
+from fer_utils.architectures.costs import multiply_adds
+from fer_utils.latency import answer_costs, averaging_finding, with_costs
+from fer_utils.runs import Run, publish_run
+from fer_utils.training import fit
+
+
+@pytest.fixture(scope="module")
+def two_runs(faces, recipe, build_tiny, tmp_path_factory):
+    """A run that does not average, and a published one that averages over the mirror image and two snapshots."""
+    folder = tmp_path_factory.mktemp("latency")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("fer_utils.training.build", build_tiny)
+        plain = fit(recipe.but(epochs=1), faces, 1, folder, progress=False)
+        many = recipe.but(name="many", epochs=12, views="mirror", snapshots=2)
+        publish_run(fit(many, faces, 1, folder, progress=False), folder / "published")
+    return {"one": plain.folder, "many": folder / "published"}
+
+
+def test_costs_are_those_of_the_networks(two_runs):
+    table = answer_costs(two_runs, rounds=3)
+    assert table[["model", "averaging", "answers"]].values.tolist() == [
+        ["one", "", 1],
+        ["many", "", 1],
+        ["many", "mirror, 2 snapshots", 4],
+    ]
+    for row in table.to_dict("records"):
+        model = Run(two_runs[row["model"]]).model()
+        assert row["parameters"] == parts(model)[1].count_params()
+        assert row["multiply_adds"] == row["answers"] * multiply_adds(model)
+    assert (table["milliseconds"] > 0).all()
+
+
+def test_times_are_medians_of_calls_with_every_view(two_runs, monkeypatch):
+    """With a stand-in for ONNX Runtime whose answer to so many faces takes a known time."""
+    asked = []
+
+    class Session:
+        def run(self, outputs, given):
+            asked.append(given["pixels"].shape)
+            clock[0] += 0.003 * len(given["pixels"]) * (100 if len(asked) in (1, 5) else 1)
+
+    clock = [0.0]
+    monkeypatch.setattr("fer_utils.recognition.open_model", lambda file, threads: Session())
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+    table = answer_costs(two_runs, rounds=5)
+    assert table["milliseconds"].tolist() == pytest.approx([3, 3, 12]), "a slow call among them moves no median"
+    # Of each round: one face, one face, and for each of two snapshots the face and its mirror image.
+    assert asked == 6 * [(1, 48, 48, 1), (1, 48, 48, 1), (2, 48, 48, 1), (2, 48, 48, 1)]
+
+
+SCORES = pd.DataFrame(
+    {
+        "model": ["a", "a", "b", "unpriced", "ensemble (2 networks)"],
+        "averaging": ["", "mirror", "", "", "mirror"],
+        "private_accuracy": [0.60, 0.62, 0.5, 0.9, 0.65],
+    }
+)
+COSTS = pd.DataFrame(
+    {
+        "model": ["a", "a", "b"],
+        "averaging": ["", "mirror", ""],
+        "multiply_adds": [10, 20, 7],
+        "milliseconds": [1.0, 1.5, 0.25],
+    }
+)
+
+
+def test_an_ensemble_costs_what_its_members_cost():
+    priced = with_costs(SCORES, COSTS, {"ensemble (2 networks)": ["a", "a", "b"]})
+    assert priced["model"].tolist() == ["a", "a", "b", "ensemble (2 networks)"]
+    assert priced["multiply_adds"].tolist() == [10, 20, 7, 47], "members answer with their averages"
+    assert priced["milliseconds"].tolist() == pytest.approx([1.0, 1.5, 0.25, 3.25])
+    assert with_costs(SCORES, COSTS)["model"].tolist() == ["a", "a", "b"]
+
+
+def test_the_finding_is_of_those_that_average():
+    assert averaging_finding(with_costs(SCORES, COSTS)) == (
+        "Test-time averaging, on PrivateTest: a +2.0 points for 1.5 times the milliseconds."
+    )
+    assert "No network here" in averaging_finding(with_costs(SCORES[2:3], COSTS))
+
+
+def test_one_call_is_left_out(two_runs, monkeypatch):
+    monkeypatch.setattr(latency, "_seconds", lambda session, pixels, times: next(ticks))
+    ticks = iter(np.r_[99.0, 99.0, 99.0, np.arange(1.0, 10.0)])
+    assert answer_costs(two_runs, rounds=3)["milliseconds"].tolist() == [4000, 5000, 6000]
