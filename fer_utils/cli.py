@@ -166,7 +166,9 @@ def _parser() -> argparse.ArgumentParser:
         "choose an ensemble of published runs on PublicTest, greedily, and with --publish keep it and score it",
         "fer-study ensemble --size 8 --publish ensemble",
     )
-    add.add_argument("labels", metavar="RUN", nargs="*", help=f"which of {EVIDENCE}/; default: all of them")
+    add.add_argument(
+        "labels", metavar="RUN", nargs="*", help=f"which of {EVIDENCE}/; default: all, but for FER+'s track"
+    )
     add.add_argument("--size", type=int, default=8, help="the most members, repeated ones counted; default: 8")
     add.add_argument(
         "--data", type=Path, default=resolve("data/prepared"), help="prepared FER-2013; default: data/prepared"
@@ -180,7 +182,10 @@ def _parser() -> argparse.ArgumentParser:
         "fer-study teach data/runs/resnet-seed1-* data/runs/resnet-seed2-*",
     )
     add.add_argument(
-        "run_folders", metavar="RUN", type=Path, nargs="+", help="finished runs; one named twice counts twice"
+        "run_folders", metavar="RUN", type=Path, nargs="*", help="finished runs; one named twice counts twice"
+    )
+    add.add_argument(
+        "--votes", action="store_true", help="FER+'s votes instead: a track of its own, not FER-2013's labels"
     )
     add.add_argument(
         "--data", type=Path, default=resolve("data/prepared"), help="prepared faces; default: data/prepared"
@@ -394,13 +399,18 @@ def _ensemble(given: argparse.Namespace) -> None:
     from fer_utils.ensembles import member_logits, members, select
     from fer_utils.evidence import publish_ensemble, read_evidence
     from fer_utils.faces import load_faces
+    from fer_utils.runs import learned_from_votes
 
     faces = load_faces(given.data)
     abouts = read_evidence(resolve(EVIDENCE), faces)
     known = [folder.name for folder in abouts]
     if unknown := sorted(set(given.labels) - set(known)):
         raise StudyError(f"ensemble: expected of {', '.join(known)}, found {', '.join(unknown)}.")
-    chosen = {folder: about for folder, about in abouts.items() if not given.labels or folder.name in given.labels}
+    chosen = {
+        folder: about
+        for folder, about in abouts.items()
+        if (folder.name in given.labels or not given.labels) and not learned_from_votes(about)
+    }
     public = faces.of(PUBLIC)
     logits = {folder.name: each for folder, each in member_logits(chosen, public).items()}
     path = select(logits, public.emotion, given.size)
@@ -413,11 +423,19 @@ def _ensemble(given: argparse.Namespace) -> None:
 def _teach(given: argparse.Namespace) -> None:
     from collections import Counter
 
+    from fer_utils.audits.labels import vote_targets
     from fer_utils.emotions import TRAINING
     from fer_utils.faces import load_faces
-    from fer_utils.teachers import teach_by
+    from fer_utils.runs import VOTES
+    from fer_utils.teachers import keep, teach_by
 
-    name = teach_by(Counter(given.run_folders), load_faces(given.data).of(TRAINING), given.runs)
+    if given.votes == bool(given.run_folders):
+        raise StudyError("teach: expected runs, or --votes, found both or neither.")
+    training = load_faces(given.data).of(TRAINING)
+    if given.votes:
+        name = keep(vote_targets(training), training, given.runs, [VOTES])
+    else:
+        name = teach_by(Counter(given.run_folders), training, given.runs)
     print(f"Learn from them with `fer-study train RECIPE --set teacher={name}`.")
 
 

@@ -14,7 +14,7 @@ from fer_utils.errors import StudyError
 from fer_utils.evaluation import averaged, bootstrap_interval, mcnemar, paired_bootstrap, seed_summary
 from fer_utils.faces import Faces
 from fer_utils.recipes import recipe_from_dict
-from fer_utils.runs import logits_of
+from fer_utils.runs import VOTES, learned_from_votes, logits_of
 
 SPLITS = {"public": PUBLIC, "private": PRIVATE}
 
@@ -29,6 +29,8 @@ def summarise(
     `_low` and `_high` (95 % bootstrap interval over images, and over seeds where there are several) and `_spread`
     (standard deviation between seeds); the same as `unleaked`, on the PrivateTest images that
     have no pixel-identical copy in Training; minutes (mean of a seed) and machine, where they are known.
+
+    Runs that learned from FER+'s votes say so in `data`: they are another track.
 
     An ensemble's members answer with their test-time averages, where they have them; its parameters, epochs and
     minutes are those of all members together.
@@ -60,7 +62,8 @@ def summarise(
         runs = [list(members.values()) for _, _, members in group]
         recipe = recipe_from_dict(runs[0][0]["recipe"])
         for averages in recipe.kinds:
-            row = {"model": model, "parameters": runs[0][0]["parameters"], "data": data, "epochs": recipe.epochs}
+            row = {"model": model, "parameters": runs[0][0]["parameters"], "epochs": recipe.epochs}
+            row["data"] = f"{data}, {VOTES}" if learned_from_votes(runs[0][0]) else data
             row |= {"seeds": _listed(seed for _, seed, _ in group), "averaging": recipe.averaging if averages else ""}
             logits = {split: _logits(group, faces.of(usage), averages) for split, usage in SPLITS.items()}
             rows.append(row | _all_scores(logits, faces, clean) | _effort(runs))
@@ -84,8 +87,9 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for row in table.to_dict("records"):
         averaging = f", averaged ({row['averaging']})" if row["averaging"] else ""
+        votes = f", taught by {VOTES}" if row.get("data", "").endswith(VOTES) else ""
         cells = {
-            "model": f"{row['model']}{averaging}",
+            "model": f"{row['model']}{votes}{averaging}",
             "parameters": f"{row['parameters']:,}",
             "epochs": str(row["epochs"]),
             "seeds": str(row["seeds"]),

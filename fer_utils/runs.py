@@ -38,6 +38,9 @@ ENGINE = 2
 """Part of every fingerprint: raise it when a change to training gives other weights for the same recipe. At 1 it was
 model.fit; the step of our own differs from that in rounding."""
 
+VOTES = "FER+ votes"
+"""Among the teachers of a run: it has seen labels that are not FER-2013's."""
+
 
 def run_fingerprint(recipe: Recipe, seed: int, faces: Faces) -> str:
     """SHA-256 over recipe, seed, and the faces' Training and PublicTest.
@@ -149,6 +152,11 @@ def about_of(folder: Path) -> dict:
 def label_of(about: dict) -> str:
     """What the run is called: recipe, fold if it has one, and seed."""
     return recipe_from_dict(about["recipe"]).label(about["seed"])
+
+
+def learned_from_votes(about: dict) -> bool:
+    """Whether a run, of which `about` is what is known, learned from FER+'s votes, or from one that did."""
+    return VOTES in about.get("taught_by", ())
 
 
 def predictions_file(folder: Path, averaged: bool) -> Path:

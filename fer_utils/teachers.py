@@ -1,4 +1,4 @@
-"""Soft labels: what trained networks say of the training images, for another network to learn from."""
+"""Soft labels for a network to learn from: what trained networks say of the training images, or FER+'s votes."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ import numpy as np
 from fer_utils.errors import StudyError
 from fer_utils.evaluation import averaged, probabilities
 from fer_utils.faces import Faces
-from fer_utils.runs import Run, about_of, label_of
+from fer_utils.runs import VOTES, Run, about_of, label_of, learned_from_votes
 from fer_utils.storage import atomic_file
 
 
@@ -25,11 +25,7 @@ def teach(logits: Sequence[np.ndarray], faces: Faces, store: Path, taught_by: Se
     Returns:
         The soft labels' name, which is made of their values, for `Recipe.teacher`.
     """
-    soft = probabilities(averaged(logits)).astype(np.float16)
-    name = _name(soft, faces)
-    with atomic_file(_path(store, name)) as target:
-        np.savez_compressed(target, probabilities=soft, taught_by=np.array(taught_by, str))
-    return name
+    return keep(probabilities(averaged(logits)), faces, store, taught_by)
 
 
 def teach_by(members: Mapping[Path, int], faces: Faces, store: Path) -> str:
@@ -46,10 +42,20 @@ def teach_by(members: Mapping[Path, int], faces: Faces, store: Path) -> str:
     from fer_utils.training import predict
 
     answers, names = [], []
+    abouts = {folder: about_of(folder) for folder in members}
     for folder, times in members.items():
         answers += times * [predict(Run(folder).model(), faces.images, "mirror")]
-        names += times * [label_of(about_of(folder))]
-    return teach(answers, faces, store, names)
+        names += times * [label_of(abouts[folder])]
+    return teach(answers, faces, store, names + [VOTES] * any(map(learned_from_votes, abouts.values())))
+
+
+def keep(soft: np.ndarray, faces: Faces, store: Path, taught_by: Sequence[str]) -> str:
+    """Keep soft labels, (n, 7), each row summing to 1, of these faces; see `teach`."""
+    soft = soft.astype(np.float16)
+    name = _name(soft, faces)
+    with atomic_file(_path(store, name)) as target:
+        np.savez_compressed(target, probabilities=soft, taught_by=np.array(taught_by, str))
+    return name
 
 
 def soft_labels(name: str, faces: Faces, store: Path) -> np.ndarray:

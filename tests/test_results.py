@@ -252,6 +252,12 @@ def test_rows_are_shown_in_words():
     ]
 
 
+def test_what_learned_from_votes_says_so(leave, small):
+    table = summarise(leave() | leave(OTHER, taught_by=["FER+ votes"]), small)
+    assert table["data"].tolist() == ["folder", "folder, FER+ votes"]
+    assert shown(table)["model"].tolist() == ["net", "other, taught by FER+ votes"]
+
+
 # --- compare ---
 
 

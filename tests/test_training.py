@@ -18,14 +18,16 @@ from hypothesis import strategies as st
 
 from fer_utils import augmentation, runs, training
 from fer_utils.architectures import build, parts
+from fer_utils.audits.labels import vote_targets
 from fer_utils.backend import keras
 from fer_utils.emotions import PUBLIC, TRAINING
 from fer_utils.engines.tensorflow import Engine
 from fer_utils.errors import StudyError
 from fer_utils.evaluation import accuracy, averaged, cross_entropy
 from fer_utils.recipes import Recipe, get_recipe
-from fer_utils.runs import Run, run_folder
-from fer_utils.teachers import soft_labels, teach
+from fer_utils.runs import VOTES, Run, learned_from_votes, run_folder
+from fer_utils.sources.votes import CATEGORIES
+from fer_utils.teachers import keep, soft_labels, teach, teach_by
 from fer_utils.training import epoch_plan, fit, fold_of, learning_rate, predict, predict_averaged
 
 
@@ -584,6 +586,31 @@ def test_soft_labels_are_learned_from(tiny_network, faces, recipe, tmp_path):
     run = fit(taught, faces, 1, tmp_path, progress=False)
     assert (run.logits(faces.of(PUBLIC)).argmax(1) == 2).all()
     assert run.about["taught_by"] == ["a-seed1", "b-seed2"]
+
+
+def test_votes_are_soft_labels_of_a_track_of_their_own(tiny_network, faces, recipe, tmp_path):
+    training_faces = faces.of(TRAINING)
+    votes = pd.DataFrame(0, index=range(len(faces)), columns=CATEGORIES)
+    votes["happiness"], votes["contempt"] = 6, 1
+    votes["neutral"] = 3
+    votes.iloc[0] = 0
+    votes.loc[0, "NF"] = 10
+    voted = dataclasses.replace(faces, votes=votes)
+    name = keep(vote_targets(voted.of(TRAINING)), training_faces, tmp_path, [VOTES])
+    soft = soft_labels(name, training_faces, tmp_path)
+    expected = np.zeros(7)
+    expected[[3, 6]] = 2 / 3, 1 / 3
+    silent = voted.of(TRAINING).votes["NF"].to_numpy() == 10
+    np.testing.assert_allclose(soft[~silent], np.broadcast_to(expected, (len(soft) - silent.sum(), 7)), atol=1e-3)
+    assert np.array_equal(soft[silent].argmax(axis=1), training_faces.emotion[silent])
+    run = fit(recipe.but(teacher=name, epochs=1), voted, 1, tmp_path, progress=False)
+    assert learned_from_votes(run.about)
+    # What learns from such a network has seen the votes as well.
+    name = teach_by({run.folder: 1}, training_faces, tmp_path)
+    pupil = fit(recipe.but(teacher=name, epochs=1), faces, 2, tmp_path, progress=False)
+    assert pupil.about["taught_by"] == ["seed_cnn-seed1", VOTES] and learned_from_votes(pupil.about)
+    with pytest.raises(StudyError, match=r"expected FER\+ votes"):
+        vote_targets(training_faces)
 
 
 def test_soft_labels_of_other_faces_are_refused(faces, recipe, tmp_path):

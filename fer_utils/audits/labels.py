@@ -66,6 +66,20 @@ def vote_shares(faces: Faces) -> np.ndarray:
     return votes[:, : len(EMOTIONS)] / np.maximum(votes.sum(axis=1, keepdims=True), 1)
 
 
+def vote_targets(faces: Faces) -> np.ndarray:
+    """The votes as soft labels, float64 (n, 7), each row summing to 1, as Barsoum et al. 2016 train with the votes.
+
+    An image that nobody voted one of the seven for keeps its label. That is another data set than FER-2013: what
+    learns from it belongs to a track of its own.
+
+    Raises:
+        StudyError: the faces carry no votes.
+    """
+    shares = vote_shares(faces)
+    named = shares.sum(axis=1, keepdims=True)
+    return np.where(named > 0, shares / np.maximum(named, 1e-9), np.eye(len(EMOTIONS))[faces.emotion])
+
+
 def vote_entropy(faces: Faces) -> np.ndarray:
     """Shannon entropy of each image's votes over all ten categories, bits, float64 (n,).
 
