@@ -99,7 +99,7 @@ def test_a_search_that_is_killed_takes_its_training_along_and_goes_on(faces, tmp
     for ended in (0, 1):  # killed in its first trial, then in its second
         with (tmp_path / f"log-{ended}").open("w") as log:
             process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
-        deadline = time.monotonic() + 240
+        deadline = time.monotonic() + 600
         while len(list(tmp_path.glob("runs/*/run.json"))) < ended or not list(tmp_path.glob("runs/*/checkpoint.npz")):
             assert time.monotonic() < deadline and process.poll() is None
             time.sleep(0.05)
