@@ -182,6 +182,16 @@ def test_cards_come_from_the_notebooks(tmp_path):
     assert 'href="html/01' not in page
 
 
+def test_words_are_explained_where_the_reports_look_for_them(tmp_path):
+    page = index(tmp_path)
+    glossary = page[page.index('id="glossary"') : page.index('class="limits"')]
+    named = " ".join(re.findall(r"<dt>(.*?)</dt>", glossary))
+    for word in ("PublicTest", "leak", "FER+", "macro F1", "interval", "calibration", "student", "multiply-adds"):
+        assert word in named
+    report = (reports.TEMPLATES / "study" / "index.html.j2").read_text(encoding="utf-8")
+    assert 'href="../index.html#glossary"' in report
+
+
 def test_an_empty_root_gives_a_page(tmp_path):
     text = words(index(tmp_path))
     assert text.count("not run yet") == 5
