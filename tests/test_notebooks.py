@@ -165,7 +165,8 @@ def test_page_fetches_nothing_and_links_its_neighbours():
     assert page.fetched == []
     assert not re.search(r"url\(|@import|https?://", text)
     links = {attributes["href"] for attributes in page.all("a")}
-    assert links == {"../index.html", "03_tune.html", *(f"{name}.html" for name in notebooks.NOTEBOOKS.values())}
+    home = {"../index.html", "../index.html#glossary"}
+    assert links == home | {"03_tune.html", *(f"{name}.html" for name in notebooks.NOTEBOOKS.values())}
     assert [a["href"] for a in page.all("a") if a.get("aria-current")] == ["02_replicate.html"]
     assert "<title>A title</title>" in text
     assert text.count('<details class="code">') == 1
