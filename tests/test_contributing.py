@@ -216,11 +216,16 @@ def test_a_new_source_is_prepared(tree):
     assert refused.returncode == 2 and "nobody has tagged noise" in refused.stderr
 
 
-def test_a_new_network_is_listed_and_trained(tree, prepared):
-    listing, training = tree.follow("network")
+def test_a_new_network_is_listed(tree):
+    listing, _ = tree.follow("network")
     assert re.search(r"^one_layer +48x48x1 +27,943 .* this study$", tree.run(listing).stdout, re.M)
+
+
+@pytest.mark.slow
+def test_a_new_network_is_trained(tree, prepared):
+    _, training = tree.follow("network")
     (history,) = trained(tree, training, "one_layer")
-    assert history["loss"] > 0
+    assert 0 < history["loss"] < 100
 
 
 def trained(tree: Tree, command: str, name: str) -> list[dict]:
@@ -234,7 +239,7 @@ def trained(tree: Tree, command: str, name: str) -> list[dict]:
 def test_a_new_recipe_is_trained(tree, prepared):
     (training,) = tree.follow("recipe")
     (history,) = trained(tree, training, "seed_cnn_cosine")
-    assert history["loss"] > 0
+    assert 0 < history["loss"] < 100
 
 
 def test_a_new_notebook_runs_as_a_stage(tree, prepared):
