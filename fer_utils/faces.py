@@ -136,8 +136,8 @@ class Faces:
         for usage in (TRAINING, PUBLIC):
             chosen = self.usage == usage
             digest.update(usage.encode())
-            digest.update(np.ascontiguousarray(self.emotion[chosen], np.uint8))
-            digest.update(np.ascontiguousarray(self.images[chosen]))
+            digest.update(np.ascontiguousarray(self.emotion[chosen], np.uint8).data)
+            digest.update(np.ascontiguousarray(self.images[chosen]).data)
         return digest.hexdigest()
 
     def save(self, folder: Path) -> None:

@@ -105,7 +105,7 @@ class Recipe:
     teacher_share: float = 1.0
 
     def __post_init__(self) -> None:
-        def expect(name: str, expected: str, kind: type, fits: Callable[..., bool] = lambda value: True) -> None:
+        def expect(name: str, expected: str, kind: type, fits: Callable[..., object] = lambda value: True) -> None:
             value = getattr(self, name)
             # True and False are whole numbers to Python.
             if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)) or not fits(value):

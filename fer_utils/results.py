@@ -44,10 +44,10 @@ def summarise(
         StudyError: logits are missing, or runs of one model differ in their recipe.
     """
     seeds = _by_seed(abouts)
-    for model, group in groupby(seeds, key=lambda each: each[0]):
+    for model, its_seeds in groupby(seeds, key=lambda each: each[0]):
         # Through Recipe: what an older run does not name has its default.
         recipes = [
-            recipe_from_dict(about["recipe"]).but(fold=0) for _, _, members in group for about in members.values()
+            recipe_from_dict(about["recipe"]).but(fold=0) for _, _, members in its_seeds for about in members.values()
         ]
         if any(recipe != recipes[0] for recipe in recipes):
             raise StudyError(
@@ -57,8 +57,8 @@ def summarise(
             )
     rows, clean = [], ~leaked(faces, PRIVATE)
     data = "drawn faces" if faces.drawn else "FER-2013" if faces.canonical else faces.source
-    for model, group in groupby(seeds, key=lambda each: each[0]):
-        group = list(group)
+    for model, its_seeds in groupby(seeds, key=lambda each: each[0]):
+        group = list(its_seeds)
         runs = [list(members.values()) for _, _, members in group]
         recipe = recipe_from_dict(runs[0][0]["recipe"])
         for averages in recipe.kinds:
@@ -68,8 +68,8 @@ def summarise(
             logits = {split: _logits(group, faces.of(usage), averages) for split, usage in SPLITS.items()}
             rows.append(row | _all_scores(logits, faces, clean) | _effort(runs))
     for name, counts in (ensembles or {}).items():
-        runs = {folder: abouts[folder] for folder in counts}
-        members, recipes = list(runs.values()), [recipe_from_dict(about["recipe"]) for about in runs.values()]
+        used = {folder: abouts[folder] for folder in counts}
+        members, recipes = list(used.values()), [recipe_from_dict(about["recipe"]) for about in used.values()]
         row = {
             "model": f"{name} ({len(members)} network{'s' * (len(members) > 1)})",
             "parameters": sum(each["parameters"] for each in members),
@@ -77,7 +77,7 @@ def summarise(
         row |= {"data": data, "epochs": sum(recipe.epochs for recipe in recipes)}
         row["seeds"] = _listed(sorted({each["seed"] for each in members}))
         row["averaging"] = _listed(sorted({recipe.averaging for recipe in recipes if recipe.averaging}))
-        logits = {split: answer(counts, member_logits(runs, faces.of(usage)))[None] for split, usage in SPLITS.items()}
+        logits = {split: answer(counts, member_logits(used, faces.of(usage)))[None] for split, usage in SPLITS.items()}
         rows.append(row | _all_scores(logits, faces, clean) | _effort([members]))
     return pd.DataFrame(rows)
 

@@ -64,7 +64,7 @@ def ceiling(faces: Faces, noise: Mapping[str, Noise] | None = None) -> pd.DataFr
     """
     rows = []
     if faces.truth is not None:
-        rows.append(_from_truth(faces))
+        rows.append(_from_truth(faces, faces.truth))
     if faces.votes is not None:
         credit, decided = oracle_credit(faces), majority(faces) >= 0
         tagger = vote_shares(faces)[np.arange(len(faces)), faces.emotion]
@@ -123,13 +123,14 @@ def ceiling(faces: Faces, noise: Mapping[str, Noise] | None = None) -> pd.DataFr
         )
     for known in PUBLISHED:
         if known.name == "People":
+            margin = np.nan if known.margin is None else known.margin
             rows.append(
                 {
                     "estimate": f"people ({known.source.split(',')[0]})",
                     "kind": "people",
                     "value": known.accuracy,
-                    "low": known.accuracy - known.margin,
-                    "high": known.accuracy + known.margin,
+                    "low": known.accuracy - margin,
+                    "high": known.accuracy + margin,
                     "images": pd.NA,
                     "meaning": f"published accuracy of people, on {known.images}",
                 }
@@ -169,10 +170,10 @@ def ceiling_finding(table: pd.DataFrame, best: float | None = None) -> str:
     return f"{found}{known}{passed}; {beside}."
 
 
-def _from_truth(faces: Faces) -> dict:
+def _from_truth(faces: Faces, truth: pd.DataFrame) -> dict:
     """Share of drawn faces whose label is what they show; pictures of no face count as missed."""
-    shown = faces.truth.drop_duplicates("row").set_index("row")["true_emotion"].reindex(faces.row)
-    faulty = np.isin(faces.row, faces.truth["row"])
+    shown = truth.drop_duplicates("row").set_index("row")["true_emotion"].reindex(faces.row)
+    faulty = np.isin(faces.row, truth["row"])
     right = ~faulty | (shown.to_numpy(object) == np.array(EMOTIONS, object)[faces.emotion])
     return {
         "estimate": "planted faults",

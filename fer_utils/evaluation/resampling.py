@@ -76,8 +76,8 @@ def resampled(
     means = []
     for part in np.split(scores, np.cumsum([len(model) for model in models])[:-1]):
         runs = len(part)
-        drawn = generator.multinomial(runs, np.full(runs, 1 / runs), size=resamples)
-        means.append((drawn.T[:, :, None] * part).sum(axis=0) / runs)
+        taken = generator.multinomial(runs, np.full(runs, 1 / runs), size=resamples)
+        means.append((taken.T[:, :, None] * part).sum(axis=0) / runs)
     return means
 
 

@@ -1,6 +1,7 @@
 """Scores of one model, from its logits (n, 7) and the emotions (n,) of the images."""
 
 import warnings
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -84,7 +85,7 @@ def seed_summary(accuracies: np.ndarray) -> SeedSummary:
     return SeedSummary(float(accuracies.mean()), deviation, float(accuracies.min()), float(accuracies.max()))
 
 
-def averaged(members: np.ndarray) -> np.ndarray:
+def averaged(members: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
     """The ensemble's answer: the log of the members' mean probability, float32 (n, 7).
 
     It takes the place of logits: its softmax is the mean of the members' softmaxes.
@@ -95,13 +96,13 @@ def averaged(members: np.ndarray) -> np.ndarray:
     Raises:
         StudyError: there is no member, or they are not of one shape (n, 7).
     """
-    members = [np.asarray(logits, np.float64) for logits in members]
-    shapes = sorted({logits.shape for logits in members})
+    answers = [np.asarray(logits, np.float64) for logits in members]
+    shapes = sorted({logits.shape for logits in answers})
     if len(shapes) != 1 or len(shapes[0]) != 2 or shapes[0][1] != len(EMOTIONS):
         raise StudyError(
             f"ensemble: expected members with logits of one shape (n, {len(EMOTIONS)}), found "
             f"{', '.join(map(str, shapes)) or 'none'}. Score all of them on the same images."
         )
     # In logs throughout: a probability too small for float32 keeps its order.
-    logs = log_softmax(np.stack(members), axis=2)
-    return (logsumexp(logs, axis=0) - np.log(len(members))).astype(np.float32)
+    logs = log_softmax(np.stack(answers), axis=2)
+    return (logsumexp(logs, axis=0) - np.log(len(answers))).astype(np.float32)

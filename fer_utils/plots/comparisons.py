@@ -1,5 +1,7 @@
 """Figures of models held against each other: every pair of them, and their scores on variants of a split."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.colors import to_rgb
@@ -31,16 +33,16 @@ def pairwise(table: pd.DataFrame) -> Figure:
         difference, low, high = (100 * row[key] for key in ("difference", "low", "high"))
         if y > x:
             y, x, difference, low, high = x, y, -difference, -high, -low
-        options = {"facecolor": "white", "edgecolor": GRID, "hatch": "////", "linewidth": 0}
+        options: dict[str, Any] = {"facecolor": "white", "edgecolor": GRID, "hatch": "////", "linewidth": 0}
         if row["significant"]:
             options = {"facecolor": _tint(0.12 + 0.43 * abs(row["difference"]) / most)}
         ax.add_patch(Rectangle((x - 0.48, y - 0.47), 0.96, 0.94, **options))
-        weight = "bold" if row["significant"] else "normal"
-        for shift, size, text, options in (
-            (-0.15, 10, f"{difference:+.1f}", {"fontweight": weight}),
-            (0.22, 7.5, f"{low:.1f} to {high:.1f}", {}),
+        for shift, size, text, weight in (
+            (-0.15, 10, f"{difference:+.1f}", "bold" if row["significant"] else "normal"),
+            (0.22, 7.5, f"{low:.1f} to {high:.1f}", "normal"),
         ):
-            ax.text(x, y + shift, text.replace("-", "−"), ha="center", va="center", fontsize=size, **options)
+            text = text.replace("-", "−")
+            ax.text(x, y + shift, text, ha="center", va="center", fontsize=size, fontweight=weight)
     ax.set(xlim=(0.5, cells + 0.5), ylim=(cells - 0.5, -0.5))
     ax.xaxis.tick_top()
     ax.xaxis.set_label_position("top")
@@ -100,8 +102,8 @@ def side_by_side(table: pd.DataFrame) -> Figure:
     if len(models) > 1:
         # As many columns as fit, by about a tenth of an inch a letter, in rows of like length.
         fit = max(1, int(WIDTH / (0.7 + 0.1 * max(map(len, models)))))
-        columns = -(-len(models) // -(-len(models) // fit))
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=columns)
+        across = -(-len(models) // -(-len(models) // fit))
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=across)
     return figure
 
 
@@ -111,6 +113,6 @@ def _best_first(table: pd.DataFrame) -> list[str]:
     return ahead.sort_values(ascending=False, kind="stable").index.tolist()
 
 
-def _tint(share: float) -> tuple[float, float, float]:
+def _tint(share: float) -> tuple[float, ...]:
     """White with a share, 0 to 1, of the accent's colour."""
     return tuple(1 - share * (1 - part) for part in to_rgb(ACCENT))

@@ -170,7 +170,7 @@ def _place(ax, names: Sequence[str], x: np.ndarray, y: np.ndarray) -> None:
     ax.figure.draw_without_rendering()
     scale = ax.figure.dpi / 72
     points = np.concatenate([np.column_stack(line.get_data()) for line in ax.lines if line.get_marker() == "o"])
-    taken = [Bbox.from_bounds(*each - 4, 8, 8) for each in ax.transData.transform(points)]
+    taken = [Bbox.from_bounds(px - 4, py - 4, 8, 8) for px, py in ax.transData.transform(points)]
     intervals = [each for bars in ax.collections for each in bars.get_segments()]
     taken += [Bbox(ax.transData.transform(each)).padded(1) for each in intervals]
     for name, at in zip(names, np.column_stack([x, y]), strict=True):

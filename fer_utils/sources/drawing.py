@@ -353,8 +353,8 @@ def _lighting(solid: _Canvas, who: dict[str, float], au: np.ndarray, turn: float
         (0, 0.84 + drop, 0.14, 0.09, 0.05 + 0.04 * au[:, 17].mean()),  # chin
         (0, -0.66, 0.42, 0.18, 0.05),  # forehead
     ]
-    bumps = np.array(bumps)
-    centres = _turned(bumps[:, :2], turn, 0.06)
+    relief = np.array(bumps)
+    centres = _turned(relief[:, :2], turn, 0.06)
     axis = (np.arange(len(solid.pixels)) + 0.5) / solid.scale - REACH
 
     def bells(centre: np.ndarray, width: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -362,9 +362,9 @@ def _lighting(solid: _Canvas, who: dict[str, float], au: np.ndarray, turn: float
         bell = np.exp(-0.5 * away**2)
         return bell, -away / width[:, None] * bell
 
-    across, across_slope = bells(centres[:, 0], bumps[:, 2])
-    along, along_slope = bells(centres[:, 1], bumps[:, 3])
-    height = bumps[:, 4][:, None]
+    across, across_slope = bells(centres[:, 0], relief[:, 2])
+    along, along_slope = bells(centres[:, 1], relief[:, 3])
+    height = relief[:, 4][:, None]
     u, v = axis / (0.80 * who["width"]), axis / 1.18
     depth = np.sqrt(np.maximum(1 - u[None, :] ** 2 - v[:, None] ** 2, 0.16))
     slope_x = (along * height).T @ across_slope - 0.55 * u[None, :] / depth

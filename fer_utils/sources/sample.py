@@ -114,7 +114,7 @@ def _labels(count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarra
 
 def _faults(usage: np.ndarray, emotion: np.ndarray, rng: np.random.Generator) -> pd.DataFrame:
     """Choose the faulty rows. A row has one fault at most, and what is copied has none."""
-    faults = []
+    faults: list[tuple] = []
     clean_training: np.ndarray = np.empty(0, np.int64)
     for name in USAGES:
         rows = rng.permutation(np.flatnonzero(usage == name))
