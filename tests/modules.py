@@ -1,13 +1,18 @@
-"""Which modules of the package a notebook or module really imports."""
+"""Which modules of the package a stage imports; `python tests/modules.py` lists them in dvc.yaml, among its deps."""
 
 import ast
+import re
+import sys
 from pathlib import Path
 
 import nbformat
 
-from fer_utils.notebooks import NOTEBOOKS
-
 PROJECT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(PROJECT))  # this tree's package, whatever is installed
+
+from fer_utils.notebooks import NOTEBOOKS  # noqa: E402
+from fer_utils.stages import STAGES  # noqa: E402
+
 PACKAGE = "fer_utils"
 
 ENTRY = {"prepare": ["sources"], "index": ["reports"]}
@@ -67,3 +72,19 @@ def _imported(tree: ast.Module) -> set[str]:
 def _file(name: str) -> Path | None:
     base = PROJECT.joinpath(*name.split("."))
     return next((p for p in (base.with_suffix(".py"), base / "__init__.py") if p.is_file()), None)
+
+
+def with_modules(pipeline: str) -> str:
+    """The text of dvc.yaml, each stage's deps ending with the modules that it imports."""
+    for stage in STAGES:
+        block = re.search(rf"^  {stage}:\n(?:    .*\n)*", pipeline, re.M)[0]
+        deps = re.search(r"^    deps:\n((?:    - .*\n)*)", block, re.M)
+        others = [line for line in deps[1].splitlines() if not line.startswith(f"    - {PACKAGE}/")]
+        lines = [*others, *(f"    - {module}" for module in stage_modules(stage))]
+        pipeline = pipeline.replace(block, block.replace(deps[1], "".join(f"{line}\n" for line in lines)))
+    return pipeline
+
+
+if __name__ == "__main__":
+    file = PROJECT / "dvc.yaml"
+    file.write_text(with_modules(file.read_text(encoding="utf-8")), encoding="utf-8")

@@ -10,13 +10,13 @@ from pathlib import Path
 import nbformat
 import pytest
 import yaml
-from modules import NOTEBOOKS, stage_modules
+from modules import NOTEBOOKS, stage_modules, with_modules
 
 from fer_utils import notebooks, stages
 from fer_utils.recipes import RECIPES
 
 PROJECT = Path(__file__).resolve().parent.parent
-STAGES = ["prepare", "explore", "replicate", "tune", "champion", "analyse_errors", "serve", "index"]
+STAGES = list(stages.STAGES)
 PROFILES = ["sample", "cpu", "full"]
 MARK = "# NBVAL_CHECK_OUTPUT"
 
@@ -65,11 +65,13 @@ def compose(profile: str, out: Path) -> str:
 
 
 def test_stages_are_in_the_order_they_are_read(pipeline):
-    assert list(pipeline["stages"]) == list(stages.STAGES) == STAGES
+    assert list(pipeline["stages"]) == STAGES
+    assert STAGES[0] == "prepare" and STAGES[-1] == "index" and len(STAGES) > 6
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_deps_name_the_modules_that_are_imported(pipeline, stage):
+    """Where they do not, `python tests/modules.py` makes it so."""
     named = [dep for dep in pipeline["stages"][stage]["deps"] if dep.startswith("fer_utils/")]
     imported = stage_modules(stage)
     assert {
@@ -77,6 +79,14 @@ def test_deps_name_the_modules_that_are_imported(pipeline, stage):
         "to take out": sorted(set(named) - set(imported)),
         "named twice": sorted({dep for dep in named if named.count(dep) > 1}),
     } == {"to add to its deps": [], "to take out": [], "named twice": []}, f"dvc.yaml, stage {stage}"
+
+
+def test_missing_and_needless_modules_are_put_right():
+    text = (PROJECT / "dvc.yaml").read_text(encoding="utf-8")
+    assert with_modules(text) == text
+    first = "    - notebooks/01_explore.ipynb\n"
+    spoiled = text.replace("    - fer_utils/faces.py\n", "").replace(first, f"{first}    - fer_utils/serving/app.py\n")
+    assert spoiled != text and with_modules(spoiled) == text
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -21,11 +21,10 @@ PROJECT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(PROJECT), str(PROJECT / "tests")]
 
 from budget import BUDGET  # noqa: E402
+from strip import MARK, strip  # noqa: E402
 
 from fer_utils.notebooks import NOTEBOOKS, declared_parameters, run_notebook  # noqa: E402
 from fer_utils.stages import prepare  # noqa: E402
-
-MARK = "# NBVAL_CHECK_OUTPUT"
 
 
 def main() -> int:
@@ -89,10 +88,10 @@ def update(source: Path, budget: dict, study: Path) -> None:
     run_notebook(source, study / f"{name}.ipynb", study / f"{name}.html", budget, cwd=study / "notebooks")
     ran = {cell.id: cell for cell in nbformat.read(study / f"{name}.ipynb", as_version=4).cells}
     notebook = nbformat.read(source, as_version=4)
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    for number, cell in enumerate(code, start=1):
-        marked = MARK in cell.source
-        cell.outputs, cell.execution_count = (ran[cell.id].outputs, number) if marked else ([], None)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = ran[cell.id].outputs
+    strip(notebook)
     nbformat.write(notebook, source)
 
 

@@ -1,0 +1,29 @@
+"""Take out of notebooks what a run leaves, but for the outputs that nbval compares: `strip.py NOTEBOOK...`.
+
+nbstripout would keep the counts of all cells or of none, and nbval takes a cell without a count for one never run.
+"""
+
+import sys
+
+import nbformat
+
+MARK = "# NBVAL_CHECK_OUTPUT"
+KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+
+
+def strip(notebook: nbformat.NotebookNode) -> None:
+    """Leave sources, ids, tags, and the marked cells' outputs, numbered as in a run from top to bottom."""
+    notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": {"name": "python"}})
+    for cell in notebook.cells:
+        cell.metadata = nbformat.from_dict({key: cell.metadata[key] for key in ("tags", "alt") if key in cell.metadata})
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    for number, cell in enumerate(code, start=1):
+        kept = MARK in cell.source and cell.outputs
+        cell.outputs, cell.execution_count = (cell.outputs, number) if kept else ([], None)
+
+
+if __name__ == "__main__":
+    for path in sys.argv[1:]:
+        read = nbformat.read(path, as_version=4)
+        strip(read)
+        nbformat.write(read, path)
