@@ -4,7 +4,9 @@ import contextlib
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from fer_utils.architectures import options_of
@@ -13,9 +15,10 @@ from fer_utils.errors import StudyError
 from fer_utils.evaluation import bootstrap_interval, paired_bootstrap, seed_summary
 from fer_utils.faces import Faces
 from fer_utils.recipes import Recipe
+from fer_utils.runs import Run
 from fer_utils.training import fit
 
-LEFT_OUT = {
+LEFT_OUT: dict[str, dict[str, Any]] = {
     "mirroring": {"mirror": False},
     "turning, shifting, scaling": {"rotation": 0.0, "shift": 0.0, "zoom": 0.0},
     "random resized crop": {"crop": 0.0},
@@ -35,7 +38,7 @@ LEFT_OUT = {
 """What leaves an ingredient out. Without the cosine schedule the learning rate stays; without SGD it is Adam, at a rate
 that suits it."""
 
-ADDED = {
+ADDED: dict[str, dict[str, Any]] = {
     "random resized crop": {"crop": 0.6},
     "stochastic depth": {"drop_path": 0.1},
     "mixup": {"mixup": 0.2},
@@ -102,16 +105,19 @@ def ablate(
     if unknown := sorted(set(names) - set(every)):
         raise StudyError(f"variants: expected of {', '.join(every)}, found {', '.join(unknown)}.")
     chosen = {name: recipe for name, recipe in every.items() if not names or name in (first, *names)}
-    runs = {name: [] for name in chosen}
+    runs: dict[str, list[Run]] = {name: [] for name in chosen}
     for seed in seeds:
         for name, recipe in chosen.items():
             runs[name].append(fit(recipe, faces, seed, store, progress=progress))
     public = faces.of(PUBLIC)
-    right = {name: [run.logits(public).argmax(axis=1) == public.emotion for run in each] for name, each in runs.items()}
-    rows = []
+    right = {
+        name: np.stack([run.logits(public).argmax(axis=1) == public.emotion for run in each])
+        for name, each in runs.items()
+    }
+    rows: list[dict] = []
     for name, answers in right.items():
         low, high = bootstrap_interval(answers)
-        summary = seed_summary([each.mean() for each in answers])
+        summary = seed_summary(answers.mean(axis=1))
         difference_low, difference_high = (0.0, 0.0) if name == first else paired_bootstrap(answers, right[first])
         rows.append(
             {

@@ -1,6 +1,7 @@
 """Drawing what was recognised: on a photo, with bars beside each face, and on a video's frames, fast."""
 
 import os
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -52,7 +53,7 @@ def annotate(image: str | os.PathLike | bytes | Image.Image | np.ndarray, faces:
     return Image.alpha_composite(photo.convert("RGBA"), layer).convert("RGB")
 
 
-def draw_on_frame(frame: np.ndarray, faces: list[RecognizedFace]) -> np.ndarray:
+def draw_on_frame(frame: np.ndarray, faces: Sequence[RecognizedFace]) -> np.ndarray:
     """A video's frame, uint8 RGB (h, w, 3), with each face boxed and labelled: a copy, drawn in about a millisecond.
 
     The label is the emotion, its probability in per cent, and a question mark where it is uncertain.

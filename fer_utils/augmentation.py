@@ -7,6 +7,7 @@ name.
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -36,7 +37,8 @@ class Draws:
 
     def of(self, chosen: np.ndarray) -> "Draws":
         """The draws of these images."""
-        return Draws(**{name: None if each is None else each[chosen] for name, each in vars(self).items()})
+        these: dict[str, Any] = {name: None if each is None else each[chosen] for name, each in vars(self).items()}
+        return Draws(**these)
 
 
 def draw(recipe: Recipe, generator: np.random.Generator, images: int, side: int) -> Draws:
@@ -58,6 +60,7 @@ def draw(recipe: Recipe, generator: np.random.Generator, images: int, side: int)
     elif recipe.crop or side != SIDE:
         transform = similarity(np.zeros(images), np.ones(images), np.zeros((images, 2)), mirrored, side)
     if recipe.crop:
+        assert transform is not None  # either branch above makes it
         transform = _cropped(transform, *_crops(generator, recipe.crop, images))
     if recipe.erase:
         chosen = generator.random(images) < recipe.erase
@@ -140,7 +143,7 @@ def apply(images: np.ndarray, draws: Draws, side: int, border: str) -> np.ndarra
     if draws.erased is not None:
         mean = result.mean((1, 2), keepdims=True)
         result = np.where(_inside(draws.erased, side), mean, result)
-    if draws.share is not None:
+    if draws.share is not None and draws.pasted is not None:  # they come together
         other, inside = result[::-1], _inside(draws.pasted, side)
         # A pasted rectangle replaces; only images without one are mixed.
         mixed = np.where(inside.any((1, 2), keepdims=True), 1.0, draws.share[:, None, None]).astype(np.float32)

@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 
 import cv2
 import numpy as np
+from cv2.data import haarcascades
 
 from fer_utils.errors import StudyError
 from fer_utils.storage import atomic_file
@@ -69,7 +70,7 @@ class HaarDetector(Detector):
         """The faces in `photo`, uint8 RGB (h, w, 3)."""
         cascade = getattr(self._of_thread, "cascade", None)
         if cascade is None:
-            cascade = self._of_thread.cascade = cv2.CascadeClassifier(cv2.data.haarcascades + self.CASCADE)
+            cascade = self._of_thread.cascade = cv2.CascadeClassifier(haarcascades + self.CASCADE)
         grey = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
         boxes, _, scores = cascade.detectMultiScale3(
             grey, scaleFactor=1.1, minNeighbors=5, minSize=(24, 24), outputRejectLevels=True

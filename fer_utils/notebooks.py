@@ -139,8 +139,8 @@ def _assignments(source: str) -> list[Parameter]:
         targets = getattr(statement, "targets", None) or [getattr(statement, "target", None)]
         if not isinstance(statement, ast.Assign | ast.AnnAssign) or statement.value is None:
             continue
-        value = ast.get_source_segment(source, statement.value)
-        comment = comments.get(statement.end_lineno, "")
+        value = ast.get_source_segment(source, statement.value) or ""
+        comment = comments.get(statement.end_lineno or 0, "")
         found += [Parameter(target.id, value, comment) for target in targets if isinstance(target, ast.Name)]
     return found
 
@@ -269,7 +269,7 @@ def _merge_streams(outputs: list[NotebookNode]) -> list[NotebookNode]:
     merged: list[NotebookNode] = []
     for output in outputs:
         if output.output_type == "stream":
-            run = []
+            run: list[NotebookNode] = []
             while merged and merged[-1].output_type == "stream":
                 run.insert(0, merged.pop())
             same = next((stream for stream in run if stream.name == output.name), None)

@@ -96,6 +96,6 @@ def _path(store: Path, name: str) -> Path:
 
 
 def _name(soft: np.ndarray, faces: Faces) -> str:
-    digest = hashlib.sha256(np.ascontiguousarray(soft))
-    digest.update(np.ascontiguousarray(faces.images))
+    digest = hashlib.sha256(np.ascontiguousarray(soft).data)
+    digest.update(np.ascontiguousarray(faces.images).data)
     return digest.hexdigest()[:12]

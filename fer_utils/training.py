@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -277,7 +278,8 @@ class _Checkpoint:
     def __init__(self, path: Path, model: keras.Model, descent: keras.optimizers.Optimizer) -> None:
         self.path, self.model, self.descent = path, model, descent
         self.history: list[dict] = []
-        self.logits = self.best = None
+        self.logits: np.ndarray | None = None
+        self.best: list[np.ndarray] | None = None
         self.written = 0  # the epoch of the checkpoint on the disk
         self.due = 0.0  # not before this time
 
@@ -293,10 +295,11 @@ class _Checkpoint:
 
     def _write(self) -> None:
         started = time.monotonic()
-        arrays = {f"variable_{i}": np.asarray(v) for i, v in enumerate(self._variables())}
+        arrays: dict[str, Any] = {"history": json.dumps(self.history), "logits": self.logits}
+        arrays |= {f"variable_{i}": np.asarray(v) for i, v in enumerate(self._variables())}
         arrays |= {f"best_{i}": w for i, w in enumerate(self.best or ())}
         with atomic_file(self.path) as target:
-            np.savez(target, history=json.dumps(self.history), logits=self.logits, **arrays)
+            np.savez(target, **arrays)
         self.written = len(self.history)
         self.due = time.monotonic() + (time.monotonic() - started) / CHECKPOINT_SHARE
 

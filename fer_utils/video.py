@@ -116,7 +116,7 @@ class _Video:
         self._capture = cv2.VideoCapture(str(path.resolve()), cv2.CAP_FFMPEG)
         self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
         # FFmpeg takes plain text for a film of a terminal.
-        text = int(self._capture.get(cv2.CAP_PROP_FOURCC)) == cv2.VideoWriter_fourcc(*"ansi")
+        text = int(self._capture.get(cv2.CAP_PROP_FOURCC)) == cv2.VideoWriter.fourcc(*"ansi")
         if not self._capture.isOpened() or text:
             raise StudyError(
                 f"{path}: expected a video, found {path.stat().st_size:,} bytes of something else, or of a video that "
@@ -168,10 +168,11 @@ def _recognize(
         # A clip needs every frame, so then all are decoded.
         for index, (seconds, frame) in enumerate(video.frames(1 if draw else every)):
             recognised = index % every == 0
-            if recognised:
-                faces = tracker.update(recognizer.recognize(frame), seconds)
-            if draw:
-                draw(draw_on_frame(frame, faces))
+            if frame is not None:  # one that was asked for
+                if recognised:
+                    faces = tracker.update(recognizer.recognize(frame), seconds)
+                if draw:
+                    draw(draw_on_frame(frame, faces))
             bar.update()
             if recognised:
                 yield from (_row(index, seconds, face) for face in faces)
@@ -197,7 +198,7 @@ def _row(frame: int, seconds: float, face: TrackedFace) -> dict:
 @contextmanager
 def _clip(path: Path, rate: float) -> Iterator[Callable[[np.ndarray], None]]:
     """Give what adds a frame, uint8 RGB (h, w, 3), to a clip that takes its place when the block ends without error."""
-    codec = cv2.VideoWriter_fourcc(*_CODECS[path.suffix.lower()])
+    codec = cv2.VideoWriter.fourcc(*_CODECS[path.suffix.lower()])
     writer = cv2.VideoWriter()
     with atomic_file(path) as temporary:
 

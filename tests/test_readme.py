@@ -15,7 +15,7 @@ import yaml
 from fer_utils import cli
 
 PROJECT = Path(__file__).resolve().parent.parent
-PAGES = ["README.md", "data/README.md"]
+PAGES = ["README.md", "data/README.md", "docs/datasheet.md"]
 
 # Words that begin a command of somebody else's program, which is not checked further.
 FOREIGN = {"source", "git", "python", "pip", "conda", "sudo", "cd", "curl", "export", "ls"}

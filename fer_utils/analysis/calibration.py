@@ -3,7 +3,7 @@
 Temperature and threshold are fitted on PublicTest, so what they do is to be judged on other images.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -106,7 +106,7 @@ def calibration_table(
         sample = {key: drawn @ values / images for key, values in losses.items()}
         sample["ece"] = np.abs(drawn @ gaps).sum(axis=1) / images
         chance = _errors_by_chance(shares, resamples, generator)
-        row = {"probabilities": name, "temperature": divisor, "ece": calibration_error(shares, emotion)}
+        row: dict[str, Any] = {"probabilities": name, "temperature": divisor, "ece": calibration_error(shares, emotion)}
         low, high = np.clip(2 * row["ece"] - np.quantile(sample["ece"], [0.975, 0.025]), 0, 1)
         row["ece_low"], row["ece_high"] = 0.0 if row["ece"] <= np.quantile(chance, 0.95) else low, max(high, row["ece"])
         row["ece_by_chance"] = chance.mean()
@@ -117,7 +117,7 @@ def calibration_table(
         row["classwise_ece"] = classwise_calibration_error(shares, emotion)
         rows.append(row)
         samples.append(sample)
-    change = {"probabilities": "after less before"}
+    change: dict[str, Any] = {"probabilities": "after less before"}
     for key in ("ece", "brier", "cross_entropy", "adaptive_ece", "classwise_ece"):
         change[key] = rows[1][key] - rows[0][key]
     for key in samples[0]:

@@ -89,7 +89,7 @@ def corrupt(images: np.ndarray, corruption: str, strength: int, seed: int = 0) -
     result = np.empty(images.shape, np.uint8)
     for number, image in enumerate(images):
         image = np.ascontiguousarray(image)
-        generator = np.random.default_rng((seed, zlib.crc32(image)))
+        generator = np.random.default_rng((seed, zlib.crc32(image.data)))
         variant = variants[generator.integers(len(variants))]
         variant.set_random_seed(int(generator.integers(2**32)))
         result[number] = variant(image=image)["image"]

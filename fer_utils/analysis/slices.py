@@ -105,7 +105,12 @@ def slice_table(right: np.ndarray, slices: Mapping[str, np.ndarray]) -> pd.DataF
         counts = np.array([np.bincount(right[groups.codes == code], minlength=2) for code in there])
         p_values.append(_p(counts))
         names = groups.categories[there]
-        tables.append([{"slice": name} | _row(*each, right) for each in zip(names, *counts.T.tolist(), strict=True)])
+        tables.append(
+            [
+                {"slice": name} | _row(group, wrong, rights, right)
+                for group, (wrong, rights) in zip(names, counts.tolist(), strict=True)
+            ]
+        )
     corrected = multipletests(p_values, method="holm")[1] if p_values else []
     rows = [row | {"p": float(p)} for table, p in zip(tables, corrected, strict=True) for row in table]
     columns = ["slice", "group", "images", "accuracy", "low", "high"]

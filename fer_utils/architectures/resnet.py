@@ -56,7 +56,7 @@ def resnet(
     Returns:
         Model from float32 (n, 48, 48, 1), raw pixels 0..255, to logits float32 (n, 7).
     """
-    widths = [max(4, round(filters * width)) for filters in widths]
+    widths = tuple(max(4, round(filters * width)) for filters in widths)
     if len(widths) != len(blocks):
         raise ValueError(f"expected as many widths as blocks, found {len(widths)} and {len(blocks)}")
 

@@ -19,7 +19,7 @@ def gradients(images: np.ndarray) -> np.ndarray:
     describe = cv2.HOGDescriptor((SIDE, SIDE), (2 * CELL, 2 * CELL), (CELL, CELL), (CELL, CELL), 9)
     features = np.empty((len(images), describe.getDescriptorSize()), np.float32)
     for row, image in zip(features, images, strict=True):
-        row[:] = describe.compute(np.ascontiguousarray(image)).ravel()
+        row[:] = np.ravel(describe.compute(np.ascontiguousarray(image)))
     return features
 
 

@@ -1,5 +1,7 @@
 """Figures of where networks look: mean occlusion maps on mean faces, and shares of the regions."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -50,7 +52,7 @@ def importance_maps(faces: np.ndarray, trained: np.ndarray, untrained: np.ndarra
             if there:
                 axes[row, column].imshow(one, cmap=_MAP, vmin=-reach, vmax=reach, alpha=_OPACITY)
         shown = ScalarMappable(Normalize(-reach, reach), sns.color_palette(_MAP, as_cmap=True))
-        options = {"location": "right", "shrink": 0.95, "pad": 0.01, "aspect": 12, "extend": "both"}
+        options: dict[str, Any] = {"location": "right", "shrink": 0.95, "pad": 0.01, "aspect": 12, "extend": "both"}
         bar = figure.colorbar(shown, ax=axes[row, :], **options)
         bar.set_label("drop in log-prob-\nability, nats", fontsize=8.5)
         bar.ax.tick_params(labelsize=8.5)

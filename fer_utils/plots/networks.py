@@ -1,5 +1,7 @@
 """A diagram of a network."""
 
+from typing import Any
+
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
@@ -16,8 +18,8 @@ def network(model) -> Figure:
     stages = _stages(model)
     figure = Figure(figsize=(WIDTH, 3.3), layout="constrained")
     ax = figure.subplots()
-    x, previous = 0.0, None
-    for stage in stages:
+    x = previous = 0.0
+    for number, stage in enumerate(stages):
         tall = 0.35 + 2.0 * stage["side"] / SIDE
         wide = 0.16 + 0.035 * np.sqrt(stage["units"])
         colour = ACCENT if stage["side"] > 1 else SECOND
@@ -29,7 +31,7 @@ def network(model) -> Figure:
         ax.text(middle, 1.42, stage["title"], ha="center", va="bottom", fontsize=9, fontweight="bold")
         ax.text(middle, -1.35, stage["shape"], ha="center", va="top", fontsize=8.5)
         ax.text(middle, -1.62, stage["follows"], ha="center", va="top", fontsize=7.5, color=MUTED, linespacing=1.35)
-        if previous is not None:
+        if number:
             ax.add_patch(
                 FancyArrowPatch((previous + 0.06, 0), (x - 0.06, 0), arrowstyle="-|>", mutation_scale=9, color=MUTED)
             )
@@ -42,7 +44,9 @@ def network(model) -> Figure:
 
 def _stages(model) -> list[dict]:
     """One entry for the input and each layer with a kernel: its title, output size and the layers that follow it."""
-    stages = [{"title": "input", "units": 1, "side": SIDE, "follows": "", "shape": f"{SIDE}×{SIDE}×1"}]
+    stages: list[dict[str, Any]] = [
+        {"title": "input", "units": 1, "side": SIDE, "follows": "", "shape": f"{SIDE}×{SIDE}×1"}
+    ]
     short = {
         "BatchNormalization": "batch norm",
         "Activation": "ReLU",

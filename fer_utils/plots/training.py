@@ -57,7 +57,7 @@ def accuracy_by_epoch(histories: dict[str, pd.DataFrame]) -> Figure:
     # Names are moved apart where lines end close to each other, upwards from the lowest.
     gap, place = 0.055 * reach, -np.inf
     places = {}
-    for name in sorted(ends, key=ends.get):
+    for name in sorted(ends, key=ends.__getitem__):
         place = places[name] = max(ends[name], place + gap)
     longest = max(len(history) for history in histories.values())
     for (name, history), colour in zip(histories.items(), palette, strict=False):

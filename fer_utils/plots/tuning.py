@@ -1,6 +1,7 @@
 """Figures of searches for hyperparameters."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -83,7 +84,9 @@ def parallel_coordinates(ledger: pd.DataFrame, hyperparameters: Sequence[str]) -
         line = [places[column][index] for column in columns]
         best = index == ledger["val_accuracy"].idxmax()
         failed = ledger.loc[index, "status"] != "completed"
-        style = {"color": MUTED, "linestyle": ":", "linewidth": 1.2} if failed else {"color": ACCENT, "linewidth": 1.3}
+        style: dict[str, Any] = {"color": ACCENT, "linewidth": 1.3}
+        if failed:
+            style = {"color": MUTED, "linestyle": ":", "linewidth": 1.2}
         if best:
             style = {"color": SECOND, "linewidth": 2.6, "zorder": 4}
         alpha = 0.9 if best or failed else 0.12 + 0.7 * scores[index]

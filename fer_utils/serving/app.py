@@ -11,7 +11,9 @@ from importlib import metadata
 from pathlib import Path
 
 from flask import Flask, Request, Response, request
+from flask.json.provider import DefaultJSONProvider
 from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as BaseResponse
 
 from fer_utils.errors import StudyError
 from fer_utils.images import ImageTooLarge, UnreadableImage
@@ -40,8 +42,13 @@ class _Request(Request):
         return io.BytesIO()
 
 
+class _Json(DefaultJSONProvider):
+    sort_keys = False  # emotions keep their order
+
+
 class _Flask(Flask):
     request_class = _Request
+    json_provider_class = _Json
 
 
 def create_app(
@@ -99,7 +106,6 @@ def create_app(
         TOKEN_REQUIRED=token is not None,
     )
     app.config.from_mapping(config)
-    app.json.sort_keys = False  # emotions keep their order
     recognizer = recognizer or Recognizer()
     source = video if camera is None else camera
     feed = None if source is None else Feed(source, recognizer, viewers)
@@ -195,7 +201,7 @@ def _token_check(token: bytes):
     return check
 
 
-def _http_problem(error: HTTPException) -> Response:
+def _http_problem(error: HTTPException) -> BaseResponse:
     if error.code is None or error.code < 400:  # a redirect
         return error.get_response()
     detail = error.description or ""

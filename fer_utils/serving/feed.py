@@ -166,7 +166,8 @@ class _Showing:
         self._changed = threading.Condition()
         self._viewers = 1
         self._over = False
-        self._number, self._frame = 0, None
+        self._number = 0
+        self._frame: bytes | None = None
         self.trouble = ""
         self._thread = threading.Thread(target=self._run, name="fer-study-feed", daemon=True)
         self._thread.start()

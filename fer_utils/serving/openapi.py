@@ -1,6 +1,7 @@
 """The OpenAPI document of the server: what `/openapi.json` answers and `/docs` shows."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from fer_utils.emotions import EMOTIONS
 from fer_utils.images import FORMATS, MAX_PIXELS
@@ -29,7 +30,7 @@ def describe(*, version: str, max_bytes: int, max_photos: int, secured: bool, li
         secured: whether a bearer token is asked for.
         live: whether there is a camera or a video to be watched.
     """
-    document = {
+    document: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {
             "title": "Facial expressions",

@@ -70,6 +70,7 @@ class _Parser(HTTPRequestParser):
     """
 
     unread = 0
+    expect_continue: bool  # waitress's own
 
     def __init__(self, adj, room_for) -> None:
         super().__init__(adj)
@@ -138,6 +139,7 @@ class _ErrorTask(ErrorTask):
 
 class _Channel(HTTPChannel):
     error_task_class = _ErrorTask
+    request: _Parser | None  # waitress's own: the one that is coming in
 
     def __init__(self, server, sock: socket.socket, *arguments, **options) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER)

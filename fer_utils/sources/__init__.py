@@ -54,10 +54,12 @@ def read(
     if source == "csv":
         from fer_utils.sources.csv import read_csv
 
+        assert path is not None  # or _check_options had refused it
         faces = read_csv(path, progress=progress)
     elif source == "folder":
         from fer_utils.sources.folder import read_folder
 
+        assert path is not None
         faces = read_folder(path, resize=resize, test_usage=test_usage, progress=progress)
     else:
         from fer_utils.sources.kaggle import read_kaggle

@@ -137,7 +137,8 @@ def _header(line: bytes | None, path: Path) -> _Columns:
                 f"{where}: expected one column {column!r} (columns {', '.join(COLUMNS)} in any order), found "
                 f"{_short(', '.join(names))}. The file needs Kaggle's header."
             )
-    return _Columns(*(names.index(column.lower()) for column in COLUMNS), width=len(names))
+    emotion, pixels, usage = (names.index(column.lower()) for column in COLUMNS)
+    return _Columns(emotion, pixels, usage, width=len(names))
 
 
 def _fields(line: bytes, where: str) -> list[bytes]:

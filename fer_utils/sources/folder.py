@@ -93,7 +93,7 @@ def _images(folder: Path, part: str) -> list[tuple[int, Path]]:
     for entry in _entries(folder):
         if entry.is_dir() and entry.name not in _PARTS:
             raise StudyError(f"{entry}: expected {_LAYOUT}; found another folder. Move it away.")
-    found = []
+    found: list[tuple[int, Path]] = []
     if not (folder / part).is_dir():
         return found
     for below in _entries(folder / part):
@@ -137,7 +137,7 @@ def _test_usages(files: list[Path], test_usage: str | None, folder: Path) -> tup
         )
     if test_usage != SPLIT:
         return [test_usage] * len(files), []
-    dealt = {}
+    dealt: dict[str, int] = {}
     usages = []
     for file in files:
         emotion = file.parent.name

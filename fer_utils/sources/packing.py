@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from fer_utils.errors import StudyError
 
@@ -88,20 +88,22 @@ def _broken(path: Path, kind: str, problem: Exception) -> StudyError:
     )
 
 
-def _layers(path: Path, kind: str, packed: BinaryIO, stack: ExitStack) -> list[BinaryIO]:
-    """The streams between `packed` and the CSV, outermost first."""
+def _layers(path: Path, kind: str, packed: BinaryIO, stack: ExitStack) -> list[Any]:
+    """The binary streams between `packed` and the CSV, outermost first."""
     if kind == ".csv":
         return []
     if kind == ".csv.gz":
         return [stack.enter_context(gzip.GzipFile(fileobj=packed))]
     if kind == ".zip":
-        archive = stack.enter_context(zipfile.ZipFile(packed))
-        return [stack.enter_context(archive.open(_choose(path, archive.namelist())))]
+        zipped = stack.enter_context(zipfile.ZipFile(packed))
+        return [stack.enter_context(zipped.open(_choose(path, zipped.namelist())))]
     # gzip is a layer of its own, because tarfile does not read as far as gzip's checksum.
-    outer = packed if kind == ".tar" else stack.enter_context(gzip.GzipFile(fileobj=packed))
+    outer: Any = packed if kind == ".tar" else stack.enter_context(gzip.GzipFile(fileobj=packed))
     archive = stack.enter_context(tarfile.TarFile(fileobj=outer))
     members = {member.name: member for member in archive.getmembers() if member.isfile()}
-    return [outer, stack.enter_context(archive.extractfile(members[_choose(path, list(members))]))]
+    member = archive.extractfile(members[_choose(path, list(members))])
+    assert member is not None  # it is a file
+    return [outer, stack.enter_context(member)]
 
 
 def _choose(path: Path, names: list[str]) -> str:

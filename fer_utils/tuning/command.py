@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -26,7 +27,7 @@ def parse_space(given: Sequence[str]) -> SearchSpace:
     Raises:
         StudyError: one is not of that form, or names no hyperparameter.
     """
-    values = {}
+    values: dict[str, Any] = {}
     for word in given:
         name, equals, text = word.partition("=")
         known = (*CHOICES, *RANGES, "sgd_learning_rate")
@@ -68,12 +69,12 @@ def tune(
     this one chooses them; what is asked for besides is trained here.
     """
     faces = faces.without_private()
-    given = {"seed": seed, "store": store}
+    given: dict[str, Any] = {"seed": seed, "store": store}
     if chief:
         print(
             f"Chief at {chief}. Start workers with the same command and --worker HOST:PORT --id N instead of --chief."
         )
-        options = {"address": chief, "folder": out, "patience": patience}
+        options: dict[str, Any] = {"address": chief, "folder": out, "patience": patience}
         ledger = search_as_chief(space, base, faces, oracle=oracle, trials=trials, seed=seed, **options)
     else:
         ledger = search(space, base, faces, oracle=oracle, trials=trials, **given)

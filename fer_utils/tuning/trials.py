@@ -8,7 +8,9 @@ import signal
 import sys
 import threading
 import time
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -121,7 +123,8 @@ class TrainingProcess:
 
     def __init__(self, faces: Faces, store: Path) -> None:
         self.faces, self.store = faces, Path(store)
-        self.process = self.pipe = None
+        self.process: BaseProcess | None = None
+        self.pipe: Any = None  # our end, of a class that differs between systems
 
     def train(self, recipe: Recipe, seed: int) -> dict:
         """As `train_trial`, which it does elsewhere unless all is known already."""
@@ -158,8 +161,9 @@ class TrainingProcess:
         theirs.close()
 
     def _ended(self, recipe: Recipe, seed: int) -> dict:
+        assert self.process is not None
         self.process.join()
-        code, self.process = self.process.exitcode, None
+        code, self.process = self.process.exitcode or 0, None
         how = signal.Signals(-code).name if code < 0 else f"code {code}"
         if how in _INTERRUPTED:
             raise KeyboardInterrupt
@@ -175,7 +179,7 @@ def _serve(pipe, faces: Faces, store: Path) -> None:
         while True:
             recipe, seed = pipe.recv()
             try:
-                answer = train_trial(recipe, faces, seed, store)
+                answer: dict | OSError = train_trial(recipe, faces, seed, store)
             except OSError as problem:
                 answer = problem
             pipe.send(answer)
@@ -186,5 +190,7 @@ def _serve(pipe, faces: Faces, store: Path) -> None:
 
 def _end_with_parent() -> None:
     """A search that is killed takes its training along: the same command, given again, would train it twice."""
-    multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # this is a child
+    multiprocessing.connection.wait([parent.sentinel])
     os._exit(1)
