@@ -235,6 +235,15 @@ RESNET = Recipe(
     views="shifts",
 )
 
+# What makes a recipe small enough for two cores, and leaves as much regularisation as 60 epochs can use.
+_SMALL = {"epochs": 60, "batch_size": 128, "learning_rate": 0.1, "rotation": 15, "zoom": 0.15, "erase": 0.25}
+_SMALL |= {"mixup": 0.0, "cutmix": 0.0, "views": "mirror"}
+
+# The best that two cores can be given in an hour or two: 1.3 million parameters, 49 million multiply-adds.
+SMALL_RESNET = RESNET.but(
+    name="small_resnet", widths=(32, 64, 128, 256), blocks=(1, 2, 1, 1), dropout=0.2, drop_path=0.0, **_SMALL
+)
+
 # The layout of the best published network that had FER-2013 alone, for a GPU. It has no residuals, which is why the
 # learning rate is lower, and is smaller, which is why less is mixed, for longer.
 VGG = RESNET.but(name="vgg", network="vgg", epochs=300, learning_rate=0.1, mixup=0.2, cutmix=0.0)
@@ -264,58 +273,14 @@ RECIPES = {
         TANG.but(name="tang_l2svm_full", epochs=510, folds=8, snapshots=5),
         TANG_SOFTMAX.but(name="tang_softmax_full", epochs=510, folds=8, snapshots=5),
         RESNET,
-        # The best that two cores can be given in an hour or two: 1.3 million parameters, 49 million multiply-adds, and
-        # as much regularisation as 60 epochs can use.
-        RESNET.but(
-            name="small_resnet",
-            widths=(32, 64, 128, 256),
-            blocks=(1, 2, 1, 1),
-            dropout=0.2,
-            drop_path=0.0,
-            epochs=60,
-            batch_size=128,
-            learning_rate=0.1,
-            rotation=15,
-            zoom=0.15,
-            erase=0.25,
-            mixup=0.0,
-            cutmix=0.0,
-            views="mirror",
-        ),
+        SMALL_RESNET,
         VGG,
         # Its like for two cores: 1.1 million parameters, 58 million multiply-adds.
-        VGG.but(
-            name="small_vgg",
-            widths=(16, 48, 96, 192),
-            dropout=0.1,
-            dense_dropout=0.3,
-            epochs=60,
-            batch_size=128,
-            rotation=15,
-            zoom=0.15,
-            erase=0.25,
-            mixup=0.0,
-            views="mirror",
-        ),
+        VGG.but(name="small_vgg", widths=(16, 48, 96, 192), dropout=0.1, dense_dropout=0.3, **_SMALL),
         # What two cores can give a student in an hour: it learns from the soft labels of small_resnets, and by a fifth
         # from the labels themselves.
-        RESNET.but(
-            name="small_student",
-            widths=(32, 64, 128, 256),
-            blocks=(2, 2, 1, 1),
-            dropout=0.1,
-            drop_path=0.0,
-            epochs=60,
-            batch_size=128,
-            learning_rate=0.1,
-            label_smoothing=0.0,
-            rotation=15,
-            zoom=0.15,
-            erase=0.25,
-            mixup=0.0,
-            cutmix=0.0,
-            views="mirror",
-            teacher_share=0.8,
+        SMALL_RESNET.but(
+            name="small_student", blocks=(2, 2, 1, 1), dropout=0.1, label_smoothing=0.0, teacher_share=0.8
         ),
         # For serving, under 60 million multiply-adds: it is to learn from an ensemble's soft labels (`teacher`), which
         # are soft enough without smoothing and mixing.
