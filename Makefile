@@ -29,9 +29,10 @@ test: $(READY) lint ## lint, tests, and the notebooks' saved outputs
 test-all: test ## what is slow as well: kills, fuzzing, load, browsers, README commands, real data
 	pytest -m slow
 
-lint: $(READY) ## check style
+lint: $(READY) ## check style and types
 	ruff check .
 	ruff format --check .
+	mypy
 
 lab: $(READY) ## open JupyterLab
 	jupyter lab notebooks
