@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ LEFT_OUT: dict[str, dict[str, Any]] = {
     "CutMix": {"cutmix": 0.0},
     "sharpness-aware minimisation": {"sam": 0.0},
     "moving average of weights": {"ema": 0.0},
+    "the L2-SVM's loss": {"loss": "cross_entropy"},
 }
 """What leaves an ingredient out. Without the cosine schedule the learning rate stays; without SGD it is Adam, at a rate
 that suits it."""
@@ -45,6 +47,7 @@ ADDED: dict[str, dict[str, Any]] = {
     "CutMix": {"cutmix": 1.0},
     "sharpness-aware minimisation": {"sam": 0.05},
     "moving average of weights": {"ema": 0.999},
+    "the L2-SVM's loss": {"loss": "squared_hinge", "label_smoothing": 0.0},
 }
 """What adds one that the recipe does not have, at the strength that its authors use; but for the crop, whose authors'
 least share of 8 % would leave a nose of a face that fills its image."""
@@ -64,7 +67,7 @@ def variants(base: Recipe) -> dict[str, Recipe]:
             # The first change says whether it is there; the others go with it.
             field, absent = next(iter(LEFT_OUT[name].items()))
             if field in known and (known[field] != absent) == (sign == "-"):
-                slug = name.replace(", ", "-").replace(" ", "-").lower()
+                slug = re.sub(r"\W+", "-", name).lower()
                 with contextlib.suppress(StudyError):  # what the rest of the recipe does not allow
                     found[f"{sign} {name}"] = base.but(name=f"{base.name}-{word}-{slug}", **changes)
     return found
