@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from numbers import Real
+from typing import Any
 
 from fer_utils.errors import StudyError
 
@@ -236,8 +237,8 @@ RESNET = Recipe(
 )
 
 # What makes a recipe small enough for two cores, and leaves as much regularisation as 60 epochs can use.
-_SMALL = {"epochs": 60, "batch_size": 128, "learning_rate": 0.1, "rotation": 15, "zoom": 0.15, "erase": 0.25}
-_SMALL |= {"mixup": 0.0, "cutmix": 0.0, "views": "mirror"}
+_SMALL: dict[str, Any] = {"epochs": 60, "batch_size": 128, "learning_rate": 0.1, "rotation": 15, "zoom": 0.15}
+_SMALL |= {"erase": 0.25, "mixup": 0.0, "cutmix": 0.0, "views": "mirror"}
 
 # The best that two cores can be given in an hour or two: 1.3 million parameters, 49 million multiply-adds.
 SMALL_RESNET = RESNET.but(
