@@ -177,8 +177,8 @@ def _snapshot(emotion: str, rng: np.random.Generator) -> np.ndarray:
     middle = 118 + 22 * rng.standard_normal()
     contrast = 0.75 + 0.45 * rng.random()
     picture = middle + contrast * (picture - picture.mean())
-    picture += contrast * (1 + 5 * rng.random() ** 3) * rng.standard_normal((SIDE, SIDE))
-    return to_bytes(picture)
+    noise = contrast * (1 + 5 * rng.random() ** 3) * rng.standard_normal((SIDE, SIDE))
+    return to_bytes(picture + noise)
 
 
 def _no_face(rng: np.random.Generator, greys: Iterator[int]) -> np.ndarray:
