@@ -1,4 +1,4 @@
-"""The benchmark of training: it runs, and prints all that it promises. How fast anything is, is not tested."""
+"""The benchmarks of training and of searches: they run, and print all that they promise, whatever the times are."""
 
 import re
 import subprocess
@@ -11,12 +11,12 @@ ROW = re.compile(r"^(\S.*?\S) {2,}(the seed's|ours) +\d+ +\(\d+ to \d+\) +\d+\.\
 
 @pytest.fixture(scope="module")
 def benchmark(faces, project, tmp_path_factory):
-    """Runs the benchmark on drawn faces with these arguments; gives what it printed."""
+    """Runs a benchmark on drawn faces with these arguments; gives what it printed."""
     folder = tmp_path_factory.mktemp("benchmark") / "faces"
     faces.save(folder)
 
-    def run(*arguments: str) -> str:
-        command = [sys.executable, project / "tests/benchmarks/train.py", "--faces", folder, *arguments]
+    def run(script: str, *arguments: str) -> str:
+        command = [sys.executable, project / "tests" / "benchmarks" / script, "--faces", folder, *arguments]
         done = subprocess.run(command, capture_output=True, text=True, timeout=1500)
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -26,7 +26,7 @@ def benchmark(faces, project, tmp_path_factory):
 
 @pytest.mark.slow
 def test_training_is_timed_both_ways_on_each_network(benchmark):
-    printed = benchmark("--seconds", "0.5", "--rounds", "1")
+    printed = benchmark("train.py", "--seconds", "0.5", "--rounds", "1")
     networks = ("seed's CNN, mirrored", "Tang's, not augmented", "Tang's, augmented")
     assert ROW.findall(printed) == [(network, way) for network in networks for way in ("the seed's", "ours")]
     assert len(re.findall(r"^round 1: .* images/s$", printed, re.MULTILINE)) == 6
@@ -37,7 +37,7 @@ def test_training_is_timed_both_ways_on_each_network(benchmark):
 
 @pytest.mark.slow
 def test_the_profile_has_a_step_s_parts_and_the_layers(benchmark):
-    printed = benchmark("--profile", "tang-augmented", "--seconds", "0.5")
+    printed = benchmark("train.py", "--profile", "tang-augmented", "--seconds", "0.5")
     for part in (
         "a step in all",
         "preparing a batch",
@@ -48,3 +48,12 @@ def test_the_profile_has_a_step_s_parts_and_the_layers(benchmark):
         "sum",
     ):
         assert re.search(rf"^ +{part}\b.* \d+\.\d\d ms", printed, re.MULTILINE), part
+
+
+@pytest.mark.slow
+def test_searches_are_timed_with_one_worker_and_with_two(benchmark):
+    said = benchmark("tune.py", "--trials", "4")
+    rates = [float(rate) for rate in re.findall(r"^round 1: \d workers?: ([\d.]+) trials/min$", said, re.M)]
+    assert len(rates) == 2 and min(rates) > 0
+    ratio = float(re.search(r"^1 worker .*: ([\d.]+)x \(\d+ cores\)$", said, re.M)[1])
+    assert ratio == pytest.approx(rates[1] / rates[0], rel=0.02)
