@@ -3,6 +3,7 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
+from fer_utils.plots.comparisons import MARKS
 from fer_utils.plots.style import ACCENT, GRID, LINES, MUTED, SECOND, WIDTH
 
 
@@ -83,7 +84,8 @@ def accuracy_against_cost(table: pd.DataFrame) -> Figure:
             filled = colour if row["averaging"] else "white"
             # Each model once in the legend: where it has a plain answer, by that.
             name = None if row["averaging"] and row["model"] in plain else row["model"]
-            ax.plot(x, 100 * row["private_accuracy"], "o", ms=8, mec=colour, mfc=filled, mew=2, label=name)
+            mark = MARKS[names.index(row["model"]) % len(MARKS)]
+            ax.plot(x, 100 * row["private_accuracy"], mark, ms=8, mec=colour, mfc=filled, mew=2, label=name)
         ax.set_xscale("log")
         ax.set_xlabel(label)
         ax.margins(x=0.15)

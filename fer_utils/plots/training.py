@@ -33,7 +33,7 @@ def learning_curves(histories: dict[str, pd.DataFrame]) -> Figure:
                 ms=4,
                 label=f"{name}, PublicTest",
             )
-    axes[0].set(title="Loss", xlabel="epoch", ylabel="loss; of PublicTest cross-entropy, nats")
+    axes[0].set(title="Loss (of PublicTest cross-entropy, nats)", xlabel="epoch", ylabel="mean loss")
     axes[1].set(title="Accuracy", xlabel="epoch", ylabel="top-1 accuracy, %")
     for ax in axes:
         ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))
