@@ -128,7 +128,9 @@ def test_the_grid_of_experiments_runs_as_written_but_smaller(tmp_path):
     finally:
         clone.run("dvc", "queue", "stop", "--kill", check=False)
 
-    table = clone.run("bash", "-euc", show).stdout
+    # The cuts are columns as well, which the page's own grid does not have.
+    cut = "|".join(rf"tune\.{name}$" for name in BUDGET["tune"] if name != "epochs")
+    table = clone.run("bash", "-euc", show.replace("--drop '", f"--drop '{cut}|")).stdout
     lines = [line.rstrip() for line in table.splitlines()]
     assert max(map(len, lines)) <= 120, table
     heading = next(line for line in lines if "Experiment" in line)
