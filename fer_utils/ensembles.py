@@ -56,10 +56,15 @@ def select(candidates: Mapping[str, np.ndarray], emotion: np.ndarray, size: int 
     return pd.DataFrame(rows)
 
 
+def kept(path: pd.DataFrame) -> pd.Series:
+    """The step of `select` at which the ensemble is kept: that with the lowest cross-entropy."""
+    return path.loc[path["cross_entropy"].idxmin()]
+
+
 def members(path: pd.DataFrame) -> dict[str, int]:
-    """The step of `select` with the lowest cross-entropy: how often each run counts, by its label."""
-    best = path["cross_entropy"].idxmin()
-    return {label: int(times) for label, times in path.loc[:best, "added"].value_counts(sort=False).items()}
+    """How often each run counts in the ensemble that is kept, by its label."""
+    added = path.loc[path["size"] <= kept(path)["size"], "added"]
+    return {label: int(times) for label, times in added.value_counts(sort=False).items()}
 
 
 def member_logits(abouts: Mapping[Path, dict], faces: Faces) -> dict[Path, np.ndarray]:
@@ -91,7 +96,7 @@ def answer(counts: Mapping, logits: Mapping) -> np.ndarray:
 def write_ensemble(folder: Path, name: str, path: pd.DataFrame, candidates: Iterable[str]) -> Path:
     """Keep an ensemble of committed runs among the evidence in `folder`; where it lies."""
     about = {"members": members(path), "candidates": sorted(candidates), "size": len(path)}
-    about["public_accuracy"] = round(float(path.loc[path["cross_entropy"].idxmin(), "accuracy"]), 6)
+    about["public_accuracy"] = round(float(kept(path)["accuracy"]), 6)
     target = Path(folder) / FOLDER / f"{name}.json"
     with atomic_file(target) as new:
         new.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")

@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from fer_utils.plots.comparisons import MARKS
-from fer_utils.plots.style import ACCENT, GRID, LINES, MUTED, SECOND, WIDTH
+from fer_utils.plots.style import ACCENT, GRID, LINES, MUTED, SECOND, WIDTH, interval_row
 
 
 def ablation(table: pd.DataFrame) -> Figure:
@@ -20,11 +20,9 @@ def ablation(table: pd.DataFrame) -> Figure:
     for y, row in enumerate(rows.to_dict("records")):
         apart = row["difference_low"] > 0 or row["difference_high"] < 0
         colour = MUTED if not apart else ACCENT if row["difference"] > 0 else SECOND
-        ends = [100 * row["difference_low"], 100 * row["difference_high"]]
-        ax.plot(ends, [y, y], color=colour, linewidth=3, alpha=0.45, solid_capstyle="round")
-        ax.plot(100 * row["difference"], y, "o" if apart else "D", color=colour, ms=7)
         text = f"{100 * row['difference']:+.1f}".replace("-", "−")
-        ax.annotate(text, (100 * row["difference"], y), (0, 7), textcoords="offset points", ha="center", fontsize=8.5)
+        interval = row["difference"], row["difference_low"], row["difference_high"]
+        interval_row(ax, y, *interval, colour, "o" if apart else "D", text)
     names = [("without " if name[0] == "-" else "with ") + name[2:] for name in rows["variant"]]
     ax.set_yticks(range(len(rows)), names)
     ax.set_ylim(len(rows) - 0.5, -0.7)

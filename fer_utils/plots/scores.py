@@ -1,10 +1,9 @@
 """Figures of scores: accuracies of models, and scores by emotion."""
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from fer_utils.plots.style import ACCENT, COLOURS, GRID, MUTED, SECOND, WIDTH
+from fer_utils.plots.style import ACCENT, COLOURS, GRID, MUTED, SECOND, WIDTH, interval_row
 
 
 def accuracies(table: pd.DataFrame) -> Figure:
@@ -18,24 +17,8 @@ def accuracies(table: pd.DataFrame) -> Figure:
     ax = figure.subplots()
     for y, row in enumerate(table.to_dict("records")):
         colour, mark = {"ours": (ACCENT, "o"), "measured": (SECOND, "o"), "published": (MUTED, "D")}[row["kind"]]
-        if not np.isnan(row["low"]):
-            ax.plot(
-                [100 * row["low"], 100 * row["high"]],
-                [y, y],
-                color=colour,
-                linewidth=3,
-                alpha=0.45,
-                solid_capstyle="round",
-            )
-        ax.plot(100 * row["accuracy"], y, mark, color=colour, ms=7)
-        ax.annotate(
-            f"{100 * row['accuracy']:.1f}",
-            (100 * row["accuracy"], y),
-            (0, 7),
-            textcoords="offset points",
-            ha="center",
-            fontsize=8.5,
-        )
+        text = f"{100 * row['accuracy']:.1f}"
+        interval_row(ax, y, row["accuracy"], row["low"], row["high"], colour, mark, text)
     ax.set_yticks(range(len(table)), table["label"])
     ax.set_ylim(len(table) - 0.5, -0.7)
     ax.set_xlabel("top-1 accuracy, %; bars are 95 % intervals")
@@ -54,10 +37,7 @@ def scores_by_emotion(table: pd.DataFrame) -> Figure:
     axes = figure.subplots(1, 3, sharey=True)
     for ax, name in zip(axes, ("precision", "recall", "F1"), strict=True):
         for y, (emotion, row) in enumerate(table.iterrows()):
-            colour = COLOURS[emotion]
-            ends = [100 * row[f"{name}_low"], 100 * row[f"{name}_high"]]
-            ax.plot(ends, [y, y], color=colour, linewidth=3, alpha=0.45, solid_capstyle="round")
-            ax.plot(100 * row[name], y, "o", color=colour, ms=7)
+            interval_row(ax, y, row[name], row[f"{name}_low"], row[f"{name}_high"], COLOURS[emotion])
         ax.set(title=name if name == "F1" else name.capitalize(), xlim=(-3, 103), xlabel="%; bars are 95 % intervals")
         ax.grid(axis="x", color=GRID, linewidth=0.8)
     names = [f"{emotion} ({images:,})" for emotion, images in zip(table.index, table["images"], strict=True)]

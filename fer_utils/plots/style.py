@@ -57,6 +57,15 @@ def keep(figure: Figure, file: Path) -> Figure:
     return figure
 
 
+def interval_row(ax, y: float, value: float, low: float, high: float, colour: str, mark: str = "o", text: str = ""):
+    """Draw a fraction in per cent with its interval as a row of a figure; ends that are NaN are left out."""
+    if not (np.isnan(low) or np.isnan(high)):
+        ax.plot([100 * low, 100 * high], [y, y], color=colour, linewidth=3, alpha=0.45, solid_capstyle="round")
+    ax.plot(100 * value, y, mark, color=colour, ms=7)
+    if text:
+        ax.annotate(text, (100 * value, y), (0, 7), textcoords="offset points", ha="center", fontsize=8.5)
+
+
 def draw_face(ax, image: np.ndarray | None, **options):
     """Show a grey image on bare axes; None leaves them empty. Returns what `imshow` does, or None."""
     ax.set(xticks=[], yticks=[])
