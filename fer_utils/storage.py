@@ -1,11 +1,25 @@
-"""Writing that is whole or not there at all."""
+"""Writing that is whole or not there at all, also where the writer is killed.
 
+What is not finished lies beside its place as `.<name>-xxxxxxxx`, locked by its writer while that lives. So the next
+writer of the same file or folder can tell what a killed one left, and removes it. Where there are no such locks
+(Windows, some network disks) it stays, and does no harm.
+"""
+
+import glob
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+_OLD = ".old"
+"""Ends the name of a folder for the moment in which another takes its place: whole, and the only one there is."""
 
 
 @contextmanager
@@ -13,48 +27,117 @@ def atomic_file(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; when the block ends without error it takes `path`'s place.
 
     What was written is on the disk before the name changes, so a kill or a full disk leaves the old file.
+
+    Raises:
+        OSError: of the block's writing, with the file's name where it has none.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # The suffix stays last: libraries choose the format by it.
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
+
+    def make() -> str:
+        # The suffix stays last: libraries choose the format by it.
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+        os.close(handle)
+        return name
+
+    with _beside(path, make, path.stem, path.suffix) as temporary:
         yield temporary
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Give an empty temporary folder beside `path`; when the block ends without error it takes `path`'s place."""
+    """Give an empty temporary folder beside `path`; when the block ends without error it takes `path`'s place.
+
+    Raises:
+        OSError: of the block's writing, with the folder's name where it has none.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-    try:
+
+    def make() -> str:
+        return tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent)
+
+    with _beside(path, make, path.name, "") as temporary:
         yield temporary
         temporary.chmod(0o777 & ~_umask())
-        if path.exists():
-            aside = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-            try:
+        aside = temporary.with_name(temporary.name + _OLD)
+        try:
+            if path.is_dir() and not path.is_symlink():
                 path.replace(aside)
-                temporary.replace(path)
-            except OSError:
-                if path.exists():
-                    aside.rmdir()
-                else:
-                    aside.replace(path)
-                raise
-            shutil.rmtree(aside)
-        else:
             temporary.replace(path)
+        finally:
+            _settle(aside, path)
+
+
+@contextmanager
+def _beside(path: Path, make: Callable[[], str], stem: str, suffix: str) -> Iterator[Path]:
+    """What `make` makes beside `path`, locked, and gone when the block ends, as is what killed writers left there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    left = f".{glob.escape(stem)}-{'?' * 8}{glob.escape(suffix)}"
+    for one in path.parent.glob(left):
+        if (lock := _lock(one, wait=False)) is not None:
+            _remove(one)
+            os.close(lock)
+    for aside in path.parent.glob(left + _OLD):
+        # Its writer lives where the folder that is to take the place is still there.
+        if not aside.with_suffix("").exists():
+            _settle(aside, path)
+
+    temporary, lock = Path(make()), None
+    # Before it is locked, another writer may take it for a killed one's.
+    while fcntl and (lock := _lock(temporary, wait=True)) is None and not temporary.exists():
+        temporary = Path(make())
+    try:
+        yield temporary
+    except OSError as problem:
+        if type(problem) is not OSError or problem.filename is not None:
+            raise
+        if problem.errno:
+            raise OSError(problem.errno, problem.strerror, str(path)) from problem
+        # NumPy says how many values it wrote, but neither where nor what was in its way.
+        free = shutil.disk_usage(path.parent).free
+        raise OSError(f"{path}: {problem}; {free:,} bytes are free on that disk") from problem
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        _remove(temporary)
+        if lock is not None:
+            os.close(lock)
+
+
+def _lock(path: Path, *, wait: bool) -> int | None:
+    """A descriptor that holds the lock of what is at `path`; None where another has it, or it is gone."""
+    if fcntl is None:
+        return None
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        if os.path.samestat(os.fstat(descriptor), path.stat()):
+            return descriptor
+    except OSError:
+        pass
+    os.close(descriptor)
+    return None
+
+
+def _settle(aside: Path, path: Path) -> None:
+    """After another folder was to take the place of the one that lies aside: put this one back, or remove it."""
+    with suppress(OSError):  # there is none, or another writer was here first
+        if not path.exists():
+            aside.replace(path)
+        else:
+            # First under a name that is never put back: only a part of it may be there when this is killed.
+            shutil.rmtree(aside.replace(aside.with_suffix("")))
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _umask() -> int:
