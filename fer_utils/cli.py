@@ -11,6 +11,8 @@ from fer_utils.errors import StudyError
 from fer_utils.paths import resolve
 
 EVIDENCE = "reports/evidence"
+SERVE_EXTRA = ("flask", "waitress", "prometheus_client")
+"""What the server imports; of the packages that are no part of the plain installation all others come with `study`."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,6 +23,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # An OSError is no fault of the program either: a disk that is full, a folder that may not be written to.
     except (StudyError, OSError) as problem:
         print(f"fer-study: {problem}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as problem:
+        package = (problem.name or "").partition(".")[0]
+        if package in ("", "fer_utils"):
+            raise
+        extra = "serve" if package in SERVE_EXTRA else "study"
+        print(
+            f"fer-study: expected the package {package}, found it not installed. It comes with the extra {extra!r}: "
+            f"pip install 'fer-study[{extra}]', or '.[{extra}]' in the project's folder.",
+            file=sys.stderr,
+        )
         return 2
     except KeyboardInterrupt:
         print("fer-study: interrupted", file=sys.stderr)

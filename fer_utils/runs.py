@@ -68,6 +68,14 @@ def run_folder(store: Path, recipe: Recipe, seed: int, faces: Faces) -> Path:
     return Path(store) / f"{recipe.label(seed)}-{run_fingerprint(recipe, seed, faces)[:12]}"
 
 
+def finished(folder: Path) -> bool:
+    """Whether a run's folder holds a finished run; killed as it ended, it still had its checkpoint, which goes."""
+    done = (folder / "run.json").is_file()
+    if done:
+        (folder / "checkpoint.npz").unlink(missing_ok=True)
+    return done
+
+
 @dataclass(frozen=True)
 class Run:
     """A finished run.

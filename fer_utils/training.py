@@ -29,7 +29,7 @@ from fer_utils.evaluation import accuracy, averaged, cross_entropy
 from fer_utils.faces import Faces
 from fer_utils.optimizers import optimizer
 from fer_utils.recipes import Recipe
-from fer_utils.runs import Run, run_fingerprint, run_folder, write_predictions
+from fer_utils.runs import Run, finished, run_fingerprint, run_folder, write_predictions
 from fer_utils.storage import atomic_file
 from fer_utils.teachers import soft_labels, taught_by
 
@@ -79,7 +79,7 @@ def fit(recipe: Recipe, faces: Faces, seed: int, store: Path, *, progress: bool 
             f"recipe {recipe.name}: fold: expected one from 1 to {recipe.folds}, found 0. Train each of `every_fold`."
         )
     folder = run_folder(store, recipe, seed, faces)
-    if (folder / "run.json").is_file():
+    if finished(folder):
         return Run(folder)
     training, public = faces.of(TRAINING), faces.of(PUBLIC)
     targets = _targets(recipe, training, store)

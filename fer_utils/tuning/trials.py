@@ -19,7 +19,7 @@ from fer_utils.backend import keras
 from fer_utils.errors import StudyError
 from fer_utils.faces import Faces
 from fer_utils.recipes import Recipe
-from fer_utils.runs import Run, run_folder
+from fer_utils.runs import Run, finished, run_folder
 from fer_utils.storage import atomic_file
 from fer_utils.training import fit
 
@@ -41,7 +41,7 @@ def known(recipe: Recipe, faces: Faces, seed: int, store: Path) -> dict | None:
         epoch); of a failed one what there is of these, else None.
     """
     folder = run_folder(store, recipe, seed, faces)
-    if (folder / "run.json").is_file():
+    if finished(folder):
         run = Run(folder)
         return {
             "run": folder.name,
