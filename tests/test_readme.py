@@ -15,10 +15,13 @@ import yaml
 from fer_utils import cli
 
 PROJECT = Path(__file__).resolve().parent.parent
-PAGES = ["README.md", "data/README.md", "docs/datasheet.md"]
+PAGES = ["README.md", "data/README.md", "docs/datasheet.md", "docs/first_hour.md"]
 
 # Words that begin a command of somebody else's program, which is not checked further.
-FOREIGN = {"source", "git", "python", "pip", "conda", "sudo", "cd", "curl", "export", "ls"}
+FOREIGN = {
+    *("source", "cd", "export", "ls", "mkdir", "kill", "sudo", "curl", "git"),
+    *("python", "pip", "conda", "papermill", "jupyter"),
+}
 # A path in the text that stands for one of the reader's own.
 OWN = re.compile(r"path/to/|^~|[<>*…]|^(train|test)/|RUN|NAME")
 
@@ -59,6 +62,8 @@ def subparsers(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentPa
 
 def unknown_words(parser: argparse.ArgumentParser, words: list[str]) -> list[str]:
     """Subcommands and options that the parser does not know; what an option needs is not asked for."""
+    if words[:1] == ["--cd"]:  # dvc's, before the subcommand
+        words = words[2:]
     while words and (commands := subparsers(parser)) and not words[0].startswith("-"):
         if words[0] not in commands:
             return [words[0]]

@@ -1,0 +1,123 @@
+"""docs/first_hour.md: its commands, run as they stand there and in their order, in a fresh clone."""
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from budget import BUDGET
+from clone import Clone
+from PIL import Image
+from skimage import data
+
+from fer_utils.sources.sample import draw_sample
+
+PAGE = (Path(__file__).resolve().parent.parent / "docs" / "first_hour.md").read_text(encoding="utf-8")
+BLOCKS = dict(
+    (title, re.findall(r"^<!-- in order -->\n```bash\n(.*?)^```$", section, re.M | re.S))
+    for title, section in re.findall(r"^## (.*?) \(.*?\)\n(.*?)(?=^## |\Z)", PAGE, re.M | re.S)
+)
+
+
+def test_every_section_but_two_has_commands_that_are_run():
+    assert [title for title, blocks in BLOCKS.items() if not blocks] == [
+        "A page that reads faces",
+        "A network of your own",
+    ]
+    written = re.findall(r"^```bash\n", PAGE, re.M)
+    assert sum(map(len, BLOCKS.values())) == len(written) - 1
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory) -> Clone:
+    """A clone whose sample profile is as small as can be, with the reader's name, photo and CSV."""
+    made = Clone(tmp_path_factory.mktemp("hour"))
+    profile = made.root / "conf" / "profile" / "sample.yaml"
+    given = yaml.safe_load(profile.read_text(encoding="utf-8"))
+    for stage, section in BUDGET.items():
+        given.setdefault(stage, {}).update(section)
+    profile.write_text("# @package _global_\n" + yaml.safe_dump(given), encoding="utf-8")
+    made.run("git", "config", "user.email", "reader@localhost")
+    made.run("git", "config", "user.name", "reader")
+    made.run("git", "commit", "--quiet", "--all", "--message", "small")
+    own = made.root / "path" / "to"
+    own.mkdir(parents=True)
+    Image.fromarray(data.astronaut()).save(own / "photo.jpg")
+    faces = draw_sample(420, seed=0)
+    with (own / "fer2013.csv").open("w", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["emotion", "pixels", "Usage"])
+        for image, emotion, usage in zip(faces.images, faces.emotion, faces.usage, strict=True):
+            table.writerow([emotion, " ".join(map(str, image.ravel())), usage])
+    return made
+
+
+@pytest.fixture(scope="module")
+def said(clone) -> dict[str, str]:
+    """What each section's commands print, run in order; the first that fails stops here."""
+    found = {}
+    for title, blocks in BLOCKS.items():
+        for block in blocks:
+            found[title] = found.get(title, "") + clone.run("bash", "-euo", "pipefail", "-c", block).stdout
+    return found
+
+
+@pytest.mark.slow
+def test_the_study_ends_with_its_index(clone, said):
+    assert said["The whole study"].splitlines()[-1].endswith(str(clone.root / "reports" / "index.html"))
+
+
+@pytest.mark.slow
+def test_the_notebook_ran_with_the_other_parameter_and_nothing_of_the_pipelines_changed(clone, said):
+    html = (clone.root / "build" / "mine.html").read_text(encoding="utf-8")
+    assert "usage = &quot;PublicTest&quot;" in re.sub(r"</?span[^>]*>", "", html)
+    kept = json.loads((clone.root / "reports" / "metrics" / "analyse_errors.json").read_text(encoding="utf-8"))
+    assert kept["split"] == "PrivateTest"
+
+
+@pytest.mark.slow
+def test_the_experiments_are_told_apart(clone, said):
+    shown = said["Two experiments, compared"]
+    (row,) = re.findall(r"\[shorter\] +(\S+) +(\S+)", shown)
+    assert row[1] == "6" and 0 <= float(row[0]) <= 1
+    assert re.search(r"^params.yaml +champion.epochs +1 +6 +5$", shown, re.M)
+    page = (clone.root / "dvc_plots" / "index.html").read_text(encoding="utf-8")
+    assert "PublicTest accuracy by epoch" in page and "shorter" in page and "HEAD" in page
+    params = yaml.safe_load((clone.root / "params.yaml").read_text(encoding="utf-8"))
+    assert params["champion"]["epochs"] == 1
+
+
+@pytest.mark.slow
+def test_elsewhere_the_results_are_those_that_were_pushed(clone, said):
+    assert said["Results, shared"].rstrip().endswith("Data and pipelines are up to date.")
+    elsewhere = Path(clone.environment["HOME"]) / "fer-elsewhere"
+    files = ["index.html", *(f"metrics/{stage}.json" for stage in BUDGET)]
+    for name in files:
+        assert (elsewhere / "reports" / name).read_bytes() == (clone.root / "reports" / name).read_bytes(), name
+
+
+@pytest.mark.slow
+def test_the_readers_csv_is_audited_and_learned(said):
+    shown = said["Your own FER-2013"]
+    assert "420" in shown and re.search(r"^ +1 .*\d\.\d{4}", shown, re.M)
+
+
+@pytest.mark.slow
+def test_the_photo_is_recognised_and_drawn(clone, said):
+    assert re.search(r"(angry|disgust|fear|happy|sad|surprise|neutral)", said["A photo, recognised"])
+    with Image.open(clone.root / "annotated.png") as drawn:
+        assert drawn.size == (512, 512)
+
+
+@pytest.mark.slow
+def test_the_server_answers_for_the_photo(said):
+    answer = said["The server, asked from the shell"]
+    (face,) = json.loads(answer[answer.index("{", answer.index("}") + 1) :])["faces"]
+    assert sum(face["probabilities"].values()) == pytest.approx(1, abs=0.01)
+
+
+@pytest.mark.slow
+def test_git_sees_only_what_the_reader_made(clone, said):
+    assert clone.changed() == ["annotated.png", "path/"]
