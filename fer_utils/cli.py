@@ -30,8 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         extra = "serve" if package in SERVE_EXTRA else "study"
         print(
-            f"fer-study: expected the package {package}, found it not installed. It comes with the extra {extra!r}: "
-            f"pip install 'fer-study[{extra}]', or '.[{extra}]' in the project's folder.",
+            f"fer-study: expected the package {package}, found it not installed. It comes with the extra {extra}: "
+            f'`pip install ".[{extra}]"` in the project\'s folder.',
             file=sys.stderr,
         )
         return 2

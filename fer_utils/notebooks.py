@@ -74,14 +74,12 @@ def run_notebook(source: Path, executed: Path, html: Path, parameters: dict[str,
 
     kept = root() / "build" / "failed" / executed.name
     kept.parent.mkdir(parents=True, exist_ok=True)
-    result = _execute(source, notebook, kept, parameters, Path(cwd).resolve())
-    normalise(result, notebook)
-
-    page = render_html(result, source.stem)
-    with atomic_file(executed) as file:
+    # Their places are taken before anything runs: where they cannot be had, nobody waits for it in vain.
+    with atomic_file(html) as page, atomic_file(executed) as file:
+        result = _execute(source, notebook, kept, parameters, Path(cwd).resolve())
+        normalise(result, notebook)
         nbformat.write(result, file)
-    with atomic_file(html) as file:
-        file.write_text(page, encoding="utf-8")
+        page.write_text(render_html(result, source.stem), encoding="utf-8")
     kept.unlink(missing_ok=True)
 
 

@@ -1,12 +1,30 @@
 """SIGKILL at any moment: the same command, given again, ends with what it would have left undisturbed."""
 
 import json
+import os
+import random
+import re
+import shutil
+import signal
+import socket
 import subprocess
 import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+import psutil
 import pytest
+from PIL import Image
+from skimage import data
 
+from fer_utils.backend import keras
 from fer_utils.storage import atomic_file, atomic_folder
 
 # --- at every step of a writing ---
@@ -106,3 +124,234 @@ def test_a_longer_name_is_not_taken_for_what_was_left(tmp_path):
     with atomic_folder(tmp_path / "run"):
         pass
     assert sorted(tmp_path.iterdir()) == sorted([*others, tmp_path / "run"])
+
+
+# --- at random moments ---
+
+KILLS = 20
+FER_STUDY = [sys.executable, "-m", "fer_utils.cli"]
+
+
+class Command:
+    """A command that is killed at random moments.
+
+    Args:
+        command: what is run.
+        log: where all that it prints goes.
+        begun: a pattern of what it prints when its own work begins; before that it only imports.
+        options: of `subprocess.Popen`.
+    """
+
+    def __init__(self, command: list, log: Path, begun: str, **options) -> None:
+        self.command, self.log, self.begun, self.options = command, log, begun, options
+        self.started: list[psutil.Process] = []
+
+    def start(self) -> subprocess.Popen:
+        """Start it in a process group of its own."""
+        with self.log.open("w") as log:
+            # Two trainings side by side on all cores are slower than one after the other.
+            environment = self.options.get("env", os.environ) | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+            given = self.options | {"env": environment}
+            return subprocess.Popen(self.command, stdout=log, stderr=log, start_new_session=True, **given)
+
+    def run(self) -> float:
+        """Run it to its end. Returns the seconds that took."""
+        began, process = time.monotonic(), self.start()
+        assert process.wait() == 0, self.said()
+        return time.monotonic() - began
+
+    def said(self) -> str:
+        """What it printed, the last time."""
+        return self.log.read_text(errors="replace")
+
+    def kill(self, process: subprocess.Popen) -> None:
+        """Kill its process group. What left that, as notebooks' kernels do, has to end by itself."""
+        with suppress(psutil.NoSuchProcess):
+            self.started += psutil.Process(process.pid).children(recursive=True)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def disturb(self, usual: float, undo: Callable[[], None]) -> None:
+        """Kill it `KILLS` times, at moments by chance that are spread over all of `usual` seconds.
+
+        Where it ends before it is killed, it goes on from what `undo` leaves, and is taken to be as fast as it was.
+        Most kills must come while it works.
+        """
+        seed = random.randrange(2**32)
+        print(f"kills at the moments of seed {seed}")  # shown where the test fails
+        generator = random.Random(seed)
+        shares = [(k + generator.random()) / KILLS for k in range(KILLS)]
+        generator.shuffle(shares)
+        working, fresh = 0, False
+        while shares:
+            began, process = time.monotonic(), self.start()
+            try:
+                assert process.wait(shares[-1] * usual) == 0, self.said()
+            except subprocess.TimeoutExpired:
+                self.kill(process)
+                working += bool(re.search(self.begun, self.said()))
+                fresh = False
+                shares.pop()
+            else:
+                if fresh:
+                    usual = time.monotonic() - began
+                undo()
+                fresh = True
+        assert working >= KILLS / 4, f"only {working} of {KILLS} kills came while it worked"
+        _, alive = psutil.wait_procs(self.started, timeout=30)
+        assert not alive, "these outlived the command that started them"
+
+
+def litter(folder: Path) -> list[str]:
+    """What is there of writings that never ended."""
+    left = re.compile(r"\..+-[a-z0-9_]{8}(\..+)?|corrupt-.+|checkpoint\.npz|tmp[a-z0-9_]{8}.*")
+    return [str(path.relative_to(folder)) for path in folder.rglob("*") if left.fullmatch(path.name)]
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """All files below a folder."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch):
+    """An empty folder. What commands keep in the system's folder for temporary files is the system's to remove."""
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    (tmp_path / "work").mkdir()
+    return tmp_path / "work"
+
+
+@pytest.mark.slow
+def test_prepare(workplace, tmp_path):
+    def prepare(out: Path) -> Command:
+        return Command([*FER_STUDY, "prepare", "--count", "210", "--out", out], tmp_path / "log", "drawing faces")
+
+    usual = prepare(tmp_path / "undisturbed").run()
+    disturbed = prepare(workplace / "faces")
+    disturbed.disturb(usual, lambda: None)
+    disturbed.run()
+    assert content(workplace / "faces") == content(tmp_path / "undisturbed")
+    assert [one.name for one in workplace.iterdir()] == ["faces"]
+
+
+def same_runs(store: Path, other: Path) -> bool:
+    """Whether two stores hold the same runs, but for times and what Keras' files say of when they were written."""
+
+    def contents(folder: Path) -> dict:
+        about = json.loads((folder / "run.json").read_text())
+        with np.load(folder / "predictions.npz") as saved:
+            logits = saved["row"].tobytes(), saved["logits"].tobytes()
+        weights = keras.saving.load_model(folder / "model.keras", compile=False).get_weights()
+        return {
+            "files": sorted(path.name for path in folder.iterdir()),
+            "about": {key: value for key, value in about.items() if key != "seconds"},
+            "history": pd.read_csv(folder / "history.csv").drop(columns="seconds").to_csv(),
+            "logits": logits,
+            "weights": [weight.tobytes() for weight in weights],
+        }
+
+    ours, theirs = ({folder.name: contents(folder) for folder in place.iterdir()} for place in (store, other))
+    return bool(ours) and ours == theirs
+
+
+@pytest.mark.slow
+def test_training(workplace, faces, tmp_path):
+    faces.save(tmp_path / "faces")
+    store = workplace / "runs"
+
+    def train(store: Path) -> Command:
+        changes = [part for change in ("width=0.03", "epochs=60", "batch_size=32") for part in ("--set", change)]
+        given = ["--data", tmp_path / "faces", "--runs", store, *changes]
+        return Command([*FER_STUDY, "train", "seed_cnn", *given], tmp_path / "log", "epoch 1?[0-9]/60")
+
+    usual = train(tmp_path / "undisturbed").run()
+    disturbed = train(store)
+    disturbed.disturb(usual, lambda: shutil.rmtree(store))
+    disturbed.run()
+    assert same_runs(store, tmp_path / "undisturbed")
+    assert litter(workplace) == []
+
+
+@pytest.mark.slow
+def test_tuning(workplace, faces, tmp_path):
+    faces.save(tmp_path / "faces")
+
+    def tune(place: Path) -> Command:
+        given = ["--data", tmp_path / "faces", "--runs", place / "runs", "--out", place / "search", "--trials", "3"]
+        given += ["--set", "width=0.03", "--set", "epochs=12", "--search", "learning_rate=1e-4..5e-3"]
+        return Command([*FER_STUDY, "tune", "seed_cnn", *given], tmp_path / "log", "trial")
+
+    def undo() -> None:
+        shutil.rmtree(workplace)
+        workplace.mkdir()
+
+    usual = tune(tmp_path / "undisturbed").run()
+    disturbed = tune(workplace)
+    disturbed.disturb(usual, undo)
+    disturbed.run()
+    ours, theirs = (
+        pd.read_csv(place / "search" / "ledger.csv").drop(columns="seconds")
+        for place in (workplace, tmp_path / "undisturbed")
+    )
+    pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
+    assert set(ours["status"]) == {"completed"} and len(ours) == 3
+    for name in ("best.json",):
+        assert (workplace / "search" / name).read_bytes() == (tmp_path / "undisturbed" / "search" / name).read_bytes()
+    assert same_runs(workplace / "runs", tmp_path / "undisturbed" / "runs")
+    assert litter(workplace) == []
+
+
+@pytest.mark.slow
+def test_server(workplace, tmp_path):
+    """Killed while it starts and while it answers, it can have its port again at once, and answers as before."""
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port = found.getsockname()[1]
+    url = f"http://127.0.0.1:{port}/api/v1/predict"
+    photo = tmp_path / "photo.png"
+    Image.fromarray(data.astronaut()).save(photo)
+    server = Command([*FER_STUDY, "serve", "--port", str(port)], tmp_path / "log", "Serving", cwd=workplace)
+
+    def answer() -> bytes | None:
+        """What the server says of the photo; None where it does not listen, or is killed as it answers."""
+        request = urllib.request.Request(url, photo.read_bytes(), {"Content-Type": "image/png"})
+        try:
+            return urllib.request.urlopen(request, timeout=60).read()
+        except (OSError, urllib.error.URLError):
+            return None
+
+    def first_answer(process: subprocess.Popen) -> bytes:
+        while (said := answer()) is None:
+            assert process.poll() is None, server.said()
+            time.sleep(0.05)
+        return said
+
+    began, process = time.monotonic(), server.start()
+    undisturbed = first_answer(process)
+    usual = 2 * (time.monotonic() - began)
+    server.kill(process)
+    assert len(json.loads(undisturbed)["faces"]) == 1
+
+    answers, over = [], threading.Event()
+
+    def ask() -> None:
+        while not over.is_set():
+            answers.append(answer())
+            time.sleep(0.01)
+
+    asking = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in asking:
+        thread.start()
+    try:
+        server.disturb(usual, lambda: None)
+    finally:
+        over.set()
+        for thread in asking:
+            thread.join()
+    assert set(answers) == {None, undisturbed}
+    process = server.start()
+    try:
+        assert first_answer(process) == undisturbed
+    finally:
+        server.kill(process)
+    assert list(workplace.iterdir()) == []

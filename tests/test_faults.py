@@ -1,0 +1,269 @@
+"""A full disk, a folder that may not be written to, no network, a package that is missing.
+
+The first three are made with Linux' namespaces, in which a process has disks and a network of its own.
+"""
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+from budget import BUDGET
+from clone import Clone
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from PIL import Image
+from skimage import data
+from test_kills import FER_STUDY, content, litter, same_runs
+from test_make_study import STAGES, ran
+
+ALONE = ("unshare", "--user", "--map-root-user")
+
+
+def alone(kind: str, script: str, **options) -> subprocess.CompletedProcess:
+    """Run a shell's script with mounts (`kind` "--mount") or a network ("--net") of its own, of which it is the master.
+
+    Skips where the system does not let us.
+    """
+    given = {"capture_output": True, "text": True, **options}
+    first = {"--mount": "mount -t tmpfs none /mnt", "--net": "ip link set lo up"}[kind]
+    if subprocess.run([*ALONE, kind, "sh", "-c", first], capture_output=True).returncode:
+        pytest.skip(f"the system does not allow `unshare --user {kind}`")
+    return subprocess.run([*ALONE, kind, "sh", "-c", f"{first}\n{script}"], **given)
+
+
+def fer_study(*arguments) -> str:
+    return shlex.join(map(str, [*FER_STUDY, *arguments]))
+
+
+def the_one_message(said: str) -> str:
+    """What was said of what went wrong: one line, and no traceback. Bars that show progress are no lines."""
+    lines = [line.rpartition("\r")[2] for line in said.splitlines()]
+    (message,) = [line for line in lines if line.startswith("fer-study: ")]
+    assert "Traceback" not in said and lines[-1] == message, said
+    return message
+
+
+# --- a full disk ---
+
+
+def on_a_full_disk(tmp_path: Path, kilobytes: int, command: str) -> tuple[subprocess.CompletedProcess, Path, Path]:
+    """Run a command on a disk that is too small for it, and again when there is space.
+
+    The disk, `tmp_path / "disk"`, begins with a copy of what is there.
+
+    Returns:
+        What the first one said, and what was on the disk after it and after the second.
+    """
+    disk, first, second = (tmp_path / name for name in ("disk", "first", "second"))
+    disk.mkdir(exist_ok=True)
+    shutil.copytree(disk, tmp_path / "before")
+    script = f"""
+        mount -t tmpfs -o size={kilobytes}k none {disk} && cp -r {tmp_path}/before/. {disk} || exit 9
+        {command}
+        code=$?
+        cp -r {disk} {first} && mount -o remount,size=100m {disk} || exit 9
+        {command} > {tmp_path}/said 2>&1 || exit 8
+        cp -r {disk} {second} || exit 9
+        exit $code
+    """
+    done = alone("--mount", script)
+    assert done.returncode == 2, done.stderr
+    return done, first, second
+
+
+def test_prepare_on_a_full_disk_keeps_the_old_faces(faces, tmp_path):
+    old, new = tmp_path / "disk" / "faces", tmp_path / "new"
+    faces.save(old)
+    again = ("prepare", "--count", 300)
+    subprocess.run([*FER_STUDY, *map(str, again), "--out", new], check=True, capture_output=True)
+    done, first, second = on_a_full_disk(tmp_path, 1000, fer_study(*again, "--out", old))
+    assert f"{old}: " in the_one_message(done.stderr) and "0 bytes are free on that disk" in done.stderr
+    assert content(first / "faces") == content(old)
+    assert content(second / "faces") == content(new)
+    assert [path.name for path in (*first.iterdir(), *second.iterdir())] == ["faces", "faces"]
+
+
+@pytest.mark.parametrize(
+    ("kilobytes", "file"),
+    [
+        (50, "checkpoint.npz"),
+        # There is room for the checkpoint, and none for the weights beside it.
+        pytest.param(200, "model.keras", marks=pytest.mark.slow),
+    ],
+)
+def test_a_training_on_a_full_disk_goes_on_when_there_is_space(faces, tmp_path, kilobytes, file):
+    faces.save(tmp_path / "faces")
+
+    def train(runs: Path) -> str:
+        return fer_study(
+            *("train", "seed_cnn", "--set", "width=0.03", "--set", "epochs=2"),
+            *("--data", tmp_path / "faces", "--runs", runs),
+        )
+
+    subprocess.run(train(tmp_path / "undisturbed"), shell=True, check=True, capture_output=True)
+    done, first, second = on_a_full_disk(tmp_path, kilobytes, train(tmp_path / "disk" / "runs"))
+    assert the_one_message(done.stderr).endswith(
+        f"No space left on device: '{tmp_path}/disk/runs/{name_in(first)}/{file}'"
+    )
+    left = [path.name for path in first.glob("runs/*/*")]
+    assert left == (["checkpoint.npz"] if file == "model.keras" else [])
+    assert same_runs(second / "runs", tmp_path / "undisturbed")
+    assert litter(second) == []
+
+
+def name_in(disk: Path) -> str:
+    (folder,) = (disk / "runs").iterdir()
+    return folder.name
+
+
+# --- a notebook's stage ---
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    """A study with one small notebook, whose stage was run; what it says is then changed."""
+    study = tmp_path / "study"
+    (study / "notebooks").mkdir(parents=True)
+    code = "from pathlib import Path\nPath('ran').touch()\nprint(word * 100_000)"
+    cells = [new_markdown_cell("# Small"), new_code_cell("word = 'old'", metadata={"tags": ["parameters"]})]
+    nbformat.write(new_notebook(cells=[*cells, new_code_cell(code)]), study / "notebooks" / "01_explore.ipynb")
+    (study / "params.yaml").write_text("explore: {word: old}")
+    monkeypatch.setenv("FER_STUDY_ROOT", str(study))
+    subprocess.run([*FER_STUDY, "stage", "explore"], check=True, capture_output=True)
+    (study / "ran").unlink()
+    (study / "params.yaml").write_text("explore: {word: new}")
+    return study
+
+
+def reports(study: Path) -> dict[str, bytes]:
+    found = content(study / "reports")
+    assert sorted(found) == ["html/01_explore.html", "notebooks/01_explore.ipynb"]
+    return found
+
+
+def test_reports_that_may_not_be_written_are_named_before_the_notebook_runs(study):
+    before, folder = reports(study), study / "reports"
+    mount = f"mount --bind {folder} {folder} && mount -o remount,bind,ro {folder} || exit 9"
+    done = alone("--mount", f"{mount}\n{fer_study('stage', 'explore')}")
+    assert done.returncode == 2
+    message = the_one_message(done.stderr)
+    assert "Read-only file system" in message and f"{folder}/html/" in message
+    assert not (study / "ran").exists()
+    assert reports(study) == before
+
+    subprocess.run([*FER_STUDY, "stage", "explore"], check=True, capture_output=True)
+    after = reports(study)
+    assert all(b"newnewnew" in after[file] and b"oldoldold" in before[file] for file in after)
+
+
+def test_a_stage_on_a_full_disk_keeps_the_old_reports(study, tmp_path):
+    before = reports(study)
+    size = sum(map(len, before.values()))
+    shutil.copytree(study / "reports", tmp_path / "disk")
+    shutil.rmtree(study / "reports")
+    (study / "reports").symlink_to(tmp_path / "disk")
+    done, first, second = on_a_full_disk(tmp_path, size // 1024 + 50, fer_study("stage", "explore"))
+    message = the_one_message(done.stderr)
+    assert "No space left on device" in message and "01_explore." in message
+    assert content(first) == before
+    assert b"newnewnew" in content(second)["html/01_explore.html"]
+    assert sorted(content(second)) == sorted(before)
+
+
+# --- no network ---
+
+
+def test_what_needs_the_network_says_so_in_a_line(tmp_path):
+    home = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    token = {"KAGGLE_API_TOKEN": "KGAT_0123456789abcdef0123456789abcdef"}
+    for arguments, said in (
+        (["prepare", "--source", "kaggle", "--out", tmp_path / "faces"], "--source csv --path FILE"),
+        (["fetch-yunet"], "Fetch it by hand and name it with --yunet FILE"),
+    ):
+        done = alone("--net", fer_study(*arguments), env=os.environ | home | token)
+        assert done.returncode == 2
+        assert said in the_one_message(done.stderr)
+    assert not (tmp_path / "faces").exists()
+
+
+SERVED = """
+import sys, urllib.request
+from fer_utils.serving import running
+with running() as url:
+    request = urllib.request.Request(f"{url}/api/v1/predict", open(sys.argv[1], "rb").read())
+    request.add_header("Content-Type", "image/png")
+    print(urllib.request.urlopen(request).read().decode())
+"""
+
+
+def test_the_rest_needs_none(tmp_path):
+    photo = tmp_path / "photo.png"
+    Image.fromarray(data.astronaut()).save(photo)
+    given = ["--set", "width=0.03", "--set", "epochs=1", "--data", tmp_path / "faces", "--runs", tmp_path / "runs"]
+    commands = [
+        fer_study("prepare", "--count", 210, "--out", tmp_path / "faces") + " > /dev/null",
+        fer_study("train", "seed_cnn", *given) + " > /dev/null",
+        fer_study("predict", photo, "--json"),
+        shlex.join([sys.executable, "-c", SERVED, str(photo)]),
+    ]
+    done = alone("--net", " && ".join(commands))
+    assert done.returncode == 0, done.stderr
+    predicted, served = map(json.loads, done.stdout.splitlines())
+    assert len(predicted["faces"]) == len(served["faces"]) == 1
+    assert served["faces"][0]["emotion"] == predicted["faces"][0]["emotion"]
+    assert len(list(tmp_path.glob("runs/*/run.json"))) == 1
+
+
+@pytest.mark.slow
+def test_the_pipeline_needs_none(tmp_path):
+    clone = small_pipeline(tmp_path)
+    path = f"{clone.root / '.venv' / 'bin'}{os.pathsep}{clone.environment['PATH']}"
+    done = alone("--net", "dvc repro", cwd=clone.root, env=clone.environment | {"PATH": path})
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert ran(done) == STAGES
+    assert (clone.root / "reports" / "index.html").is_file()
+
+
+def small_pipeline(folder: Path) -> Clone:
+    """A fresh clone whose stages have next to nothing to do."""
+    clone = Clone(folder)
+    params = yaml.safe_load((clone.root / "params.yaml").read_text(encoding="utf-8"))
+    for stage, section in {**BUDGET, "prepare": {"count": 210}}.items():
+        params[stage] |= section
+    (clone.root / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    return clone
+
+
+# --- a package that is missing ---
+
+WITHOUT = """
+import sys
+sys.modules[sys.argv[1]] = None
+from fer_utils.cli import main
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("package", "extra", "command"),
+    [
+        ("keras", "study", ["train", "seed_cnn"]),
+        ("pandas", "study", ["prepare"]),
+        ("flask", "serve", ["serve"]),
+        ("prometheus_client", "serve", ["serve"]),
+        ("papermill", "study", ["stage", "explore"]),
+    ],
+)
+def test_a_missing_package_is_named_with_its_extra(faces, tmp_path, monkeypatch, package, extra, command):
+    monkeypatch.setenv("FER_STUDY_ROOT", str(tmp_path))
+    faces.save(tmp_path / "data" / "prepared")
+    done = subprocess.run([sys.executable, "-c", WITHOUT, package, *command], capture_output=True, text=True)
+    assert done.returncode == 2
+    message = the_one_message(done.stderr)
+    assert f"the package {package}," in message and f'pip install ".[{extra}]"' in message
