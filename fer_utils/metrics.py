@@ -106,10 +106,12 @@ def styled(table: pd.DataFrame, shares: str, columns: list[str]) -> "pd.io.forma
             whole = (table[name].dropna() % 1 == 0).all()
             formats[name] = "{:,.0f}" if whole else "{:.4g}"
     words = [name for name in table.columns if _words(table[name])]
-    left = [
-        {"selector": f".col{table.columns.get_loc(name)}", "props": "text-align: left; white-space: normal"}
-        for name in words
-    ]
+    left = []
+    for name in words:
+        # What is a sentence keeps some width where the table does not fit, on a phone.
+        width = "; min-width: 14rem" if table[name].astype(str).str.len().max() > 40 else ""
+        props = f"text-align: left; white-space: normal{width}"
+        left.append({"selector": f".col{table.columns.get_loc(name)}", "props": props})
     return table.style.format(formats, na_rep="–").hide(axis="index").set_table_styles(left)
 
 
