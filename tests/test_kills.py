@@ -21,8 +21,12 @@ import numpy as np
 import pandas as pd
 import psutil
 import pytest
+import yaml
+from budget import BUDGET
+from clone import Clone
 from PIL import Image
 from skimage import data
+from test_make_study import numbers
 
 from fer_utils.backend import keras
 from fer_utils.storage import atomic_file, atomic_folder
@@ -139,11 +143,14 @@ class Command:
         command: what is run.
         log: where all that it prints goes.
         begun: a pattern of what it prints when its own work begins; before that it only imports.
+        remedy: what its user does where it fails and says why; gives whether that could help.
         options: of `subprocess.Popen`.
     """
 
-    def __init__(self, command: list, log: Path, begun: str, **options) -> None:
-        self.command, self.log, self.begun, self.options = command, log, begun, options
+    def __init__(
+        self, command: list, log: Path, begun: str, *, remedy: Callable[[str], bool] = lambda _: False, **options
+    ) -> None:
+        self.command, self.log, self.begun, self.remedy, self.options = command, log, begun, remedy, options
         self.started: list[psutil.Process] = []
 
     def start(self) -> subprocess.Popen:
@@ -157,7 +164,9 @@ class Command:
     def run(self) -> float:
         """Run it to its end. Returns the seconds that took."""
         began, process = time.monotonic(), self.start()
-        assert process.wait() == 0, self.said()
+        if process.wait() != 0:
+            assert self.remedy(self.said()), self.said()
+            assert self.start().wait() == 0, self.said()
         return time.monotonic() - began
 
     def said(self) -> str:
@@ -186,20 +195,25 @@ class Command:
         while shares:
             began, process = time.monotonic(), self.start()
             try:
-                assert process.wait(shares[-1] * usual) == 0, self.said()
+                code = process.wait(shares[-1] * usual)
             except subprocess.TimeoutExpired:
                 self.kill(process)
                 working += bool(re.search(self.begun, self.said()))
                 fresh = False
                 shares.pop()
             else:
+                if code != 0:
+                    assert self.remedy(self.said()), self.said()
+                    continue
                 if fresh:
                     usual = time.monotonic() - began
                 undo()
                 fresh = True
         assert working >= KILLS / 4, f"only {working} of {KILLS} kills came while it worked"
-        _, alive = psutil.wait_procs(self.started, timeout=30)
-        assert not alive, "these outlived the command that started them"
+        until = time.monotonic() + 30
+        while alive := [one for one in self.started if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]:
+            assert time.monotonic() < until, f"these outlived the command that started them: {alive}"
+            time.sleep(0.2)
 
 
 def litter(folder: Path) -> list[str]:
@@ -300,6 +314,64 @@ def test_tuning(workplace, faces, tmp_path):
         assert (workplace / "search" / name).read_bytes() == (tmp_path / "undisturbed" / "search" / name).read_bytes()
     assert same_runs(workplace / "runs", tmp_path / "undisturbed" / "runs")
     assert litter(workplace) == []
+
+
+def small_pipeline(folder: Path, **changes) -> Clone:
+    """A fresh clone whose stages have next to nothing to do; `changes` are sections of params.yaml."""
+    clone = Clone(folder)
+    file = clone.root / "params.yaml"
+    params = yaml.safe_load(file.read_text(encoding="utf-8"))
+    for sections in (BUDGET, {"prepare": {"count": 210}}, changes):
+        for stage, section in sections.items():
+            params[stage] |= section
+    file.write_text(yaml.safe_dump(params), encoding="utf-8")
+    return clone
+
+
+@pytest.mark.slow
+def test_dvc_repro(workplace, tmp_path):
+    """Of stages that draw, run a notebook, train, and keep figures and tables; the others do nothing else.
+
+    DVC does not write its lock file and its record of what is in use in one piece: where it is killed as it does, it
+    refuses to go on, and says which of them to delete. What was run is brought back from its cache.
+    """
+
+    def repro(folder: Path) -> tuple[Clone, Command]:
+        folder.mkdir(exist_ok=True)
+        clone = small_pipeline(folder, replicate={"recipe_names": ["seed_cnn"]})
+        path = f"{clone.root / '.venv' / 'bin'}{os.pathsep}{clone.environment['PATH']}"
+        given = {"cwd": clone.root, "env": clone.environment | {"PATH": path}}
+
+        def remedy(said: str) -> bool:
+            torn = [name for name in ("dvc.lock", ".dvc/tmp/rwlock") if re.search(rf"'(\./)?{re.escape(name)}'", said)]
+            for name in torn:
+                print(f"DVC did not go on before {name} was deleted")
+                (clone.root / name).unlink(missing_ok=True)
+            return bool(torn)
+
+        command = ["dvc", "repro", "replicate"]
+        return clone, Command(command, tmp_path / "log", "Running stage", remedy=remedy, **given)
+
+    undisturbed, command = repro(tmp_path / "undisturbed")
+    usual = command.run()
+    clone, disturbed = repro(workplace)
+    parameters = (clone.root / "params.yaml").read_bytes()
+
+    def undo() -> None:
+        # DVC's cache, too: from there it would bring back what it has seen before.
+        clone.run("git", "clean", "-qxdff", "--exclude", ".venv")
+        clone.run("git", "checkout", "-q", ".")
+        (clone.root / "params.yaml").write_bytes(parameters)
+
+    disturbed.disturb(usual, undo)
+    disturbed.run()
+    ours, theirs = numbers(clone), numbers(undisturbed)
+    assert len(ours) > 5 and sorted(ours) == sorted(theirs)
+    assert [name for name, content in ours.items() if content != theirs[name]] == []
+    disturbed.run()
+    assert "Running stage" not in disturbed.said(), "all was done, and DVC knows it"
+    assert [left for place in ("data", "reports", "build") for left in litter(clone.root / place)] == []
+    assert clone.changed() == ["dvc.lock", "params.yaml"]
 
 
 @pytest.mark.slow
