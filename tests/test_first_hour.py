@@ -5,6 +5,8 @@ import json
 import re
 from pathlib import Path
 
+import nbformat
+import numpy as np
 import pytest
 import yaml
 from budget import BUDGET
@@ -71,8 +73,10 @@ def test_the_study_ends_with_its_index(clone, said):
 
 @pytest.mark.slow
 def test_the_notebook_ran_with_the_other_parameter_and_nothing_of_the_pipelines_changed(clone, said):
-    html = (clone.root / "build" / "mine.html").read_text(encoding="utf-8")
-    assert "usage = &quot;PublicTest&quot;" in re.sub(r"</?span[^>]*>", "", html)
+    ran = nbformat.read(clone.root / "build" / "mine.ipynb", as_version=4)
+    (given,) = [cell.source for cell in ran.cells if "injected-parameters" in cell.metadata.get("tags", [])]
+    assert 'usage = "PublicTest"' in given and ran.cells[-1].get("execution_count", 1)
+    assert (clone.root / "build" / "mine.html").stat().st_size > 100_000, "no figures"
     kept = json.loads((clone.root / "reports" / "metrics" / "analyse_errors.json").read_text(encoding="utf-8"))
     assert kept["split"] == "PrivateTest"
 
@@ -108,13 +112,14 @@ def test_the_readers_csv_is_audited_and_learned(said):
 def test_the_photo_is_recognised_and_drawn(clone, said):
     assert re.search(r"(angry|disgust|fear|happy|sad|surprise|neutral)", said["A photo, recognised"])
     with Image.open(clone.root / "annotated.png") as drawn:
-        assert drawn.size == (512, 512)
+        assert np.asarray(drawn.convert("RGB")).std() > 20 and drawn.width == drawn.height >= 512
 
 
 @pytest.mark.slow
 def test_the_server_answers_for_the_photo(said):
     answer = said["The server, asked from the shell"]
-    (face,) = json.loads(answer[answer.index("{", answer.index("}") + 1) :])["faces"]
+    photo, _ = json.JSONDecoder().raw_decode(answer, answer.index('{"width"'))
+    (face,) = photo["faces"]
     assert sum(face["probabilities"].values()) == pytest.approx(1, abs=0.01)
 
 
