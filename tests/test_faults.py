@@ -196,12 +196,12 @@ def test_the_rest_needs_none(tmp_path):
     commands = [
         fer_study("prepare", "--count", 210, "--out", tmp_path / "faces") + " > /dev/null",
         fer_study("train", "seed_cnn", *given) + " > /dev/null",
-        fer_study("predict", photo, "--json"),
+        fer_study("predict", photo, "--json") + f" > {tmp_path / 'predicted'}",
         shlex.join([sys.executable, "-c", SERVED, str(photo)]),
     ]
     done = alone("--net", " && ".join(commands))
     assert done.returncode == 0, done.stderr
-    predicted, served = map(json.loads, done.stdout.splitlines())
+    predicted, served = json.loads((tmp_path / "predicted").read_text()), json.loads(done.stdout)
     assert len(predicted["faces"]) == len(served["faces"]) == 1
     assert served["faces"][0]["emotion"] == predicted["faces"][0]["emotion"]
     assert len(list(tmp_path.glob("runs/*/run.json"))) == 1
