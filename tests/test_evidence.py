@@ -301,6 +301,29 @@ def test_what_the_readme_says_of_the_two_losses_is_what_the_evidence_gives(proje
     ) in words
 
 
+def test_what_the_readme_says_of_tuning_is_what_the_evidence_gives(project):
+    tuning = project / "reports" / "evidence" / "tuning"
+    retrained = pd.read_csv(tuning / "retrained.csv").set_index("model")
+    winner, untuned = retrained.iloc[0], retrained.iloc[-1]
+    compared = pd.read_csv(tuning / "against_random.csv").iloc[-1]
+    ledger = pd.read_csv(tuning / "ledger.csv")
+    assert ledger["val_accuracy"].max() == winner["search_accuracy"] == compared["best"]
+    assert (ledger["status"] == "completed").all() and len(pd.read_csv(tuning / "random.csv")) == len(ledger) == 20
+    mean, deviation, optimism, gain, low, high = (
+        f"{100 * winner[key]:.1f}" for key in ("mean", "deviation", "optimism", "gain", "gain_low", "gain_high")
+    )
+    words = " ".join((project / "README.md").read_text(encoding="utf-8").split())
+    for said in (
+        f"the winner has {mean} ± {deviation} % of PublicTest where the untuned recipe has "
+        f"{100 * untuned['mean']:.1f} ± {100 * untuned['deviation']:.1f} %: {gain} points (95 % paired bootstrap "
+        f"interval over images and seeds {low} to {high})",
+        f"Its search score of {100 * winner['search_accuracy']:.1f} % was {optimism} points of optimism too high",
+        f"best of as many random trials: {100 * compared['random_mean']:.1f} % on average, "
+        f"{100 * compared['random_low']:.1f} to {100 * compared['random_high']:.1f} % in nine of ten cases",
+    ):
+        assert said in words
+
+
 def test_committed_evidence_is_complete(project):
     """Each run's PrivateTest was opened through the one door, and its history has the epochs of its recipe."""
     evidence = project / "reports" / "evidence"
