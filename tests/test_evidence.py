@@ -301,6 +301,31 @@ def test_what_the_readme_says_of_the_two_losses_is_what_the_evidence_gives(proje
     ) in words
 
 
+@pytest.mark.slow
+def test_what_the_readme_says_the_student_loses_is_what_the_evidence_gives(project, real_data):
+    from scipy.stats import binomtest
+
+    from fer_utils.ensembles import answer, member_logits, read_ensembles
+    from fer_utils.evaluation import paired_bootstrap
+    from fer_utils.sources import read
+
+    evidence = project / "reports" / "evidence"
+    faces = read("csv", real_data / "fer2013.csv.gz")
+    private, counts = faces.of("PrivateTest"), read_ensembles(evidence)["ensemble"]
+    logits = member_logits(read_evidence(evidence, faces), private)
+    assert evidence / "small_student-seed1" not in counts
+    both = [answer(counts, logits), logits[evidence / "small_student-seed1"]]
+    ensemble, student = (said.argmax(axis=1) == private.emotion for said in both)
+    only, missed = int((ensemble & ~student).sum()), int((student & ~ensemble).sum())
+    low, high = paired_bootstrap(ensemble, student)
+    words = " ".join((project / "README.md").read_text(encoding="utf-8").split())
+    assert (
+        f"it is {100 * (ensemble.mean() - student.mean()):.1f} points below the ensemble (95 % paired bootstrap "
+        f"interval {100 * low:.1f} to {100 * high:.1f}; exact McNemar test p = "
+        f"{binomtest(only, only + missed).pvalue:.0e};"
+    ) in words
+
+
 def test_what_the_readme_says_of_tuning_is_what_the_evidence_gives(project):
     tuning = project / "reports" / "evidence" / "tuning"
     retrained = pd.read_csv(tuning / "retrained.csv").set_index("model")
