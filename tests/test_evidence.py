@@ -265,6 +265,7 @@ def test_committed_table_and_readme_say_the_same(project):
     assert between == ("" if table.empty else results_markdown(table))
     named = {folder for cell in table["evidence"] for folder in cell.split()}
     there = {f"reports/evidence/{path.parent.name}" for path in project.glob("reports/evidence/*/recipe.json")}
+    there |= {f"reports/evidence/ensembles/{path.name}" for path in project.glob("reports/evidence/ensembles/*.json")}
     assert named == there
 
 
