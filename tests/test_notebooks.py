@@ -87,7 +87,7 @@ def test_failing_cell_is_named_and_nothing_published(tmp_path, capsys, code, tol
     with pytest.raises(StudyError, match=told) as failure:
         run(source, {"epochs": 1})
     assert "small.ipynb" in str(failure.value)
-    assert not (tmp_path / "out").exists()
+    assert list((tmp_path / "out").iterdir()) == []
     kept = tmp_path / "build" / "failed" / "executed.ipynb"
     assert kept.name in str(failure.value)
     assert nbformat.read(kept, as_version=4).cells
