@@ -127,7 +127,7 @@ def study(tmp_path, monkeypatch):
         (study / folder).mkdir(parents=True)
     for name in ("html/01_explore.html", "notebooks/01_explore.ipynb"):
         (study / "reports" / name).write_text("old" * 100_000)
-    code = "from pathlib import Path\nPath('ran').touch()\nprint(word * 100_000)"
+    code = "from pathlib import Path\nPath('ran').touch()\nprint('\\n'.join([word * 20] * 5_000))"
     cells = [new_markdown_cell("# Small"), new_code_cell("word = ''", metadata={"tags": ["parameters"]})]
     nbformat.write(new_notebook(cells=[*cells, new_code_cell(code)]), study / "notebooks" / "01_explore.ipynb")
     (study / "params.yaml").write_text("explore: {word: new}")

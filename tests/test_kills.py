@@ -29,6 +29,8 @@ from skimage import data
 
 from fer_utils.backend import keras
 from fer_utils.storage import atomic_file, atomic_folder
+from fer_utils.training import fit
+from fer_utils.tuning.trials import known
 
 # --- at every step of a writing ---
 
@@ -127,6 +129,16 @@ def test_a_longer_name_is_not_taken_for_what_was_left(tmp_path):
     with atomic_folder(tmp_path / "run"):
         pass
     assert sorted(tmp_path.iterdir()) == sorted([*others, tmp_path / "run"])
+
+
+def test_a_run_killed_as_it_ended_keeps_no_checkpoint(run, recipe, faces, tmp_path):
+    """After it wrote that it is finished, and before it removed what it would have gone on from."""
+    faces = faces.without_private()
+    for again in (fit, known):
+        folder = shutil.copytree(run.folder, tmp_path / again.__name__ / run.folder.name)
+        (folder / "checkpoint.npz").touch()
+        again(recipe, faces, 1, folder.parent)
+        assert content(folder) == content(run.folder)
 
 
 # --- at random moments ---
