@@ -36,17 +36,15 @@ class Clone:
         self.environment = given | {
             "HOME": str(home),
             "GIT_CONFIG_NOSYSTEM": "1",
+            "PATH": f"{venv / 'bin'}{os.pathsep}{given['PATH']}",
             "PYTHONPATH": str(self.root),
             "DVC_SITE_CACHE_DIR": str(home / "dvc"),
             "DVC_NO_ANALYTICS": "true",
         }
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess:
-        """Run a command in the clone with its .venv first in PATH, as its Makefile has it."""
-        path = f"{self.root / '.venv' / 'bin'}{os.pathsep}{self.environment['PATH']}"
-        done = subprocess.run(
-            command, cwd=self.root, env=self.environment | {"PATH": path}, capture_output=True, text=True
-        )
+        """Run a command in the clone, whose .venv comes first in PATH, as its Makefile has it."""
+        done = subprocess.run(command, cwd=self.root, env=self.environment, capture_output=True, text=True)
         if check:
             assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         return done

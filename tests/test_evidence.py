@@ -269,65 +269,66 @@ def test_committed_table_and_readme_say_the_same(project):
     assert named == there
 
 
+@pytest.fixture(scope="module")
+def fer2013(real_data):
+    """The real FER-2013, read once for all that is computed from it."""
+    from fer_utils.sources import read
+
+    return read("csv", real_data / "fer2013.csv.gz")
+
+
+@pytest.fixture(scope="module")
+def readme_words(project) -> str:
+    """README without its line breaks."""
+    return " ".join((project / "README.md").read_text(encoding="utf-8").split())
+
+
 @pytest.mark.slow
-def test_readme_and_table_are_what_the_evidence_and_the_data_give(project, real_data):
+def test_readme_and_table_are_what_the_evidence_and_the_data_give(project, fer2013):
     evidence = project / "reports" / "evidence"
     if not any(evidence.glob("*/recipe.json")):
         pytest.skip("no evidence of a real run is committed yet")
-    from fer_utils.sources import read
-
-    faces = read("csv", real_data / "fer2013.csv.gz")
-    results = compute_results(evidence, faces)
+    results = compute_results(evidence, fer2013)
     assert (evidence / TABLE).read_text(encoding="utf-8") == results_csv(results)
     text = (project / "README.md").read_text(encoding="utf-8")
     assert f"{START}\n{results_markdown(results)}\n{END}" in text, "run `fer-study results --csv FILE --write`"
 
 
 @pytest.mark.slow
-def test_what_the_readme_says_of_the_two_losses_is_what_the_evidence_gives(project, real_data):
-    from fer_utils.sources import read
-
-    faces = read("csv", real_data / "fer2013.csv.gz")
-    versus = compare(read_evidence(project / "reports" / "evidence", faces), faces, "tang_l2svm", "tang_softmax")
+def test_what_the_readme_says_of_the_two_losses_is_what_the_evidence_gives(project, fer2013, readme_words):
+    versus = compare(read_evidence(project / "reports" / "evidence", fer2013), fer2013, "tang_l2svm", "tang_softmax")
     plain, averaged = versus[versus["p"].isna()].to_dict("records")
     one, other = versus.loc[(versus["averaging"] == "") & versus["p"].notna(), "p"]
     (gain, low, high), (gain_averaged, *others) = (
         [f"{100 * row[key]:.1f}" for key in ("difference", "low", "high")] for row in (plain, averaged)
     )
-    words = " ".join((project / "README.md").read_text(encoding="utf-8").split())
     assert (
         f"the L2-SVM has {gain} points more of PrivateTest than softmax (two seeds of each, 95 % paired bootstrap "
         f"interval {low} to {high}; exact McNemar test of one seed each p = {one:.0e} and {other:.0e}), and "
         f"{gain_averaged} ({' to '.join(others)}) with averaging"
-    ) in words
+    ) in readme_words
 
 
 @pytest.mark.slow
-def test_what_the_readme_says_the_student_loses_is_what_the_evidence_gives(project, real_data):
-    from scipy.stats import binomtest
-
+def test_what_the_readme_says_the_student_loses_is_what_the_evidence_gives(project, fer2013, readme_words):
     from fer_utils.ensembles import answer, member_logits, read_ensembles
-    from fer_utils.evaluation import paired_bootstrap
-    from fer_utils.sources import read
+    from fer_utils.evaluation import mcnemar, paired_bootstrap
 
     evidence = project / "reports" / "evidence"
-    faces = read("csv", real_data / "fer2013.csv.gz")
-    private, counts = faces.of("PrivateTest"), read_ensembles(evidence)["ensemble"]
-    logits = member_logits(read_evidence(evidence, faces), private)
+    private, counts = fer2013.of("PrivateTest"), read_ensembles(evidence)["ensemble"]
+    logits = member_logits(read_evidence(evidence, fer2013), private)
     assert evidence / "small_student-seed1" not in counts
     both = [answer(counts, logits), logits[evidence / "small_student-seed1"]]
     ensemble, student = (said.argmax(axis=1) == private.emotion for said in both)
-    only, missed = int((ensemble & ~student).sum()), int((student & ~ensemble).sum())
     low, high = paired_bootstrap(ensemble, student)
-    words = " ".join((project / "README.md").read_text(encoding="utf-8").split())
     assert (
         f"it is {100 * (ensemble.mean() - student.mean()):.1f} points below the ensemble (95 % paired bootstrap "
         f"interval {100 * low:.1f} to {100 * high:.1f}; exact McNemar test p = "
-        f"{binomtest(only, only + missed).pvalue:.0e};"
-    ) in words
+        f"{mcnemar(ensemble, student).p:.0e};"
+    ) in readme_words
 
 
-def test_what_the_readme_says_of_tuning_is_what_the_evidence_gives(project):
+def test_what_the_readme_says_of_tuning_is_what_the_evidence_gives(project, readme_words):
     tuning = project / "reports" / "evidence" / "tuning"
     retrained = pd.read_csv(tuning / "retrained.csv").set_index("model")
     winner, untuned = retrained.iloc[0], retrained.iloc[-1]
@@ -338,7 +339,6 @@ def test_what_the_readme_says_of_tuning_is_what_the_evidence_gives(project):
     mean, deviation, optimism, gain, low, high = (
         f"{100 * winner[key]:.1f}" for key in ("mean", "deviation", "optimism", "gain", "gain_low", "gain_high")
     )
-    words = " ".join((project / "README.md").read_text(encoding="utf-8").split())
     for said in (
         f"the winner has {mean} ± {deviation} % of PublicTest where the untuned recipe has "
         f"{100 * untuned['mean']:.1f} ± {100 * untuned['deviation']:.1f} %: {gain} points (95 % paired bootstrap "
@@ -347,7 +347,7 @@ def test_what_the_readme_says_of_tuning_is_what_the_evidence_gives(project):
         f"best of as many random trials: {100 * compared['random_mean']:.1f} % on average, "
         f"{100 * compared['random_low']:.1f} to {100 * compared['random_high']:.1f} % in nine of ten cases",
     ):
-        assert said in words
+        assert said in readme_words
 
 
 def test_committed_evidence_is_complete(project):

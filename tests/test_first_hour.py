@@ -1,6 +1,5 @@
 """docs/first_hour.md: its commands, run as they stand there and in their order, in a fresh clone."""
 
-import csv
 import json
 import re
 from pathlib import Path
@@ -13,8 +12,7 @@ from budget import BUDGET
 from clone import Clone
 from PIL import Image
 from skimage import data
-
-from fer_utils.sources.sample import draw_sample
+from test_make_study import write_csv
 
 PAGE = (Path(__file__).resolve().parent.parent / "docs" / "first_hour.md").read_text(encoding="utf-8")
 BLOCKS = dict(
@@ -47,12 +45,7 @@ def clone(tmp_path_factory) -> Clone:
     own = made.root / "path" / "to"
     own.mkdir(parents=True)
     Image.fromarray(data.astronaut()).save(own / "photo.jpg")
-    faces = draw_sample(420, seed=0)
-    with (own / "fer2013.csv").open("w", newline="") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(["emotion", "pixels", "Usage"])
-        for image, emotion, usage in zip(faces.images, faces.emotion, faces.usage, strict=True):
-            table.writerow([emotion, " ".join(map(str, image.ravel())), usage])
+    write_csv(own / "fer2013.csv")
     return made
 
 
