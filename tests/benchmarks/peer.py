@@ -1,6 +1,6 @@
 """Hold a run of ours against the network of the `fer` package on the same images of FER-2013.
 
-    python tests/benchmarks/peer.py --csv fer2013.csv.gz [--run reports/evidence/small_resnet-seed1]
+    python tests/benchmarks/peer.py --csv fer2013.csv.gz [--run reports/evidence/small_resnet-seed2]
 
 fer's network classifies the images as they are, cut by nobody, in an environment of its own (see recognize.py). Ours
 is read from the evidence: nothing is scored anew. For each usage it prints both accuracies, their difference with a
@@ -67,7 +67,7 @@ def compare(part: Faces, ours: np.ndarray, theirs: np.ndarray) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--csv", type=Path, required=True, help="FER-2013, in any packing")
-    parser.add_argument("--run", type=Path, default=Path("reports/evidence/small_resnet-seed1"), help="its evidence")
+    parser.add_argument("--run", type=Path, default=Path("reports/evidence/small_resnet-seed2"), help="its evidence")
     parser.add_argument("--fer-env", type=Path, default=default_env(), help="fer's environment, made where missing")
     given = parser.parse_args()
     try:
