@@ -243,11 +243,12 @@ def _quantise(file: Path, faces: Faces, logits: np.ndarray) -> dict:
 
     public, training = faces.of(PUBLIC), faces.of(TRAINING)
     chosen = np.linspace(0, len(training) - 1, min(_CALIBRATION_IMAGES, len(training))).astype(int)
-    pixels = training.images[chosen][..., None].astype(np.float32)
+    # The histograms want batches of one size.
+    pixels = training.images[chosen][: len(chosen) // 32 * 32 or None][..., None].astype(np.float32)
 
     class Batches(quantization.CalibrationDataReader):
         def __init__(self) -> None:
-            self.batches = iter([{"pixels": pixels[start : start + 64]} for start in range(0, len(pixels), 64)])
+            self.batches = iter([{"pixels": pixels[start : start + 32]} for start in range(0, len(pixels), 32)])
 
         def get_next(self):
             return next(self.batches, None)
