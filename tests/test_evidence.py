@@ -384,3 +384,15 @@ def test_runs_at_hand_are_the_published_ones_and_on_fer2013_the_evidence(make_ru
     assert real == drawn | {"other-seed1": tmp_path / "evidence/other-seed1"}, "this machine's own come first"
     with pytest.raises(StudyError, match=r"found none in .*nowhere"):
         runs_at_hand([tmp_path / "nowhere"], tmp_path / "evidence", faces)
+
+
+def test_what_the_readme_says_of_the_ablation_is_what_the_evidence_gives(project, readme_words):
+    table = pd.read_csv(project / "reports/evidence/ablation/small_resnet.csv").set_index("variant")
+    assert len(table) == 17 and (table["seeds"] == 2).all()
+    for variant, said in (
+        ("+ the L2-SVM's loss", "with the L2-SVM's loss {} points more ({} to {})"),
+        ("- weight decay", "without weight decay {} less ({} to {})"),
+        ("+ CutMix", "with CutMix {} less ({} to {})"),
+    ):
+        difference, *ends = (100 * table.loc[variant, ["difference", "difference_low", "difference_high"]]).abs()
+        assert said.format(*(f"{each:.1f}" for each in (difference, *sorted(ends)))) in readme_words
