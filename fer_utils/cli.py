@@ -160,7 +160,7 @@ def _parser() -> argparse.ArgumentParser:
         "ablate",
         _ablate,
         "train a recipe without each of its ingredients, and with one more, and compare them on PublicTest",
-        "fer-study ablate small_resnet --seeds 1 2 --set name=ablation --set epochs=20 --set width=0.5",
+        "fer-study ablate small_resnet --seeds 1 2 --set name=ablation --set epochs=12 --set width=0.5",
     )
     add.add_argument("recipe", help="a name; an unknown one lists those there are")
     add.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="of each variant; default: 1 2 3")

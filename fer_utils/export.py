@@ -42,6 +42,7 @@ INT8_LOSS = 0.003
 """The most PublicTest accuracy that 8-bit integers may cost."""
 
 _CALIBRATION_IMAGES = 256
+_CALIBRATION_BATCH = 32
 _CALIBRATION_PERCENTILE = 99.99
 """Ranges of activations are those of so many Training images, but for the rarest values: with all of them, or more
 images, the few largest leave too few of the 256 steps to the rest, and probabilities move by a third more."""
@@ -243,12 +244,14 @@ def _quantise(file: Path, faces: Faces, logits: np.ndarray) -> dict:
 
     public, training = faces.of(PUBLIC), faces.of(TRAINING)
     chosen = np.linspace(0, len(training) - 1, min(_CALIBRATION_IMAGES, len(training))).astype(int)
-    # The histograms want batches of one size.
-    pixels = training.images[chosen][: len(chosen) // 32 * 32 or None][..., None].astype(np.float32)
+    # The histograms want batches of one size: what fills no batch is left out, unless it is all there is.
+    whole = len(chosen) // _CALIBRATION_BATCH * _CALIBRATION_BATCH or len(chosen)
+    pixels = training.images[chosen[:whole], ..., None].astype(np.float32)
 
     class Batches(quantization.CalibrationDataReader):
         def __init__(self) -> None:
-            self.batches = iter([{"pixels": pixels[start : start + 32]} for start in range(0, len(pixels), 32)])
+            starts = range(0, len(pixels), _CALIBRATION_BATCH)
+            self.batches = iter([{"pixels": pixels[start : start + _CALIBRATION_BATCH]} for start in starts])
 
         def get_next(self):
             return next(self.batches, None)

@@ -310,13 +310,19 @@ def get_recipe(name: str) -> Recipe:
 
 
 def at_budget(recipe: Recipe, *, epochs: int = 0, batch_size: int = 0, **options) -> Recipe:
-    """A recipe at another budget: 0 leaves the recipe's own; options that its network does not have are left out."""
+    """A recipe at another budget: 0 leaves the recipe's own.
+
+    Options that its network does not have are left out, and those that say what holds anyway: with them it would be
+    another recipe to the run store, and trained once more.
+    """
     from fer_utils.architectures import options_of
 
     given = {"epochs": epochs, "batch_size": batch_size}
-    known = options_of(recipe.network)
+    known = options_of(recipe.network) | recipe.options
     changes = {name: value for name, value in given.items() if value}
-    return recipe.but(**changes, **{name: value for name, value in options.items() if name in known})
+    return recipe.but(
+        **changes, **{name: value for name, value in options.items() if name in known and value != known[name]}
+    )
 
 
 def recipe_from_dict(values: dict) -> Recipe:

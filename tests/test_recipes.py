@@ -116,14 +116,19 @@ def test_every_fold():
 
 def test_a_budget_of_zero_is_the_recipes_own_and_foreign_options_are_left_out():
     recipe = get_recipe("tang_l2svm")
-    assert at_budget(recipe, epochs=0, batch_size=0, width=1.0, batch_norm_momentum=0.9, start=1.0).but(
-        width=1.0
-    ) == recipe.but(width=1.0, start=1.0)
+    assert at_budget(recipe, epochs=0, batch_size=0, batch_norm_momentum=0.9) == recipe
     small = at_budget(recipe, epochs=3, batch_size=64, width=0.25, batch_norm_momentum=0.9)
     assert small == recipe.but(epochs=3, batch_size=64, width=0.25)
     assert at_budget(get_recipe("seed_cnn"), batch_norm_momentum=0.9, start=10.0).options == {
         "batch_norm_momentum": 0.9
     }
+
+
+def test_a_budget_that_says_what_holds_anyway_is_the_same_recipe():
+    """Else the run store would train it again."""
+    recipe = get_recipe("small_resnet")
+    assert at_budget(recipe, width=1.0, batch_norm_momentum=0.9, blocks=(1, 2, 1, 1)) == recipe
+    assert at_budget(recipe.but(width=0.5), width=1.0).options["width"] == 1.0
 
 
 def test_the_winners_protocol_has_its_updates_and_members():
