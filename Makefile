@@ -23,8 +23,7 @@ study: $(READY) ## run the whole study: on drawn faces, or PROFILE=cpu DATA=fer2
 	@echo "The study is at $(CURDIR)/reports/index.html"
 
 test: $(READY) lint ## lint, tests, and the notebooks' saved outputs
-	pytest
-	python tests/notebooks/check.py
+	pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test-all: test ## what is slow as well: kills, fuzzing, load, browsers, README commands, real data
 	pytest -m slow

@@ -152,5 +152,6 @@ def ablation_finding(table: pd.DataFrame) -> str:
     return (
         f"{len(apart)} of {len(rows)} changes {'is' if len(apart) == 1 else 'are'} told from chance ({seeds}, "
         f"PublicTest), most of all {what}: {100 * most['difference']:+.1f} points "
-        f"({100 * most['difference_low']:+.1f} to {100 * most['difference_high']:+.1f})."
+        f"({100 * most['difference_low']:+.1f} to {100 * most['difference_high']:+.1f}). Of {len(rows)} changes that "
+        f"do nothing {0.05 * len(rows):.1f} would be, on average."
     )

@@ -76,7 +76,7 @@ def test_the_finding_names_what_is_told_from_chance():
     said = ablation_finding(table_of(("- mirroring", -0.03, -0.05, -0.01), ("+ mixup", 0.01, -0.01, 0.03)))
     assert said == (
         "1 of 2 changes is told from chance (2 seeds each, PublicTest), most of all leaving out mirroring: "
-        "-3.0 points (-5.0 to -1.0)."
+        "-3.0 points (-5.0 to -1.0). Of 2 changes that do nothing 0.1 would be, on average."
     )
     said = ablation_finding(table_of(("- dropout", 0.02, 0.01, 0.03), ("+ CutMix", -0.04, -0.06, -0.02)))
     assert said.startswith("2 of 2 changes are told") and "adding CutMix: -4.0 points" in said

@@ -40,20 +40,20 @@ def test_costs_are_those_of_the_networks(two_runs):
     assert (table["milliseconds"] > 0).all()
 
 
-def test_times_are_medians_of_calls_with_every_view(two_runs, monkeypatch):
+def test_times_are_the_least_of_calls_with_every_view(two_runs, monkeypatch):
     """With a stand-in for ONNX Runtime whose answer to so many faces takes a known time."""
     asked = []
 
     class Session:
         def run(self, outputs, given):
             asked.append(given["pixels"].shape)
-            clock[0] += 0.003 * len(given["pixels"]) * (100 if len(asked) in (1, 5) else 1)
+            clock[0] += 0.003 * len(given["pixels"]) * (1 if len(asked) > 20 else 100)
 
     clock = [0.0]
     monkeypatch.setattr("fer_utils.recognition.open_model", lambda file, threads: Session())
     monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
     table = answer_costs(two_runs, rounds=5)
-    assert table["milliseconds"].tolist() == pytest.approx([3, 3, 12]), "a slow call among them moves no median"
+    assert table["milliseconds"].tolist() == pytest.approx([3, 3, 12]), "the machine was busy in all rounds but one"
     # Of each round: one face, one face, and for each of two snapshots the face and its mirror image.
     assert asked == 6 * [(1, 48, 48, 1), (1, 48, 48, 1), (2, 48, 48, 1), (2, 48, 48, 1)]
 
@@ -93,4 +93,4 @@ def test_the_finding_is_of_those_that_average():
 def test_one_call_is_left_out(two_runs, monkeypatch):
     monkeypatch.setattr(latency, "_seconds", lambda session, pixels, times: next(ticks))
     ticks = iter(np.r_[99.0, 99.0, 99.0, np.arange(1.0, 10.0)])
-    assert answer_costs(two_runs, rounds=3)["milliseconds"].tolist() == [4000, 5000, 6000]
+    assert answer_costs(two_runs, rounds=3)["milliseconds"].tolist() == [1000, 2000, 3000]

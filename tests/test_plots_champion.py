@@ -58,7 +58,7 @@ def test_the_ensembles_steps_and_the_one_that_is_kept():
         line, ring = ax.lines
         assert line.get_ydata().tolist() == pytest.approx(values)
         assert ring.get_xydata()[0].tolist() == pytest.approx([2, values[1]])
-        assert [label.get_text() for label in ax.get_xticklabels()] == ["1\na\nseed 1", "2\nb\nseed 2", "3\na\nseed 1"]
+        assert [label.get_text() for label in ax.get_xticklabels()] == ["a, seed 1", "b, seed 2", "a, seed 1"]
     (band,) = left.collections
     assert band.get_datalim(left.transData).intervaly.tolist() == pytest.approx([58, 67])
 
@@ -83,5 +83,8 @@ def test_accuracy_stands_over_both_costs():
         filled = [point.get_markerfacecolor() != "white" for point in points]
         assert filled == [False, True, True]
         assert ax.get_xscale() == "log"
+        figure.draw_without_rendering()
+        shown = [label.get_text() for label in ax.get_xticklabels()]
+        assert "1" in shown and not any("mathdefault" in label for label in shown), "plain numbers"
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["a", "both"], "each model once"

@@ -131,6 +131,15 @@ def test_a_budget_that_says_what_holds_anyway_is_the_same_recipe():
     assert at_budget(recipe.but(width=0.5), width=1.0).options["width"] == 1.0
 
 
+def test_what_has_no_effect_is_not_said_of_a_recipe():
+    said = get_recipe("small_resnet").in_effect
+    assert said["options"] == {"widths": (32, 64, 128, 256), "blocks": (1, 2, 1, 1), "dropout": 0.2}
+    assert said["momentum"] == 0.9 and "plateau_factor" not in said and "snapshots" not in said and "mixup" not in said
+    said = get_recipe("seed_cnn").in_effect
+    assert said["plateau_factor"] == 0.1 and not {"options", "momentum", "warmup"} & said.keys()
+    assert get_recipe("small_student").but(teacher="t").in_effect["teacher_share"] == 0.8
+
+
 def test_the_winners_protocol_has_its_updates_and_members():
     """Goodfellow et al. 2013: 50,000 updates; 8 folds, 5 snapshots each."""
     for name in ("tang_l2svm_full", "tang_softmax_full"):

@@ -2,6 +2,7 @@
 
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from fer_utils.plots.comparisons import MARKS
 from fer_utils.plots.style import ACCENT, GRID, LINES, MUTED, SECOND, WIDTH, interval_row
@@ -43,9 +44,9 @@ def ensemble_path(path: pd.DataFrame, size: int) -> Figure:
         path: as `ensembles.select` gives it.
         size: of the one that is kept.
     """
-    figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 4.0), layout="constrained")
     left, right = figure.subplots(1, 2)
-    steps, added = path["size"], path["added"].str.replace("-seed", "\nseed ")
+    steps, added = path["size"], path["added"].str.replace("-seed", ", seed ")
     left.fill_between(steps, 100 * path["low"], 100 * path["high"], color=ACCENT, alpha=0.15, linewidth=0)
     left.plot(steps, 100 * path["accuracy"], "o-", color=ACCENT)
     right.plot(steps, path["cross_entropy"], "o-", color=SECOND)
@@ -53,8 +54,7 @@ def ensemble_path(path: pd.DataFrame, size: int) -> Figure:
         value = path[name][size - 1] * (100 if name == "accuracy" else 1)
         ax.plot(size, value, "o", ms=13, mfc="none", mec=MUTED, mew=1.5)
         ax.grid(axis="y", color=GRID, linewidth=0.8)
-        ax.set_xticks(steps, [f"{n}\n{label}" for n, label in zip(steps, added, strict=True)])
-        ax.tick_params(axis="x", labelsize=8 if len(steps) < 5 else 6.5)
+        ax.set_xticks(steps, added, rotation=40, ha="right", rotation_mode="anchor", fontsize=9)
     left.set_title("Accuracy on PublicTest, %, and 95 % interval")
     right.set_title("Cross-entropy, which chooses (ring: kept)")
     return figure
@@ -85,10 +85,13 @@ def accuracy_against_cost(table: pd.DataFrame) -> Figure:
             mark = MARKS[names.index(row["model"]) % len(MARKS)]
             ax.plot(x, 100 * row["private_accuracy"], mark, ms=8, mec=colour, mfc=filled, mew=2, label=name)
         ax.set_xscale("log")
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.xaxis.set_minor_locator(NullLocator())
         ax.set_xlabel(label)
         ax.margins(x=0.15)
         ax.grid(color=GRID, linewidth=0.8)
-    axes[0].set_ylabel("PrivateTest accuracy, %; bars are 95 % intervals")
+    axes[0].set_ylabel("PrivateTest accuracy, %;\nbars are 95 % intervals")
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)))
     axes[0].set_title("Filled: with test-time averaging")
