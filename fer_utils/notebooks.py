@@ -291,7 +291,10 @@ def _settled(text: str, drop_bars: bool) -> str:
         text = "".join(piece for piece in pieces if not _TQDM.search(piece))
     while (shorter := re.sub(r"[^\n\x08]\x08", "", text)) != text:
         text = shorter
-    text = re.sub(r"[^\n]*\r(?!\n)", "", text).replace("\x1b[A", "")
+    *lines, last = text.split("\n")
+    # A carriage return begins its line anew, unless it ends it.
+    lines = [line.removesuffix("\r").rpartition("\r")[2] + "\r" * line.endswith("\r") for line in lines]
+    text = "\n".join([*lines, last.rpartition("\r")[2]]).replace("\x1b[A", "")
     return _ADDRESS.sub("0x…", _STAMP.sub(lambda stamp: f"{stamp[1]} " if stamp[1] else "", text))
 
 

@@ -17,6 +17,8 @@ from packaging.utils import canonicalize_name
 from PIL import Image
 from skimage import data
 
+from fer_utils.cli import SERVE_EXTRA
+
 PYTHONS = ("3.11", "3.12", "3.13")
 MACHINES = {
     "linux": {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix", "platform_machine": "x86_64"},
@@ -56,6 +58,11 @@ def test_conda_gets_the_same_list(direct, environment):
     *listed, ours = next(entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict))
     assert ours == "-e ."
     assert sorted(str(Requirement(line)) for line in listed) == sorted(map(str, direct))
+
+
+def test_a_package_of_the_serve_extra_that_is_missing_is_named_as_such(pyproject):
+    asked = pyproject["optional-dependencies"]["serve"]
+    assert sorted(SERVE_EXTRA) == sorted(Requirement(line).name.replace("-", "_") for line in asked)
 
 
 def test_conda_gets_the_same_pythons(pyproject, environment):
