@@ -396,3 +396,18 @@ def test_what_the_readme_says_of_the_ablation_is_what_the_evidence_gives(project
     ):
         difference, *ends = (100 * table.loc[variant, ["difference", "difference_low", "difference_high"]]).abs()
         assert said.format(*(f"{each:.1f}" for each in (difference, *sorted(ends)))) in readme_words
+
+
+def test_what_the_readme_says_of_the_released_model_is_what_its_card_and_the_log_give(project, readme_words):
+    card = json.loads((project / "fer_utils/pretrained/card.json").read_text())
+    log = pd.read_csv(project / "reports/evidence/private_test_log.csv")
+    uses = log[log["fingerprint"] == card["fingerprint"]].set_index("run")["accuracy"]
+    (small,) = uses[uses.index.str.endswith("in 8-bit integers")]
+    (plain,) = uses[~uses.index.str.contains(" ")]
+    assert f"{small:.1%}" == f"{plain:.1%}", "as the network's own"
+    own = card["public_accuracy"] + card["onnx"]["int8_accuracy_loss"]
+    said = (
+        f"in 8-bit integers: its PublicTest accuracy is {100 * card['public_accuracy']:.1f} % where that of the "
+        f"network itself is {100 * own:.1f} %, its PrivateTest accuracy {100 * small:.1f} % as the network's own."
+    )
+    assert said in readme_words
