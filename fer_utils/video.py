@@ -25,9 +25,6 @@ COLUMNS = (
 """A row's keys in their order. frame and track are numbers, from 0 and 1; x, y, width and height pixels of the
 upright frame; score is the detector's; each emotion's column is its probability."""
 
-ENDINGS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ogv", ".wmv", ".flv", ".3gp", ".mjpeg")
-"""What names of video files end with, in lower case. Other files are read too if they are videos."""
-
 _CODECS = {".mp4": "mp4v", ".webm": "VP80"}
 _ROW_GROUP = 10_000  # rows of a Parquet file that are held in memory at once
 

@@ -64,13 +64,11 @@ def classwise_calibration_error(probabilities: np.ndarray, emotion: np.ndarray, 
     return float(np.mean(errors))
 
 
-def brier_score(probabilities: np.ndarray, emotion: np.ndarray) -> float:
-    """Brier's score over all classes, as he defined it (Brier 1950): 0 at best, 2 at worst."""
-    return float(brier_losses(probabilities, emotion).mean())
-
-
 def brier_losses(probabilities: np.ndarray, emotion: np.ndarray) -> np.ndarray:
-    """Brier score of each image, float (n,), of probabilities (n, classes)."""
+    """Brier's score of each image over all classes, as he defined it (Brier 1950), of probabilities (n, classes).
+
+    Float (n,), 0 at best, 2 at worst; a model's score is their mean.
+    """
     probabilities = np.asarray(probabilities)
     return ((probabilities - np.eye(probabilities.shape[1])[emotion]) ** 2).sum(axis=1)
 
