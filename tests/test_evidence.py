@@ -311,11 +311,10 @@ def test_what_the_readme_says_of_the_two_losses_is_what_the_evidence_gives(proje
 
 @pytest.mark.slow
 def test_what_the_readme_says_is_left_of_the_ablations_best_is_what_the_evidence_gives(project, fer2013, readme_words):
-    public = fer2013.of(PUBLIC)
+    evidence, public = project / "reports" / "evidence", fer2013.of(PUBLIC)
     right = [
-        np.stack([logits_of(folder, public).argmax(axis=1) == public.emotion for folder in folders])
-        for name in ("small_resnet_l2svm", "small_resnet")
-        if (folders := sorted((project / "reports" / "evidence").glob(f"{name}-seed*")))
+        np.stack([logits_of(run, public).argmax(axis=1) == public.emotion for run in sorted(evidence.glob(runs))])
+        for runs in ("small_resnet_l2svm-seed*", "small_resnet-seed*")
     ]
     difference, *ends = [f"{100 * x:+.1f}" for x in (right[0].mean() - right[1].mean(), *paired_bootstrap(*right))]
     said = (
