@@ -1,10 +1,8 @@
-"""Occlusion maps on predictors that are known to look somewhere, shares by region, and the check against chance."""
-
-import random
+"""Occlusion maps on predictors that are known to look somewhere, and shares by region."""
 
 import numpy as np
 import pytest
-from scipy.stats import spearmanr
+from explanation_cases import LOOKED_AT, MOUTH, attentive, looking_at, some_noise
 
 from fer_utils.analysis import explanation
 from fer_utils.analysis.explanation import (
@@ -17,42 +15,16 @@ from fer_utils.analysis.explanation import (
     region_masks,
     region_table,
 )
-from fer_utils.analysis.sanity import randomised, sanity_check
-from fer_utils.backend import keras
 from fer_utils.emotions import EMOTIONS, PUBLIC
 from fer_utils.errors import StudyError
 from fer_utils.export import onnx_logits
 from fer_utils.recognition import MODEL, RELEASED
 from fer_utils.sources.csv import read_csv
-from fer_utils.training import predict
-
-MOUTH = REGIONS["mouth and chin"]
-LOOKED_AT = {emotion: list(REGIONS.values())[number % len(REGIONS)] for number, emotion in enumerate(EMOTIONS)}
-
-
-def looking_at(top: int, bottom: int, left: int, right: int, emotion: int = 3):
-    """A predictor whose logit of one emotion is the contrast in one box, and that sees nothing else."""
-
-    def answer(images: np.ndarray) -> np.ndarray:
-        assert images.dtype == np.uint8 and images.shape[1:] == (48, 48)
-        logits = np.zeros((len(images), 7), np.float32)
-        logits[:, emotion] = images[:, top:bottom, left:right].std(axis=(1, 2)) / 40
-        return logits
-
-    return answer
-
-
-def attentive(images: np.ndarray) -> np.ndarray:
-    """Each emotion's logit is the contrast in the box of `LOOKED_AT`, its own emotion's or another's."""
-    boxes = [images[:, top:bottom, left:right] for top, bottom, left, right in LOOKED_AT.values()]
-    return np.stack([box.std(axis=(1, 2)) / 10 for box in boxes], axis=1).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
 def noise():
-    """Images whose every box has contrast, three of each emotion, and their emotions."""
-    generator = np.random.default_rng(0)
-    return generator.integers(0, 256, (21, 48, 48), np.uint8), np.arange(21) % 7
+    return some_noise()
 
 
 def plain_map(predictor, image, emotion, patch, starts) -> np.ndarray:
@@ -255,125 +227,6 @@ def test_finding_holds_for_nothing_and_for_one_image(noise):
     assert finding(region_table(np.zeros((0, 48, 48)), np.zeros(0, int))) == finding(nothing)
     one = finding(region_table(np.abs(noise[0][:1].astype(float)), np.array([3])))
     assert "(one image) of what speaks for happy" in one and "angry" not in one and "nan" not in one
-
-
-@pytest.fixture(scope="module")
-def network():
-    """A small network with batch normalisation whose every weight is unlike any initial one, as after a training."""
-    from fer_utils.architectures import build
-
-    model = build("resnet", widths=(4, 8), blocks=(1, 1))
-    generator = np.random.default_rng(5)
-    model.set_weights([generator.uniform(0.3, 0.9, weight.shape).astype(np.float32) for weight in model.get_weights()])
-    return model
-
-
-def test_randomised_differs_in_all_weights_and_leaves_the_original(network):
-    before = [weight.copy() for weight in network.get_weights()]
-    state, others = random.getstate(), np.random.get_state()[1].copy()
-    fresh = randomised(network, 1)
-    assert random.getstate() == state and np.array_equal(np.random.get_state()[1], others)
-    for old, now, new in zip(before, network.get_weights(), fresh.get_weights(), strict=True):
-        assert np.array_equal(old, now)
-        assert old.shape == new.shape and not np.isclose(old, new).any()
-    statistics = [v for v in fresh.non_trainable_variables if "moving" in v.path]
-    assert statistics and all(np.isin(keras.ops.convert_to_numpy(v), [0, 1]).all() for v in statistics)
-
-
-def test_randomised_follows_the_seed(network):
-    one, again, other = (randomised(network, seed).get_weights() for seed in (1, 1, 2))
-    assert all(np.array_equal(a, b) for a, b in zip(one, again, strict=True))
-    kernels = [(a, b) for a, b in zip(one, other, strict=True) if a.ndim == 4]
-    assert kernels and not any(np.isclose(a, b).any() for a, b in kernels)
-
-
-def test_randomised_renews_nested_parts_and_what_began_as_zeros(noise):
-    from fer_utils.architectures import build
-
-    model = build("tang", width=0.1)
-    front = model.get_layer("front")
-    front.adapt(noise[0])
-    fitted = [weight.copy() for weight in front.get_weights()]
-    fresh = randomised(model, 1)
-    for old, now, new in zip(fitted, front.get_weights(), fresh.get_layer("front").get_weights(), strict=True):
-        assert np.array_equal(old, now) and not np.array_equal(old, new)
-    kernels = [(a, b) for a, b in zip(model.get_weights(), fresh.get_weights(), strict=True) if a.ndim > 1]
-    assert len(kernels) > 6 and not any(np.array_equal(a, b) for a, b in kernels)
-    logits = predict(fresh, noise[0])
-    assert (logits.std(axis=0) > 0).all()
-    assert (predict(model, noise[0]).std(axis=0) == 0).all(), "Tang's network answers alike before it is trained"
-    assert np.array_equal(logits, predict(randomised(model, 1), noise[0]))
-
-
-def planted(box, seed: int, count: int = 42) -> np.ndarray:
-    """Maps that are high in a box, with noise of their own, (count, 48, 48)."""
-    maps = np.random.default_rng(seed).normal(0, 0.3, (count, 48, 48))
-    top, bottom, left, right = box
-    maps[:, top:bottom, left:right] += 1
-    return maps
-
-
-def test_sanity_check_tells_networks_that_look_elsewhere_apart():
-    emotion = np.arange(42) % 7
-    check = sanity_check(planted((0, 24, 0, 48), 1), planted((0, 48, 0, 24), 2), emotion)
-    assert check.passed and "depend on what was learned" in check.verdict
-    itself, other, *_ = check.table["correlation"]
-    assert itself > other + 0.3
-    assert f"{itself:.2f}" in check.verdict and f"{other:.2f}" in check.verdict
-
-
-def test_sanity_check_fails_where_the_random_network_has_the_same_maps():
-    emotion = np.arange(42) % 7
-    check = sanity_check(planted(MOUTH, 1), planted(MOUTH, 2), emotion)
-    assert not check.passed and "Nothing shows" in check.verdict
-    itself, other, *_ = check.table["correlation"]
-    assert itself == pytest.approx(other, abs=0.05)
-    same = sanity_check(planted(MOUTH, 1), planted(MOUTH, 1), emotion)
-    assert not same.passed and same.table["correlation"].iloc[3] == pytest.approx(1)
-
-
-def test_sanity_check_on_predictors(noise):
-    images, emotion = noise
-    trained = occlusion_maps(attentive, images, emotion, progress=False)
-    lower = occlusion_maps(looking_at(36, 48, 0, 48), images, np.full(21, 3), progress=False)
-    assert sanity_check(trained, lower, emotion).passed
-    assert not sanity_check(trained, trained, emotion).passed
-
-
-def test_correlations_are_scipys():
-    generator = np.random.default_rng(8)
-    trained, untrained = generator.normal(size=(2, 6, 48, 48)).round(1)
-    untrained += 0.2 * trained
-    table = sanity_check(trained, untrained, np.arange(6) // 2).table.set_index("comparison")
-    same = [spearmanr(a.ravel(), b.ravel()).statistic for a, b in zip(trained, untrained, strict=True)]
-    row = table.loc["trained with random, same image"]
-    assert (row["correlation"], row["images"]) == (pytest.approx(np.mean(same)), 6)
-    assert (row["low"], row["high"]) == pytest.approx(tuple(np.quantile(same, [0.025, 0.975])))
-    # With two images of an emotion, each half is one of them, whichever way they fall.
-    pairs = [spearmanr(trained[i].ravel(), trained[i + 1].ravel()).statistic for i in (0, 2, 4)]
-    assert table.loc["trained with itself, other images"]["correlation"] == pytest.approx(np.mean(pairs))
-    across = [(i, i ^ 1) for i in range(6)]
-    pairs = [spearmanr(trained[i].ravel(), untrained[j].ravel()).statistic for i, j in across]
-    assert table.loc["trained with random, other images"]["correlation"] == pytest.approx(np.mean(pairs))
-    unsigned = [spearmanr(abs(a).ravel(), abs(b).ravel()).statistic for a, b in zip(trained, untrained, strict=True)]
-    found = table.loc["trained with random, same image, without sign"]["correlation"]
-    assert found == pytest.approx(np.mean(unsigned))
-
-
-def test_sanity_check_of_maps_that_are_the_same_all_over():
-    emotion, flat = np.zeros(4, int), np.zeros((4, 48, 48))
-    check = sanity_check(planted(MOUTH, 1, 4), flat, emotion)
-    assert check.passed and "nothing of the trained" in check.verdict
-    check = sanity_check(flat, planted(MOUTH, 1, 4), emotion)
-    assert not check.passed and "nothing to check" in check.verdict
-
-
-def test_sanity_check_wants_the_same_images_and_two_of_one_emotion():
-    maps = planted(MOUTH, 1, 3)
-    with pytest.raises(StudyError, match="maps of the same 3 images"):
-        sanity_check(maps, maps[:2], np.zeros(3, int))
-    with pytest.raises(StudyError, match="Choose more images"):
-        sanity_check(maps, maps, np.arange(3))
 
 
 def test_the_released_model_looks_at_the_mouth_of_happy_faces(public):

@@ -7,6 +7,7 @@ from pathlib import Path
 import jinja2
 import pandas as pd
 from markupsafe import Markup
+from pandas.api.types import is_numeric_dtype
 
 from fer_utils.plots.tuning import placed
 
@@ -28,7 +29,7 @@ def trials_page(ledger: pd.DataFrame, hyperparameters: Sequence[str], title: str
     failures = ["problem"] if (ledger["status"] == "failed").any() else []
     names = ["trial", "val_accuracy", *hyperparameters, "epochs", "seconds", "status", *failures]
     places = {name: placed(ledger[name], name) for name in axes}
-    columns = [{"name": name, "label": _label(name), "words": _of_words(ledger[name])} for name in names]
+    columns = [{"name": name, "label": _label(name), "words": not is_numeric_dtype(ledger[name])} for name in names]
     drawn = [{"name": name, "label": _label(name), **_ends(ledger[name], places[name])} for name in axes]
     best = ledger["val_accuracy"].idxmax()
     rows = [
@@ -52,15 +53,11 @@ def _label(name: str) -> str:
     return "PublicTest" if name == "val_accuracy" else name.replace("_", " ")
 
 
-def _of_words(column: pd.Series) -> bool:
-    return not pd.api.types.is_numeric_dtype(column)
-
-
 def _ends(column: pd.Series, place: tuple[pd.Series, str, str]) -> dict:
     """What stands along an axis: each value of a column that has few, and the ends of one that has many."""
     at, low, high = place
     values = column.dropna()
-    if few := values.nunique() <= FEW and (_of_words(values) or values.duplicated().any()):
+    if few := values.nunique() <= FEW and (not is_numeric_dtype(values) or values.duplicated().any()):
         ticks = [(at[index], _text(value, column.name)) for index, value in values.drop_duplicates().items()]
     else:
         ticks = [(0, low), (1, high)]
