@@ -25,7 +25,8 @@ def test_the_figures_are_those_of_the_audits_and_are_json(faces):
     )
     assert found["near_constant"] == near_constant(faces).sum()
     pairs = near_copies.near_copies(faces)
-    assert found["near_copies"]["pairs"] == len(pairs)
+    assert found["near_copies"]["pairs"] == len(pairs) and summarise(faces, pairs) == found
+    assert summarise(faces, pairs[:1])["near_copies"]["pairs"] == 1
     for usage in (PUBLIC, PRIVATE):
         exact, near = copies.leaked(faces, usage), near_copies.near_leaked(faces, usage, pairs)
         assert found["leaked"][usage] == exact.sum() > 0

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from fer_utils.emotions import PUBLIC
-from fer_utils.evaluation import probabilities
+from fer_utils.evaluation import paired_bootstrap, probabilities
 from fer_utils.export import onnx_logits
+from fer_utils.recognition import RELEASED
+from fer_utils.sources.csv import read_csv
 from fer_utils.training import predict
 
 NUMBERS = {"none": 1, "mirror": 2, "shifts": 20, "crops": 10, "jitter": 64}
@@ -81,3 +83,25 @@ def test_without_faces_there_are_only_times(printed, model_folder):
 def test_a_folder_without_a_model_is_named(printed, tmp_path):
     with pytest.raises(SystemExit, match="expected an ONNX model"):
         printed("--model", tmp_path)
+
+
+@pytest.mark.slow
+def test_what_the_readme_says_that_averaging_brings(benchmark, project, real_data):
+    public, words = (
+        read_csv(real_data / "fer2013.csv.gz").of(PUBLIC),
+        " ".join((project / "README.md").read_text().split()),
+    )
+    look = benchmark.exported(RELEASED)
+    right = {name: look(public.images, name).argmax(axis=1) == public.emotion for name in NUMBERS}
+    alone = right.pop("none")
+    points = {name: f"{100 * abs(each.mean() - alone.mean()):.1f}" for name, each in right.items()}
+    assert f"Of {alone.mean():.1%}".replace("%", " % of PublicTest") in words
+    for said in (
+        f"an image and its mirror image has {points['mirror']} points less",
+        f"that over small shifts {points['shifts']} more",
+        f"over ten crops {points['crops']} more",
+        f"over 64 jitters {points['jitter']} less",
+    ):
+        assert said in words
+    ends = {name: paired_bootstrap(each, alone) for name, each in right.items()}
+    assert all(low <= 0 <= high for low, high in ends.values()), "every interval holds 0"

@@ -10,6 +10,7 @@ from statsmodels.stats.proportion import confint_proportions_2indep, proportion_
 
 from fer_utils.analysis.slices import SMALL, parts, slice_table, slices_finding, slices_of
 from fer_utils.audits.copies import leaked
+from fer_utils.audits.near_copies import near_copies
 from fer_utils.audits.pictures import brightness
 from fer_utils.emotions import PRIVATE, TRAINING
 from fer_utils.errors import StudyError
@@ -53,6 +54,9 @@ def test_near_copies_are_a_group_where_they_are_not_chance():
     noise = Faces(images=images, emotion=np.zeros(40, np.uint8), usage=usage, row=np.arange(40), source="folder")
     copies = slices_of(noise, PRIVATE)["copy in Training"]
     assert list(copies) == ["none"] * 5 + ["equal", "near copy"] + ["none"] * 3
+    pairs = near_copies(noise)
+    assert list(slices_of(noise, PRIVATE, pairs)["copy in Training"]) == list(copies)
+    assert list(slices_of(noise, PRIVATE, pairs[:0])["copy in Training"]) == ["none"] * 5 + ["equal"] + ["none"] * 4
 
 
 def test_slices_by_votes(faces):

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from fer_utils.analysis.variants import side_by_side, variants, variants_finding
+from fer_utils.audits.near_copies import near_copies
 from fer_utils.emotions import PRIVATE, PUBLIC, TRAINING
 from fer_utils.errors import StudyError
 from fer_utils.evaluation import macro_f1, score_table
@@ -123,9 +124,12 @@ def test_logits_of_other_images_are_refused(planted):
 def test_near_copies_of_training_are_left_out_where_there_are_some(planted):
     images = planted.images.copy()
     images[24] = np.clip(images[4].astype(int) + np.random.default_rng(5).integers(-9, 10, (48, 48)), 0, 255)
-    found = variants(dataclasses.replace(planted, images=images, votes=None))
+    copied = dataclasses.replace(planted, images=images, votes=None)
+    found, pairs = variants(copied), near_copies(copied)
     assert list(found) == [*NAMES[:3], "without near copies"]
     assert left_out(found, "without near copies") == [0, 4], "the equal one too"
+    assert list(variants(copied, near=pairs)) == list(found)
+    assert list(variants(copied, near=pairs[:0])) == NAMES[:3]
 
 
 def test_drawn_faces_have_variants_too(faces):

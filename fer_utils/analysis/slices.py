@@ -24,7 +24,7 @@ PARTS = 3
 """Groups that a measure is cut into, of as many images each."""
 
 
-def slices_of(faces: Faces, usage: str) -> dict[str, pd.Categorical]:
+def slices_of(faces: Faces, usage: str, near: pd.DataFrame | None = None) -> dict[str, pd.Categorical]:
     """What the images of a usage are like, as names of groups.
 
     Brightness, contrast and sharpness are cut into thirds of the usage's own images, whose bounds the names state. Near
@@ -34,6 +34,7 @@ def slices_of(faces: Faces, usage: str) -> dict[str, pd.Categorical]:
     Args:
         faces: with Training, in which copies are looked for.
         usage: a test split.
+        near: as `near_copies(faces)` gives it, where it is known already.
 
     Returns:
         By slice, the group of each image, pd.Categorical (n,) in the order of `faces.of`, whose categories are in a
@@ -47,7 +48,7 @@ def slices_of(faces: Faces, usage: str) -> dict[str, pd.Categorical]:
         "brightness (mean grey level)": parts(brightness(part)),
         "contrast (SD of grey levels)": parts(contrast(part)),
         "sharpness (variance of the Laplacian)": parts(sharpness(part)),
-        "copy in Training": _copies(faces, usage),
+        "copy in Training": _copies(faces, usage, near_copies(faces) if near is None else near),
         "near-constant": _yes_no(near_constant(part)),
     }
     if part.votes is not None:
@@ -55,10 +56,9 @@ def slices_of(faces: Faces, usage: str) -> dict[str, pd.Categorical]:
     return {name: groups for name, groups in slices.items() if len(set(groups)) > 1}
 
 
-def _copies(faces: Faces, usage: str) -> pd.Categorical:
+def _copies(faces: Faces, usage: str, pairs: pd.DataFrame) -> pd.Categorical:
     kinds = ["none", "equal"]
     found = leaked(faces, usage).astype(int)
-    pairs = near_copies(faces)
     if len(pairs) and told_from_chance(pairs):
         kinds = ["none", "near copy", "equal"]
         found = np.where(found, 2, near_leaked(faces, usage, pairs))

@@ -19,7 +19,9 @@ MAJORITY, AGREED = "FER+ majority", "FER+ agrees"
 SCORES = ("accuracy", "low", "high", "macro_f1", "macro_f1_low", "macro_f1_high")
 
 
-def variants(faces: Faces, usage: str = PRIVATE) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def variants(
+    faces: Faces, usage: str = PRIVATE, near: pd.DataFrame | None = None
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Which images of a split each variant has, bool (n,), and the emotions it scores against, int64 (n,).
 
     - canonical: all images and their labels, as everyone reports them.
@@ -37,6 +39,7 @@ def variants(faces: Faces, usage: str = PRIVATE) -> dict[str, tuple[np.ndarray, 
     Args:
         faces: Training and the split.
         usage: PublicTest or PrivateTest.
+        near: as `near_copies(faces)` gives it, where it is known already.
 
     Raises:
         StudyError: the usage is Training or unknown, or one of the two has no face.
@@ -47,7 +50,7 @@ def variants(faces: Faces, usage: str = PRIVATE) -> dict[str, tuple[np.ndarray, 
     first = np.zeros(len(part), bool)
     first[order[np.unique(duplicate_groups(part.images)[order], return_index=True)[1]]] = True
     found = {CANONICAL: (np.ones(len(part), bool), label), UNLEAKED: (clean, label), SINGLE: (clean & first, label)}
-    pairs = near_copies(faces)
+    pairs = near_copies(faces) if near is None else near
     if len(pairs) and told_from_chance(pairs):
         found[UNLIKE] = (clean & ~near_leaked(faces, usage, pairs), label)
     if faces.votes is not None:
@@ -63,6 +66,7 @@ def side_by_side(
     level: float = 0.95,
     resamples: int = RESAMPLES,
     seed: int = 0,
+    near: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Scores of every model on every one of `variants`.
 
@@ -73,6 +77,7 @@ def side_by_side(
         level: share of such intervals that cover, 0 to 1.
         resamples: how many.
         seed: of the resampling.
+        near: as `near_copies(faces)` gives it, where it is known already.
 
     Returns:
         A row a variant of each model: model, variant, images; accuracy, low, high, macro_f1, macro_f1_low and
@@ -81,7 +86,7 @@ def side_by_side(
     Raises:
         StudyError: logits are not of the split's images, or as `variants` does.
     """
-    chosen = variants(faces, usage)
+    chosen = variants(faces, usage, near)
     _, label = chosen[CANONICAL]
     rows = []
     for model, given in logits.items():

@@ -1,5 +1,7 @@
 """All figures of the audits in one place: as plain values for programs, and as text for a person."""
 
+import pandas as pd
+
 from fer_utils.audits.copies import copied, copy_groups, leaked, leaked_same_label, redundant_copies
 from fer_utils.audits.labels import agrees_with_label, outcomes
 from fer_utils.audits.near_copies import MEANINGLESS, SIMILAR, by_chance, near_copies, near_leaked
@@ -9,8 +11,12 @@ from fer_utils.emotions import PRIVATE, PUBLIC, TRAINING, USAGES
 from fer_utils.faces import Faces
 
 
-def summarise(faces: Faces) -> dict:
+def summarise(faces: Faces, near: pd.DataFrame | None = None) -> dict:
     """What the audits find, as values that JSON has.
+
+    Args:
+        faces: of any source and number.
+        near: as `near_copies(faces)` gives it, where it is known already.
 
     Returns:
         source; images, and images_by_usage; redundant_copies (images that could be left out) and images_with_copies;
@@ -26,8 +32,8 @@ def summarise(faces: Faces) -> dict:
     there = {usage: int((faces.usage == usage).sum()) for usage in USAGES}
     checkable = [usage for usage in tests if there[usage] and there[TRAINING]]
     exact = {usage: leaked(faces, usage) for usage in checkable}
-    pairs = near_copies(faces)
-    near = {usage: near_leaked(faces, usage, pairs) for usage in checkable}
+    pairs = near_copies(faces) if near is None else near
+    near_leaks = {usage: near_leaked(faces, usage, pairs) for usage in checkable}
     return {
         "source": faces.source,
         "images": len(faces),
@@ -46,9 +52,10 @@ def summarise(faces: Faces) -> dict:
             "mirrored_pairs": int(pairs["mirrored"].sum()),
             "conflicting_pairs": int((~pairs["same_label"]).sum()),
             "by_chance_at_most": by_chance(pairs),
-            "leaked": {usage: int(near[usage].sum()) if usage in near else None for usage in tests},
+            "leaked": {usage: int(near_leaks[usage].sum()) if usage in near_leaks else None for usage in tests},
             "leaked_more": {
-                usage: int((near[usage] & ~exact[usage]).sum()) if usage in near else None for usage in tests
+                usage: int((near_leaks[usage] & ~exact[usage]).sum()) if usage in near_leaks else None
+                for usage in tests
             },
         },
         "votes": _votes(faces),
