@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 
 from fer_utils.plots import tuning as figures
-from fer_utils.plots.trials_page import trials_page
 from fer_utils.tuning.importance import LEAST_TRIALS, importance, importance_finding
 from fer_utils.tuning.ledger import (
     against_random,
@@ -18,6 +17,7 @@ from fer_utils.tuning.ledger import (
     random_best_so_far,
     search_finding,
 )
+from fer_utils.tuning.page import trials_page
 
 NAMES = ("depth", "loss", "dropout", "learning_rate", "label_smoothing")
 

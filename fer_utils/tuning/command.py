@@ -10,11 +10,11 @@ import pandas as pd
 from fer_utils import metrics
 from fer_utils.errors import StudyError
 from fer_utils.faces import Faces
-from fer_utils.plots.trials_page import trials_page
 from fer_utils.recipes import Recipe
 from fer_utils.storage import atomic_file
 from fer_utils.tuning.chief import search_as_chief
 from fer_utils.tuning.ledger import against_random, search_finding
+from fer_utils.tuning.page import trials_page
 from fer_utils.tuning.retraining import contenders, retrain, retrained_table, retraining_finding
 from fer_utils.tuning.search import random_at_equal_compute, search
 from fer_utils.tuning.spaces import CHOICES, RANGES, SearchSpace

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_utils.plots.trials_page import trials_page
 from fer_utils.tuning.ledger import make_ledger
+from fer_utils.tuning.page import trials_page
 
 pytestmark = pytest.mark.slow
 
