@@ -61,7 +61,7 @@ def test_runs_from_nothing_to_the_index(clone, first):
     assert done.stdout.splitlines()[-1].endswith(str(index))
     assert index.is_file()
     pages = sorted(path.stem for path in (clone.root / "reports" / "html").glob("*.html"))
-    assert pages == list(NOTEBOOKS.values())
+    assert pages == sorted([*NOTEBOOKS.values(), "03_trials"])
     assert {f"reports/metrics/{stage}.json" for stage in NOTEBOOKS} <= set(left)
 
 
@@ -88,8 +88,8 @@ def test_make_study_again_has_nothing_to_do(clone, first):
 def test_dvc_shows_the_experiments(clone, first):
     rows = list(csv.DictReader(clone.run("dvc", "exp", "show", "--csv").stdout.splitlines()))
     here = next(row for row in rows if row["rev"] == "workspace")
-    measured = json.loads(first[1]["reports/metrics/replicate.json"])["private_accuracy"]
-    assert float(here["reports/metrics/replicate.json:private_accuracy"]) == measured
+    measured = json.loads(first[1]["reports/metrics/replicate.json"])["tang_l2svm"]["private_accuracy"]
+    assert float(here["tang_l2svm.private_accuracy"]) == measured
     assert [row["Experiment"] for row in rows if row["Experiment"]], "no experiment was recorded"
 
     pages = clone.run("dvc", "plots", "show").stdout
@@ -127,7 +127,7 @@ def test_unknown_parameter_fails_and_is_named(clone, first):
 def test_failing_cell_fails_and_is_named(clone, first):
     failed = clone.study(setting(analyse_errors__usage="Test"), check=False)
     assert failed.returncode != 0
-    assert re.search(r"05_analyse_errors\.ipynb, code cell 3 .* failed with", failed.stderr), failed.stderr[-2000:]
+    assert re.search(r"05_analyse_errors\.ipynb, code cell 4 .* failed with", failed.stderr), failed.stderr[-2000:]
     assert "The study is at" not in failed.stdout
     assert ran(clone.study(setting())) == [], "restored from DVC's cache"
     assert numbers(clone) == first[1]

@@ -250,6 +250,7 @@ def test_names_the_first_of_several_wrong_rows(write):
         (b"", "found an empty file"),
         (b"\n\n", "found an empty file"),
         (GOOD.splitlines()[0], "found a header and nothing below"),
+        (b"emotion,pixels,Usage\n0,,Training\n", "row 0 (line 2): expected 2,304 pixels, found 0"),
         (GOOD.partition(b"\n")[2], "line 1: expected one column 'emotion'"),
         (GOOD.replace(b",Usage", b"", 1), "line 1: expected one column 'Usage'"),
         (GOOD.replace(b"pixels", b"emotion", 1), "line 1: expected one column 'emotion'"),

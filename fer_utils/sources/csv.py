@@ -189,7 +189,7 @@ def _numbers(texts: list[bytes]) -> np.ndarray | None:
     hundreds = value[1:-3] * third.view(np.uint8)
     whole = tens + hundreds * np.uint8(100)
     # From 256 to 299 the sum has wrapped round.
-    if fourth.any() or hundreds.max() > 2 or (whole < tens).any():
+    if fourth.any() or hundreds.max(initial=0) > 2 or (whole < tens).any():
         return None
     last = np.flatnonzero(digit[3:-1] & ~digit[4:])
     if len(last) != len(texts) * _PIXELS:
