@@ -53,6 +53,17 @@ def test_frames_are_sent_while_the_video_plays_and_once_where_it_is_set(page, cl
     assert len([address for address in asked if address.endswith("/predict")]) == 1
 
 
+def test_a_video_that_is_set_elsewhere_is_looked_at_though_no_frame_is_called_back(page, clip):
+    play(page, clip)
+    check_live(page, "#video-shown")
+    video = page.locator(VIDEO)
+    video.evaluate("(video) => { video.pause(); video.requestVideoFrameCallback = () => 0; }")
+    for second in (0.2, 0.6):  # what was asked for before it stood still is still called back, once
+        page.wait_for_timeout(1000)
+        with page.expect_response(PREDICT):
+            video.evaluate("(video, second) => { video.currentTime = second; }", second)
+
+
 def test_snapshots_of_a_video_are_kept(page, clip):
     play(page, clip)
     check_live(page, "#video-shown")

@@ -124,11 +124,19 @@ function newFrame(video, sent, signal) {
   return new Promise((resolve) => {
     const over = new AbortController(); // takes the listeners away again: there is a frame many times a second
     const finish = () => { over.abort(); resolve(); };
-    const ready = video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA;
-    if (signal.aborted || (ready && video.paused && video.currentTime !== sent)) { finish(); return; }
+    const stands = () => video.paused && video.currentTime === sent;
+    const ready = video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA && !video.seeking;
+    if (signal.aborted || (ready && video.paused && !stands())) { finish(); return; }
     signal.addEventListener("abort", finish, { signal: over.signal });
-    if (video.requestVideoFrameCallback) video.requestVideoFrameCallback(finish);
-    else setTimeout(finish, 50);
+    const shown = () => {
+      if (over.signal.aborted) return;
+      if (stands()) wait();
+      else finish();
+    };
+    const wait = () => (video.requestVideoFrameCallback ? video.requestVideoFrameCallback(shown) : setTimeout(shown, 50));
+    wait();
+    // On a busy machine Chromium has let a video that stands still be set elsewhere without calling back.
+    video.addEventListener("seeked", () => { if (!stands()) finish(); }, { signal: over.signal });
     // A video that stops while its next frame is waited for has none left: where it stands is looked at.
     if (!video.paused) video.addEventListener("pause", finish, { signal: over.signal });
   });
