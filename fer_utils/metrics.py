@@ -152,13 +152,14 @@ def data_note(faces: Faces, measured: pd.DataFrame) -> str:
             answered once stands beside drawn faces.
     """
     notes = list(faces.notices)
-    if faces.drawn:
-        notes += [
-            f"Measured on the real FER-2013, by the best of the networks whose runs are committed: {row['model']}, "
-            f"{row['epochs']} epochs, seeds {row['seeds']}, PublicTest {row['public_accuracy']:.1%}, PrivateTest "
-            f"{row['private_accuracy']:.1%} ({row['private_low']:.1%} to {row['private_high']:.1%}). README lists all."
-            for row in [row for row in measured.to_dict("records") if not row["averaging"]][:1]
-        ]
+    best = next((row for row in measured.to_dict("records") if not row["averaging"]), None)
+    if faces.drawn and best:
+        notes.append(
+            f"Measured on the real FER-2013, by the best of the networks whose runs are committed: {best['model']}, "
+            f"{best['epochs']} epochs, seeds {best['seeds']}, PublicTest {best['public_accuracy']:.1%}, "
+            f"PrivateTest {best['private_accuracy']:.1%} ({best['private_low']:.1%} to "
+            f"{best['private_high']:.1%}). README lists all."
+        )
     return "\n".join(f"- {note}" for note in notes)
 
 

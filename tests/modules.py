@@ -19,7 +19,7 @@ ENTRY = {"prepare": ["sources"], "index": ["reports"]}
 
 
 def stage_modules(stage: str) -> list[str]:
-    """Files of the package that decide what a stage leaves: its code's imports, direct or not, sorted.
+    """Files and folders of the package that decide what a stage leaves: its code's imports, direct or not, sorted.
 
     A notebook's HTML is made by fer_utils.notebooks with the templates. The command line is left out.
     """

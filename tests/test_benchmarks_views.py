@@ -87,10 +87,8 @@ def test_a_folder_without_a_model_is_named(printed, tmp_path):
 
 @pytest.mark.slow
 def test_what_the_readme_says_that_averaging_brings(benchmark, project, real_data):
-    public, words = (
-        read_csv(real_data / "fer2013.csv.gz").of(PUBLIC),
-        " ".join((project / "README.md").read_text().split()),
-    )
+    public = read_csv(real_data / "fer2013.csv.gz").of(PUBLIC)
+    words = " ".join((project / "README.md").read_text(encoding="utf-8").split())
     look = benchmark.exported(RELEASED)
     right = {name: look(public.images, name).argmax(axis=1) == public.emotion for name in NUMBERS}
     alone = right.pop("none")
