@@ -6,7 +6,7 @@ name.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -27,6 +27,7 @@ class Draws:
         erased: int32 (n, 4), the rectangle x0, y0, x1, y1 (ends excluded) that is filled with the image's mean.
         share: float32 (n,), the image's share when it is mixed with another one of its batch.
         pasted: int32 (n, 4), the rectangle that is taken from that other image instead of mixing.
+        side: of the result, pixels.
     """
 
     mirrored: np.ndarray
@@ -34,14 +35,18 @@ class Draws:
     erased: np.ndarray | None = None
     share: np.ndarray | None = None
     pasted: np.ndarray | None = None
+    side: int = SIDE
 
     def of(self, chosen: np.ndarray) -> "Draws":
         """The draws of these images."""
-        these: dict[str, Any] = {name: None if each is None else each[chosen] for name, each in vars(self).items()}
-        return Draws(**these)
+        arrays = {name: each for name, each in vars(self).items() if isinstance(each, np.ndarray)}
+        these: dict[str, Any] = {name: each[chosen] for name, each in arrays.items()}
+        return replace(self, **these)
 
 
-def draw(recipe: Recipe, generator: np.random.Generator, images: int, side: int) -> Draws:
+def draw(
+    recipe: Recipe, generator: np.random.Generator, images: int, side: int, mirrored: np.ndarray | None = None
+) -> Draws:
     """Draw an epoch's augmentation.
 
     Args:
@@ -49,8 +54,10 @@ def draw(recipe: Recipe, generator: np.random.Generator, images: int, side: int)
         generator: advanced by the draws.
         images: how many.
         side: of the result, pixels; images are 48 pixels wide, and a smaller result is cut from their middle.
+        mirrored: bool (n,), which images are flipped; None draws it.
     """
-    mirrored = generator.random(images) < (0.5 if recipe.mirror else 0.0)
+    coin = generator.random(images) < (0.5 if recipe.mirror else 0.0)
+    mirrored = coin if mirrored is None else mirrored
     transform = erased = share = pasted = None
     if recipe.rotation or recipe.zoom or recipe.shift:
         angle = np.deg2rad(recipe.rotation) * generator.uniform(-1, 1, images)
@@ -75,7 +82,7 @@ def draw(recipe: Recipe, generator: np.random.Generator, images: int, side: int)
             pasted = _rectangles(generator, area, side, squares=True) * paste[:, None]
         covered = (pasted[:, 2] - pasted[:, 0]) * (pasted[:, 3] - pasted[:, 1]) / side**2
         share = np.where(paste, 1 - covered, mix).astype(np.float32)
-    return Draws(mirrored, transform, erased, share, pasted)
+    return Draws(mirrored, transform, erased, share, pasted, side)
 
 
 def similarity(angle: np.ndarray, scale: np.ndarray, shift: np.ndarray, mirrored: np.ndarray, side: int) -> np.ndarray:

@@ -22,7 +22,7 @@ from tqdm.auto import tqdm
 from fer_utils import augmentation
 from fer_utils.architectures import build, parts
 from fer_utils.backend import keras
-from fer_utils.emotions import EMOTIONS, PUBLIC, TRAINING
+from fer_utils.emotions import EMOTIONS, PUBLIC, SIDE, TRAINING
 from fer_utils.engines import engine
 from fer_utils.errors import StudyError
 from fer_utils.evaluation import accuracy, averaged, cross_entropy
@@ -49,7 +49,12 @@ def epoch_plan(recipe: Recipe, seed: int, epoch: int, images: int, side: int) ->
     """
     generator = np.random.default_rng([seed, epoch])
     order = generator.permutation(images)
-    draws = augmentation.draw(recipe, generator, images, side)
+    now = recipe.in_epoch(epoch)
+    mirrored = None
+    if recipe.alternate:
+        # The first epoch's coin, which every second epoch turns over.
+        mirrored = (np.random.default_rng([seed, 0]).random(images) < 0.5) ^ (epoch % 2 == 0)
+    draws = augmentation.draw(now, generator, images, min(side, now.crop_side), mirrored)
     if recipe.whole_batches and images >= recipe.batch_size:
         order = order[: images // recipe.batch_size * recipe.batch_size]
     return order, draws
@@ -340,8 +345,8 @@ def _finish(folder, recipe, seed, faces, model, state, public) -> None:
     if state.best:
         model.set_weights(state.best)
     logits = state.logits
-    if recipe.precision != "float32":
-        # What is kept is float32, on any machine, and so are the logits that it is judged by.
+    if recipe.precision != "float32" or recipe.crop_side != SIDE:
+        # What is kept is float32, on any machine, takes whole images, and is judged by its own logits.
         weights = model.get_weights()
         model = build(recipe.network, **recipe.options)
         model.set_weights(weights)

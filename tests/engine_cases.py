@@ -29,6 +29,10 @@ CASES = {
         precision="float32",
         learning_rate=0.02,
     ),
+    # A square that is smaller than what the network is then judged on.
+    "case-crops": get_recipe("medium_resnet").but(
+        widths=(4, 8), blocks=(1, 1), dropout=0.0, batch_size=64, epochs=1, full_epochs=0, learning_rate=0.02
+    ),
 }
 
 

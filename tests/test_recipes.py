@@ -85,6 +85,11 @@ def test_unknown_field_lists_the_known():
         ("views", None),
         ("teacher_share", 2),
         ("whole_batches", 1),
+        ("alternate", 1),
+        ("crop_side", 49),
+        ("crop_side", 12),
+        ("crop_side", 44.0),
+        ("full_epochs", 16),
     ],
 )
 def test_a_value_out_of_range_is_named(name, value):
@@ -94,6 +99,19 @@ def test_a_value_out_of_range_is_named(name, value):
     named = "optimizer" if value == "tang" else name
     assert f": {named}: expected " in str(problem.value)
     assert repr("adam" if value == "tang" else value) in str(problem.value)
+
+
+def test_mirroring_that_is_off_cannot_alternate():
+    with pytest.raises(StudyError, match="mirror: expected true where mirroring alternates, found False"):
+        get_recipe("seed_cnn").but(mirror=False, alternate=True)
+
+
+def test_the_last_epochs_show_whole_images_with_lighter_augmentation():
+    recipe = get_recipe("small_resnet").but(epochs=10, crop_side=44, full_epochs=3)
+    assert recipe.in_epoch(7) is recipe
+    last = recipe.in_epoch(8)
+    changed = {"crop_side": 48, "erase": 0.0, "rotation": 7.5, "zoom": 0.075, "shift": 2.0}
+    assert last == recipe.but(**changed) == recipe.in_epoch(10)
 
 
 @pytest.mark.parametrize("change", [{"label_smoothing": 0.1}, {"mixup": 0.2}, {"cutmix": 1.0}, {"teacher": "a"}])

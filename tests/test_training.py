@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from engine_cases import CASES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -156,6 +157,43 @@ def test_order_and_mirroring_are_decided_by_seed_and_epoch(faces, recipe):
     for seed, epoch in ((1, 2), (2, 1)):
         order, others = epoch_of(faces, recipe, seed, epoch)
         assert not np.array_equal(order, first) and not np.array_equal(others, mirrored)
+
+
+def test_alternating_mirroring_shows_both_sides_in_two_epochs(faces, recipe):
+    faces = in_order(faces)
+    by_epoch = []
+    for epoch in range(1, 5):
+        order, mirrored = epoch_of(faces, recipe.but(alternate=True), 1, epoch)
+        by_epoch.append(mirrored[np.argsort(order)])
+    first, second, third, fourth = by_epoch
+    assert 0.35 < first.mean() < 0.65
+    assert np.array_equal(second, ~first) and np.array_equal(third, first) and np.array_equal(fourth, second)
+
+
+def test_the_network_trains_on_crops_and_then_on_whole_images(faces):
+    recipe = get_recipe("small_resnet").but(epochs=3, crop_side=40, full_epochs=1)
+    sides = [epoch_plan(recipe, 1, epoch, len(faces), 48)[1].side for epoch in (1, 2, 3)]
+    assert sides == [40, 40, 48]
+    assert epoch_plan(recipe, 1, 3, len(faces), 42)[1].side == 42, "a trunk that takes less gets no more"
+
+
+def test_a_run_of_crops_is_kept_for_whole_images_and_goes_on(faces, tmp_path, monkeypatch):
+    recipe = CASES["case-crops"].but(epochs=3, full_epochs=1, dropout=0.2)
+    whole = fit(recipe, faces, 1, tmp_path / "whole", progress=False)
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        interrupt_after(1, patch)
+        fit(recipe, faces, 1, tmp_path / "parts", progress=False)
+    parts = fit(recipe, faces, 1, tmp_path / "parts", progress=False)
+    for one, other in zip(whole.model().get_weights(), parts.model().get_weights(), strict=True):
+        assert np.array_equal(one, other)
+    public = faces.of(PUBLIC)
+    assert whole.model().input_shape == (None, 48, 48, 1)
+    np.testing.assert_allclose(predict(whole.model(), public.images), whole.logits(public), atol=1e-4)
+
+
+def test_a_network_whose_weights_depend_on_the_side_refuses_crops(faces, recipe, tmp_path):
+    with pytest.raises(StudyError, match="crop_side: expected a side that leaves the shapes of its weights, as 48"):
+        fit(recipe.but(crop_side=40), faces, 1, tmp_path, progress=False)
 
 
 def test_mirroring_is_where_asked_and_about_half(faces, recipe):

@@ -57,6 +57,30 @@ def parts(model):
     return front, model.get_layer("trunk") if "trunk" in names else model
 
 
+def at_side(trunk, side: int):
+    """A trunk for square images of another side, in pixels, with the same layers and so the same weights.
+
+    Raises:
+        StudyError: the network's weights depend on the side of its images.
+    """
+    from fer_utils.backend import keras
+
+    shape = trunk.input_shape[1:]
+    if shape[0] == side:
+        return trunk
+    pixels = keras.Input((side, side, shape[2]), name="crop")
+    try:
+        smaller = keras.models.clone_model(trunk, input_tensors=pixels, clone_function=lambda layer: layer)
+    except ValueError as problem:
+        raise StudyError(
+            f"{trunk.name}: crop_side: expected a side that leaves the shapes of its weights, as {shape[0]} does, "
+            f"found {side}: {problem}"
+        ) from None
+    same = zip(smaller.variables, trunk.variables, strict=True)
+    assert all(one is other for one, other in same), "the engines hand variables over by their order"
+    return smaller
+
+
 def _builder(network: str):
     if network not in NETWORKS:
         raise StudyError(f"network: expected one of {', '.join(NETWORKS)}, found {network!r}.")

@@ -77,7 +77,7 @@ def resnet(
     def block(x, filters: int, stride: int, dropped: float):
         shortcut = x
         if stride > 1:
-            shortcut = layers.AveragePooling2D(stride)(shortcut)
+            shortcut = layers.AveragePooling2D(stride, padding="same")(shortcut)  # of odd sizes, as the branch
         if x.shape[-1] != filters:
             shortcut = normalise(convolution(shortcut, filters, 1))
         branch = relu(normalise(convolution(x, filters, 3, stride)))

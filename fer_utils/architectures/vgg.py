@@ -51,7 +51,7 @@ def vgg(
     x = layers.GroupNormalization(1, center=False, scale=False, epsilon=1.0)(pixels)
     for full in widths:
         x = convolution(convolution(x, scaled(full)), scaled(full))
-        x = layers.Dropout(dropout)(layers.MaxPooling2D()(x))
+        x = layers.Dropout(dropout)(layers.MaxPooling2D(padding="same")(x))
     x = layers.Flatten()(x)
     x = normalise(layers.Dense(scaled(units), use_bias=False, kernel_initializer="he_normal")(x))
     x = layers.Dropout(dense_dropout)(x)

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fer_utils.architectures import at_side
 from fer_utils.augmentation import Draws
 from fer_utils.backend import keras
 from fer_utils.emotions import SIDE
@@ -72,10 +73,11 @@ class Engine:
     def __init__(self, trunk: keras.Model, optimizer, recipe: Recipe, images: np.ndarray, targets: np.ndarray) -> None:
         self.trunk, self.optimizer, self.recipe = trunk, optimizer, recipe
         self.images, self.targets = jnp.asarray(images), jnp.asarray(targets)
-        side, loss = trunk.input_shape[1], LOSSES[recipe.loss]
+        loss = LOSSES[recipe.loss]
 
         def penalised(trainable, fixed, images, targets):
-            scores, fixed, penalties = trunk.stateless_call(trainable, fixed, images, training=True, return_losses=True)
+            call = partial(at_side(trunk, images.shape[1]).stateless_call, training=True, return_losses=True)
+            scores, fixed, penalties = call(trainable, fixed, images)
             return loss(targets, scores) + sum(penalties), (scores, fixed)
 
         slopes_of = jax.value_and_grad(penalised, has_aux=True)
@@ -87,7 +89,7 @@ class Engine:
             if draws.share is not None:
                 share = draws.share[:, None]
                 targets = share * targets + (1 - share) * targets[::-1]
-            images = _over_devices(apply(all_images[chosen], draws, side, recipe.border)[..., None])
+            images = _over_devices(apply(all_images[chosen], draws, draws.side, recipe.border)[..., None])
             (value, (scores, after)), slopes = slopes_of(trainable, fixed, images, targets)
             if recipe.sam:
                 norm = jnp.sqrt(sum(jnp.sum(jnp.square(slope)) for slope in slopes))
@@ -125,7 +127,9 @@ class Engine:
         return np.concatenate(losses), right
 
 
-jax.tree_util.register_dataclass(Draws, [field.name for field in dataclasses.fields(Draws)], [])
+jax.tree_util.register_dataclass(
+    Draws, [field.name for field in dataclasses.fields(Draws) if field.name != "side"], ["side"]
+)
 
 
 def _cut(length: int, each: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import tensorflow as tf
 
+from fer_utils.architectures import at_side
 from fer_utils.augmentation import Draws, apply
 from fer_utils.backend import keras
 from fer_utils.errors import StudyError
@@ -28,8 +29,13 @@ class Engine:
 
     def __init__(self, trunk: keras.Model, optimizer, recipe: Recipe, images: np.ndarray, targets: np.ndarray) -> None:
         self.recipe, self.images, self.targets = recipe, images, targets
-        self.side = trunk.input_shape[1]
-        loss, variables = LOSSES[recipe.loss], trunk.trainable_variables
+        self.trunk, self.optimizer = trunk, optimizer
+        # A step for each side of images, since TensorFlow would otherwise trace one for images of unknown size.
+        self.steps: dict[int, Callable] = {}
+
+    def _step(self, side: int) -> Callable:
+        recipe, trunk, optimizer = self.recipe, at_side(self.trunk, side), self.optimizer
+        loss, variables = LOSSES[recipe.loss], self.trunk.trainable_variables
 
         def gradients(images, targets):
             with tf.GradientTape() as tape:
@@ -63,7 +69,7 @@ class Engine:
             right = tf.reduce_sum(tf.cast(tf.argmax(scores, 1) == tf.argmax(targets, 1), tf.int32))
             return penalised, right
 
-        self.step = tf.function(step, reduce_retracing=True)
+        return tf.function(step, reduce_retracing=True)
 
     def batch(self, chosen: np.ndarray, draws: Draws) -> tuple[np.ndarray, np.ndarray]:
         """The augmented images at `chosen`, float32 (b, side, side, 1), and their targets, float32 (b, 7)."""
@@ -71,7 +77,7 @@ class Engine:
         if drawn.share is not None:
             share = drawn.share[:, None]
             targets = share * targets + (1 - share) * targets[::-1]
-        return apply(self.images[chosen], drawn, self.side, self.recipe.border)[..., None], targets
+        return apply(self.images[chosen], drawn, drawn.side, self.recipe.border)[..., None], targets
 
     def epoch(self, order: np.ndarray, draws: Draws, on_batch: Callable[[int], None]) -> tuple[np.ndarray, int]:
         """Train on the images in this order. Gives each step's loss, float64 (steps,), and the number of right answers.
@@ -83,12 +89,15 @@ class Engine:
         """
         size = self.recipe.batch_size
         losses, right = [], 0
+        if draws.side not in self.steps:
+            self.steps[draws.side] = self._step(draws.side)
+        step = self.steps[draws.side]
         with ThreadPoolExecutor(1) as worker:
             ahead = worker.submit(self.batch, order[:size], draws)
             for start in range(0, len(order), size):
                 images, targets = ahead.result()
                 ahead = worker.submit(self.batch, order[start + size : start + 2 * size], draws)
-                loss, count = self.step(tf.constant(images), tf.constant(targets))
+                loss, count = step(tf.constant(images), tf.constant(targets))
                 losses.append(loss)
                 right += count
                 on_batch(len(images))
