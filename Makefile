@@ -7,8 +7,10 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command 
 
 BIN := .venv/bin
 READY := .venv/.ready
-# DVC records an experiment as a git commit that is on no branch, which wants a name; one that you have set is used.
-IDENTITY := $(if $(shell git config user.email),,GIT_AUTHOR_NAME=fer-study GIT_AUTHOR_EMAIL=fer-study@localhost GIT_COMMITTER_NAME=fer-study GIT_COMMITTER_EMAIL=fer-study@localhost)
+# Paths go through the environment and as they were typed: a file's name may hold any sign, $ and ' included.
+override DATA := $(value DATA)
+override VOTES := $(value VOTES)
+export DATA VOTES
 export DVC_NO_ANALYTICS := true
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
@@ -18,9 +20,8 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "Settings of study: PROFILE=sample|cpu|full  DATA=fer2013.csv.gz  VOTES=fer2013new.csv  SET=\"replicate.epochs=2 tune.trials=3\""
 
-study: $(READY) ## run the whole study: on drawn faces, or PROFILE=cpu DATA=fer2013.csv.gz
-	@$(IDENTITY) dvc exp run -S profile=$(PROFILE) $(if $(DATA),-S 'prepare.path=$(DATA)') $(if $(VOTES),-S 'prepare.votes=$(VOTES)') $(foreach change,$(SET),-S '$(change)')
-	@echo "The study is at $(CURDIR)/reports/index.html"
+study: $(READY) ## run the whole study: on drawn faces, or on yours with DATA=fer2013.csv.gz, at length with PROFILE=cpu
+	@fer-study study --profile '$(PROFILE)' --data "$$DATA" --votes "$$VOTES" $(foreach change,$(SET),--set '$(change)')
 
 test: $(READY) lint ## lint, tests, and the notebooks' saved outputs
 	pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
@@ -34,7 +35,7 @@ lint: $(READY) ## check style and types
 	mypy
 
 lab: $(READY) ## open JupyterLab
-	jupyter lab notebooks
+	jupyter lab --LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate notebooks
 
 serve: $(READY) ## serve the released model at http://127.0.0.1:5000
 	fer-study serve
@@ -42,10 +43,9 @@ serve: $(READY) ## serve the released model at http://127.0.0.1:5000
 lock: $(READY) ## pin the newest versions of all dependencies (needs uv)
 	uv pip compile --quiet --universal --upgrade --python-version 3.11 --extra dev --no-header --no-annotate --no-emit-index-url pyproject.toml -o requirements.lock
 
-clean: ## remove what the study made, but for data/raw, finished trainings and the environment
-	rm -rf build dvc_plots reports/index.html
+clean: ## remove what the pipeline made; your files, exported models, trainings and searches stay
+	rm -rf build dvc_plots reports/index.html data/prepared data/replicate data/tune data/champion data/export
 	find reports/notebooks reports/html reports/metrics reports/plots reports/figures reports/tables -type f ! -name .gitignore -delete
-	find data -mindepth 1 -maxdepth 1 ! -name raw ! -name runs ! -name README.md ! -name .gitignore -exec rm -rf {} +
 
 $(READY): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed, and none was found. On Debian or Ubuntu: sudo apt-get install python3 python3-venv"; exit 1; }

@@ -7,6 +7,11 @@ import os
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+# ONNX Runtime would send this machine's description and a lasting identifier to its makers. It reads
+# this when it is imported; "0" in the environment turns it on again.
+if not os.environ.get("ORT_DISABLE_TELEMETRY"):
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
 __all__ = ["Recognizer"]
 
 

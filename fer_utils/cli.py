@@ -2,7 +2,9 @@
 
 import argparse
 import contextlib
+import io
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,9 +19,18 @@ SERVE_EXTRA = ("flask", "waitress", "prometheus_client")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `fer-study`. Returns the exit code: 0, or 2 for something that the user can mend."""
+    # A name need not be one that the terminal's encoding has: what it lacks is written as an escape.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     given = _parser().parse_args(arguments)
     try:
         given.run(given)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Who reads, such as `head`, has seen enough. Python would try to write the rest as it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     # An OSError is no fault of the program either: a disk that is full, a folder that may not be written to.
     except (StudyError, OSError) as problem:
         print(f"fer-study: {problem}", file=sys.stderr)
@@ -39,6 +50,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("fer-study: interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+def _path(text: str) -> Path:
+    """A path that was typed: from the working folder, as every path of a command line. Not every shell expands ~."""
+    return Path(text).expanduser()
+
+
+def _path_or_none(text: str) -> Path | None:
+    """A path, or None where nothing stands: make hands on settings that nobody gave as empty words."""
+    return _path(text) if text else None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -66,14 +87,29 @@ def _parser() -> argparse.ArgumentParser:
         "turn a source of faces into the folder that everything else reads",
         "fer-study prepare --source csv --path data/raw/fer2013.csv.gz --out data/prepared",
     )
-    add.add_argument("--source", default="sample", help="sample (drawn faces), csv, folder or kaggle; default: sample")
-    add.add_argument("--path", type=Path, help="the CSV (also .gz, .zip, .tar.gz) or the folder of images")
-    add.add_argument("--votes", type=Path, help="FER+ votes (fer2013new.csv)")
-    add.add_argument("--out", type=Path, default=resolve("data/prepared"), help="default: data/prepared")
+    add.add_argument(
+        "--source", help="sample (drawn faces), csv, folder or kaggle; default: what --path is, or sample without it"
+    )
+    add.add_argument("--path", type=_path, help="the CSV (also .gz, .zip, .tar.gz) or the folder of images")
+    add.add_argument("--votes", type=_path, help="FER+ votes (fer2013new.csv)")
+    add.add_argument("--out", type=_path, default=resolve("data/prepared"), help="default: data/prepared")
     add.add_argument("--resize", action="store_true", help="folder: scale images of another size")
     add.add_argument("--test-usage", help="folder: what test/ is: PublicTest, PrivateTest or split")
     add.add_argument("--count", type=int, default=3500, help="sample: number of faces; default: 3500")
     add.add_argument("--seed", type=int, default=0, help="sample: seed of the drawing; default: 0")
+
+    add = command(
+        "study",
+        _study,
+        "run the whole study, or what has changed of it, as `make study` does",
+        "fer-study study --profile cpu --data path/to/fer2013.csv.gz",
+    )
+    add.add_argument("--profile", default="sample", help="sample, cpu or full; default: sample")
+    add.add_argument("--data", type=_path_or_none, help="faces to study: Kaggle's CSV in any packing, or a folder")
+    add.add_argument("--votes", type=_path_or_none, help="FER+ votes (fer2013new.csv)")
+    add.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="a parameter, such as replicate.epochs=2"
+    )
 
     add = command(
         "audit",
@@ -82,7 +118,7 @@ def _parser() -> argparse.ArgumentParser:
         "fer-study audit --faces data/prepared --json",
     )
     add.add_argument(
-        "--faces", type=Path, default=resolve("data/prepared"), help="prepared faces; default: data/prepared"
+        "--faces", type=_path, default=resolve("data/prepared"), help="prepared faces; default: data/prepared"
     )
     add.add_argument("--json", action="store_true", help="as JSON, for programs")
 
@@ -95,9 +131,9 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("recipe", help="a name; an unknown one lists those there are")
     add.add_argument("--seed", type=int, default=1, help="default: 1")
     add.add_argument(
-        "--data", type=Path, default=resolve("data/prepared"), help="prepared faces; default: data/prepared"
+        "--data", type=_path, default=resolve("data/prepared"), help="prepared faces; default: data/prepared"
     )
-    add.add_argument("--runs", type=Path, default=resolve("data/runs"), help="the run store; default: data/runs")
+    add.add_argument("--runs", type=_path, default=resolve("data/runs"), help="the run store; default: data/runs")
     add.add_argument(
         "--set",
         action="append",
@@ -134,10 +170,10 @@ def _parser() -> argparse.ArgumentParser:
         help="then train the winner, the runner-up and the untuned recipe with so many other seeds, at least 3",
     )
     add.add_argument(
-        "--data", type=Path, default=resolve("data/prepared"), help="prepared faces; default: data/prepared"
+        "--data", type=_path, default=resolve("data/prepared"), help="prepared faces; default: data/prepared"
     )
-    add.add_argument("--runs", type=Path, default=resolve("data/runs"), help="the run store; default: data/runs")
-    add.add_argument("--out", type=Path, default=resolve("data/search"), help="of the tables; default: data/search")
+    add.add_argument("--runs", type=_path, default=resolve("data/runs"), help="the run store; default: data/runs")
+    add.add_argument("--out", type=_path, default=resolve("data/search"), help="of the tables; default: data/search")
     add.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="change the recipe first, as in `train`"
     )
@@ -165,10 +201,10 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("recipe", help="a name; an unknown one lists those there are")
     add.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="of each variant; default: 1 2 3")
     add.add_argument(
-        "--data", type=Path, default=resolve("data/prepared"), help="prepared faces; default: data/prepared"
+        "--data", type=_path, default=resolve("data/prepared"), help="prepared faces; default: data/prepared"
     )
-    add.add_argument("--runs", type=Path, default=resolve("data/runs"), help="the run store; default: data/runs")
-    add.add_argument("--out", type=Path, metavar="FILE", help="also write the table as CSV")
+    add.add_argument("--runs", type=_path, default=resolve("data/runs"), help="the run store; default: data/runs")
+    add.add_argument("--out", type=_path, metavar="FILE", help="also write the table as CSV")
     add.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="change the recipe first, as in `train`"
     )
@@ -184,7 +220,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add.add_argument("--size", type=int, default=8, help="the most members, repeated ones counted; default: 8")
     add.add_argument(
-        "--data", type=Path, default=resolve("data/prepared"), help="prepared FER-2013; default: data/prepared"
+        "--data", type=_path, default=resolve("data/prepared"), help="prepared FER-2013; default: data/prepared"
     )
     add.add_argument("--publish", metavar="NAME", help=f"keep it in {EVIDENCE}/ensembles/, and log its PrivateTest use")
 
@@ -195,15 +231,15 @@ def _parser() -> argparse.ArgumentParser:
         "fer-study teach data/runs/resnet-seed1-* data/runs/resnet-seed2-*",
     )
     add.add_argument(
-        "run_folders", metavar="RUN", type=Path, nargs="*", help="finished runs; one named twice counts twice"
+        "run_folders", metavar="RUN", type=_path, nargs="*", help="finished runs; one named twice counts twice"
     )
     add.add_argument(
         "--votes", action="store_true", help="FER+'s votes instead: a track of its own, not FER-2013's labels"
     )
     add.add_argument(
-        "--data", type=Path, default=resolve("data/prepared"), help="prepared faces; default: data/prepared"
+        "--data", type=_path, default=resolve("data/prepared"), help="prepared faces; default: data/prepared"
     )
-    add.add_argument("--runs", type=Path, default=resolve("data/runs"), help="the run store; default: data/runs")
+    add.add_argument("--runs", type=_path, default=resolve("data/runs"), help="the run store; default: data/runs")
 
     add = command(
         "score",
@@ -211,9 +247,9 @@ def _parser() -> argparse.ArgumentParser:
         "score a finished run on PrivateTest, once, and log it",
         "fer-study score data/runs/seed_cnn-seed1-0123456789ab --publish",
     )
-    add.add_argument("run_folder", metavar="RUN", type=Path, help="the run's folder")
+    add.add_argument("run_folder", metavar="RUN", type=_path, help="the run's folder")
     add.add_argument(
-        "--data", type=Path, default=resolve("data/prepared"), help="prepared faces; default: data/prepared"
+        "--data", type=_path, default=resolve("data/prepared"), help="prepared faces; default: data/prepared"
     )
     add.add_argument("--publish", action="store_true", help=f"also keep the run's evidence in {EVIDENCE}/")
 
@@ -223,7 +259,7 @@ def _parser() -> argparse.ArgumentParser:
         "compute the table of real results from the evidence and FER-2013",
         "fer-study results --csv data/raw/fer2013.csv.gz",
     )
-    add.add_argument("--csv", type=Path, required=True, help="Kaggle's CSV, in any packing")
+    add.add_argument("--csv", type=_path, required=True, help="Kaggle's CSV, in any packing")
     add.add_argument("--write", action="store_true", help=f"put it into README.md and {EVIDENCE}/results.csv")
 
     add = command(
@@ -242,11 +278,11 @@ def _parser() -> argparse.ArgumentParser:
         "export a finished run for `Recognizer` and the server: ONNX, Keras weights and a model card",
         "fer-study export data/runs/champion-seed1-0123456789ab --out my_model",
     )
-    add.add_argument("run_folder", metavar="RUN", type=Path, help="the run's folder")
+    add.add_argument("run_folder", metavar="RUN", type=_path, help="the run's folder")
     add.add_argument(
-        "--data", type=Path, default=resolve("data/prepared"), help="prepared faces; default: data/prepared"
+        "--data", type=_path, default=resolve("data/prepared"), help="prepared faces; default: data/prepared"
     )
-    add.add_argument("--out", type=Path, default=resolve("data/export"), help="default: data/export")
+    add.add_argument("--out", type=_path, help="folder; default: data/models/RUN")
     add.add_argument("--int8", action="store_true", help="8-bit integers, where that is as good and faster")
 
     add = command(
@@ -255,12 +291,17 @@ def _parser() -> argparse.ArgumentParser:
         "recognise the expressions in a photo, a folder of photos, or a video",
         "fer-study predict photo.jpg --annotate annotated.png",
     )
-    add.add_argument("path", metavar="PHOTO|FOLDER|VIDEO", type=Path)
+    add.add_argument("paths", metavar="PHOTO|FOLDER|VIDEO", type=_path, nargs="+", help="several photos, or one video")
     form = add.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="print JSON; of a folder or a video one object a line")
+    form.add_argument(
+        "--json", action="store_true", help="print JSON; of a single photo one object, otherwise an object a line"
+    )
     form.add_argument("--csv", action="store_true", help="print CSV, a row a face (of a video, a row a face a frame)")
     add.add_argument(
-        "--annotate", metavar="OUT", type=Path, help="write the annotated photo, clip (.mp4, .webm), or folder"
+        "--annotate",
+        metavar="OUT",
+        type=_path,
+        help="write the annotated photo or clip (.mp4, .webm); of a folder or several photos, the folder for them",
     )
     _recognition_options(add)
 
@@ -284,7 +325,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     source = add.add_mutually_exclusive_group()
     source.add_argument("--camera", type=int, metavar="N", help="show this machine's camera N at /video_feed")
-    source.add_argument("--video", type=Path, metavar="FILE", help="show a video file at /video_feed")
+    source.add_argument("--video", type=_path, metavar="FILE", help="show a video file at /video_feed")
 
     command(
         "fetch-yunet",
@@ -297,10 +338,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _recognition_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--model", type=Path, help="folder of an exported model; default: the released one, trained on real faces"
+        "--model", type=_path, help="folder of an exported model; default: the released one, trained on real faces"
     )
     parser.add_argument("--detector", choices=("haar", "yunet"), default="haar", help="face detector; default: haar")
-    parser.add_argument("--yunet", type=Path, metavar="FILE", help="YuNet's model file; default: `fetch-yunet`'s")
+    parser.add_argument("--yunet", type=_path, metavar="FILE", help="YuNet's model file; default: `fetch-yunet`'s")
 
 
 def _prepare(given: argparse.Namespace) -> None:
@@ -316,6 +357,12 @@ def _prepare(given: argparse.Namespace) -> None:
         count=given.count,
         seed=given.seed,
     )
+
+
+def _study(given: argparse.Namespace) -> None:
+    from fer_utils.pipeline import run_study
+
+    print(f"The study is at {run_study(given.profile, given.data, given.votes, given.set)}")
 
 
 def _audit(given: argparse.Namespace) -> None:
@@ -401,6 +448,8 @@ def _ablate(given: argparse.Namespace) -> None:
     from fer_utils.ablation import ablate
     from fer_utils.faces import load_faces
 
+    if given.out:
+        metrics.expect_place_for_table(given.out, "variant")  # before hours of training
     table = ablate(_recipe(given), load_faces(given.data).without_private(), given.seeds, given.runs)
     print(table.round(4).to_string(index=False))
     if given.out:
@@ -503,7 +552,9 @@ def _export(given: argparse.Namespace) -> None:
     from fer_utils.faces import load_faces
     from fer_utils.runs import Run
 
-    card = export_run(Run(given.run_folder), load_faces(given.data), given.out, int8=given.int8)
+    # Not the pipeline's data/export, which the next `make study` replaces.
+    out = given.out or resolve("data/models") / given.run_folder.resolve().name
+    card = export_run(Run(given.run_folder), load_faces(given.data), out, int8=given.int8)
     onnx = card["onnx"]
     print(
         f"ONNX Runtime and Keras: the same top answers, probabilities within {onnx['largest_difference']:.1g} "
@@ -514,13 +565,13 @@ def _export(given: argparse.Namespace) -> None:
             f"8-bit integers: {'kept' if onnx['int8'] else 'not kept'}; PublicTest accuracy "
             f"{-100 * onnx['int8_accuracy_loss']:+.2f} points, one face {onnx['int8_speedup']:.2f} times as fast"
         )
-    print(f"PublicTest: {card['public_accuracy']:.2%}. Exported to {given.out}")
+    print(f"PublicTest: {card['public_accuracy']:.2%}. Exported to {out}")
 
 
 def _predict(given: argparse.Namespace) -> None:
     from fer_utils.predicting import predict
 
-    predict(_recognizer(given), given.path, form=_form(given), annotated=given.annotate)
+    predict(_recognizer(given), *given.paths, form=_form(given), annotated=given.annotate)
 
 
 def _form(given: argparse.Namespace) -> str:

@@ -80,6 +80,8 @@ class HaarDetector(Detector):
         ]
 
 
+_NOTHING = np.empty(0, np.uint8)
+
 YUNET_FILE = "yunet_n_640_640.onnx"
 YUNET_URL = f"https://github.com/ShiqiYu/libfacedetection.train/raw/master/onnx/{YUNET_FILE}"
 YUNET_SHA256 = "25a606a145a5b6d7271ae138fbd00eba91dad8b83222ae3f2c7ecd0f4a7b0e31"
@@ -118,9 +120,11 @@ class YuNetDetector(Detector):
         height, width = photo.shape[:2]
         network.setInputSize((width, height))
         _, found = network.detect(cv2.cvtColor(photo, cv2.COLOR_RGB2BGR))
+        # In strips of a few pixels its boxes may be infinite.
         return [
             Detection(Box(*(round(float(edge)) for edge in face[:4])), float(face[-1]))
             for face in (() if found is None else found)
+            if np.isfinite(face).all()
         ]
 
     def _network(self):
@@ -128,7 +132,9 @@ class YuNetDetector(Detector):
         network = getattr(self._of_thread, "network", None)
         if network is None:
             try:
-                network = cv2.FaceDetectorYN.create(str(self._model), "", (320, 320), self.SCORE)
+                # As bytes: OpenCV cannot open every name that a file may have.
+                model = np.frombuffer(self._model.read_bytes(), np.uint8)
+                network = cv2.FaceDetectorYN.create("onnx", model, _NOTHING, (320, 320), self.SCORE)
             except cv2.error as problem:
                 raise StudyError(
                     f"{self._model}: expected YuNet's ONNX file, found one that OpenCV cannot read ({problem.err}). "
@@ -139,34 +145,62 @@ class YuNetDetector(Detector):
 
 
 SIDES = (640, 1024)
-"""Longer sides, pixels, that photos are scaled down to before they are searched: Haar takes half the time at the first
-and sees faces from 4 % of the longer side, at the second from 2.5 %."""
+"""Longer sides, pixels, that photos are scaled down to before they are searched: Haar sees faces from 4 % of the longer
+side at the first, and from 2.5 % at the second."""
+
+SAME_FACE = 0.3
+"""Boxes of the two searches whose intersection is more than this share of the smaller one are of the same face."""
+
+_INSIDE = 0.5
+"""Least share of a detector's box that lies inside the photo."""
 
 
 def find_faces(photo: np.ndarray, detector: Detector) -> list[Detection]:
     """The faces in a photo of any size, boxes in its own pixels and wholly inside it.
 
-    It is searched at the first of `SIDES`, and at the next where nothing is found, since its faces may be small.
+    It is searched at each of `SIDES`, as far as it is that large. Large faces are found best at the
+    first and small ones only at the second, so what is found of a face does not depend on what else
+    is there. Of a face that both find, the first search's box counts.
 
     Args:
         photo: uint8 RGB (h, w, 3).
         detector: searches.
     """
     height, width = photo.shape[:2]
+    found: list[Detection] = []
     for side in SIDES:
         scale = min(1.0, side / max(height, width))
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         small = cv2.resize(photo, size, interpolation=cv2.INTER_AREA) if scale < 1 else photo
-        found = []
-        for box, score in detector.detect(small):
-            left, top = max(0, round(box.x / scale)), max(0, round(box.y / scale))
-            right = min(width, round((box.x + box.width) / scale))
-            bottom = min(height, round((box.y + box.height) / scale))
-            if right > left and bottom > top:
-                found.append(Detection(Box(left, top, right - left, bottom - top), score))
-        if found or scale == 1:
+        before = list(found)
+        for detection in _inside(detector.detect(small), scale, width, height):
+            if not any(_share(detection.box, other.box) > SAME_FACE for other in before):
+                found.append(detection)
+        if scale == 1:
             break
     return found
+
+
+def _inside(found: list[Detection], scale: float, width: int, height: int) -> list[Detection]:
+    """Detections of a photo scaled by `scale`, in the photo's own pixels, cut at its border."""
+    kept = []
+    for box, score in found:
+        left, top = max(0, round(box.x / scale)), max(0, round(box.y / scale))
+        right = min(width, round((box.x + box.width) / scale))
+        bottom = min(height, round((box.y + box.height) / scale))
+        # Detectors also answer with boxes beside the photo, or many times as large.
+        area = box.width * box.height / scale**2
+        if right > left and bottom > top and (right - left) * (bottom - top) >= _INSIDE * area:
+            kept.append(Detection(Box(left, top, right - left, bottom - top), score))
+    return kept
+
+
+def _share(one: Box, other: Box) -> float:
+    """The intersection of two boxes as a share of the smaller one."""
+    across = min(one.x + one.width, other.x + other.width) - max(one.x, other.x)
+    down = min(one.y + one.height, other.y + other.height) - max(one.y, other.y)
+    smaller = min(one.width * one.height, other.width * other.height)
+    return max(0, across) * max(0, down) / smaller
 
 
 def make_detector(name: str = "haar", model: str | Path | None = None) -> Detector:

@@ -24,10 +24,11 @@ from fer_utils.recipes import recipe_from_dict
 from fer_utils.results import shown, summarise
 from fer_utils.runs import Run, label_of, predictions_file, published_abouts, read_predictions
 from fer_utils.scoring import add_to_log
-from fer_utils.storage import atomic_file, atomic_folder
+from fer_utils.storage import Contents, atomic_file, atomic_folder
 
 TABLE = "results.csv"
 TEST_IMAGES = sum(CANONICAL_COUNTS[PUBLIC]) + sum(CANONICAL_COUNTS[PRIVATE])
+_EVIDENCE_OF_A_RUN = Contents("a run's evidence", "recipe.json", ("history.csv", "predictions.npz", "averaged.npz"))
 START, END = "<!-- results: written by `fer-study results --write` -->", "<!-- end of results -->"
 
 
@@ -50,7 +51,7 @@ def publish_evidence(run: Run, folder: Path) -> Path:
                 f"found {len(row):,}. Score it first: `fer-study score {run.folder}`."
             )
     target = Path(folder) / run.recipe.label(run.seed)
-    with atomic_folder(target) as new:
+    with atomic_folder(target, _EVIDENCE_OF_A_RUN) as new:
         (new / "recipe.json").write_text(json.dumps(run.about, indent=2) + "\n", encoding="utf-8")
         run.history.to_csv(new / "history.csv", index=False)
         for kind, (row, logits) in predictions.items():

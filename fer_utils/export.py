@@ -31,8 +31,10 @@ from fer_utils.faces import Faces
 from fer_utils.recipes import recipe_from_dict
 from fer_utils.recognition import CARD, MODEL, open_model
 from fer_utils.runs import Run
-from fer_utils.storage import atomic_folder
+from fer_utils.storage import Contents, atomic_folder
 from fer_utils.training import predict
+
+EXPORTED = Contents("an exported model", CARD, (MODEL, "weights.npz", "README.md"))
 
 PARITY_IMAGES = 1000
 PARITY = 1e-4
@@ -49,7 +51,7 @@ images, the few largest leave too few of the 256 steps to the rest, and probabil
 
 
 def export_run(run: Run, faces: Faces, folder: Path, *, int8: bool = False) -> dict:
-    """Export a finished run to a folder, in place of what was there.
+    """Export a finished run to a folder, in place of an exported model that was there.
 
     Temperature and threshold are fitted on PublicTest to the exported model's own answers. PrivateTest is not looked
     at: its scores in the card are of the run's logits, where `fer-study score` has kept them.
@@ -65,8 +67,8 @@ def export_run(run: Run, faces: Faces, folder: Path, *, int8: bool = False) -> d
         What is in card.json.
 
     Raises:
-        StudyError: the faces are not the run's; the backend is not TensorFlow, which ONNX is written through; or
-            Keras and ONNX Runtime disagree.
+        StudyError: something else is at `folder`; the faces are not the run's; the backend is not TensorFlow, which
+            ONNX is written through; or Keras and ONNX Runtime disagree.
     """
     if faces.fingerprint != run.about["faces"]:
         raise StudyError(
@@ -78,10 +80,11 @@ def export_run(run: Run, faces: Faces, folder: Path, *, int8: bool = False) -> d
             f"KERAS_BACKEND: expected tensorflow, which ONNX is written through, found {keras.backend.backend()}. "
             "Runs of either backend can be exported under it."
         )
+    EXPORTED.expect_place(folder)  # before the work
     public = faces.of(PUBLIC)
     model = run.model()
     model.set_weights([_rounded(weight) for weight in model.get_weights()])
-    with atomic_folder(folder) as target:
+    with atomic_folder(folder, EXPORTED) as target:
         write_onnx(model, target / MODEL)
         np.savez_compressed(target / "weights.npz", *[_stored(weight) for weight in model.get_weights()])
         expected = predict(model, public.images)

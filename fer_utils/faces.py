@@ -11,9 +11,11 @@ import pandas as pd
 
 from fer_utils.emotions import CANONICAL_COUNTS, EMOTIONS, PRIVATE, PUBLIC, SIDE, TRAINING, USAGES
 from fer_utils.errors import StudyError
-from fer_utils.storage import atomic_folder
+from fer_utils.storage import Contents, atomic_folder
 
 ABOUT = "about.json"
+
+PREPARED = Contents("prepared faces", "faces.csv", (ABOUT, "images.npy", "votes.csv", "truth.csv"))
 
 
 @dataclass(frozen=True)
@@ -148,13 +150,7 @@ class Faces:
         Raises:
             StudyError: there is something else at `folder`, which would be lost.
         """
-        folder = Path(folder)
-        if folder.exists() and not (folder.is_dir() and ((folder / ABOUT).is_file() or not any(folder.iterdir()))):
-            raise StudyError(
-                f"{folder}: expected a new or empty folder, or prepared faces to replace, found something else. It was "
-                "left as it is; name another folder."
-            )
-        with atomic_folder(folder) as target:
+        with atomic_folder(folder, PREPARED) as target:
             np.save(target / "images.npy", np.ascontiguousarray(self.images))
             table = pd.DataFrame({"row": self.row, "usage": self.usage, "emotion": self.emotion})
             table.to_csv(target / "faces.csv", index=False)

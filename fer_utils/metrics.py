@@ -10,7 +10,7 @@ import pandas as pd
 from fer_utils.emotions import EMOTIONS, PRIVATE, PUBLIC, TRAINING
 from fer_utils.faces import Faces
 from fer_utils.published import PUBLISHED
-from fer_utils.storage import atomic_file
+from fer_utils.storage import atomic_file, expect_replaceable
 
 USAGE_KEYS = {"training": TRAINING, "public_test": PUBLIC, "private_test": PRIVATE}
 """A usage's name as a key of metrics."""
@@ -22,8 +22,25 @@ def write(path: Path, values: dict) -> None:
         target.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+def expect_place_for_table(path: Path, first: str) -> None:
+    """Raise StudyError where something lies at `path` that is no CSV whose first column is `first`."""
+
+    def made(file: Path) -> bool:
+        if not file.is_file():
+            return False
+        with file.open("rb") as opened:
+            return opened.read(len(first) + 1) == f"{first},".encode()
+
+    expect_replaceable(path, f"a table with the first column {first!r}", made)
+
+
 def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write a table as CSV, without its index."""
+    """Write a table as CSV, without its index.
+
+    Raises:
+        StudyError: something else lies at `path`, and no earlier such table.
+    """
+    expect_place_for_table(path, str(table.columns[0]))
     with atomic_file(path) as target:
         table.to_csv(target, index=False)
 

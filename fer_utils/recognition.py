@@ -6,7 +6,7 @@ Only ONNX Runtime, OpenCV, Pillow and NumPy are needed, so a machine that serves
 import json
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,11 +14,10 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from fer_utils import paths
 from fer_utils.detectors import Box, Detection, Detector, HaarDetector, find_faces
 from fer_utils.emotions import EMOTIONS, SIDE
 from fer_utils.errors import StudyError
-from fer_utils.images import UnreadableImage, open_image
+from fer_utils.images import UnreadableImage, is_annotated, is_photo_name, open_image
 
 RELEASED = Path(__file__).parent / "pretrained"
 """Folder of the released model: trained on real faces by this study."""
@@ -69,6 +68,7 @@ class Recognizer:
 
     Args:
         model: folder with `model.onnx` and `card.json`, as `fer-study export` writes it; the released model when None.
+            A relative path counts from the working folder.
         detector: what finds the faces; OpenCV's Haar cascade when None.
         threads: processor cores that classify one batch. One is best for a face or two, and for many callers at once.
 
@@ -81,7 +81,7 @@ class Recognizer:
     """
 
     def __init__(self, model: str | Path | None = None, detector: Detector | None = None, *, threads: int = 1) -> None:
-        folder = RELEASED if model is None else paths.resolve(model)
+        folder = RELEASED if model is None else Path(model).expanduser()
         self.card = read_card(folder)
         self.detector = detector or HaarDetector()
         self._session = open_model(folder / MODEL, threads)
@@ -124,25 +124,42 @@ class Recognizer:
     ) -> Iterator[tuple[Path, list[RecognizedFace]]]:
         """Each photo below a folder, in the order of their paths, with its faces.
 
-        Files whose names end like no image are passed over; one that cannot be read is warned of and left out.
+        A photo that cannot be read is warned of and left out, and so is one that fer-study annotated.
+        Other files are passed over, and their number is warned of.
 
         Raises:
-            StudyError: there is no such folder.
+            StudyError: there is no such folder, or no photo in it can be read.
+        """
+        for path, _, faces in self.walk(photos_in(folder), progress=progress):
+            yield path, faces
+
+    def walk(
+        self, photos: Sequence[Path], *, progress: bool = True
+    ) -> Iterator[tuple[Path, Image.Image, list[RecognizedFace]]]:
+        """Each photo, in this order, upright and RGB, with its faces.
+
+        One that cannot be read is warned of and left out.
+
+        Raises:
+            StudyError: none of them can be read.
         """
         from tqdm.auto import tqdm
 
-        folder = Path(folder)
-        if not folder.is_dir():
-            raise StudyError(f"{folder}: expected a folder of photos, found none.")
-        endings = Image.registered_extensions()
-        photos = sorted(path for path in folder.rglob("*") if path.suffix.lower() in endings and path.is_file())
+        read = 0
         for path in tqdm(photos, unit=" photos", disable=None if progress else True):
             try:
-                faces = self.recognize(path)
+                photo = open_image(path)
+                faces = self.recognize(photo)
             except UnreadableImage as problem:
                 _logger.warning("%s", problem)
                 continue
-            yield path, faces
+            read += 1
+            yield path, photo, faces
+        if not read:
+            raise StudyError(
+                f"expected photos that can be read, found none among {len(photos):,} files. The "
+                "warnings above say what was wrong with each."
+            )
 
     def recognize_video(self, path: str | os.PathLike, **options):
         """The faces in each frame of a video file, tracked; see `fer_utils.video.recognize_video`."""
@@ -177,6 +194,35 @@ class Recognizer:
         best = int(probabilities.argmax())
         uncertain = bool(probabilities[best] < self.card["threshold"])
         return RecognizedFace(detection.box, detection.score, EMOTIONS[best], probabilities, uncertain)
+
+
+def photos_in(folder: str | os.PathLike) -> list[Path]:
+    """The photos below a folder, by their names' endings, in the order of their paths.
+
+    Those that fer-study annotated are left out, since their faces have been answered for; this and
+    how many other files there are is warned of.
+
+    Raises:
+        StudyError: there is no such folder, or no photo in it.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise StudyError(f"{folder}: expected a folder of photos, found none.")
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    named = [path for path in files if is_photo_name(path)]
+    annotated = {path for path in named if is_annotated(path)}
+    others = len(files) - len(named)
+    if annotated:
+        _logger.warning("%s: passed over %d photos that fer-study annotated.", folder, len(annotated))
+    if others:
+        _logger.warning(
+            "%s: passed over %d files whose names do not end as a photo's do. Name a video by itself.",
+            *(folder, others),
+        )
+    if len(annotated) == len(named):
+        found = f"{len(files):,} other files" if files else "nothing in it"
+        raise StudyError(f"{folder}: expected a folder of photos, found {found}.")
+    return [path for path in named if path not in annotated]
 
 
 def crop_face(photo: np.ndarray, box: Box, frame: float = HaarDetector.frame, rise: float = 0.0) -> np.ndarray:
@@ -242,7 +288,8 @@ def open_model(file: Path, threads: int):
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     try:
-        session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+        # As bytes: ONNX Runtime cannot open every name that a file may have.
+        session = onnxruntime.InferenceSession(file.read_bytes(), options, providers=["CPUExecutionProvider"])
     except Exception as problem:  # ONNX Runtime raises many kinds for a damaged file
         raise StudyError(f"{file}: expected an ONNX model, found: {problem}. Export the run again.") from None
     found = [each.shape[1:] for each in (*session.get_inputs(), *session.get_outputs())]

@@ -32,11 +32,13 @@ from fer_utils.emotions import EMOTIONS
 from fer_utils.errors import StudyError
 from fer_utils.faces import Faces
 from fer_utils.recipes import Recipe, recipe_from_dict
-from fer_utils.storage import atomic_file, atomic_folder
+from fer_utils.storage import Contents, atomic_file, atomic_folder
 
 ENGINE = 2
 """Part of every fingerprint: raise it when a change to training gives other weights for the same recipe. At 1 it was
 model.fit; the step of our own differs from that in rounding."""
+
+_PUBLISHED = "about.json", ("model.keras", "predictions.npz", "averaged.npz", "history.csv")
 
 VOTES = "FER+ votes"
 """Among the teachers of a run: it has seen labels that are not FER-2013's."""
@@ -220,7 +222,7 @@ def publish_run(run: Run, folder: Path) -> None:
     about = {"name": f"{run.recipe.name}, seed {run.seed}", "public_accuracy": float(kept["val_accuracy"])}
     kept_keys = ("source", "recipe", "seed", "parameters", "epoch_kept", "fingerprint", "taught_by")
     about |= {key: run.about[key] for key in kept_keys if key in run.about}
-    with atomic_folder(folder) as target:
+    with atomic_folder(folder, Contents("a published run", *_PUBLISHED)) as target:
         for kept_file in (
             run.folder / "model.keras",
             *(predictions_file(run.folder, kind) for kind in run.recipe.kinds),
@@ -232,7 +234,8 @@ def publish_run(run: Run, folder: Path) -> None:
 
 def publish_runs(runs: Sequence[Run], folder: Path) -> None:
     """Publish each run to a folder of its own in `folder`, called after its recipe and seed; what was there goes."""
-    with atomic_folder(folder) as target:
+    of_each = [f"*/{name}" for name in (_PUBLISHED[0], *_PUBLISHED[1])]
+    with atomic_folder(folder, Contents("published runs", of_each[0], tuple(of_each[1:]))) as target:
         for run in runs:
             publish_run(run, target / run.recipe.label(run.seed))
 

@@ -62,13 +62,16 @@ def _prepare(source: str, path: str, votes: str | None, **options) -> None:
     )
 
 
-def prepare(source: str, path: Path | None, votes: Path | None, out: Path, **options) -> None:
+def prepare(source: str | None, path: Path | None, votes: Path | None, out: Path, **options) -> None:
     """Read a source, save its faces to the folder `out`, and print their counts and what is odd about them."""
+    from fer_utils.faces import PREPARED
     from fer_utils.sources import read
+
+    PREPARED.expect_place(out)  # before minutes of reading
 
     faces = read(source, path, votes, progress=True, **options)
     faces.save(out)
     print(faces.counts().to_string())
     for notice in faces.notices:
         print(f"Note: {notice}")
-    print(f"{len(faces):,} faces from source {source!r} are in {out}")
+    print(f"{len(faces):,} faces from source {faces.source!r} are in {out}")

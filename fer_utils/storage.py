@@ -1,4 +1,7 @@
-"""Writing that is whole or not there at all, also where the writer is killed.
+"""Writing that is whole or not there at all, also where the writer is killed, and that loses nothing of the user's.
+
+`expect_replaceable` is the one place that decides whether something may be replaced: only what the
+project made itself, and only by the same thing made anew.
 
 What is not finished lies beside its place as `.<name>-xxxxxxxx`, locked by its writer while that lives. So the next
 writer of the same file or folder can tell what a killed one left, and removes it. Where there are no such locks
@@ -11,12 +14,17 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+
+from fer_utils.errors import StudyError
 
 try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
+
+_LEFT_BY_DESKTOPS = (".DS_Store", "Thumbs.db", "desktop.ini")
 
 _OLD = ".old"
 """Ends the name of a folder for the moment in which another takes its place: whole, and the only one there is."""
@@ -47,14 +55,83 @@ def atomic_file(path: Path) -> Iterator[Path]:
         temporary.replace(path)
 
 
-@contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
-    """Give an empty temporary folder beside `path`; when the block ends without error it takes `path`'s place.
+def expect_replaceable(path: Path, what: str, made: Callable[[Path], bool], reads: Path | None = None) -> None:
+    """Refuse to write where that would lose something that the project did not make itself.
+
+    Nothing at `path` is fine, and an empty folder where a folder is to be written.
+
+    Args:
+        path: where a file or a folder is to go.
+        what: is written there, in words: "prepared faces".
+        made: whether what lies at `path` is such a thing of the project's own, and nothing more.
+        reads: what it is made from, which must never be replaced by it.
 
     Raises:
+        StudyError: there is something else.
+    """
+    path = Path(path)
+    if reads is not None and path.exists() and path.samefile(reads):
+        raise StudyError(
+            f"{path}: expected another file than the one that is read, found {reads} itself. It was left "
+            "as it is; name another file."
+        )
+    if not os.path.lexists(path) or made(path):
+        return
+    raise StudyError(
+        f"{path}: expected nothing there, or {what} made by fer-study to replace, found something else. "
+        "It was left as it is; name another place, or move it away."
+    )
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a folder holds that the project makes.
+
+    Attributes:
+        what: it is, in words.
+        always: a file that it always holds, relative to it; "*" stands for any one name.
+        more: other files that it may hold, in the same way.
+    """
+
+    what: str
+    always: str
+    more: tuple[str, ...] = ()
+
+    def expect_place(self, path: Path) -> None:
+        """Raise StudyError where such a folder may not be written to `path`, as `expect_replaceable`."""
+        expect_replaceable(path, self.what, self._is_all_of)
+
+    def _is_all_of(self, folder: Path) -> bool:
+        if not folder.is_dir():
+            return False
+        files = [each.relative_to(folder) for each in folder.rglob("*") if not each.is_dir()]
+        files = [each for each in files if each.name not in _LEFT_BY_DESKTOPS]
+
+        def fits(file: Path, pattern: str) -> bool:
+            return len(file.parts) == len(Path(pattern).parts) and file.match(pattern)
+
+        known = all(any(fits(file, each) for each in (self.always, *self.more)) for file in files)
+        return not files or (known and any(fits(file, self.always) for file in files))
+
+
+@contextmanager
+def atomic_folder(path: Path, contents: Contents) -> Iterator[Path]:
+    """Give an empty temporary folder beside `path`; when the block ends without error it takes `path`'s place.
+
+    A link at `path` stays, and the folder that it leads to is replaced.
+
+    Args:
+        path: of the folder.
+        contents: what it is to hold, and so what it may replace.
+
+    Raises:
+        StudyError: there is something else at `path`, which would be lost.
         OSError: of the block's writing, with the folder's name where it has none.
     """
     path = Path(path)
+    if path.is_symlink():
+        path = path.resolve()
+    contents.expect_place(path)
 
     def make() -> str:
         return tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent)

@@ -4,6 +4,8 @@ import csv
 import itertools
 import logging
 import os
+import struct
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -14,8 +16,9 @@ import numpy as np
 from fer_utils.annotation import draw_on_frame
 from fer_utils.emotions import EMOTIONS
 from fer_utils.errors import StudyError
+from fer_utils.images import SOFTWARE, is_heif
 from fer_utils.recognition import Recognizer
-from fer_utils.storage import atomic_file
+from fer_utils.storage import atomic_file, expect_replaceable
 from fer_utils.tracking import TrackedFace, Tracker
 
 COLUMNS = (
@@ -27,6 +30,20 @@ upright frame; score is the detector's; each emotion's column is its probability
 
 _CODECS = {".mp4": "mp4v", ".webm": "VP80"}
 _ROW_GROUP = 10_000  # rows of a Parquet file that are held in memory at once
+
+_QUICKTIME_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
+_VIDEO_STARTS = (
+    b"\x1a\x45\xdf\xa3",  # Matroska and WebM
+    b"OggS",
+    b"FLV",
+    b"\x30\x26\xb2\x75",  # Windows Media
+    *(b"\x00\x00\x01\xba", b"\x00\x00\x01\xb3", b"\x00\x00\x01\xb0"),  # MPEG-1, 2 and 4
+    *(b"\x00\x00\x00\x01", b"\x00\x00\x01\x67", b"\x00\x00\x01\x40"),  # H.264 and H.265, without a container
+    b"YUV4MPEG2",
+    b"DKIF",
+    b".RMF",
+    b"\x06\x0e\x2b\x34",  # MXF
+)
 
 _logger = logging.getLogger(__name__)
 
@@ -71,8 +88,7 @@ def recognize_video(
     if clip is not None:
         if clip.suffix.lower() not in _CODECS:
             raise StudyError(f"{clip}: expected a clip's name that ends with {' or '.join(_CODECS)}. Name it so.")
-        if clip.exists() and clip.samefile(video.path):
-            raise StudyError(f"{clip}: this is the video itself. Name another file for the annotated clip.")
+        expect_replaceable(clip, "an annotated clip", _is_annotated_clip, reads=video.path)
     tracker = tracker or Tracker(threshold=recognizer.card["threshold"])
     return _recognize(recognizer, video, clip, every, tracker, progress)
 
@@ -97,10 +113,44 @@ def write_rows(rows: Iterable[dict], path: str | os.PathLike) -> int:
     write = {".csv": _write_csv, ".parquet": _write_parquet}.get(path.suffix.lower())
     if write is None:
         raise StudyError(f"{path}: expected a name that ends with .csv or .parquet. Name it so.")
+    expect_replaceable(path, "a video's rows", _has_columns)
     return write(rows, path)
 
 
 # --- reading ---
+
+
+def is_video(head: bytes) -> bool:
+    """Whether a file that begins with these bytes, 512 or as many as there are, is a video's.
+
+    FFmpeg would also open a still picture, a cover picture in a sound file, and text, and call each
+    a video of a frame. So what a file is must be known before FFmpeg is asked.
+    """
+    if head[4:8] in _QUICKTIME_BOXES:
+        sound = head[8:12] in (b"M4A ", b"M4B ", b"M4P ")
+        return not (is_heif(head) or head[8:12] in (b"avif", b"avis", b"crx ") or sound)
+    if head[:4] == b"RIFF":
+        return head[8:12] == b"AVI "
+    # A stream for broadcast is packets of 188 bytes, on Blu-ray discs with four more before each.
+    if any(head[at : at + 1] == b"\x47" == head[at + step : at + step + 1] for at, step in ((0, 188), (4, 192))):
+        return True
+    return head.startswith(_VIDEO_STARTS)
+
+
+@contextmanager
+def readable_name(path: Path) -> Iterator[str]:
+    """Give a name of the file that OpenCV can open, whatever bytes the file's own name has."""
+    try:
+        name = str(path.resolve())
+        name.encode()
+    except UnicodeEncodeError:
+        # OpenCV takes UTF-8 only, and a file system has names that are none.
+        with tempfile.TemporaryDirectory() as folder:
+            link = Path(folder) / f"video{path.suffix if path.suffix.isascii() else ''}"
+            link.symlink_to(path.resolve())
+            yield str(link)
+    else:
+        yield name
 
 
 class _Video:
@@ -110,14 +160,16 @@ class _Video:
         self.path = path
         if not path.is_file():  # and so no address of a camera or stream, which OpenCV would open
             raise StudyError(f"{path}: expected a video file, found none.")
-        self._capture = cv2.VideoCapture(str(path.resolve()), cv2.CAP_FFMPEG)
+        with path.open("rb") as file:
+            if not is_video(file.read(512)):
+                raise StudyError(f"{path}: expected a video, found {path.stat().st_size:,} bytes of something else.")
+        with readable_name(path) as name:
+            self._capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG)
         self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
-        # FFmpeg takes plain text for a film of a terminal.
-        text = int(self._capture.get(cv2.CAP_PROP_FOURCC)) == cv2.VideoWriter.fourcc(*"ansi")
-        if not self._capture.isOpened() or text:
+        if not self._capture.isOpened():
             raise StudyError(
-                f"{path}: expected a video, found {path.stat().st_size:,} bytes of something else, or of a video that "
-                "was cut off before its index. Copy it again, or convert it to MP4."
+                f"{path}: expected a whole video, found one that was cut off before its index, or "
+                "that OpenCV's FFmpeg cannot read. Copy it again, or convert it to MP4."
             )
         if not self._capture.grab():
             raise StudyError(f"{path}: expected a video, found one without a frame that can be read. Copy it again.")
@@ -197,14 +249,14 @@ def _clip(path: Path, rate: float) -> Iterator[Callable[[np.ndarray], None]]:
     """Give what adds a frame, uint8 RGB (h, w, 3), to a clip that takes its place when the block ends without error."""
     codec = cv2.VideoWriter.fourcc(*_CODECS[path.suffix.lower()])
     writer = cv2.VideoWriter()
-    with atomic_file(path) as temporary:
+    with atomic_file(path) as temporary, readable_name(temporary) as name:
 
         def write(frame: np.ndarray) -> None:
             # OpenCV would cut an odd column or row off.
             height, width = frame.shape[:2]
             frame = cv2.copyMakeBorder(frame, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
             size = frame.shape[1::-1]
-            if not writer.isOpened() and not writer.open(str(temporary), cv2.CAP_FFMPEG, codec, rate, size):
+            if not writer.isOpened() and not writer.open(name, cv2.CAP_FFMPEG, codec, rate, size):
                 raise StudyError(f"{path}: OpenCV could not start a clip of {size[0]} x {size[1]} pixels there.")
             writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
 
@@ -212,6 +264,38 @@ def _clip(path: Path, rate: float) -> Iterator[Callable[[np.ndarray], None]]:
             yield write
         finally:
             writer.release()
+        with temporary.open("ab") as file:
+            file.write(_mark(path))
+
+
+def _mark(clip: Path) -> bytes:
+    """What ends an annotated clip, so that it is known as this project's: a part that players pass over."""
+    note = SOFTWARE.encode()
+    if clip.suffix.lower() == ".webm":
+        return b"\xec" + bytes([0x80 | len(note)]) + note  # a Void element of EBML
+    return struct.pack(">I4s", 8 + len(note), b"free") + note  # a free box of ISO/IEC 14496-12
+
+
+def _is_annotated_clip(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    mark = _mark(path)
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - len(mark)))
+        return file.read() == mark
+
+
+def _has_columns(path: Path) -> bool:
+    """Whether the file is a table that `write_rows` wrote."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        start = file.read(4)
+        if start == b"PAR1":  # Parquet names its columns at the end
+            file.seek(max(0, path.stat().st_size - 65536))
+            end = file.read()
+            return all(column.encode() in end for column in COLUMNS)
+        return (start + file.readline()).decode(errors="replace").strip() == ",".join(COLUMNS)
 
 
 def _write_csv(rows: Iterable[dict], path: Path) -> int:

@@ -21,7 +21,7 @@ from fer_utils.runs import run_folder
 
 COMMANDS = (
     *("prepare", "audit", "train", "tune", "ablate", "ensemble", "teach", "score", "results", "networks", "stage"),
-    *("export", "predict", "serve", "fetch-yunet"),
+    *("study", "export", "predict", "serve", "fetch-yunet"),
 )
 FER_STUDY = [sys.executable, "-m", "fer_utils.cli"]
 
@@ -308,7 +308,7 @@ def test_a_failed_prepare_leaves_the_old_faces(study, faces, refused, tmp_path):
 
 def test_prepare_never_replaces_another_folder(study, refused, tmp_path):
     (tmp_path / "desk" / "thesis.tex").touch()
-    assert "expected a new or empty folder" in refused("prepare", "--count", "30", "--out", ".")
+    assert "expected nothing there, or prepared faces" in refused("prepare", "--count", "30", "--out", ".")
     assert [path.name for path in (tmp_path / "desk").iterdir()] == ["thesis.tex"]
 
 

@@ -69,15 +69,55 @@ class OnlyIfLarge(Detector):
 
 @pytest.mark.parametrize(
     ("width", "least", "widths"),
-    [(2048, 0, [640]), (2048, 700, [640, 1024]), (2048, 5000, [640, 1024]), (800, 700, [640, 800]), (500, 900, [500])],
+    [
+        (2048, 0, [640, 1024]),
+        (2048, 700, [640, 1024]),
+        (2048, 5000, [640, 1024]),
+        (800, 700, [640, 800]),
+        (500, 900, [500]),
+    ],
 )
-def test_small_faces_are_looked_for_where_there_are_no_large_ones(width, least, widths):
+def test_a_photo_is_searched_at_both_sizes_as_far_as_it_has_them(width, least, widths):
     detector = OnlyIfLarge(least)
     found = find_faces(np.zeros((width, width, 3), np.uint8), detector)
     assert detector.widths == widths
-    scale = width / widths[-1]
-    expected = [Box(*(round(edge * scale) for edge in (10, 20, 30, 40)))] if least < widths[-1] else []
-    assert [box for box, _ in found] == expected
+    # Where both searches find the face, the first one's box counts.
+    seen = [each for each in widths if each > least]
+    box = [Box(*(round(edge * width / each) for edge in (10, 20, 30, 40))) for each in seen]
+    assert [found_box for found_box, _ in found] == box[:1]
+
+
+class AtTwoSizes:
+    """Sees a large face at either size, and a small one beside it at the larger size alone."""
+
+    def detect(self, photo):
+        share = photo.shape[1] / 2000
+        boxes = [(200, 200, 400, 400)] if share < 0.4 else [(210, 190, 380, 420), (1500, 100, 50, 60)]
+        return [Detection(Box(*(round(share * edge) for edge in box)), 1.0) for box in boxes]
+
+
+def test_a_small_face_is_found_beside_a_large_one_and_the_large_one_once():
+    found = find_faces(np.zeros((1500, 2000, 3), np.uint8), AtTwoSizes())
+    assert [box.width for box, _ in found] == pytest.approx([400, 50], abs=3)
+
+
+@pytest.mark.parametrize("box", [(-90, 0, 100, 100), (0, 500, 50, 50), (-5000, -5000, 10000, 10000), (95, 95, 40, 40)])
+def test_boxes_that_lie_mostly_outside_are_dropped(box):
+    class Sees:
+        def detect(self, photo):
+            return [Detection(Box(*box), 1.0), Detection(Box(-10, 20, 40, 40), 2.0)]
+
+    found = find_faces(np.zeros((100, 100, 3), np.uint8), Sees())
+    assert found == [Detection(Box(0, 20, 30, 40), 2.0)]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 900), (5, 640), (900, 3), (16, 16), (31, 4000)])
+def test_strips_of_a_photo_have_finite_boxes(size, yunet_file):
+    noise = np.random.default_rng(0).integers(0, 256, (*size, 3)).astype(np.uint8)
+    for detector in (HaarDetector(), YuNetDetector(yunet_file)):
+        for box, score in find_faces(noise, detector):
+            assert np.isfinite([*box, score]).all()
+            assert box.x >= 0 and box.y >= 0 and box.x + box.width <= size[1] and box.y + box.height <= size[0]
 
 
 def check_photos(recognizer, real_data):

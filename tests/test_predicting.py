@@ -94,8 +94,64 @@ def test_what_is_neither_is_named(recognizer, tmp_path):
     with pytest.raises(StudyError, match="found nothing there"):
         predict(recognizer, tmp_path / "nowhere")
     (tmp_path / "notes.txt").write_text("no picture at all")
-    with pytest.raises(StudyError, match="As a video"):
+    with pytest.raises(StudyError, match=r"notes.txt: expected an image .* found 17 bytes of something else"):
         predict(recognizer, tmp_path / "notes.txt")
+
+
+def test_several_paths_are_answered_in_turn(recognizer, photos, tmp_path):
+    paths = [photos / "face.jpg", photos / "deeper"]
+    out = io.StringIO()
+    predict(recognizer, *paths, form="json", annotated=tmp_path / "drawn", out=out)
+    lines = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert [line["file"] for line in lines] == [str(paths[0]), str(paths[1] / "none.png")]
+    assert sorted(path.name for path in (tmp_path / "drawn").iterdir()) == ["face.jpg.png", "none.png.png"]
+
+
+def test_photos_of_the_same_name_are_not_drawn_over_each_other(recognizer, photos, tmp_path):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "face.jpg").write_bytes((photos / "face.jpg").read_bytes())
+    paths = [photos / "face.jpg", tmp_path / "other" / "face.jpg"]
+    with pytest.raises(StudyError, match="--annotate: expected photos of different names, found"):
+        predict(recognizer, *paths, annotated=tmp_path / "drawn")
+    assert not (tmp_path / "drawn").exists()
+
+
+def test_a_video_among_several_paths_is_named(recognizer, photos, video):
+    with pytest.raises(StudyError, match=r"clip.avi: expected photos and folders .* found a video"):
+        predict(recognizer, photos / "face.jpg", video)
+
+
+def test_annotated_photos_are_not_taken_for_the_users_own(recognizer, photos, tmp_path, caplog):
+    """The folder for them may lie within the photos'."""
+    (tmp_path / "face.jpg").write_bytes((photos / "face.jpg").read_bytes())
+    for _ in range(2):
+        assert printed(recognizer, tmp_path, annotated=tmp_path / "drawn").count("\n") == 1
+    assert [path.name for path in tmp_path.rglob("*.png")] == ["face.jpg.png"]
+    assert "passed over 1 photos that fer-study annotated" in caplog.text
+    with pytest.raises(StudyError, match="expected a folder of photos, found 1 other files"):
+        printed(recognizer, tmp_path / "drawn")
+
+
+@pytest.mark.parametrize("ending", [".png", ".jpg", ".webp", ".tif", ".avif"])
+def test_an_annotated_photo_is_made_anew_and_anybody_elses_kept(recognizer, photos, tmp_path, ending):
+    ours, theirs = tmp_path / f"ours{ending}", tmp_path / f"theirs{ending}"
+    printed(recognizer, photos / "face.jpg", annotated=ours)
+    printed(recognizer, photos / "face.jpg", annotated=ours)
+    Image.fromarray(ASTRONAUT).save(theirs)
+    before = theirs.read_bytes()
+    with pytest.raises(StudyError, match="expected nothing there, or an annotated photo made by fer-study"):
+        printed(recognizer, photos / "face.jpg", annotated=theirs)
+    assert theirs.read_bytes() == before
+
+
+def test_a_name_too_long_to_draw_under_does_not_end_a_folder(recognizer, photos, tmp_path, caplog):
+    long = tmp_path / "in" / f"{'a' * 250}.jpg"
+    long.parent.mkdir()
+    for path in (long, long.parent / "b.jpg"):
+        path.write_bytes((photos / "face.jpg").read_bytes())
+    assert printed(recognizer, long.parent, annotated=tmp_path / "out").count("\n") == 2
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.jpg.png"]
+    assert "not drawn" in caplog.text
 
 
 def test_the_command_prints(photos, model_folder, capsys):

@@ -212,11 +212,11 @@ def test_another_detector_can_be_given_and_its_boxes_are_cut_to_the_photo(model_
         def detect(self, photo):
             assert photo.dtype == np.uint8
             sizes.append(photo.shape)
-            return [Detection(Box(-10, -20, 2000, 1500), 1.0), Detection(Box(5000, 0, 9, 9), 1.0)]
+            return [Detection(Box(-10, -20, 700, 400), 1.0), Detection(Box(5000, 0, 9, 9), 1.0)]
 
     faces = Recognizer(model_folder, detector=Everywhere()).recognize(np.zeros((900, 2048, 3), np.uint8))
     assert [face.box for face in faces] == [Box(0, 0, 2048, 900)]
-    assert sizes == [(281, 640, 3)]
+    assert sizes == [(281, 640, 3), (450, 1024, 3)]
 
 
 def test_uncertain_is_below_the_threshold(write_model, tmp_path):
@@ -248,8 +248,24 @@ def test_a_folder_is_walked_in_order_and_warns_of_what_it_cannot_read(recognizer
         ("a.jpg", 1),
         ("b/one.PNG", 1),
     ]
-    assert [record.levelname for record in caplog.records] == ["WARNING"]
-    assert "c.png" in caplog.text
+    assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
+    assert "c.png: expected an image" in caplog.text
+    assert "passed over 1 files whose names do not end as a photo's do" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({}, "expected a folder of photos, found nothing in it"),
+        ({"notes.txt": b"words", "clip.mp4": b"film"}, "expected a folder of photos, found 2 other files"),
+        ({"a.jpg": b"no photo", "b.png": b""}, "expected photos that can be read, found none among 2 files"),
+    ],
+)
+def test_a_folder_in_which_nothing_can_be_read_is_an_error(recognizer, tmp_path, files, said):
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(StudyError, match=said):
+        list(recognizer.recognize_folder(tmp_path, progress=False))
 
 
 def test_a_folder_that_is_not_there_is_named(recognizer, tmp_path):

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import os
 import re
 import tarfile
 import zipfile
@@ -19,6 +20,7 @@ from fer_utils.emotions import CANONICAL_COUNTS, EMOTIONS, USAGES
 from fer_utils.errors import StudyError
 from fer_utils.sources import read
 from fer_utils.sources.csv import _numbers, read_csv
+from fer_utils.sources.packing import CONTEST, find
 
 ROWS = 30  # two whole blocks of the fast reader and a part of a third
 
@@ -83,6 +85,8 @@ def icml(content: bytes) -> bytes:
         quoted(GOOD),
         icml(GOOD),
         icml(GOOD).replace(b",T", b", T").replace(b"\n", b" \n"),
+        icml(GOOD).replace(b"emotion, Usage, pixels", b'"emotion","Usage", "pixels"'),
+        b"\xef\xbb\xbf" + GOOD.replace(b"emotion,pixels,Usage", b'"Emotion","Pixels","usage"'),
         b"".join(b"x,\xc3\xa4," + line + b"\n" for line in GOOD.splitlines()).replace(b"x,\xc3\xa4", b"a,b", 1),
         b"".join(b'"a,""b""",' + line + b"\n" for line in GOOD.splitlines()),
         GOOD.replace(b" 7 ", b" 007 ").replace(b" 80 ", b"  080\t"),
@@ -96,6 +100,8 @@ def icml(content: bytes) -> bytes:
         "quoted",
         "icml",
         "blanks",
+        "quoted header",
+        "bom and quoted header",
         "more columns",
         "quoted commas",
         "zeros",
@@ -138,6 +144,10 @@ PACKED = {
     "fer2013.tar": tar("w", KAGGLE),
     "fer2013.zip": zipped(KAGGLE),
     "all.zip": zipped(OTHERS),
+    f"{CONTEST}.zip": zipped({"example_submission.csv": b"Id\n", "fer2013.tar.gz": b"", **OTHERS}),
+    f"{CONTEST}.tar.gz": tar("w:gz", OTHERS),
+    "icml_face_data.csv.zip": zipped({"icml_face_data.csv": GOOD}),
+    "archive.zip": zipped({"fer2013.csv": GOOD, "fer2013new.csv": b"Usage\n"}),
     "mine.zip": zipped({"faces.csv": GOOD}),
 }
 
@@ -152,6 +162,41 @@ def test_finds_the_file_in_a_folder(write, name):
     content = PACKED.get(name.lower(), GOOD)
     write(b"Usage,Image name\n", "fer2013new.csv")
     assert_reads_good(write(content, name).parent)
+
+
+FINDS = [  # what is found, and what else lies there
+    (f"{CONTEST}.zip", "train.csv", "test.csv", "example_submission.csv"),
+    (f"{CONTEST}.tar.gz", "archive.zip"),
+    ("icml_face_data.csv.zip", "fer2013 (1).csv"),
+    ("fer2013.csv.gz", "fer2013 (1).csv.gz", "archive.zip", "mine.csv"),
+    ("archive.zip", "fer2013new.csv", "other.csv"),
+    ("archive (2).zip",),
+    ("fer2013 (1).csv", "mine.csv"),
+    ("fer2013(1).csv.gz",),
+    ("FER2013-1.CSV",),
+    ("icml_face_data 2.csv",),
+    ("fer2013 - Copy (2).csv",),
+    ("fer2013 copy.csv",),
+    ("mine.tgz", "notes.txt", "._fer2013.csv", ".fer2013.csv"),
+    ("faces [48x48].csv", "fer2013new (1).csv"),
+    (os.fsdecode(b"gesichter-\xfc.csv"), "README"),
+]
+
+
+@pytest.mark.parametrize("names", FINDS, ids=lambda names: ascii(names[0]))
+def test_finds_likely_names_where_no_better_one_is_there(write, tmp_path, names):
+    (tmp_path / "fer2013.csv").mkdir()  # a folder is no file, whatever its name
+    for name in names:
+        write(b"", name)
+    assert find(tmp_path) == tmp_path / names[0]
+
+
+@pytest.mark.parametrize("name", ["fer[2013]*?.csv", os.fsdecode(b"\xff\xfe.csv.gz")])
+def test_reads_whatever_the_file_is_called(write, capsys, name):
+    content = gzip.compress(GOOD) if name.endswith(".gz") else GOOD
+    assert_reads_good(write(content, name))
+    assert len(read_csv(write(content, name), progress=True)) == ROWS
+    assert "100%" in capsys.readouterr().err
 
 
 def fails(path: Path, *parts: str) -> None:
@@ -170,7 +215,17 @@ def test_refuses_a_folder_without_or_with_two(write, tmp_path):
     fails(tmp_path, str(tmp_path), "found none", "--path")
     write(GOOD)
     write(GOOD, "fer2013.tar.gz")
-    fails(tmp_path, "expected one file", "found fer2013.csv, fer2013.tar.gz")
+    fails(tmp_path, "expected one file", "found fer2013.csv, fer2013.tar.gz", "Name the one")
+
+
+def test_says_what_lies_in_a_folder_without_the_file(write, tmp_path):
+    write(b"", "notes.txt")
+    write(b"", "fer2013new.csv")
+    (tmp_path / "images").mkdir()
+    fails(tmp_path, "such as fer2013.csv", "found fer2013new.csv, images, notes.txt.", "folder")
+    write(b"", "a.csv")
+    write(b"", "b.zip")
+    fails(tmp_path, "expected one file", "found a.csv, b.zip")
 
 
 def test_refuses_what_is_missing_or_of_unknown_kind(write, tmp_path):
@@ -252,7 +307,11 @@ def test_names_the_first_of_several_wrong_rows(write):
         (GOOD.splitlines()[0], "found a header and nothing below"),
         (b"emotion,pixels,Usage\n0,,Training\n", "row 0 (line 2): expected 2,304 pixels, found 0"),
         (GOOD.partition(b"\n")[2], "line 1: expected one column 'emotion'"),
-        (GOOD.replace(b",Usage", b"", 1), "line 1: expected one column 'Usage'"),
+        (GOOD.replace(b",Usage", b"", 1), "line 1: expected a column 'Usage'"),
+        (GOOD.replace(b"pixels,Usage", b"Usage,Usage", 1), "line 1: expected one column 'pixels'"),
+        (GOOD.replace(b",", b";"), "separated by commas, found semicolons"),
+        (GOOD.replace(b",", b"\t"), "separated by commas, found tabs"),
+        (b'"emotion";"pixels";"Usage"\n', "separated by commas, found semicolons"),
         (GOOD.replace(b"pixels", b"emotion", 1), "line 1: expected one column 'emotion'"),
         (GOOD.replace(b"\n2,", b"\n\n2,", 1), "line 4: expected a row, found a blank line"),
         (GOOD[:-2000], f"row {ROWS - 1} (line {ROWS + 1}): expected 3 fields, found 2"),
@@ -260,7 +319,8 @@ def test_names_the_first_of_several_wrong_rows(write):
         (bytes(range(256)) * 40, "line 1: expected"),
         (b"\x00" * (3 << 20), "without a line end"),
         (GOOD.replace(b"\nT", b"\n\xff\xfe", 1).replace(b"3,", b"\xff,", 1), "expected a row of a CSV in UTF-8"),
-        (GOOD.decode().encode("utf-16"), "line 1: expected a row of a CSV in UTF-8"),
+        (GOOD.decode().encode("utf-16"), "line 1: expected a row of a CSV in UTF-8, found UTF-16"),
+        (b"\xfe\xff" + GOOD.decode().encode("utf-16-be"), "found UTF-16"),
         (gzip.compress(GOOD), "line 1"),
     ],
 )
@@ -301,11 +361,59 @@ def test_checks_the_checksum_of_zip(write):
         ({"a.csv": GOOD, "b.csv": GOOD}, "found a.csv, b.csv"),
         ({"x/fer2013.csv": GOOD, "icml_face_data.csv": GOOD}, "found x/fer2013.csv, icml_face_data.csv"),
         ({"README": b"nothing"}, "found no CSV"),
+        ({"x/fer2013.tar.gz": b""}, "found no CSV. Unpack it and give x/fer2013.tar.gz"),
+        ({"x/train/sad/1.jpg": b""}, "found no CSV. It holds images in folders: unpack it"),
     ],
 )
 def test_refuses_archives_without_one_csv_to_choose(write, members, said):
     fails(write(zipped(members), "fer2013.zip"), said)
     fails(write(tar("w:gz", members), "fer2013.tar.gz"), said)
+
+
+TRAIN = GOOD.splitlines()[1].rpartition(b",")[0].join([b"emotion,pixels\n", b"\n"])
+TEST = b"pixels\n" + TRAIN.splitlines()[1].partition(b",")[2] + b"\n"
+
+
+def refuses_without_usage(path: Path, *parts: str) -> None:
+    fails(path, *parts)
+    with pytest.raises(StudyError) as caught:
+        read_csv(path)
+    assert "header" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "content"), [("train.csv", TRAIN), ("test.csv", TEST)])
+def test_says_where_the_contest_has_the_usages(write, tmp_path, name, content):
+    path = write(content, name)
+    for one in (path, tmp_path):  # the only table in a folder is taken
+        refuses_without_usage(
+            one,
+            f"{path}: line 1: expected a column 'Usage'",
+            "nobody can tell training from testing",
+            "icml_face_data.csv and fer2013.tar.gz, which have Usage",
+            CONTEST,
+        )
+    write(b"", "fer2013.tar.gz")
+    refuses_without_usage(path, f"Give {tmp_path / 'fer2013.tar.gz'}, which should have Usage")
+
+
+@pytest.mark.parametrize("pack", [zipped, lambda members: tar("w:gz", members)])
+def test_says_so_of_archives_too(write, tmp_path, pack):
+    name = "all.zip" if pack is zipped else "all.tar.gz"
+    contest = {"train.csv": TRAIN, "test.csv": TEST, "example_submission.csv": b"Id\n"}
+    for members in ({"train.csv": TRAIN}, contest):
+        path = write(pack(members), name)
+        refuses_without_usage(path, f"{path}: ", "Usage", "icml_face_data.csv and fer2013.tar.gz")
+        path = write(pack(members | {"x/fer2013.tar.gz": b""}), name)
+        refuses_without_usage(path, f"{path}: ", f"Unpack {name} and give x/fer2013.tar.gz")
+    # It is not sent to itself.
+    fails(write(pack({"fer2013.csv": TRAIN}), name), "The same download holds")
+
+
+def test_says_so_of_folders_too(write, tmp_path):
+    write(TRAIN, "train.csv")
+    write(TEST, "test.csv")
+    said = (f"{tmp_path}: ", "found test.csv, train.csv, which", "icml_face_data.csv and")
+    refuses_without_usage(tmp_path, *said)
 
 
 def test_says_how_it_departs_from_the_contest(write):
@@ -348,6 +456,7 @@ def slow_parse(content: bytes) -> tuple[list[list[int]], list[int], list[str]]:
         # What quotes do not need is not given to csv: it refuses a lone carriage return, which is a blank here.
         table.append(next(csv.reader([line], strict=True)) if '"' in line else line.split(","))
     names = [name.strip().lower() for name in table[0]] if table else []
+    names = [re.sub(r'^"(.*)"$', r"\1", name, flags=re.S).strip() for name in names]
     if sorted(name for name in names if name in ("emotion", "pixels", "usage")) != ["emotion", "pixels", "usage"]:
         raise ValueError("header")
     if len(table) == 1:

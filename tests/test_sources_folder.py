@@ -1,5 +1,9 @@
 """Folders of images."""
 
+import os
+import re
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -7,7 +11,7 @@ from PIL import Image
 from fer_utils.emotions import EMOTIONS, PRIVATE, PUBLIC, TRAINING
 from fer_utils.errors import StudyError
 from fer_utils.sources import read
-from fer_utils.sources.folder import read_folder
+from fer_utils.sources.folder import looks_like_folder_source, read_folder
 
 
 def shade(emotion: str, index: int) -> int:
@@ -91,16 +95,19 @@ def test_a_missing_part_is_a_departure(plain):
 
 
 @pytest.mark.parametrize(
-    ("mode", "colour", "grey"),
+    ("mode", "colour", "grey", "told"),
     [
-        ("RGB", (200, 200, 200), 200),
-        ("RGB", (255, 0, 0), 76),  # 0.299 of 255
-        ("RGBA", (0, 255, 0, 255), 150),  # 0.587 of 255
-        ("LA", (77, 128), 77),
-        ("P", 1, 1),
+        ("RGB", (200, 200, 200), 200, False),
+        ("RGB", (255, 0, 0), 76, True),  # 0.299 of 255
+        ("RGBA", (0, 255, 0, 255), 150, True),  # 0.587 of 255
+        ("LA", (77, 255), 77, False),
+        ("LA", (77, 0), 255, False),  # what is transparent is white
+        ("P", 1, 1, False),
+        ("1", 1, 255, False),
+        ("I;16", 0xABCD, 0xAB, False),
     ],
 )
-def test_turns_colour_grey_and_says_so(kaggle, mode, colour, grey):
+def test_reads_every_mode_and_tells_of_colour(kaggle, mode, colour, grey, told):
     image = Image.new(mode, (48, 48), colour)
     if mode == "P":
         image.putpalette([level for level in range(256) for _ in range(3)])
@@ -108,7 +115,42 @@ def test_turns_colour_grey_and_says_so(kaggle, mode, colour, grey):
     faces = read_folder(kaggle)
     assert faces.usage[8] == TRAINING and faces.emotion[8] == EMOTIONS.index("happy")
     assert (faces.images[8] == grey).all()
-    assert faces.notices == ("Converted to grey: 1 of 43 images.",)
+    assert faces.notices == (("Converted to grey: 1 of 43 images.",) if told else ())
+
+
+def test_one_coloured_pixel_is_colour(kaggle):
+    image = Image.new("RGB", (48, 48), (9, 9, 9))
+    image.putpixel((47, 47), (9, 9, 10))
+    image.save(kaggle / "train" / "happy" / "Training_2.png")
+    assert read_folder(kaggle).notices == ("Converted to grey: 1 of 43 images.",)
+
+
+def test_grey_of_equal_channels_is_exact():
+    """Images are read as RGB: no level of grey may change on the way."""
+    levels = Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16))
+    np.testing.assert_array_equal(levels.convert("RGB").convert("L"), levels)
+
+
+@pytest.mark.parametrize("form", ["png", "jpg", "bmp", "webp", "tiff", "pgm"])
+def test_grey_images_come_out_as_pillow_reads_them(kaggle, form):
+    pixels = np.random.default_rng(0).integers(0, 256, (48, 48), np.uint8)
+    pixels.flat[:256] = np.arange(256)
+    file = kaggle / "train" / "happy" / f"Training_2.{form}"
+    Image.fromarray(pixels).save(file)
+    faces = read_folder(kaggle)
+    with Image.open(file) as image:
+        np.testing.assert_array_equal(faces.images[8], image.convert("L"))
+    if form not in ("jpg", "webp"):
+        np.testing.assert_array_equal(faces.images[8], pixels)
+        assert faces.notices == ()
+
+
+def test_images_are_turned_upright(kaggle):
+    pixels = np.arange(48 * 48).reshape(48, 48).astype(np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # lies on its left side: to be turned clockwise
+    Image.fromarray(pixels).save(kaggle / "train" / "happy" / "Training_2.png", exif=exif)
+    np.testing.assert_array_equal(read_folder(kaggle).images[8], np.rot90(pixels, -1))
 
 
 def test_resizes_on_request_only(kaggle):
@@ -127,7 +169,8 @@ def fails(match: str, folder, **options) -> None:
 
 def test_refuses_test_images_nobody_explains(plain):
     fails(r"test: expected file names .* found such as im0\.png\. Say what test/ is with --test-usage", plain)
-    fails(r"--test-usage: expected one of PublicTest, PrivateTest, split, found 'public'", plain, test_usage="public")
+    said = r"--test-usage: expected one of PublicTest, PrivateTest, split, found 'public'"
+    fails(said, plain, test_usage="public")
 
 
 def test_refuses_two_explanations(kaggle, tmp_path):
@@ -136,14 +179,28 @@ def test_refuses_two_explanations(kaggle, tmp_path):
     fails(r"sad/other\.png: expected a name that begins with", kaggle)
 
 
-@pytest.mark.parametrize("name", ["train/joy/a.png", "train/Happy/a.png", "train/a.png", "validation/happy/a.png"])
-def test_refuses_unknown_folders(kaggle, name):
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("train/calm/a.png", "train/calm: .* named after an emotion .*, found the name 'calm'"),
+        ("test/7/a.png", r"test/7: .* number of one \(0 to 6\), found the name '7'"),
+        ("train/a.png", r"train/a\.png: .* named after an emotion .*, found a file"),
+        ("train/contempt/a.png", r"train/contempt: .* found contempt, the eighth .* FER\+"),
+        ("train/7_Contempt/a.png", r"train/7_Contempt: .* found contempt, the eighth .* FER\+"),
+        ("dev/happy/a.png", "dev: expected .*; found another folder"),
+    ],
+)
+def test_refuses_unknown_folders(kaggle, name, said):
     put(kaggle, name, 1)
-    fails(f"{kaggle / name.removesuffix('/a.png').removesuffix('/happy')}.*Move it away", kaggle)
+    fails(f"{re.escape(str(kaggle))}/{said}.* Move it away", kaggle)
 
 
 def test_refuses_what_holds_no_images(tmp_path):
     fails("no such folder", tmp_path / "missing")
+    (tmp_path / "archive.zip").write_bytes(b"")
+    fails("found a file. Unpack it", tmp_path / "archive.zip")
+    fails(r"found archive\.zip", tmp_path)
+    (tmp_path / "archive.zip").unlink()
     fails("found none", tmp_path)
     (tmp_path / "train" / "happy").mkdir(parents=True)
     fails("found none", tmp_path)
@@ -159,16 +216,219 @@ def test_refuses_files_that_are_no_image(kaggle, suffix):
     assert len(read_folder(kaggle)) == 43
     for content in (b"", b"text", whole[:20], whole[: len(whole) // 2], whole[2:]):
         file.write_bytes(content)
-        fails(rf"happy/Training_2\.{suffix}: expected an image", kaggle)
+        fails(rf"happy/Training_2\.{suffix}: expected an? .*image.* move it away", kaggle)
 
 
-def test_refuses_sixteen_bits(kaggle):
-    put(kaggle, "train/happy/Training_0.png", 300, mode="I;16")
-    fails(r"Training_0\.png: expected an image of eight bits", kaggle)
+def test_refuses_formats_that_run_programs(kaggle):
+    Image.new("L", (48, 48)).save(kaggle / "train" / "happy" / "Training_2.eps")
+    fails(r"Training_2\.eps: expected an image .*, found PostScript", kaggle)
 
 
 def test_shows_progress_when_asked(kaggle, capsys):
     read_folder(kaggle)
     assert capsys.readouterr().err == ""
     read_folder(kaggle, progress=True)
+    assert "42/42" in capsys.readouterr().err
+
+
+# How the folders may be called
+
+
+def assert_same(faces, expected) -> None:
+    np.testing.assert_array_equal(faces.images, expected.images)
+    assert faces.usage.tolist() == expected.usage.tolist()
+    assert faces.emotion.tolist() == expected.emotion.tolist()
+
+
+CALLED = {  # as in Kaggle's copies, or in what people make of them
+    "capitals": ["Angry", "Disgust", "Fear", "Happy", "Sad", "Surprise", "Neutral"],
+    "nouns": ["anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"],
+    "adjectives": ["angry", "disgusted", "fearful", "happy", "sad", "surprised", "neutral"],
+    "others": ["ANGER", "Disgusted", "afraid", "joy", "SAD", "suprise", "Neutrality"],
+    "numbered": ["0_angry", "1-disgust", "3 fear", "4.happy", "06_Sad", "5surprise", "2 - neutral"],
+}
+
+
+@pytest.mark.parametrize("called", CALLED.values(), ids=CALLED)
+def test_reads_emotions_by_any_name(kaggle, called):
+    expected = read_folder(kaggle)
+    for part in ("train", "test"):
+        for emotion, name in zip(EMOTIONS, called, strict=True):
+            (kaggle / part / emotion).rename(kaggle / part / "between")
+            (kaggle / part / "between").rename(kaggle / part / name)
+    faces = read_folder(kaggle)
+    assert_same(faces, expected)
+    assert faces.notices == ()
+
+
+def test_reads_emotions_by_the_csvs_numbers_and_says_so(kaggle):
+    expected = read_folder(kaggle)
+    for part in ("train", "test"):
+        for number, emotion in enumerate(EMOTIONS):
+            (kaggle / part / emotion).rename(kaggle / part / str(number))
+    faces = read_folder(kaggle)
+    assert_same(faces, expected)
+    assert faces.notices == (
+        "Folders named by a number alone were read with the CSV's: 0 angry, 1 disgust, 2 fear, "
+        "3 happy, 4 sad, 5 surprise, 6 neutral.",
+    )
+
+
+def test_refuses_one_emotion_twice(kaggle):
+    put(kaggle, "test/Anger/PublicTest_7.png", 1)
+    fails("test: expected one folder for angry, found Anger and angry", kaggle)
+    shutil.rmtree(kaggle / "test" / "Anger")
+    put(kaggle, "test/5/PublicTest_7.png", 1)
+    fails("test: expected one folder for surprise, found 5 and surprise", kaggle)
+
+
+@pytest.mark.parametrize("names", [("Training", "Testing"), ("TRAIN", "val"), ("Train", "Valid")])
+def test_reads_parts_by_any_name(kaggle, names):
+    train, test = names
+    expected = read_folder(kaggle)
+    (kaggle / "train").rename(kaggle / "between")
+    (kaggle / "between").rename(kaggle / train)
+    (kaggle / "test").rename(kaggle / test)
+    faces = read_folder(kaggle)
+    assert_same(faces, expected)
+    assert faces.notices == ()
+
+
+def test_a_lone_validation_part_is_the_test_part(plain):
+    expected = read_folder(plain, test_usage="split")
+    (plain / "test").rename(plain / "validation")
+    fails("validation: expected file names .* Say what validation/ is with --test-usage", plain)
+    faces = read_folder(plain, test_usage="split")
+    assert_same(faces, expected)
+    assert any("two halves of validation/ dealt out" in notice for notice in faces.notices)
+    assert set(read_folder(plain, test_usage=PRIVATE).usage) == {TRAINING, PRIVATE}
+    (plain / "test" / "happy").mkdir(parents=True)  # nothing in it, so that it says nothing
+    assert_same(read_folder(plain, test_usage="split"), expected)
+
+
+@pytest.mark.parametrize("names", [("validation", "test"), ("Val", "Testing")])
+def test_of_validation_and_test_each_has_its_usage(plain, names):
+    validation, test = names
+    if test != "test":
+        (plain / "test").rename(plain / test)
+    for emotion in EMOTIONS:
+        put(plain, f"{validation}/{emotion}/a.png", shade(emotion, 20))
+    faces = read_folder(plain)
+    for usage, expected in ((TRAINING, [0]), (PUBLIC, [20]), (PRIVATE, [10, 11, 12])):
+        for number, emotion in enumerate(EMOTIONS):
+            chosen = (faces.usage == usage) & (faces.emotion == number)
+            assert faces.images[chosen, 0, 0].tolist() == [shade(emotion, one) for one in expected]
+    assert faces.notices == (f"{validation}/ was read as PublicTest and {test}/ as PrivateTest.",)
+    fails("tell PublicTest from PrivateTest already; found --test-usage", plain, test_usage=PUBLIC)
+
+
+@pytest.mark.parametrize("names", [("PublicTest", "PrivateTest"), ("public_test", "Private Test")])
+def test_reads_parts_named_after_usages(kaggle, names):
+    expected = read_folder(kaggle)
+    for usage, name in zip((PUBLIC, PRIVATE), names, strict=True):
+        for file in sorted((kaggle / "test").glob(f"*/{usage}_*")):
+            (kaggle / name / file.parent.name).mkdir(parents=True, exist_ok=True)
+            file.rename(kaggle / name / file.parent.name / file.name)
+    faces = read_folder(kaggle)
+    assert_same(faces, expected)
+    assert faces.notices == ()
+    fails("already; found --test-usage split", kaggle, test_usage="split")
+    put(kaggle, "test/happy/PublicTest_9.png", 1)
+    fails(f"found test/ and {names[0]}/ and {names[1]}/", kaggle)
+
+
+def test_refuses_one_part_twice(kaggle):
+    put(kaggle, "Training/happy/a.png", 1)
+    fails("expected one folder for Training, found Training and train", kaggle)
+    shutil.rmtree(kaggle / "Training")
+    put(kaggle, "val/happy/a.png", 1)
+    put(kaggle, "valid/happy/a.png", 1)
+    fails("expected one folder for validation, found val and valid", kaggle)
+
+
+def test_says_where_file_names_tell_another_usage(kaggle):
+    (kaggle / "test/sad/PrivateTest_1.png").rename(kaggle / "train/sad/PrivateTest_1.png")
+    faces = read_folder(kaggle)
+    assert (faces.usage == TRAINING).sum() == 15
+    assert len(faces.notices) == 1
+    assert faces.notices[0].startswith("The names of 1 of 42 files begin with another usage than")
+
+
+def test_refuses_emotions_without_parts(kaggle):
+    fails(f"train: .* the emotions without .* Give the folder above, {kaggle}", kaggle / "train")
+    (kaggle / "train").rename(kaggle / "faces")
+    fails("found the emotions .* angry, .* Put what is for training below train/", kaggle / "faces")
+
+
+@pytest.mark.parametrize("above", ["archive", "images", "fer2013/images", "a/b/c/d"])
+def test_goes_down_to_where_the_parts_are(kaggle, above):
+    expected = read_folder(kaggle)
+    for name in ("train", "test"):
+        (kaggle / "new" / above).mkdir(parents=True, exist_ok=True)
+        (kaggle / name).rename(kaggle / "new" / above / name)
+    (kaggle / "new" / ".DS_Store").write_bytes(b"")
+    (kaggle / "new" / "__MACOSX").mkdir()
+    assert looks_like_folder_source(kaggle / "new")
+    assert_same(read_folder(kaggle / "new"), expected)
+    # Another file says that more is meant to be there.
+    put(kaggle, "new/other.png", 1)
+    assert not looks_like_folder_source(kaggle / "new")
+    fails(rf"{kaggle}/new: expected images in .*; found .*other\.png", kaggle / "new")
+
+
+def test_goes_down_a_few_levels_only(kaggle):
+    (kaggle / "a/b/c/d/e").mkdir(parents=True)
+    (kaggle / "train").rename(kaggle / "a/b/c/d/e/train")
+    assert looks_like_folder_source(kaggle / "a")
+    shutil.rmtree(kaggle / "test")
+    assert not looks_like_folder_source(kaggle)
+    fails("a/b/c/d: expected images in .*; found e", kaggle)
+
+
+def test_a_second_copy_is_left_out_where_it_is_one(kaggle):
+    """As Kaggle's jonathanoheix/face-expression-recognition-dataset has it."""
+    expected = read_folder(kaggle)
+    for part in ("train", "test"):
+        shutil.copytree(kaggle / part, kaggle / "images" / part)
+    faces = read_folder(kaggle)
+    assert_same(faces, expected)
+    said = "images/ was left out: its files have the names and sizes of those beside it."
+    assert faces.notices == (said,)
+    (kaggle / "images" / "train" / "sad" / "Training_0.png").unlink()
+    said = f"images: expected .* once; found them .* Give {kaggle}/images to read these"
+    fails(said, kaggle)
+    assert len(read_folder(kaggle / "images")) == 41
+
+
+def test_tells_folders_of_images_from_others(kaggle, tmp_path):
+    assert looks_like_folder_source(kaggle)
+    for path in (
+        kaggle / "missing",
+        kaggle / "train",  # emotions without a part
+        kaggle / "train" / "happy",
+        kaggle / "train" / "happy" / "Training_0.png",
+        tmp_path / ("a" * 5000),  # too long to be looked up
+        tmp_path / "a\0b",
+    ):
+        assert not looks_like_folder_source(path)
+    other = tmp_path / "other"
+    put(other, "train/a.png", 1)
+    assert not looks_like_folder_source(other)
+    (other / "loop").symlink_to(other, target_is_directory=True)
+    assert not looks_like_folder_source(other)
+    (other / "VAL" / "x").mkdir(parents=True)
+    assert looks_like_folder_source(other)
+
+
+@pytest.mark.parametrize("name", [os.fsdecode(b"\xff\xfeb\xfccher"), "faces [a-z]*", "Gesichter ü"])
+def test_reads_whatever_folders_and_files_are_called(kaggle, tmp_path, capsys, name):
+    for file in sorted(kaggle.rglob("*.png")):
+        file.rename(file.parent / f"{file.stem}{name}.png")
+    expected = read_folder(kaggle)
+    root = tmp_path / name
+    root.mkdir()
+    for part in ("train", "test"):
+        (kaggle / part).rename(root / part)
+    assert looks_like_folder_source(root)
+    assert_same(read_folder(root, progress=True), expected)
     assert "42/42" in capsys.readouterr().err

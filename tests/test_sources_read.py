@@ -1,9 +1,13 @@
 """Which source is read, and with which options."""
 
+import gzip
+
+import numpy as np
 import pytest
+from PIL import Image
 
 from fer_utils.errors import StudyError
-from fer_utils.sources import SOURCES, read
+from fer_utils.sources import SOURCES, read, source_of
 
 
 def test_names_the_sources_it_knows():
@@ -36,3 +40,45 @@ def test_refuses_options_that_do_not_apply(source, options, said):
     with pytest.raises(StudyError, match=said) as caught:
         read(source, **options)
     assert str(caught.value).startswith(f"source {source!r}")
+
+
+@pytest.fixture
+def table(tmp_path):
+    """Kaggle's CSV with two faces."""
+    path = tmp_path / "table" / "fer2013.csv.gz"
+    path.parent.mkdir()
+    rows = [f"{emotion},{' '.join(['7'] * 2304)},Training\n" for emotion in (0, 3)]
+    path.write_bytes(gzip.compress(("emotion,pixels,Usage\n" + "".join(rows)).encode()))
+    return path
+
+
+@pytest.fixture
+def images(tmp_path):
+    """A folder with one image for training and two without a usage."""
+    folder = tmp_path / "images"
+    for name in ("train/sad/a.png", "test/sad/a.png", "test/sad/b.png"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (48, 48), 9).save(folder / name)
+    return folder
+
+
+def test_a_path_tells_its_source(table, images, tmp_path):
+    assert source_of(table) == source_of(table.parent) == source_of(str(table)) == "csv"
+    assert source_of(images) == source_of(str(images)) == "folder"
+    (tmp_path / "empty").mkdir()
+    assert source_of(tmp_path / "empty") == "csv"
+    for missing in (tmp_path / "missing", tmp_path / ("a" * 5000), table / "below"):
+        with pytest.raises(StudyError, match=r"expected Kaggle's file, or .* nothing there"):
+            source_of(missing)
+
+
+def test_without_a_source_the_path_says_it(table, images):
+    assert read(None, count=70).drawn
+    assert (read(None, table).source, len(read(path=table.parent))) == ("csv", 2)
+    faces = read(None, images, test_usage="split")
+    assert faces.source == "folder"
+    np.testing.assert_array_equal(faces.images, np.full((3, 48, 48), 9))
+    with pytest.raises(StudyError, match="source 'csv': --test-usage applies to --source folder"):
+        read(None, table, test_usage="split")
+    with pytest.raises(StudyError, match="nothing there"):
+        read(None, table / "below")

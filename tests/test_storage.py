@@ -6,7 +6,8 @@ import stat
 import pytest
 
 from fer_utils import storage
-from fer_utils.storage import atomic_file, atomic_folder
+from fer_utils.errors import StudyError
+from fer_utils.storage import Contents, atomic_file, atomic_folder, expect_replaceable
 
 
 @pytest.fixture
@@ -23,8 +24,11 @@ def names(folder) -> list[str]:
     return sorted(path.name for path in folder.rglob("*"))
 
 
+TEXTS = Contents("texts", "text", ("old", "*/note"))
+
+
 def write_folder(path, text: str) -> None:
-    with atomic_folder(path) as new:
+    with atomic_folder(path, TEXTS) as new:
         (new / "text").write_text(text)
 
 
@@ -74,7 +78,8 @@ def test_permissions_follow_the_umask(tmp_path, umask, mask):
 
 def test_folder_replaces_an_old_one_wholly(tmp_path):
     target = tmp_path / "deep" / "folder"
-    with atomic_folder(target) as new:
+    with atomic_folder(target, TEXTS) as new:
+        (new / "text").write_text("first")
         (new / "old").write_text("old")
         assert not target.exists()
     write_folder(target, "new")
@@ -85,7 +90,7 @@ def test_folder_replaces_an_old_one_wholly(tmp_path):
 @pytest.mark.parametrize("problem", [ValueError, KeyboardInterrupt])
 def test_failure_keeps_the_old_folder_and_leaves_nothing_else(tmp_path, problem):
     write_folder(tmp_path / "folder", "old")
-    with pytest.raises(problem), atomic_folder(tmp_path / "folder") as new:
+    with pytest.raises(problem), atomic_folder(tmp_path / "folder", TEXTS) as new:
         (new / "other").write_text("half")
         raise problem
     assert names(tmp_path) == ["folder", "text"]
@@ -111,7 +116,64 @@ def test_old_folder_comes_back_when_the_new_one_cannot_take_its_place(tmp_path, 
 
 def test_a_file_in_the_folders_place_is_left_alone(tmp_path):
     (tmp_path / "taken").write_text("mine")
-    with pytest.raises(OSError):
+    with pytest.raises(StudyError, match="taken: expected nothing there, or texts made by fer-study"):
         write_folder(tmp_path / "taken", "new")
     assert (tmp_path / "taken").read_text() == "mine"
     assert names(tmp_path) == ["taken"]
+
+
+# --- what may be replaced ---
+
+
+@pytest.mark.parametrize("theirs", ["thesis.tex", "sub/thesis.tex", "text/deeper", "note", ".hidden"])
+def test_a_folder_with_anything_of_the_users_is_left_alone(tmp_path, theirs):
+    folder = tmp_path / "folder"
+    write_folder(folder, "ours")
+    if theirs.startswith("text/"):
+        (folder / "text").unlink()
+    (folder / theirs).parent.mkdir(exist_ok=True)
+    (folder / theirs).write_text("mine")
+    before = names(tmp_path)
+    with pytest.raises(StudyError, match="It was left as it is"):
+        write_folder(folder, "new")
+    assert names(tmp_path) == before and (folder / theirs).read_text() == "mine"
+
+
+def test_a_folder_that_lacks_what_ours_always_hold_is_left_alone(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "old").write_text("mine, by chance of that name")
+    with pytest.raises(StudyError, match="It was left as it is"):
+        write_folder(tmp_path / "folder", "new")
+
+
+def test_an_empty_folder_and_what_desktops_leave_may_be_replaced(tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    write_folder(folder, "first")
+    (folder / ".DS_Store").touch()
+    (folder / "one").mkdir()
+    (folder / "one" / "note").touch()
+    write_folder(folder, "second")
+    assert names(tmp_path) == ["folder", "text"] and (folder / "text").read_text() == "second"
+
+
+def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path):
+    disk = tmp_path / "other disk"
+    write_folder(disk, "first")
+    (tmp_path / "link").symlink_to(disk)
+    write_folder(tmp_path / "link", "second")
+    assert (tmp_path / "link").is_symlink() and (disk / "text").read_text() == "second"
+
+
+def test_what_is_read_is_never_replaced_under_any_name(tmp_path):
+    (tmp_path / "photo").write_text("mine")
+    (tmp_path / "same").symlink_to(tmp_path / "photo")
+    for name in ("photo", "same"):
+        with pytest.raises(StudyError, match="expected another file than the one that is read"):
+            expect_replaceable(tmp_path / name, "a drawing", lambda path: True, reads=tmp_path / "photo")
+
+
+def test_a_link_that_leads_nowhere_is_somebodys(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    with pytest.raises(StudyError, match="found something else"):
+        expect_replaceable(tmp_path / "link", "a drawing", lambda path: False)

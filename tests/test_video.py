@@ -3,6 +3,7 @@
 import csv
 import itertools
 import logging
+import os
 import struct
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from skimage import data
 
 from fer_utils.detectors import Box, make_detector
@@ -245,7 +247,8 @@ def test_a_clip_without_faces_gives_a_table_with_columns_and_no_rows(ending, tmp
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])
 def test_a_table_that_breaks_off_leaves_the_old_one(ending, rows, tmp_path):
     table = tmp_path / f"faces{ending}"
-    table.write_bytes(b"old")
+    write_rows(rows[:1], table)
+    old = table.read_bytes()
 
     def breaking():
         yield from rows[:3]
@@ -253,8 +256,48 @@ def test_a_table_that_breaks_off_leaves_the_old_one(ending, rows, tmp_path):
 
     with pytest.raises(RuntimeError, match="broke off"):
         write_rows(breaking(), table)
-    assert table.read_bytes() == b"old"
+    assert table.read_bytes() == old
     assert list(tmp_path.iterdir()) == [table]
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_a_table_of_somebody_elses_is_left_alone(ending, rows, tmp_path):
+    table = tmp_path / f"faces{ending}"
+    table.write_bytes(b"PAR1 mine" if ending == ".parquet" else b"frame,mine\n")
+    before = table.read_bytes()
+    with pytest.raises(StudyError, match="expected nothing there, or a video's rows made by fer-study"):
+        write_rows(rows, table)
+    assert table.read_bytes() == before
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".webm"])
+def test_a_clip_of_somebody_elses_is_left_alone_and_one_of_ours_made_anew(ending, clip, tmp_path):
+    out = tmp_path / f"out{ending}"
+    list(recognize_video(SquareRecognizer(), clip, annotate=out, progress=False))
+    list(recognize_video(SquareRecognizer(), clip, annotate=out, progress=False))
+    assert len(read(out)[0]) == len(read(clip)[0])
+    mine = film(tmp_path / "mine.mp4", squares(3)).rename(tmp_path / f"mine{ending}")
+    before = mine.read_bytes()
+    with pytest.raises(StudyError, match="expected nothing there, or an annotated clip made by fer-study"):
+        recognize_video(SquareRecognizer(), clip, annotate=mine, progress=False)
+    assert mine.read_bytes() == before
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "TIFF", "AVIF", "PPM", "JPEG2000", "TGA", "BMP", "GIF"])
+def test_a_still_picture_is_no_video(format, tmp_path):
+    path = tmp_path / "still.mp4"
+    Image.new("RGB", (64, 64)).save(path, format)
+    with pytest.raises(StudyError, match="expected a video, found"):
+        recognize_video(SquareRecognizer(), path)
+
+
+def test_a_video_is_read_whatever_bytes_its_name_has(clip, tmp_path):
+    odd = tmp_path / os.fsdecode(b"caf\xe9 [1] %03d.mp4")
+    odd.write_bytes(clip.read_bytes())
+    out = tmp_path / os.fsdecode(b"drawn \xff.mp4")
+    expected = list(recognize_video(SquareRecognizer(), clip, progress=False))
+    assert list(recognize_video(SquareRecognizer(), odd, annotate=out, progress=False)) == expected
+    assert out.stat().st_size > 1000
 
 
 def test_another_ending_is_refused_before_any_work(tmp_path):
@@ -300,11 +343,13 @@ def test_a_clip_with_an_odd_size_loses_no_pixel(tmp_path, capsys):
     out = tmp_path / "out.mp4"
     photo = np.zeros((241, 321, 3), np.uint8)
     photo[-1] = photo[:, -1] = 255  # what would be cut off
-    path = tmp_path / "odd.png"
-    cv2.imwrite(str(path), photo)  # FFmpeg reads a picture as a video of one frame; a clip would be cut already
+    path = tmp_path / "odd.y4m"  # OpenCV itself writes no clip with an odd size
+    grey = np.full_like(photo[..., 0], 128)
+    planes = b"".join(plane.tobytes() for plane in (photo[..., 0], grey, grey))
+    path.write_bytes(b"YUV4MPEG2 W321 H241 F10:1 Ip A1:1 C444\nFRAME\n" + planes)
     list(recognize_video(SquareRecognizer(), path, annotate=out))
 
-    assert "odd.png: 1 frames" in capsys.readouterr().err  # it does not say how many it has
+    assert "odd.y4m: 100%" in capsys.readouterr().err
     frames, _ = read(out)
     assert frames.shape == (1, 242, 322, 3)
     assert frames[0, 240, 100:200].mean() > 200
@@ -338,7 +383,7 @@ def test_the_clip_is_not_written_over_the_video(tmp_path):
     path = film(tmp_path / "mine.mp4", squares(3))
     before = path.read_bytes()
 
-    with pytest.raises(StudyError, match="this is the video itself"):
+    with pytest.raises(StudyError, match="expected another file than the one that is read"):
         recognize_video(SquareRecognizer(), path, annotate=path, progress=False)
     assert path.read_bytes() == before
 

@@ -19,6 +19,7 @@ from fer_utils.errors import StudyError
 from fer_utils.recognition import Recognizer
 from fer_utils.serving.work import Unavailable
 from fer_utils.tracking import Tracker
+from fer_utils.video import is_video, readable_name
 
 _logger = logging.getLogger(__name__)
 
@@ -59,9 +60,13 @@ class Feed:
         if not isinstance(source, int):
             if not Path(source).is_file():
                 raise StudyError(f"{source}: expected a video file, found none. Name one with --video.")
-            capture = cv2.VideoCapture(str(source))
-            read, _ = capture.read()
-            capture.release()
+            with Path(source).open("rb") as file:
+                read = is_video(file.read(512))
+            if read:
+                with readable_name(Path(source)) as name:
+                    capture = cv2.VideoCapture(name)
+                    read, _ = capture.read()
+                    capture.release()
             if not read:
                 raise StudyError(f"{source}: expected a video, found none that OpenCV reads. Convert it to MP4.")
 
@@ -212,7 +217,11 @@ class _Showing:
         capture = None
         try:
             live = isinstance(self._source, int)
-            capture = cv2.VideoCapture(self._source if live else str(self._source))
+            if isinstance(self._source, int):
+                capture = cv2.VideoCapture(self._source)
+            else:
+                with readable_name(Path(self._source)) as name:
+                    capture = cv2.VideoCapture(name)
             if not capture.isOpened():
                 self.trouble = "The camera cannot be opened." if live else "The video cannot be opened."
                 return

@@ -7,14 +7,15 @@ from fer_utils.errors import StudyError
 from fer_utils.faces import Faces
 
 SOURCES = ("sample", "csv", "folder", "kaggle")
-"""Names that `read` knows: drawn by the project; Kaggle's file; folders of images; a download of Kaggle's file."""
+"""Names that `read` knows: drawn by the project; Kaggle's file; folders of images; a download of
+Kaggle's file."""
 
 _WITH_PATH = ("csv", "folder")
 _WITH_VOTES = ("csv", "kaggle")
 
 
 def read(
-    source: str,
+    source: str | None = None,
     path: Path | None = None,
     votes: Path | None = None,
     *,
@@ -27,11 +28,13 @@ def read(
     """Read the faces of one source.
 
     Args:
-        source: one of `SOURCES`.
-        path: for `csv`, the file or a folder that holds it; for `folder`, the folder with train/ and test/.
-        votes: FER+ votes (fer2013new.csv), for the sources whose rows are the CSV's: `csv` and `kaggle`.
+        source: one of `SOURCES`; or None for `source_of(path)`, and for `sample` without a path.
+        path: for `csv`, the file or a folder that holds it; for `folder`, the folder with train/
+            and test/, or names that mean the same (see `read_folder`).
+        votes: FER+ votes (fer2013new.csv), for the sources whose rows are the CSV's: `csv` and
+            `kaggle`.
         resize: for `folder`, bring images of another size to 48x48 instead of refusing them.
-        test_usage: for `folder`, what test/ is where its file names do not tell: see `read_folder`.
+        test_usage: for `folder`, what test/ is where names do not tell: see `read_folder`.
         count: for `sample`, how many faces to draw. Other sources leave it unread.
         seed: for `sample`, what the drawing starts from. Other sources leave it unread.
         progress: show a progress bar.
@@ -40,9 +43,11 @@ def read(
         Faces whose notices say how a real source departs from the contest's FER-2013.
 
     Raises:
-        StudyError: the source is unknown, an option is missing or does not apply to it, or what it holds is
-            not in order.
+        StudyError: the source is unknown, nothing is at the path, an option is missing or does not
+            apply to the source, or what it holds is not in order.
     """
+    if source is None:
+        source = "sample" if path is None else source_of(path)
     if source not in SOURCES:
         raise StudyError(f"source: expected one of {', '.join(SOURCES)}, found {source!r}.")
     _check_options(source, path, votes, resize, test_usage)
@@ -72,7 +77,33 @@ def read(
     return replace(faces, notices=(*faces.notices, *faces.departures()))
 
 
-def _check_options(source: str, path: Path | None, votes: Path | None, resize: bool, test_usage: str | None) -> None:
+def source_of(path: Path) -> str:
+    """The source that reads what is at `path`: "folder" for folders of images, else "csv".
+
+    Raises:
+        StudyError: nothing is there.
+    """
+    from fer_utils.sources.folder import looks_like_folder_source
+
+    try:
+        there = Path(path).exists()
+    except OSError:  # such as a name that is too long
+        there = False
+    if not there:
+        raise StudyError(
+            f"{path}: expected Kaggle's file, or a folder that holds it or images in folders; "
+            "found nothing there. Check the path."
+        )
+    return "folder" if looks_like_folder_source(path) else "csv"
+
+
+def _check_options(
+    source: str,
+    path: Path | None,
+    votes: Path | None,
+    resize: bool,
+    test_usage: str | None,
+) -> None:
     if source in _WITH_PATH and path is None:
         what = {
             "csv": "Kaggle's fer2013.csv, .csv.gz, .zip or .tar.gz, or the folder it lies in",

@@ -6,7 +6,9 @@ Rows that are unusual in any way are read again one by one, in plain Python, whi
 wrong with them.
 """
 
+import codecs
 import csv
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,7 +22,7 @@ from tqdm.auto import tqdm
 from fer_utils.emotions import EMOTIONS, SIDE, USAGES
 from fer_utils.errors import StudyError
 from fer_utils.faces import Faces
-from fer_utils.sources.packing import find, unpacked
+from fer_utils.sources.packing import find, unpacked, where_usage_is
 
 COLUMNS = ("emotion", "pixels", "Usage")
 
@@ -55,8 +57,8 @@ def read_csv(path: Path, *, progress: bool = False) -> Faces:
     """Read Kaggle's CSV: columns emotion, pixels and Usage, in any order, and others that are left unread.
 
     Args:
-        path: the CSV; a .csv.gz, .zip, .tar.gz, .tgz or .tar that holds it; or the folder in which one of these
-            lies under Kaggle's name.
+        path: the CSV; a .csv.gz, .zip, .tar.gz, .tgz or .tar that holds it; or the folder in which
+            one of these lies (see `packing.find`).
         progress: show a progress bar.
 
     Returns:
@@ -70,10 +72,13 @@ def read_csv(path: Path, *, progress: bool = False) -> Faces:
     if path.is_dir():
         path = find(path)
     parts = []
+    # A name need not be text, and a terminal takes nothing else.
+    name = os.fsencode(path.name).decode(errors="backslashreplace")
     with (
         unpacked(path) as (stream, packed),
-        tqdm(desc=path.name, total=path.stat().st_size, unit="B", unit_scale=True, disable=not progress) as bar,
+        tqdm(desc=name, unit="B", unit_scale=True, disable=not progress) as bar,
     ):
+        bar.total = path.stat().st_size
         lines = _lines(stream, path)
         columns = _header(next(lines, None), path)
         for first, block in _blocks(lines):
@@ -129,16 +134,46 @@ def _header(line: bytes | None, path: Path) -> _Columns:
             f"{path}: expected a CSV with columns {', '.join(COLUMNS)}, found an empty file. Get it again."
         )
     where = f"{path}: line 1"
-    # Upper and lower case are no difference to a reader, so to us neither.
-    names = [name.decode().strip().lower() for name in _fields(line.removeprefix(b"\xef\xbb\xbf"), where)]
+    if line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise StudyError(
+            f"{where}: expected a row of a CSV in UTF-8, found UTF-16, as spreadsheet programs "
+            "write it. Save it as a CSV in UTF-8, or take Kaggle's own file."
+        )
+    line = line.removeprefix(codecs.BOM_UTF8)
+    for separator, called in ((b";", "semicolons"), (b"\t", "tabs")):
+        if separator in line and b"," not in line:
+            raise StudyError(
+                f"{where}: expected columns separated by commas, found {called}, as spreadsheet "
+                "programs write them. Save it with commas, or take Kaggle's own file."
+            )
+    names = [_name(field) for field in _fields(line, where)]
+    found = _short(", ".join(names))
+    if "pixels" in names and "usage" not in names:
+        raise StudyError(
+            f"{where}: expected a column 'Usage', found {found}, as in the contest's train.csv and "
+            "test.csv. Without it nobody can tell training from testing. "
+            f"{where_usage_is(path)}"
+        )
     for column in COLUMNS:
         if names.count(column.lower()) != 1:
             raise StudyError(
-                f"{where}: expected one column {column!r} (columns {', '.join(COLUMNS)} in any order), found "
-                f"{_short(', '.join(names))}. The file needs Kaggle's header."
+                f"{where}: expected one column {column!r} (columns {', '.join(COLUMNS)} in any "
+                f"order), found {found}. The file needs Kaggle's header."
             )
     emotion, pixels, usage = (names.index(column.lower()) for column in COLUMNS)
     return _Columns(emotion, pixels, usage, width=len(names))
+
+
+def _name(field: bytes) -> str:
+    """A column's name without blanks and quotes around it, in small letters.
+
+    Upper and lower case are no difference to a reader, so to us neither.
+    """
+    name = field.decode().strip()
+    # A blank before a quote makes the quote a part of the field.
+    if len(name) > 1 and name[0] == name[-1] == '"':
+        name = name[1:-1].strip()
+    return name.lower()
 
 
 def _fields(line: bytes, where: str) -> list[bytes]:

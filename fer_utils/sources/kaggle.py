@@ -10,8 +10,9 @@ from pathlib import Path
 from fer_utils.errors import StudyError
 from fer_utils.faces import Faces
 from fer_utils.sources.csv import read_csv
+from fer_utils.sources.packing import CONTEST
 
-COMPETITION = "challenges-in-representation-learning-facial-expression-recognition-challenge"
+COMPETITION = CONTEST
 FILE = "fer2013.tar.gz"
 
 _RULES = f"https://www.kaggle.com/competitions/{COMPETITION}/rules"

@@ -1,5 +1,6 @@
 """What `fer-study tune` does: a search from words on the command line, and the files that it leaves."""
 
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,8 +11,8 @@ import pandas as pd
 from fer_utils import metrics
 from fer_utils.errors import StudyError
 from fer_utils.faces import Faces
-from fer_utils.recipes import Recipe
-from fer_utils.storage import atomic_file
+from fer_utils.recipes import Recipe, recipe_from_dict
+from fer_utils.storage import atomic_file, expect_replaceable
 from fer_utils.tuning.chief import search_as_chief
 from fer_utils.tuning.ledger import against_random, search_finding
 from fer_utils.tuning.page import trials_page
@@ -19,6 +20,9 @@ from fer_utils.tuning.retraining import contenders, retrain, retrained_table, re
 from fer_utils.tuning.search import random_at_equal_compute, search
 from fer_utils.tuning.spaces import CHOICES, RANGES, SearchSpace
 from fer_utils.tuning.wire import PATIENCE
+
+TABLES = ("ledger.csv", "trials.html", "best.json", "random.csv", "against_random.csv", "retrained.csv")
+"""The files that a search may leave."""
 
 
 def parse_space(given: Sequence[str]) -> SearchSpace:
@@ -68,6 +72,7 @@ def tune(
     The same call goes on with a search that was interrupted. With the address `chief`, workers train the trials, and
     this one chooses them; what is asked for besides is trained here.
     """
+    expect_place(out)
     faces = faces.without_private()
     given: dict[str, Any] = {"seed": seed, "store": store}
     if chief:
@@ -91,6 +96,23 @@ def tune(
         metrics.write_table(out / "retrained.csv", table)
         print(table.round(4).to_string(index=False))
         print(retraining_finding(table))
+
+
+def expect_place(out: Path) -> None:
+    """Raise StudyError where the folder `out` has files that the search's tables would replace.
+
+    An earlier search's own may be replaced: they come with the best trial's recipe.
+    """
+
+    def made(_file: Path) -> bool:
+        try:
+            recipe_from_dict(json.loads((out / "best.json").read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError, StudyError):
+            return False
+        return True
+
+    for name in TABLES:
+        expect_replaceable(out / name, "a search's table", made)
 
 
 def write_ledger(ledger: pd.DataFrame, space: SearchSpace, base: Recipe, out: Path) -> None:
