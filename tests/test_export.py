@@ -103,11 +103,12 @@ def test_a_model_that_answers_otherwise_is_refused():
 
 def test_a_failed_export_leaves_what_was_there(run, faces, tmp_path, monkeypatch):
     (tmp_path / "model").mkdir()
-    (tmp_path / "model" / "mine").touch()
+    (tmp_path / "model" / "card.json").write_text("old")
     monkeypatch.setattr(export, "onnx_logits", lambda file, images: np.zeros((len(images), 7), np.float32))
     with pytest.raises(StudyError, match="expected ONNX Runtime to answer as Keras does"):
         export_run(run, faces, tmp_path / "model")
-    assert [path.name for path in tmp_path.rglob("*")] == ["model", "mine"]
+    assert [path.name for path in tmp_path.rglob("*")] == ["model", "card.json"]
+    assert (tmp_path / "model" / "card.json").read_text() == "old"
 
 
 @pytest.mark.parametrize(("speedup", "allowed", "kept"), [(1.5, 1.0, True), (0.9, 1.0, False), (1.5, -1.0, False)])

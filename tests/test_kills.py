@@ -28,7 +28,7 @@ from PIL import Image
 from skimage import data
 
 from fer_utils.backend import keras
-from fer_utils.storage import atomic_file, atomic_folder
+from fer_utils.storage import Contents, atomic_file, atomic_folder
 from fer_utils.training import fit
 from fer_utils.tuning.trials import known
 
@@ -37,12 +37,13 @@ from fer_utils.tuning.trials import known
 WRITINGS = """
 import json, os, signal, sys
 from pathlib import Path
-from fer_utils.storage import atomic_file, atomic_folder
+from fer_utils.storage import Contents, atomic_file, atomic_folder
 
 kind, base, old = sys.argv[1], Path(sys.argv[2]), sys.argv[3] == "True"
 
 def write(path, text, fails=False):
-    with (atomic_file if kind == "file" else atomic_folder)(path) as new:
+    contents = Contents("texts", "first", ("second",))
+    with atomic_file(path) if kind == "file" else atomic_folder(path, contents) as new:
         for place in [new] if kind == "file" else [new / "first", new / "second"]:
             place.write_text(text)
         if fails:
@@ -104,7 +105,11 @@ def test_a_writing_killed_at_any_step_loses_nothing_and_leaves_nothing(tmp_path,
     assert any(len(killed[1]) > len(names[bool(killed[0])]) for killed, _, _ in steps), "none left anything behind"
 
 
-@pytest.mark.parametrize("writing", [atomic_file, atomic_folder])
+def text_folder(path: Path):
+    return atomic_folder(path, Contents("a text", "text"))
+
+
+@pytest.mark.parametrize("writing", [atomic_file, text_folder])
 def test_what_a_living_writer_has_begun_is_not_removed(tmp_path, writing):
     path = tmp_path / "deep[1]" / "results.csv"
 
@@ -126,7 +131,7 @@ def test_a_longer_name_is_not_taken_for_what_was_left(tmp_path):
     for other in others:
         other.touch()
     (tmp_path / ".run-abcdefgh").touch()
-    with atomic_folder(tmp_path / "run"):
+    with text_folder(tmp_path / "run"):
         pass
     assert sorted(tmp_path.iterdir()) == sorted([*others, tmp_path / "run"])
 

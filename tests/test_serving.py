@@ -133,7 +133,7 @@ def test_more_photos_than_the_limit_are_a_400(recognizer):
 
 def test_one_bad_photo_among_several_is_named(client):
     check_problem(post(client, NO_FACE, b"junk", NO_FACE), 400, "Image 2 of 3")
-    check_problem(post(client, NO_FACE, encoded(Image.new("1", (9000, 9000)))), 413, "Image 2 of 2")
+    check_problem(post(client, NO_FACE, encoded(Image.new("1", (16000, 16000)))), 413, "Image 2 of 2")
 
 
 def test_no_face_is_an_empty_list(client):
@@ -199,7 +199,7 @@ def test_an_upload_over_the_limit_is_a_413(client):
 
 
 def test_a_decompression_bomb_is_a_413(client):
-    check_problem(post(client, encoded(Image.new("1", (9000, 9000)))), 413, "50 million pixels")
+    check_problem(post(client, encoded(Image.new("1", (16000, 16000)))), 413, "225 million pixels")
 
 
 def test_an_unexpected_error_is_a_500_that_tells_nothing(model_folder):

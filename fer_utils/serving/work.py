@@ -27,7 +27,7 @@ class Workers:
     """A few threads that do all the recognising.
 
     They are few for the sake of memory, not of speed: a face detector keeps buffers for each thread that ever
-    called it, and a decoded photo of 50 million pixels takes 150 MB.
+    called it, and a decoded photo of 225 million pixels takes 675 MB.
 
     Args:
         at_once: number of threads; the processor cores when None.
