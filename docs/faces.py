@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
+from fer_utils.data.drawing import ACTION_UNITS, draw_face
+from fer_utils.data.sample import draw_sample
 from fer_utils.emotions import EMOTIONS, SIDE
 from fer_utils.plots import COLOURS, INK
-from fer_utils.sources.drawing import ACTION_UNITS, draw_face
-from fer_utils.sources.sample import draw_sample
 
 # Chosen by eye: who shows the emotion (a seed of `draw_face`), and two rows of `draw_sample(700)`.
 WHO = {

@@ -18,7 +18,7 @@ __all__ = ["Recognizer"]
 def __getattr__(name: str):
     # Imported when asked for: what trains needs no server's libraries, and what serves no trainer's.
     if name == "Recognizer":
-        from fer_utils.recognition import Recognizer
+        from fer_utils.recognition.recognizer import Recognizer
 
         return Recognizer
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fer_utils.data.faces import Faces
+from fer_utils.data.sample import draw_sample
 from fer_utils.emotions import CANONICAL_COUNTS
-from fer_utils.faces import Faces
-from fer_utils.recipes import Recipe, get_recipe
-from fer_utils.sources.sample import draw_sample
+from fer_utils.training.recipes import Recipe, get_recipe
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -47,7 +47,7 @@ def recipe() -> Recipe:
 @pytest.fixture(scope="session")
 def run(faces, recipe, tmp_path_factory):
     """A finished run of `recipe` on `faces` with seed 1, not scored on PrivateTest; not to be written to."""
-    from fer_utils.training import fit
+    from fer_utils.training.fit import fit
 
     return fit(recipe, faces.without_private(), 1, tmp_path_factory.mktemp("runs"), progress=False)
 
@@ -69,7 +69,7 @@ def canonical() -> Faces:
 @pytest.fixture(scope="session")
 def build_tiny():
     """Builds a network that compiles in no time: one dense layer with dropout on mean pixels."""
-    from fer_utils.backend import keras
+    from fer_utils.networks.backend import keras
 
     def build(network: str, *, dropout: float = 0.25, **_) -> keras.Model:
         layers = keras.layers
@@ -126,6 +126,6 @@ def model_folder(write_model, tmp_path_factory) -> Path:
 @pytest.fixture
 def tiny_network(build_tiny, monkeypatch):
     """Trainings build that network, whatever the recipe says."""
-    from fer_utils import training
+    from fer_utils.training import fit as training
 
     monkeypatch.setattr(training, "build", build_tiny)

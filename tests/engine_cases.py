@@ -4,12 +4,12 @@ from contextlib import nullcontext
 
 import numpy as np
 
-from fer_utils.architectures import build, parts
-from fer_utils.engines import engine
-from fer_utils.faces import Faces
-from fer_utils.optimizers import optimizer
-from fer_utils.recipes import Recipe, get_recipe
-from fer_utils.training import epoch_plan, predict
+from fer_utils.data.faces import Faces
+from fer_utils.networks import build, parts
+from fer_utils.training.engines import engine
+from fer_utils.training.fit import epoch_plan, predict
+from fer_utils.training.optimizers import optimizer
+from fer_utils.training.recipes import Recipe, get_recipe
 
 CASES = {
     # Tang's network, loss, schedule and jitter; a batch that is not full.

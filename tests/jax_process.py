@@ -28,11 +28,11 @@ sys.meta_path.insert(0, NoTensorFlow())
 import numpy as np  # noqa: E402
 from engine_cases import after_one_epoch  # noqa: E402
 
-from fer_utils import training  # noqa: E402
-from fer_utils.engines import engine  # noqa: E402
-from fer_utils.engines import jax as jax_engine  # noqa: E402
-from fer_utils.faces import load_faces  # noqa: E402
-from fer_utils.recipes import recipe_from_dict  # noqa: E402
+from fer_utils.data.faces import load_faces  # noqa: E402
+from fer_utils.training import fit as training  # noqa: E402
+from fer_utils.training.engines import engine  # noqa: E402
+from fer_utils.training.engines import jax as jax_engine  # noqa: E402
+from fer_utils.training.recipes import recipe_from_dict  # noqa: E402
 
 folder = Path(sys.argv[1])
 faces = load_faces(folder / "faces")

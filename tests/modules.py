@@ -1,4 +1,4 @@
-"""Which modules of the package a stage imports; `python tests/modules.py` lists them in dvc.yaml, among its deps."""
+"""Which packages a stage imports from; `python tests/modules.py` lists them in dvc.yaml, among its deps."""
 
 import ast
 import re
@@ -10,44 +10,33 @@ import nbformat
 PROJECT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(PROJECT))  # this tree's package, whatever is installed
 
-from fer_utils.notebooks import NOTEBOOKS  # noqa: E402
-from fer_utils.stages import STAGES  # noqa: E402
+from fer_utils.cli.stage import STAGES  # noqa: E402
+from fer_utils.reports.notebooks import NOTEBOOKS  # noqa: E402
 
 PACKAGE = "fer_utils"
 
-ENTRY = {"prepare": ["sources"], "index": ["reports"]}
+ENTRY = {"prepare": ["data.sources"], "index": ["reports.index"]}
 
 
-def stage_modules(stage: str) -> list[str]:
-    """Files and folders of the package that decide what a stage leaves: its code's imports, direct or not, sorted.
+def stage_packages(stage: str) -> list[str]:
+    """Packages, and modules beside them, that hold what decides what a stage leaves, sorted.
 
-    A notebook's HTML is made by fer_utils.notebooks with the templates. The command line is left out.
+    They hold each module that the stage's code imports, directly or not. A whole package is named where one of its
+    modules is imported: trainings are found again in the run store, so a stage that runs for nothing takes minutes.
+    A notebook's HTML is made by `fer_utils.reports`. The command line is left out.
     """
     if stage in NOTEBOOKS:
         notebook = nbformat.read(PROJECT / "notebooks" / f"{NOTEBOOKS[stage]}.ipynb", as_version=4)
         lines = [line for c in notebook.cells if c.cell_type == "code" for line in c.source.splitlines()]
         code = "\n".join(line for line in lines if not line.startswith("%"))
-        start = _imported(ast.parse(code)) | {f"{PACKAGE}.notebooks"}
+        start = _imported(ast.parse(code)) | {f"{PACKAGE}.reports.notebooks"}
     else:
         start = {f"{PACKAGE}.{name}" for name in ENTRY[stage]}
-    files = {str(path.relative_to(PROJECT)) for path in _closure(start)}
-    # What modules read: templates, and the released model.
-    if f"{PACKAGE}/notebooks.py" in files:
-        files.add(f"{PACKAGE}/templates")
-    if f"{PACKAGE}/recognition.py" in files:
-        files.add(f"{PACKAGE}/pretrained")
-    return sorted(_folded(files))
-
-
-def _folded(files: set[str]) -> set[str]:
-    """The same, with a subpackage's name in place of its files where all of them are there: DVC has less to read."""
-    for folder in {path.parent for path in PROJECT.glob(f"{PACKAGE}/*/__init__.py")}:
-        inside = {
-            str(path.relative_to(PROJECT)) for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc"
-        }
-        if inside <= files:
-            files = files - inside | {str(folder.relative_to(PROJECT))}
-    return files
+    files = {path.relative_to(PROJECT) for path in _closure(start)}
+    found = {"/".join(path.parts[:2]) for path in files}
+    if f"{PACKAGE}/recognition" in found:
+        found.add(f"{PACKAGE}/pretrained")  # which is no code, and is read
+    return sorted(found)
 
 
 def _closure(names: set[str]) -> set[Path]:
@@ -85,17 +74,17 @@ def _file(name: str) -> Path | None:
     return next((p for p in (base.with_suffix(".py"), base / "__init__.py") if p.is_file()), None)
 
 
-def with_modules(pipeline: str) -> str:
-    """The text of dvc.yaml, each stage's deps ending with the modules that it imports."""
+def with_packages(pipeline: str) -> str:
+    """The text of dvc.yaml, each stage's deps ending with the packages that it imports from."""
     for stage in STAGES:
         block = re.search(rf"^  {stage}:\n(?:    .*\n)*", pipeline, re.M)[0]
         deps = re.search(r"^    deps:\n((?:    - .*\n)*)", block, re.M)
         others = [line for line in deps[1].splitlines() if not line.startswith(f"    - {PACKAGE}/")]
-        lines = [*others, *(f"    - {module}" for module in stage_modules(stage))]
+        lines = [*others, *(f"    - {package}" for package in stage_packages(stage))]
         pipeline = pipeline.replace(block, block.replace(deps[1], "".join(f"{line}\n" for line in lines)))
     return pipeline
 
 
 if __name__ == "__main__":
     file = PROJECT / "dvc.yaml"
-    file.write_text(with_modules(file.read_text(encoding="utf-8")), encoding="utf-8")
+    file.write_text(with_packages(file.read_text(encoding="utf-8")), encoding="utf-8")

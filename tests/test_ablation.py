@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_utils.ablation import ADDED, LEFT_OUT, ablate, ablation_finding, variants
 from fer_utils.emotions import PUBLIC
 from fer_utils.errors import StudyError
-from fer_utils.recipes import get_recipe
-from fer_utils.runs import Run
+from fer_utils.training.ablation import ADDED, LEFT_OUT, ablate, ablation_finding, variants
+from fer_utils.training.recipes import get_recipe
+from fer_utils.training.runs import Run
 
 
 def test_each_variant_takes_one_ingredient_or_adds_one():

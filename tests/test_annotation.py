@@ -5,10 +5,10 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from fer_utils.annotation import annotate, draw_on_frame
-from fer_utils.detectors import Box
 from fer_utils.emotions import EMOTIONS
-from fer_utils.recognition import RecognizedFace
+from fer_utils.recognition.annotation import annotate, draw_on_frame
+from fer_utils.recognition.detectors import Box
+from fer_utils.recognition.recognizer import RecognizedFace
 
 ASTRONAUT = data.astronaut()
 

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from skimage import data
 
+from fer_utils.cli.predict import predict
 from fer_utils.errors import StudyError
-from fer_utils.images import FORMATS, UnreadableImage, open_image
-from fer_utils.predicting import predict
-from fer_utils.recognition import Recognizer
+from fer_utils.recognition.images import FORMATS, UnreadableImage, open_image
+from fer_utils.recognition.recognizer import Recognizer
 from fer_utils.serving.app import create_app
 
 FACE = Image.fromarray(data.astronaut()[:256, 96:352])

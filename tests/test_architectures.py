@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from fer_utils.architectures import NETWORKS, build, changed_options, parts
 from fer_utils.errors import StudyError
+from fer_utils.networks import NETWORKS, build, changed_options, parts
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_mini_xception_has_the_penalties_that_the_published_model_has():
 
 def test_mini_xceptions_shortcuts_are_convolutions_of_stride_2():
     """What stands in for them takes the same pixels, at even sides and at odd ones."""
-    from fer_utils.backend import keras
+    from fer_utils.networks.backend import keras
 
     model = build("mini_xception", width=0.25)
     thinning = [x for x in model.layers if type(x).__name__ == "MaxPooling2D" and x.pool_size == (1, 1)]
@@ -103,7 +103,7 @@ def test_mini_xception_enlarges_and_scales_pixels_as_published():
     """Bilinear with centred pixels, as OpenCV does, then from 0..255 to -1..1."""
     import cv2
 
-    from fer_utils.backend import keras
+    from fer_utils.networks.backend import keras
 
     model = build("mini_xception", width=0.03)
     (scaling,) = [x for x in model.layers if type(x).__name__ == "Rescaling"]
@@ -114,7 +114,7 @@ def test_mini_xception_enlarges_and_scales_pixels_as_published():
 
 def test_mini_xception_learns_and_is_saved_and_exported(tmp_path):
     """Resizing is done inside: in training steps, in the saved file, and in what other programs run."""
-    from fer_utils.backend import keras
+    from fer_utils.networks.backend import keras
 
     model = build("mini_xception", width=0.25, batch_norm_momentum=0.5)
     assert {x.momentum for x in model.layers if type(x).__name__ == "BatchNormalization"} == {0.5}
@@ -192,7 +192,7 @@ def test_tang_penalises_weights_by_half_the_square(tang):
 
 def test_poolings_round_up_and_do_not_count_the_padding(tang):
     """The last window of an average pooling over 20 pixels has two rows of them."""
-    from fer_utils.backend import keras
+    from fer_utils.networks.backend import keras
 
     pooled = keras.layers.AveragePooling2D(3, 2, padding="same")(np.ones((1, 20, 20, 1), np.float32))
     assert pooled.shape == (1, 10, 10, 1) and np.asarray(pooled) == pytest.approx(1)
@@ -202,7 +202,7 @@ def test_poolings_round_up_and_do_not_count_the_padding(tang):
 
 
 def test_contrast_normalisation_is_tangs():
-    from fer_utils.architectures.preprocessing import ContrastNormalisation
+    from fer_utils.networks.preprocessing import ContrastNormalisation
 
     images = np.random.default_rng(0).integers(0, 256, (40, 48, 48)).astype(np.uint8)
     images[3] = 7  # blank
@@ -225,8 +225,8 @@ def test_contrast_normalisation_is_tangs():
 
 @pytest.mark.parametrize("name", ["small_resnet", "small_vgg", "student"])
 def test_the_small_ones_fit_where_they_are_to_serve(name):
-    from fer_utils.architectures.costs import multiply_adds
-    from fer_utils.recipes import get_recipe
+    from fer_utils.networks.costs import multiply_adds
+    from fer_utils.training.recipes import get_recipe
 
     recipe = get_recipe(name)
     model = build(recipe.network, **recipe.options)
@@ -250,7 +250,7 @@ def test_our_own_do_not_see_brightness_and_contrast(network):
 
 
 def test_drop_path_leaves_out_whole_branches_and_keeps_their_mean():
-    from fer_utils.architectures.resnet import DropPath
+    from fer_utils.networks.resnet import DropPath
 
     branches = np.ones((2000, 2, 2, 1), np.float32)
     dropped = np.asarray(DropPath(0.25)(branches, training=True))

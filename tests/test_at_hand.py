@@ -7,8 +7,8 @@ import pytest
 
 from fer_utils.analysis.at_hand import models_at_hand
 from fer_utils.errors import StudyError
-from fer_utils.recognition import RELEASED
-from fer_utils.training import predict
+from fer_utils.recognition.recognizer import RELEASED
+from fer_utils.training.fit import predict
 
 
 def test_runs_with_weights_answer_as_they_did(run, faces, tmp_path):

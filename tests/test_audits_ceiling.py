@@ -9,10 +9,10 @@ from statsmodels.stats.proportion import proportion_confint
 
 from fer_utils.audits.ceiling import ceiling, ceiling_finding, copies_agreement, oracle_credit
 from fer_utils.audits.confident import Noise
+from fer_utils.data.faces import Faces
+from fer_utils.data.votes import CATEGORIES
 from fer_utils.emotions import EMOTIONS
 from fer_utils.errors import StudyError
-from fer_utils.faces import Faces
-from fer_utils.sources.votes import CATEGORIES
 
 COLUMNS = ["estimate", "kind", "value", "low", "high", "images", "meaning"]
 NOISE = Noise(0.3, 0.28, 0.33, 5, pd.DataFrame())
@@ -117,8 +117,8 @@ def test_findings_hold_for_any_number_of_estimates(voted, faces):
 
 @pytest.mark.slow
 def test_fer2013s_ceilings(real_data):
-    from fer_utils.sources import read
-    from fer_utils.sources.votes import join_votes
+    from fer_utils.data.sources import read
+    from fer_utils.data.votes import join_votes
 
     faces = join_votes(read("csv", real_data / "fer2013.csv.gz"), real_data / "fer2013new.csv")
     values = ceiling(faces).set_index("estimate")["value"].to_dict()

@@ -10,10 +10,10 @@ from sklearn.metrics import precision_score, recall_score
 from fer_utils.audits.confident import detection, estimated_noise, issues_finding, issues_held_to, label_issues
 from fer_utils.audits.labels import NAMED, mislabelled
 from fer_utils.audits.light import gradients, light_probabilities
+from fer_utils.data.sample import draw_sample
+from fer_utils.data.votes import CATEGORIES
 from fer_utils.emotions import EMOTIONS
 from fer_utils.errors import StudyError
-from fer_utils.sources.sample import draw_sample
-from fer_utils.sources.votes import CATEGORIES
 
 COUNT, FLIPPED = 3000, 300
 

@@ -13,10 +13,10 @@ from fer_utils.audits.copies import (
     leaked_same_label,
     redundant_copies,
 )
+from fer_utils.data.faces import Faces
+from fer_utils.data.sample import draw_sample
 from fer_utils.emotions import PRIVATE, PUBLIC, TRAINING, USAGES
 from fer_utils.errors import StudyError
-from fer_utils.faces import Faces
-from fer_utils.sources.sample import draw_sample
 
 
 @pytest.fixture(scope="module")

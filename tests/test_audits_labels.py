@@ -19,10 +19,10 @@ from fer_utils.audits.labels import (
     vote_table,
     votes_finding,
 )
+from fer_utils.data.faces import Faces
+from fer_utils.data.votes import CATEGORIES
 from fer_utils.emotions import EMOTIONS, USAGES
 from fer_utils.errors import StudyError
-from fer_utils.faces import Faces
-from fer_utils.sources.votes import CATEGORIES
 
 CASES = [  # label, votes, whether the majority agrees (ties do), the majority
     ("happy", {"happiness": 8, "neutral": 2}, True, "happy"),
@@ -131,8 +131,8 @@ def test_mislabelled_drawn_faces_are_those_planted(faces, voted):
 
 @pytest.mark.slow
 def test_fer_plus_gives_the_label_of_64_6_percent(real_data):
-    from fer_utils.sources import read
-    from fer_utils.sources.votes import join_votes
+    from fer_utils.data.sources import read
+    from fer_utils.data.votes import join_votes
 
     faces = join_votes(read("csv", real_data / "fer2013.csv.gz"), real_data / "fer2013new.csv")
     table = vote_table(faces).set_index("emotion")

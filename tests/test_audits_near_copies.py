@@ -7,9 +7,9 @@ import pytest
 from fer_utils.audits import near_copies as module
 from fer_utils.audits.near_copies import by_chance, near_copies, near_copies_by_usage, near_leaked
 from fer_utils.audits.pictures import near_constant
+from fer_utils.data.faces import Faces
 from fer_utils.emotions import PRIVATE, PUBLIC, TRAINING, USAGES
 from fer_utils.errors import StudyError
-from fer_utils.faces import Faces
 
 COLUMNS = ["i", "j", "similarity", "mirrored", "usage_i", "usage_j", "same_label"]
 

@@ -8,9 +8,9 @@ import pytest
 from sklearn.metrics import precision_score, recall_score
 
 from fer_utils.audits.planted import FAULTS, audit_flags, planted, planted_finding, planted_table, score
+from fer_utils.data.sample import draw_sample
 from fer_utils.emotions import EMOTIONS, PUBLIC, TRAINING
 from fer_utils.errors import StudyError
-from fer_utils.sources.sample import draw_sample
 
 
 @pytest.fixture(scope="module")

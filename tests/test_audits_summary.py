@@ -10,8 +10,8 @@ import pytest
 from fer_utils.audits import copies, near_copies, summary
 from fer_utils.audits.pictures import NEAR_CONSTANT, contrast, near_constant
 from fer_utils.audits.summary import summarise, summary_text
+from fer_utils.data.votes import CATEGORIES
 from fer_utils.emotions import PRIVATE, PUBLIC, TRAINING
-from fer_utils.sources.votes import CATEGORIES
 
 
 def test_the_figures_are_those_of_the_audits_and_are_json(faces):
@@ -87,7 +87,7 @@ def test_near_copies_that_chance_explains_are_not_made_much_of(faces):
 @pytest.fixture(scope="module")
 def real(real_data):
     """The real faces, without votes."""
-    from fer_utils.sources import read
+    from fer_utils.data.sources import read
 
     return read("csv", real_data / "fer2013.csv.gz")
 

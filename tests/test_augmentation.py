@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from fer_utils import augmentation
-from fer_utils.augmentation import VIEWS, Draws, apply, draw, similarity, views, warp
 from fer_utils.errors import StudyError
-from fer_utils.recipes import get_recipe
+from fer_utils.training import augmentation
+from fer_utils.training.augmentation import VIEWS, Draws, apply, draw, similarity, views, warp
+from fer_utils.training.recipes import get_recipe
 
 PLAIN = get_recipe("seed_cnn").but(mirror=False)
 

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from fer_utils.detectors import Box, Detection
 from fer_utils.errors import StudyError
+from fer_utils.recognition.detectors import Box, Detection
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,7 @@ def test_the_face_is_the_box_nearest_the_middle(benchmarks):
 
 def test_frame_and_rise_measured_on_boxes_cut_the_image_back(benchmarks):
     """A box with known place and size in a pasted image: `crop_face` with the measured numbers gives the image."""
-    from fer_utils.recognition import crop_face
+    from fer_utils.recognition.recognizer import crop_face
 
     framing = benchmarks.framing
     image = cv2.GaussianBlur(np.random.default_rng(1).integers(0, 256, (48, 48), np.uint8), (0, 0), 3)

@@ -6,12 +6,12 @@ import sys
 import numpy as np
 import pytest
 
+from fer_utils.data.csv import read_csv
 from fer_utils.emotions import PUBLIC
 from fer_utils.evaluation import paired_bootstrap, probabilities
-from fer_utils.export import onnx_logits
-from fer_utils.recognition import RELEASED
-from fer_utils.sources.csv import read_csv
-from fer_utils.training import predict
+from fer_utils.recognition.recognizer import RELEASED
+from fer_utils.release.export import onnx_logits
+from fer_utils.training.fit import predict
 
 NUMBERS = {"none": 1, "mirror": 2, "shifts": 20, "crops": 10, "jitter": 64}
 

@@ -14,10 +14,10 @@ import pytest
 
 from fer_utils import cli
 from fer_utils.cli import main
-from fer_utils.evidence import END, START, results_markdown
-from fer_utils.faces import load_faces
-from fer_utils.recipes import get_recipe
-from fer_utils.runs import run_folder
+from fer_utils.data.faces import load_faces
+from fer_utils.results.evidence import END, START, results_markdown
+from fer_utils.training.recipes import get_recipe
+from fer_utils.training.runs import run_folder
 
 COMMANDS = (
     *("prepare", "audit", "train", "tune", "ablate", "ensemble", "teach", "score", "results", "networks", "stage"),
@@ -121,7 +121,8 @@ def test_an_ablation_is_printed_and_written(study, faces, tiny_network, capsys):
 
 
 def test_results_are_printed_and_written(study, canonical, capsys, monkeypatch):
-    from fer_utils import evidence, sources
+    from fer_utils.data import sources
+    from fer_utils.results import evidence
 
     (study / "reports" / "evidence").mkdir(parents=True)
     (study / "README.md").write_text(f"{START}\n{END}\n")
@@ -152,7 +153,7 @@ def test_results_are_printed_and_written(study, canonical, capsys, monkeypatch):
 
 
 def test_networks_are_listed_as_a_table_and_as_json(capsys, monkeypatch):
-    from fer_utils.architectures import costs
+    from fer_utils.networks import costs
 
     # Building them all takes seconds; the real overview has its tests in test_costs.py.
     found = [{"name": "m", "input": "48x48x1", "parameters": 1234, "multiply_adds": 5678901, "source": "its book"}]

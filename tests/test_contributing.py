@@ -18,9 +18,9 @@ import pytest
 import yaml
 from nbformat import v4
 
+from fer_utils.data import sample
+from fer_utils.data.faces import load_faces
 from fer_utils.emotions import CANONICAL_COUNTS
-from fer_utils.faces import load_faces
-from fer_utils.sources import sample
 
 PROJECT = Path(__file__).resolve().parent.parent
 PAGE = (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8")

@@ -5,10 +5,10 @@ from importlib import import_module
 
 import pytest
 
-from fer_utils.architectures import NETWORKS, build, costs
-from fer_utils.architectures.costs import multiply_adds, overview, overview_text
-from fer_utils.backend import keras
 from fer_utils.errors import StudyError
+from fer_utils.networks import NETWORKS, build, costs
+from fer_utils.networks.backend import keras
+from fer_utils.networks.costs import multiply_adds, overview, overview_text
 
 layers = keras.layers
 
@@ -141,7 +141,7 @@ def test_layers_called_twice_and_sizes_unknown_are_refused():
 
 @pytest.mark.parametrize("network", NETWORKS)
 def test_every_network_names_its_source(network):
-    source = getattr(import_module(f"fer_utils.architectures.{network}"), "SOURCE", "")
+    source = getattr(import_module(f"fer_utils.networks.{network}"), "SOURCE", "")
     assert source and source == " ".join(source.split()), f"{network}: its module has no SOURCE of one line"
 
 
@@ -157,7 +157,7 @@ def test_the_overview_lists_every_network():
         "input": "48x48x1",
         "parameters": 4_478_727,
         "multiply_adds": 290_475_520,
-        "source": import_module("fer_utils.architectures.seed_cnn").SOURCE,
+        "source": import_module("fer_utils.networks.seed_cnn").SOURCE,
     }
     assert found[NETWORKS.index("mini_xception")]["input"] == "48x48x1 (64x64 inside)"
 

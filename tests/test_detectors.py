@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from skimage import data
 
-from fer_utils import detectors
-from fer_utils.detectors import (
+from fer_utils.errors import StudyError
+from fer_utils.recognition import detectors
+from fer_utils.recognition.detectors import (
     Box,
     Detection,
     Detector,
@@ -20,8 +21,7 @@ from fer_utils.detectors import (
     make_detector,
     yunet_path,
 )
-from fer_utils.errors import StudyError
-from fer_utils.recognition import Recognizer
+from fer_utils.recognition.recognizer import Recognizer
 
 ASTRONAUT = data.astronaut()  # public domain, 512 x 512; the face is at about x 175..275, y 65..165
 

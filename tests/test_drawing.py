@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
+from fer_utils.data.drawing import ACTION_UNITS, DRAWABLE, draw_face
 from fer_utils.emotions import EMOTIONS
 from fer_utils.errors import StudyError
-from fer_utils.sources.drawing import ACTION_UNITS, DRAWABLE, draw_face
 
 
 def test_each_action_unit_changes_the_face():

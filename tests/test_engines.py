@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from engine_cases import CASES, after_one_epoch
 
-from fer_utils import augmentation
-from fer_utils.architectures import build
-from fer_utils.backend import keras
 from fer_utils.emotions import PUBLIC
-from fer_utils.engines import engine
 from fer_utils.errors import StudyError
 from fer_utils.evaluation import probabilities
-from fer_utils.runs import Run
-from fer_utils.training import epoch_plan, fit, predict
+from fer_utils.networks import build
+from fer_utils.networks.backend import keras
+from fer_utils.training import augmentation
+from fer_utils.training.engines import engine
+from fer_utils.training.fit import epoch_plan, fit, predict
+from fer_utils.training.runs import Run
 
 RUN = CASES["case-jitter"].but(epochs=2, dropout=0.2, whole_batches=True, views="mirror")
 

@@ -8,10 +8,10 @@ import pytest
 from scipy.special import softmax
 from sklearn.metrics import log_loss
 
-from fer_utils.ensembles import answer, member_logits, members, read_ensembles, select, write_ensemble
 from fer_utils.errors import StudyError
-from fer_utils.recipes import Recipe
-from fer_utils.runs import write_predictions
+from fer_utils.results.ensembles import answer, member_logits, members, read_ensembles, select, write_ensemble
+from fer_utils.training.recipes import Recipe
+from fer_utils.training.runs import write_predictions
 
 
 @pytest.fixture(scope="module")

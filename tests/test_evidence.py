@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from fer_utils.emotions import PRIVATE, PUBLIC
-from fer_utils.ensembles import select
 from fer_utils.errors import StudyError
 from fer_utils.evaluation import accuracy_interval, mcnemar, paired_bootstrap, probabilities
-from fer_utils.evidence import (
+from fer_utils.results.ensembles import select
+from fer_utils.results.evidence import (
     END,
     START,
     TABLE,
@@ -26,9 +26,9 @@ from fer_utils.evidence import (
     runs_at_hand,
     write_results,
 )
-from fer_utils.recipes import Recipe, recipe_from_dict
-from fer_utils.results import compare
-from fer_utils.runs import Run, logits_of, write_predictions
+from fer_utils.results.tables import compare
+from fer_utils.training.recipes import Recipe, recipe_from_dict
+from fer_utils.training.runs import Run, logits_of, write_predictions
 
 RIGHT = {PUBLIC: 2268, PRIVATE: 2301}
 
@@ -273,7 +273,7 @@ def test_committed_table_and_readme_say_the_same(project):
 @pytest.fixture(scope="module")
 def fer2013(real_data):
     """The real FER-2013, read once for all that is computed from it."""
-    from fer_utils.sources import read
+    from fer_utils.data.sources import read
 
     return read("csv", real_data / "fer2013.csv.gz")
 
@@ -327,7 +327,7 @@ def test_what_the_readme_says_is_left_of_the_ablations_best_is_what_the_evidence
 
 @pytest.mark.slow
 def test_what_the_readme_says_the_students_lose_is_what_the_evidence_gives(project, fer2013, readme_words):
-    from fer_utils.ensembles import answer, member_logits, read_ensembles
+    from fer_utils.results.ensembles import answer, member_logits, read_ensembles
 
     evidence = project / "reports" / "evidence"
     private, counts = fer2013.of(PRIVATE), read_ensembles(evidence)["ensemble"]

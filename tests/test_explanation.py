@@ -15,11 +15,11 @@ from fer_utils.analysis.explanation import (
     region_masks,
     region_table,
 )
+from fer_utils.data.csv import read_csv
 from fer_utils.emotions import EMOTIONS, PUBLIC
 from fer_utils.errors import StudyError
-from fer_utils.export import onnx_logits
-from fer_utils.recognition import MODEL, RELEASED
-from fer_utils.sources.csv import read_csv
+from fer_utils.recognition.recognizer import MODEL, RELEASED
+from fer_utils.release.export import onnx_logits
 
 
 @pytest.fixture(scope="module")

@@ -6,13 +6,13 @@ import shutil
 import numpy as np
 import pytest
 
-from fer_utils import export
 from fer_utils.emotions import EMOTIONS, PRIVATE, PUBLIC, TRAINING
 from fer_utils.errors import StudyError
 from fer_utils.evaluation import accuracy, probabilities
-from fer_utils.export import card_text, export_run, load_keras, onnx_logits, parity
-from fer_utils.recognition import Recognizer
-from fer_utils.scoring import score
+from fer_utils.recognition.recognizer import Recognizer
+from fer_utils.release import export
+from fer_utils.release.export import card_text, export_run, load_keras, onnx_logits, parity
+from fer_utils.results.scoring import score
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def test_onnx_answers_as_the_run_does(exported, run, faces):
 
 
 def test_keras_weights_are_the_same_model(exported, faces):
-    from fer_utils.training import predict
+    from fer_utils.training.fit import predict
 
     folder, _ = exported
     images = faces.of(TRAINING).images

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from fer_utils import emotions
+from fer_utils.data.faces import Faces, load_faces
 from fer_utils.emotions import CANONICAL_COUNTS, EMOTIONS, PRIVATE, PUBLIC, TRAINING, USAGES
 from fer_utils.errors import StudyError
-from fer_utils.faces import Faces, load_faces
 
 
 def make(n=6, **changes) -> Faces:

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from fer_utils import images
-from fer_utils.images import ImageTooLarge, UnreadableImage, open_image
+from fer_utils.recognition import images
+from fer_utils.recognition.images import ImageTooLarge, UnreadableImage, open_image
 
 ASTRONAUT = data.astronaut()
 

@@ -27,9 +27,9 @@ from clone import Clone
 from PIL import Image
 from skimage import data
 
-from fer_utils.backend import keras
+from fer_utils.networks.backend import keras
 from fer_utils.storage import Contents, atomic_file, atomic_folder
-from fer_utils.training import fit
+from fer_utils.training.fit import fit
 from fer_utils.tuning.trials import known
 
 # --- at every step of a writing ---

@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_utils import latency
-from fer_utils.architectures import parts
-from fer_utils.architectures.costs import multiply_adds
-from fer_utils.latency import answer_costs, averaging_finding, with_costs
-from fer_utils.runs import Run, publish_run
-from fer_utils.training import fit
+from fer_utils.networks import parts
+from fer_utils.networks.costs import multiply_adds
+from fer_utils.release import latency
+from fer_utils.release.latency import answer_costs, averaging_finding, with_costs
+from fer_utils.training.fit import fit
+from fer_utils.training.runs import Run, publish_run
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def two_runs(faces, recipe, build_tiny, tmp_path_factory):
     """A run that does not average, and a published one that averages over the mirror image and two snapshots."""
     folder = tmp_path_factory.mktemp("latency")
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("fer_utils.training.build", build_tiny)
+        patched.setattr("fer_utils.training.fit.build", build_tiny)
         plain = fit(recipe.but(epochs=1), faces, 1, folder, progress=False)
         many = recipe.but(name="many", epochs=12, views="mirror", snapshots=2)
         publish_run(fit(many, faces, 1, folder, progress=False), folder / "published")
@@ -50,7 +50,7 @@ def test_times_are_the_least_of_calls_with_every_view(two_runs, monkeypatch):
             clock[0] += 0.003 * len(given["pixels"]) * (1 if len(asked) > 20 else 100)
 
     clock = [0.0]
-    monkeypatch.setattr("fer_utils.recognition.open_model", lambda file, threads: Session())
+    monkeypatch.setattr("fer_utils.recognition.recognizer.open_model", lambda file, threads: Session())
     monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
     table = answer_costs(two_runs, rounds=5)
     assert table["milliseconds"].tolist() == pytest.approx([3, 3, 12]), "the machine was busy in all rounds but one"

@@ -159,7 +159,7 @@ def test_another_profile_and_back(clone, first, tmp_path):
 
 
 def write_csv(path) -> None:
-    from fer_utils.sources import read
+    from fer_utils.data.sources import read
 
     faces = read("sample", None, None, count=420)
     with path.open("w", newline="") as file:

@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_utils import metrics, plots
+from fer_utils import plots
 from fer_utils.emotions import EMOTIONS, PRIVATE, USAGES
-from fer_utils.published import PUBLISHED
+from fer_utils.reports import metrics
+from fer_utils.results.published import PUBLISHED
 
 
 def test_values_are_written_as_they_are(tmp_path):

@@ -21,9 +21,9 @@ from fer_utils.analysis.mistakes import (
     shared_finding,
     shared_with_taggers,
 )
+from fer_utils.data.votes import CATEGORIES
 from fer_utils.emotions import EMOTIONS
 from fer_utils.evaluation import probabilities
-from fer_utils.sources.votes import CATEGORIES
 
 NAMES = ["anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"]
 
@@ -199,10 +199,10 @@ def test_confident_mistakes_with_votes(voted, logits):
 
 @pytest.mark.slow
 def test_taggers_share_what_the_committed_small_resnet_gets_wrong(project, real_data):
+    from fer_utils.data.sources import read
+    from fer_utils.data.votes import join_votes
     from fer_utils.emotions import PRIVATE
-    from fer_utils.runs import logits_of
-    from fer_utils.sources import read
-    from fer_utils.sources.votes import join_votes
+    from fer_utils.training.runs import logits_of
 
     faces = join_votes(read("csv", real_data / "fer2013.csv.gz"), real_data / "fer2013new.csv").of(PRIVATE)
     logits = logits_of(project / "reports" / "evidence" / "small_resnet-seed1", faces)

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from fer_utils.backend import keras
-from fer_utils.losses import cross_entropy, squared_hinge
-from fer_utils.optimizers import TangSGD, optimizer
-from fer_utils.recipes import get_recipe
+from fer_utils.networks.backend import keras
+from fer_utils.training.losses import cross_entropy, squared_hinge
+from fer_utils.training.optimizers import TangSGD, optimizer
+from fer_utils.training.recipes import get_recipe
 
 numbers = keras.ops.convert_to_numpy
 TANG = get_recipe("tang_l2svm")

@@ -9,8 +9,8 @@ from skimage import data
 
 from fer_utils import cli
 from fer_utils.cli import main
-from fer_utils.runs import run_folder
-from fer_utils.training import fit
+from fer_utils.training.fit import fit
+from fer_utils.training.runs import run_folder
 
 FILE, FOLDER = "file", "folder"
 
@@ -125,7 +125,7 @@ def test_a_table_that_the_command_made_is_made_anew(study, tmp_path, monkeypatch
 
     folder, run = study
     table = pd.DataFrame({"variant": ["all"], "accuracy": [0.5]})
-    monkeypatch.setattr("fer_utils.ablation.ablate", lambda *args, **kwargs: table)
+    monkeypatch.setattr("fer_utils.training.ablation.ablate", lambda *args, **kwargs: table)
     words = command(("ablate", "--out"), folder, run, tmp_path / "table.csv")
     for _ in range(2):
         assert run_command(words) == 0

@@ -10,10 +10,11 @@ from pathlib import Path
 import nbformat
 import pytest
 import yaml
-from modules import NOTEBOOKS, stage_modules, with_modules
+from modules import NOTEBOOKS, stage_packages, with_packages
 
-from fer_utils import notebooks, stages
-from fer_utils.recipes import RECIPES
+from fer_utils.cli import stage as stages
+from fer_utils.reports import notebooks
+from fer_utils.training.recipes import RECIPES
 
 PROJECT = Path(__file__).resolve().parent.parent
 STAGES = list(stages.STAGES)
@@ -73,7 +74,7 @@ def test_stages_are_in_the_order_they_are_read(pipeline):
 def test_deps_name_the_modules_that_are_imported(pipeline, stage):
     """Where they do not, `python tests/modules.py` makes it so."""
     named = [dep for dep in pipeline["stages"][stage]["deps"] if dep.startswith("fer_utils/")]
-    imported = stage_modules(stage)
+    imported = stage_packages(stage)
     assert {
         "to add to its deps": sorted(set(imported) - set(named)),
         "to take out": sorted(set(named) - set(imported)),
@@ -83,10 +84,11 @@ def test_deps_name_the_modules_that_are_imported(pipeline, stage):
 
 def test_missing_and_needless_modules_are_put_right():
     text = (PROJECT / "dvc.yaml").read_text(encoding="utf-8")
-    assert with_modules(text) == text
+    assert with_packages(text) == text
     first = "    - notebooks/01_explore.ipynb\n"
-    spoiled = text.replace("    - fer_utils/faces.py\n", "").replace(first, f"{first}    - fer_utils/serving/app.py\n")
-    assert spoiled != text and with_modules(spoiled) == text
+    without = text.replace("    - fer_utils/errors.py\n", "")
+    spoiled = without.replace(first, f"{first}    - fer_utils/serving\n")
+    assert spoiled != text and with_packages(spoiled) == text
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -338,6 +340,6 @@ def test_a_missing_module_is_noticed(tmp_path, monkeypatch):
     code = next(cell for cell in changed.cells if cell.cell_type == "code")
     code.source += "\nfrom fer_utils.tuning import search"
     nbformat.write(changed, name)
-    before = stage_modules("explore")
+    before = stage_packages("explore")
     monkeypatch.setattr(modules, "PROJECT", tmp_path)
-    assert "fer_utils/tuning/search.py" in set(stage_modules("explore")) - set(before)
+    assert "fer_utils/tuning" in set(stage_packages("explore")) - set(before)

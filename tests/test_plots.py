@@ -116,7 +116,7 @@ def test_brightness_and_contrast(faces, few):
 
 
 def test_network_has_a_box_for_the_input_and_each_layer_with_a_kernel():
-    from fer_utils.architectures import build
+    from fer_utils.networks import build
 
     model = build("seed_cnn", width=0.125)
     figure = drawn(plots.network(model))
@@ -210,7 +210,7 @@ def test_a_kept_figure_is_the_same_pdf_each_time_and_is_given_back(faces, tmp_pa
 
 def test_figures_need_no_trainer():
     code = (
-        "import sys, fer_utils.plots, fer_utils.metrics\n"
+        "import sys, fer_utils.plots, fer_utils.reports.metrics\n"
         "sys.exit(', '.join({'keras', 'tensorflow', 'jax'} & set(sys.modules)) or None)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -6,8 +6,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from fer_utils.analysis.corruptions import CORRUPTIONS, STRENGTHS, corrupt
+from fer_utils.data.drawing import draw_face
 from fer_utils.plots.robustness import corruption_curves, corruption_strip
-from fer_utils.sources.drawing import draw_face
 
 
 def table_of(*models: str) -> pd.DataFrame:

@@ -11,10 +11,10 @@ from PIL import Image
 from skimage import data
 
 from fer_utils.cli import main
+from fer_utils.cli.predict import predict
 from fer_utils.emotions import EMOTIONS
 from fer_utils.errors import StudyError
-from fer_utils.predicting import predict
-from fer_utils.recognition import Recognizer
+from fer_utils.recognition.recognizer import Recognizer
 
 ASTRONAUT = data.astronaut()
 

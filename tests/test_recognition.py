@@ -14,11 +14,11 @@ from onnx import numpy_helper
 from PIL import Image
 from skimage import data
 
-from fer_utils.detectors import Box, Detection, Detector
 from fer_utils.emotions import EMOTIONS
 from fer_utils.errors import StudyError
-from fer_utils.images import open_image
-from fer_utils.recognition import RELEASED, Recognizer, crop_face
+from fer_utils.recognition.detectors import Box, Detection, Detector
+from fer_utils.recognition.images import open_image
+from fer_utils.recognition.recognizer import RELEASED, Recognizer, crop_face
 
 ASTRONAUT = data.astronaut()  # public domain, 512 x 512; the face is at about x 175..275, y 65..165
 
@@ -39,7 +39,7 @@ def encoded(image, format="PNG", **options):
 
 def test_importing_recognition_loads_no_training_library():
     code = (
-        "import sys, fer_utils.recognition, fer_utils.serving, fer_utils.video, fer_utils.predicting\n"
+        "import sys, fer_utils.serving, fer_utils.recognition.video, fer_utils.cli.predict\n"
         "from fer_utils import Recognizer\n"
         "too_much = {'keras', 'tensorflow', 'jax', 'pandas', 'scipy', 'sklearn', 'matplotlib', 'onnx'}\n"
         "sys.exit(', '.join(too_much & set(sys.modules)) or None)"
@@ -324,8 +324,8 @@ def test_the_released_model_knows_real_faces_and_takes_little_room():
 
 
 def test_the_released_model_is_as_good_on_publictest_as_its_card_says(real_data):
+    from fer_utils.data.sources import read
     from fer_utils.emotions import PUBLIC
-    from fer_utils.sources import read
 
     recognizer = Recognizer(threads=2)
     public = read("csv", real_data / "fer2013.csv.gz").of(PUBLIC)

@@ -11,8 +11,8 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
 
-from fer_utils import reports
 from fer_utils.errors import StudyError
+from fer_utils.reports import index as reports
 
 SCORES = {
     "public_accuracy": 0.7023,

@@ -9,12 +9,12 @@ import pytest
 
 from fer_utils import evaluation
 from fer_utils.audits.copies import leaked
+from fer_utils.data.faces import Faces
 from fer_utils.emotions import PRIVATE, PUBLIC, TRAINING
 from fer_utils.errors import StudyError
-from fer_utils.faces import Faces
-from fer_utils.recipes import Recipe
-from fer_utils.results import SPLITS, compare, shown, summarise
-from fer_utils.runs import logits_of, write_predictions
+from fer_utils.results.tables import SPLITS, compare, shown, summarise
+from fer_utils.training.recipes import Recipe
+from fer_utils.training.runs import logits_of, write_predictions
 
 NET = Recipe("net", "seed_cnn")
 OTHER = Recipe("other", "seed_cnn", {"width": 0.5}, epochs=3)
@@ -203,7 +203,7 @@ def test_data_are_called_by_what_they_are(leave, small, monkeypatch):
 
     assert data("folder") == "folder" and data("sample") == "drawn faces"
     counts = {usage: tuple(np.bincount(small.of(usage).emotion, minlength=7)) for usage in COUNTS}
-    monkeypatch.setattr("fer_utils.faces.CANONICAL_COUNTS", counts)
+    monkeypatch.setattr("fer_utils.data.faces.CANONICAL_COUNTS", counts)
     assert data("csv") == "FER-2013"
 
 

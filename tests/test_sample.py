@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fer_utils.data.faces import Faces, load_faces
+from fer_utils.data.sample import MINIMUM, draw_sample
 from fer_utils.emotions import CANONICAL_COUNTS, EMOTIONS, PUBLIC, TRAINING, USAGES
 from fer_utils.errors import StudyError
-from fer_utils.faces import Faces, load_faces
-from fer_utils.sources.sample import MINIMUM, draw_sample
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def digest(faces: Faces) -> str:
 
 def test_same_bytes_in_another_process_and_other_bytes_for_another_seed():
     code = (
-        "import hashlib; from fer_utils.sources.sample import draw_sample; f = draw_sample(60, 9);"
+        "import hashlib; from fer_utils.data.sample import draw_sample; f = draw_sample(60, 9);"
         "print(hashlib.sha256(f.images.tobytes() + f.truth.to_csv().encode()).hexdigest())"
     )
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

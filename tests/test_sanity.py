@@ -9,9 +9,9 @@ from scipy.stats import spearmanr
 
 from fer_utils.analysis.explanation import occlusion_maps
 from fer_utils.analysis.sanity import randomised, sanity_check
-from fer_utils.backend import keras
 from fer_utils.errors import StudyError
-from fer_utils.training import predict
+from fer_utils.networks.backend import keras
+from fer_utils.training.fit import predict
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def noise():
 @pytest.fixture(scope="module")
 def network():
     """A small network with batch normalisation whose every weight is unlike any initial one, as after a training."""
-    from fer_utils.architectures import build
+    from fer_utils.networks import build
 
     model = build("resnet", widths=(4, 8), blocks=(1, 1))
     generator = np.random.default_rng(5)
@@ -50,7 +50,7 @@ def test_randomised_follows_the_seed(network):
 
 
 def test_randomised_renews_nested_parts_and_what_began_as_zeros(noise):
-    from fer_utils.architectures import build
+    from fer_utils.networks import build
 
     model = build("tang", width=0.1)
     front = model.get_layer("front")

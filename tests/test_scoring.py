@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_utils import training
 from fer_utils.emotions import PRIVATE, PUBLIC, TRAINING
 from fer_utils.errors import StudyError
 from fer_utils.evaluation import accuracy
-from fer_utils.runs import Run
-from fer_utils.scoring import LOG, LOG_COLUMNS, score
-from fer_utils.training import predict
+from fer_utils.results.scoring import LOG, LOG_COLUMNS, score
+from fer_utils.training import fit as training
+from fer_utils.training.fit import predict
+from fer_utils.training.runs import Run
 
 
 @pytest.fixture

@@ -26,11 +26,11 @@ from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
 from skimage import data
 
-from fer_utils.detectors import Detection, HaarDetector
 from fer_utils.emotions import EMOTIONS
 from fer_utils.errors import StudyError
-from fer_utils.images import UnreadableImage
-from fer_utils.recognition import Recognizer
+from fer_utils.recognition.detectors import Detection, HaarDetector
+from fer_utils.recognition.images import UnreadableImage
+from fer_utils.recognition.recognizer import Recognizer
 from fer_utils.serving import create_app, running, serve
 from fer_utils.serving.server import running_app
 
@@ -309,7 +309,7 @@ def test_flask_settings_are_passed_on(recognizer):
 
 
 def test_the_model_is_loaded_when_the_app_is_made(tmp_path, monkeypatch):
-    monkeypatch.setattr("fer_utils.recognition.RELEASED", tmp_path)
+    monkeypatch.setattr("fer_utils.recognition.recognizer.RELEASED", tmp_path)
     with pytest.raises(StudyError, match=re.escape(str(tmp_path))):
         create_app()
 
@@ -792,7 +792,7 @@ def test_a_port_that_is_no_port_is_a_clear_error(recognizer):
 
 
 def test_serve_without_a_model_leaves_the_port_free(tmp_path, monkeypatch):
-    monkeypatch.setattr("fer_utils.recognition.RELEASED", tmp_path)
+    monkeypatch.setattr("fer_utils.recognition.recognizer.RELEASED", tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as found:
         port = found.getsockname()[1]
     for _ in range(2):
@@ -803,7 +803,7 @@ def test_serve_without_a_model_leaves_the_port_free(tmp_path, monkeypatch):
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_signal_ends_the_server_cleanly(model_folder, number):
     code = (
-        "from fer_utils.recognition import Recognizer; from fer_utils.serving import serve; "
+        "from fer_utils.recognition.recognizer import Recognizer; from fer_utils.serving import serve; "
         f"serve(Recognizer({str(model_folder)!r}), port=0)"
     )
     environment = os.environ | {"PYTHONUNBUFFERED": "1"}

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 from test_serving import check_problem, metrics, wait_until, write_video
 
-from fer_utils.detectors import Box, Detection, HaarDetector
 from fer_utils.errors import StudyError
-from fer_utils.recognition import Recognizer
+from fer_utils.recognition.detectors import Box, Detection, HaarDetector
+from fer_utils.recognition.recognizer import Recognizer
 from fer_utils.serving import create_app, running
 from fer_utils.serving.feed import Feed
 from fer_utils.serving.server import running_app

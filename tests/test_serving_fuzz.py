@@ -16,7 +16,7 @@ from PIL import Image
 from skimage import data
 from test_serving import PREDICT, encoded, metrics
 
-from fer_utils.recognition import Recognizer
+from fer_utils.recognition.recognizer import Recognizer
 from fer_utils.serving import create_app, running
 
 pytestmark = pytest.mark.slow

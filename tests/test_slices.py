@@ -12,10 +12,10 @@ from fer_utils.analysis.slices import SMALL, parts, slice_table, slices_finding,
 from fer_utils.audits.copies import leaked
 from fer_utils.audits.near_copies import near_copies
 from fer_utils.audits.pictures import brightness
+from fer_utils.data.faces import Faces
+from fer_utils.data.votes import CATEGORIES
 from fer_utils.emotions import PRIVATE, TRAINING
 from fer_utils.errors import StudyError
-from fer_utils.faces import Faces
-from fer_utils.sources.votes import CATEGORIES
 
 
 def test_parts_state_their_bounds():

@@ -16,11 +16,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from fer_utils.data.csv import _numbers, read_csv
+from fer_utils.data.packing import CONTEST, find
+from fer_utils.data.sources import read
 from fer_utils.emotions import CANONICAL_COUNTS, EMOTIONS, USAGES
 from fer_utils.errors import StudyError
-from fer_utils.sources import read
-from fer_utils.sources.csv import _numbers, read_csv
-from fer_utils.sources.packing import CONTEST, find
 
 ROWS = 30  # two whole blocks of the fast reader and a part of a third
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fer_utils.data.folder import looks_like_folder_source, read_folder
+from fer_utils.data.sources import read
 from fer_utils.emotions import EMOTIONS, PRIVATE, PUBLIC, TRAINING
 from fer_utils.errors import StudyError
-from fer_utils.sources import read
-from fer_utils.sources.folder import looks_like_folder_source, read_folder
 
 
 def shade(emotion: str, index: int) -> int:

@@ -9,10 +9,10 @@ import pytest
 import requests
 from kagglehub.exceptions import KaggleApiHTTPError, UnauthenticatedError
 
+from fer_utils.data.kaggle import COMPETITION, FILE
+from fer_utils.data.sources import read
 from fer_utils.emotions import USAGES
 from fer_utils.errors import StudyError
-from fer_utils.sources import read
-from fer_utils.sources.kaggle import COMPETITION, FILE
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fer_utils.data.sources import SOURCES, read, source_of
 from fer_utils.errors import StudyError
-from fer_utils.sources import SOURCES, read, source_of
 
 
 def test_names_the_sources_it_knows():

@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fer_utils.data.faces import Faces
+from fer_utils.data.votes import CATEGORIES, join_votes
 from fer_utils.emotions import USAGES
 from fer_utils.errors import StudyError
-from fer_utils.faces import Faces
-from fer_utils.sources.votes import CATEGORIES, join_votes
 
 COUNT = 6
 

@@ -10,8 +10,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fer_utils.cli.study import quoted, run_study
 from fer_utils.errors import StudyError
-from fer_utils.pipeline import quoted, run_study
 
 ODD_NAMES = [
     *("Téléchargements/fer2013.csv", "fer2013 (1).csv", "a,b.csv", "o'neil/fer2013.csv", "x=1.csv"),

@@ -6,10 +6,10 @@ import json
 import numpy as np
 import pytest
 
-from fer_utils.detectors import Box
 from fer_utils.emotions import EMOTIONS
-from fer_utils.recognition import RecognizedFace
-from fer_utils.tracking import Tracker
+from fer_utils.recognition.detectors import Box
+from fer_utils.recognition.recognizer import RecognizedFace
+from fer_utils.recognition.tracking import Tracker
 
 
 def face(x, y=50, size=100, probabilities=None, score=1.0):

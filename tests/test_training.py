@@ -17,19 +17,20 @@ from engine_cases import CASES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_utils import augmentation, runs, training
-from fer_utils.architectures import build, parts
 from fer_utils.audits.labels import vote_targets
-from fer_utils.backend import keras
+from fer_utils.data.votes import CATEGORIES
 from fer_utils.emotions import PUBLIC, TRAINING
-from fer_utils.engines.tensorflow import Engine
 from fer_utils.errors import StudyError
 from fer_utils.evaluation import accuracy, averaged, cross_entropy
-from fer_utils.recipes import Recipe, get_recipe
-from fer_utils.runs import VOTES, Run, learned_from_votes, run_folder
-from fer_utils.sources.votes import CATEGORIES
-from fer_utils.teachers import keep, soft_labels, teach, teach_by
-from fer_utils.training import epoch_plan, fit, fold_of, learning_rate, predict, predict_averaged
+from fer_utils.networks import build, parts
+from fer_utils.networks.backend import keras
+from fer_utils.training import augmentation, runs
+from fer_utils.training import fit as training
+from fer_utils.training.engines.tensorflow import Engine
+from fer_utils.training.fit import epoch_plan, fit, fold_of, learning_rate, predict, predict_averaged
+from fer_utils.training.recipes import Recipe, get_recipe
+from fer_utils.training.runs import VOTES, Run, learned_from_votes, run_folder
+from fer_utils.training.teachers import keep, soft_labels, teach, teach_by
 
 
 class Interrupted(BaseException):
@@ -710,9 +711,9 @@ KILLED = """
 import sys
 from pathlib import Path
 import numpy as np
-from fer_utils import training
-from fer_utils.faces import load_faces
-from fer_utils.recipes import Recipe
+from fer_utils.training import fit as training
+from fer_utils.data.faces import load_faces
+from fer_utils.training.recipes import Recipe
 
 prepared, store, recipe, writes = sys.argv[1:]
 savez, left = np.savez, int(writes)

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from tuning_cases import SPACE, Interrupted, Trainings
 
-from fer_utils import training
 from fer_utils.errors import StudyError
-from fer_utils.runs import Run
+from fer_utils.training import fit as training
+from fer_utils.training.runs import Run
 from fer_utils.tuning import ORACLES, SearchSpace, search
 from fer_utils.tuning import trials as tuning_trials
 
@@ -42,7 +42,7 @@ def searching(faces, recipe, tmp_path, monkeypatch):
 @pytest.fixture
 def counted(monkeypatch):
     """One entry an epoch trained."""
-    from fer_utils.engines.tensorflow import Engine
+    from fer_utils.training.engines.tensorflow import Engine
 
     calls, plain = [], Engine.epoch
 

@@ -7,10 +7,11 @@ import pytest
 from tuning_cases import Trainings
 
 from fer_utils import cli
+from fer_utils.cli import tune as command
+from fer_utils.cli.tune import parse_space
 from fer_utils.errors import StudyError
-from fer_utils.tuning import command, retraining, search
+from fer_utils.tuning import retraining, search
 from fer_utils.tuning import trials as tuning_trials
-from fer_utils.tuning.command import parse_space
 from fer_utils.tuning.spaces import SearchSpace
 
 

@@ -12,7 +12,7 @@ import yaml
 from budget import BUDGET
 
 from fer_utils.cli import _parser, _recipe
-from fer_utils.tuning.command import parse_space
+from fer_utils.cli.tune import parse_space
 from fer_utils.tuning.oracles import ORACLES
 
 PAGE = (Path(__file__).resolve().parent.parent / "docs" / "tuning.md").read_text(encoding="utf-8")

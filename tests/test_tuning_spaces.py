@@ -5,7 +5,7 @@ import tempfile
 import pytest
 
 from fer_utils.errors import StudyError
-from fer_utils.recipes import get_recipe
+from fer_utils.training.recipes import get_recipe
 from fer_utils.tuning.oracles import make_oracle, planned_epochs
 from fer_utils.tuning.spaces import AUGMENTATION, SearchSpace
 

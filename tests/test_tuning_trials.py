@@ -13,7 +13,7 @@ import pytest
 from tuning_cases import SPACE
 
 from fer_utils.errors import StudyError
-from fer_utils.runs import run_folder
+from fer_utils.training.runs import run_folder
 from fer_utils.tuning import search, trials
 from fer_utils.tuning.trials import FAILED, TrainingProcess, known, train_trial
 

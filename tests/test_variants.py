@@ -8,12 +8,12 @@ import pytest
 
 from fer_utils.analysis.variants import side_by_side, variants, variants_finding
 from fer_utils.audits.near_copies import near_copies
+from fer_utils.data.faces import Faces
+from fer_utils.data.sources import read
+from fer_utils.data.votes import CATEGORIES
 from fer_utils.emotions import PRIVATE, PUBLIC, TRAINING
 from fer_utils.errors import StudyError
 from fer_utils.evaluation import macro_f1, score_table
-from fer_utils.faces import Faces
-from fer_utils.sources import read
-from fer_utils.sources.votes import CATEGORIES
 
 NAMES = ["canonical", "without leaks", "de-duplicated", "FER+ majority", "FER+ agrees"]
 COLUMNS = ["model", "variant", "images", "accuracy", "low", "high", "macro_f1", "macro_f1_low", "macro_f1_high"]

@@ -15,12 +15,12 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from fer_utils.detectors import Box, make_detector
 from fer_utils.emotions import EMOTIONS
 from fer_utils.errors import StudyError
-from fer_utils.recognition import RecognizedFace, Recognizer
-from fer_utils.tracking import Tracker
-from fer_utils.video import COLUMNS, recognize_video, write_rows
+from fer_utils.recognition.detectors import Box, make_detector
+from fer_utils.recognition.recognizer import RecognizedFace, Recognizer
+from fer_utils.recognition.tracking import Tracker
+from fer_utils.recognition.video import COLUMNS, recognize_video, write_rows
 
 WIDTH, HEIGHT, RATE = 320, 240, 20
 SQUARE = 80
@@ -482,7 +482,7 @@ def test_a_name_that_reads_as_a_pattern_is_a_name(tmp_path):
 def test_neither_pandas_nor_a_training_library_is_imported(clip, tmp_path):
     code = (
         "import sys\n"
-        "from fer_utils.video import recognize_video, write_rows\n"
+        "from fer_utils.recognition.video import recognize_video, write_rows\n"
         "class Nobody:\n"
         "    card = {'threshold': 0.5}\n"
         "    def recognize(self, frame): return []\n"

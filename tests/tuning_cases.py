@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from fer_utils.errors import StudyError
-from fer_utils.runs import Run, run_folder
+from fer_utils.training.runs import Run, run_folder
 from fer_utils.tuning import SearchSpace
 
 SPACE = SearchSpace(width=(0.02, 0.03), dropout=(0.1, 0.5), learning_rate=(1e-4, 1e-2))

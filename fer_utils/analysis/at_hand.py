@@ -5,11 +5,11 @@ from pathlib import Path
 
 import keras
 
+from fer_utils.data.faces import Faces
 from fer_utils.errors import StudyError
-from fer_utils.export import load_keras
-from fer_utils.faces import Faces
-from fer_utils.recognition import RELEASED
-from fer_utils.runs import Run
+from fer_utils.recognition.recognizer import RELEASED
+from fer_utils.release.export import load_keras
+from fer_utils.training.runs import Run
 
 
 def models_at_hand(runs: Mapping[str, Path], faces: Faces) -> dict[str, keras.Model]:

@@ -11,9 +11,9 @@ from scipy.stats import spearmanr
 from sklearn.metrics import confusion_matrix
 
 from fer_utils.audits.labels import agrees_with_label, majority, vote_shares, votes_by_emotion
+from fer_utils.data.faces import Faces
 from fer_utils.emotions import EMOTIONS
 from fer_utils.evaluation import accuracy_interval, probabilities
-from fer_utils.faces import Faces
 
 
 def confusion(logits: np.ndarray, emotion: np.ndarray) -> pd.DataFrame:

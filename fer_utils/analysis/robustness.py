@@ -8,10 +8,10 @@ import pandas as pd
 from tqdm import tqdm
 
 from fer_utils.analysis.corruptions import CORRUPTIONS, STRENGTHS, corrupt
+from fer_utils.data.faces import Faces
 from fer_utils.emotions import EMOTIONS
 from fer_utils.errors import StudyError
 from fer_utils.evaluation import RESAMPLES, accuracy_interval
-from fer_utils.faces import Faces
 
 Predictor = Callable[[np.ndarray], np.ndarray]
 """From images uint8 (n, 48, 48) to logits float32 (n, 7)."""

@@ -100,7 +100,7 @@ def randomised(model, seed: int):
         model: a `keras.Model` of layers, float32 (n, 48, 48, 1) to logits.
         seed: the same gives the same weights.
     """
-    from fer_utils.backend import keras
+    from fer_utils.networks.backend import keras
 
     # Each initialiser that was given no seed takes one from Python's generator.
     before = random.getstate()

@@ -13,10 +13,10 @@ from fer_utils.audits.copies import leaked
 from fer_utils.audits.labels import majority, votes_by_emotion
 from fer_utils.audits.near_copies import near_copies, near_leaked, told_from_chance
 from fer_utils.audits.pictures import brightness, contrast, near_constant, sharpness
+from fer_utils.data.faces import Faces
 from fer_utils.emotions import EMOTIONS
 from fer_utils.errors import StudyError
 from fer_utils.evaluation import accuracy_interval
-from fer_utils.faces import Faces
 
 SMALL = 30
 """A group of fewer images is called small: its accuracy's 95 % interval is wider than 31 points at 70 %."""

@@ -8,10 +8,10 @@ import pandas as pd
 from fer_utils.audits.copies import duplicate_groups, leaked
 from fer_utils.audits.labels import majority
 from fer_utils.audits.near_copies import near_copies, near_leaked, told_from_chance
+from fer_utils.data.faces import Faces
 from fer_utils.emotions import PRIVATE
 from fer_utils.evaluation import RESAMPLES, score_table
 from fer_utils.evaluation.resampling import logits_of_runs
-from fer_utils.faces import Faces
 
 CANONICAL, UNLEAKED, SINGLE = "canonical", "without leaks", "de-duplicated"
 UNLIKE = "without near copies"

@@ -14,10 +14,10 @@ from fer_utils.audits.confident import Noise
 from fer_utils.audits.copies import duplicate_groups
 from fer_utils.audits.labels import majority, vote_shares
 from fer_utils.audits.pictures import near_constant
+from fer_utils.data.faces import Faces
 from fer_utils.emotions import EMOTIONS
 from fer_utils.evaluation import accuracy_interval
-from fer_utils.faces import Faces
-from fer_utils.published import PUBLISHED
+from fer_utils.results.published import PUBLISHED
 
 
 def oracle_credit(faces: Faces) -> np.ndarray:

@@ -15,9 +15,9 @@ import pandas as pd
 from sklearn.metrics import roc_auc_score
 
 from fer_utils.audits.labels import agrees_with_label, majority, mislabelled
+from fer_utils.data.faces import Faces
 from fer_utils.emotions import EMOTIONS
 from fer_utils.errors import StudyError
-from fer_utils.faces import Faces
 
 RESAMPLES = 200
 """Of a bootstrap: the ends of an interval are steady to about a tenth of its width."""

@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
+from fer_utils.data.faces import Faces
 from fer_utils.emotions import EMOTIONS, TRAINING, USAGES
 from fer_utils.errors import StudyError
-from fer_utils.faces import Faces
 
 
 def duplicate_groups(images: np.ndarray) -> np.ndarray:

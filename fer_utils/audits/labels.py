@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 from scipy.stats import entropy
 
+from fer_utils.data.faces import Faces
+from fer_utils.data.votes import CATEGORIES
 from fer_utils.emotions import EMOTIONS
 from fer_utils.errors import StudyError
-from fer_utils.faces import Faces
-from fer_utils.sources.votes import CATEGORIES
 
 NAMED = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
 """FER+'s names of the seven emotions, in the order of `EMOTIONS`."""

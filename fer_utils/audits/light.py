@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 
 from fer_utils.audits.copies import duplicate_groups
+from fer_utils.data.faces import Faces
 from fer_utils.emotions import EMOTIONS, SIDE
 from fer_utils.errors import StudyError
-from fer_utils.faces import Faces
 
 CELL = 8  # pixels, with blocks of 2 x 2 cells and 9 orientations, as Dalal & Triggs found best
 COMPONENTS = 128  # of the 900 features: with 200 accuracy rises by one point, and time twofold

@@ -26,8 +26,8 @@ from scipy.fft import idct as inverse
 
 from fer_utils.audits.copies import duplicate_groups
 from fer_utils.audits.pictures import near_constant
+from fer_utils.data.faces import Faces
 from fer_utils.emotions import TRAINING, USAGES
-from fer_utils.faces import Faces
 
 SIMILAR = 0.82
 """Similarity from which a pair counts as copies; see the module for how it was chosen."""

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from fer_utils.faces import Faces
+from fer_utils.data.faces import Faces
 
 NEAR_CONSTANT = 1.0
 """Standard deviation, in grey levels, under which an image counts as near-constant. FER-2013 has 13 such images;

@@ -8,9 +8,9 @@ import pandas as pd
 from fer_utils.audits.copies import conflicting, copied, leaked
 from fer_utils.audits.labels import mislabelled
 from fer_utils.audits.pictures import near_constant
+from fer_utils.data.faces import Faces
 from fer_utils.emotions import TRAINING
 from fer_utils.errors import StudyError
-from fer_utils.faces import Faces
 
 FAULTS = ("copy", "leak", "conflict", "wrong_label", "not_a_face")
 """Kinds of faults: an image that is there more than once; a test image that is in Training; a copy whose picture is

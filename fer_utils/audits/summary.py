@@ -7,8 +7,8 @@ from fer_utils.audits.labels import agrees_with_label, outcomes
 from fer_utils.audits.near_copies import MEANINGLESS, SIMILAR, by_chance, near_copies, near_leaked
 from fer_utils.audits.pictures import NEAR_CONSTANT, near_constant
 from fer_utils.audits.planted import planted_table
+from fer_utils.data.faces import Faces
 from fer_utils.emotions import PRIVATE, PUBLIC, TRAINING, USAGES
-from fer_utils.faces import Faces
 
 
 def summarise(faces: Faces, near: pd.DataFrame | None = None) -> dict:

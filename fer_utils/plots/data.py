@@ -5,8 +5,8 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
+from fer_utils.data.faces import Faces
 from fer_utils.emotions import EMOTIONS, USAGES
-from fer_utils.faces import Faces
 from fer_utils.plots.style import COLOURS, MUTED, WIDTH, draw_face
 
 

@@ -9,9 +9,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
+from fer_utils.data.faces import Faces
 from fer_utils.emotions import EMOTIONS
 from fer_utils.evaluation import accuracy_interval, probabilities
-from fer_utils.faces import Faces
 from fer_utils.plots.style import ACCENT, COLOURS, GRID, INK, MUTED, SECOND, WIDTH, draw_face
 
 

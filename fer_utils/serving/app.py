@@ -16,8 +16,8 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
 from fer_utils.errors import StudyError
-from fer_utils.images import ImageTooLarge, UnreadableImage
-from fer_utils.recognition import Recognizer
+from fer_utils.recognition.images import ImageTooLarge, UnreadableImage
+from fer_utils.recognition.recognizer import Recognizer
 from fer_utils.serving.feed import VIEWERS, Feed
 from fer_utils.serving.metrics import Metrics
 from fer_utils.serving.openapi import describe

@@ -14,12 +14,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fer_utils.annotation import draw_on_frame
 from fer_utils.errors import StudyError
-from fer_utils.recognition import Recognizer
+from fer_utils.recognition.annotation import draw_on_frame
+from fer_utils.recognition.recognizer import Recognizer
+from fer_utils.recognition.tracking import Tracker
+from fer_utils.recognition.video import is_video, readable_name
 from fer_utils.serving.work import Unavailable
-from fer_utils.tracking import Tracker
-from fer_utils.video import is_video, readable_name
 
 _logger = logging.getLogger(__name__)
 

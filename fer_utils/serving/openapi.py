@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from fer_utils.emotions import EMOTIONS
-from fer_utils.images import FORMATS, MAX_PIXELS
+from fer_utils.recognition.images import FORMATS, MAX_PIXELS
 from fer_utils.serving.feed import BOUNDARY
 
 PROBLEM = "application/problem+json"

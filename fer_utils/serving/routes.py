@@ -2,8 +2,8 @@
 
 from flask import Blueprint, Response, abort, current_app, render_template, request
 
-from fer_utils.images import UnreadableImage, open_image
-from fer_utils.recognition import Recognizer
+from fer_utils.recognition.images import UnreadableImage, open_image
+from fer_utils.recognition.recognizer import Recognizer
 from fer_utils.serving.feed import BOUNDARY
 from fer_utils.serving.work import Unavailable
 

@@ -40,7 +40,7 @@ from waitress.task import ErrorTask
 from waitress.utilities import Error, RequestEntityTooLarge
 
 from fer_utils.errors import StudyError
-from fer_utils.recognition import Recognizer
+from fer_utils.recognition.recognizer import Recognizer
 from fer_utils.serving.app import create_app
 
 _SPARE_THREADS = 4  # for all that is neither a recognition nor a video: pages, health, refusals

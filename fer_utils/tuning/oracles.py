@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
-from fer_utils.backend import keras  # noqa: F401  Before keras-tuner, which imports it with all that it says.
 from fer_utils.errors import StudyError
+from fer_utils.networks.backend import keras  # noqa: F401  Before keras-tuner, which imports it with all that it says.
 
 # isort: split
 import keras_tuner

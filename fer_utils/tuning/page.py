@@ -11,7 +11,7 @@ from pandas.api.types import is_numeric_dtype
 
 from fer_utils.plots.tuning import placed
 
-TEMPLATES = Path(__file__).parents[1] / "templates"
+TEMPLATES = Path(__file__).parents[1] / "reports" / "templates"
 
 FEW = 6
 """A column of at most so many values, some of them repeated, is one of choices: its axis names each."""

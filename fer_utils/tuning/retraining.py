@@ -8,13 +8,13 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from fer_utils.data.faces import Faces
 from fer_utils.emotions import PUBLIC
 from fer_utils.errors import StudyError
 from fer_utils.evaluation import bootstrap_interval, paired_bootstrap, seed_summary
-from fer_utils.faces import Faces
-from fer_utils.recipes import Recipe
-from fer_utils.runs import Run
-from fer_utils.training import fit
+from fer_utils.training.fit import fit
+from fer_utils.training.recipes import Recipe
+from fer_utils.training.runs import Run
 from fer_utils.tuning.spaces import SearchSpace
 
 UNTUNED = "untuned"

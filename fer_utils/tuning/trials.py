@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fer_utils.backend import keras
+from fer_utils.data.faces import Faces
 from fer_utils.errors import StudyError
-from fer_utils.faces import Faces
-from fer_utils.recipes import Recipe
-from fer_utils.runs import Run, finished, run_folder
+from fer_utils.networks.backend import keras
 from fer_utils.storage import atomic_file
-from fer_utils.training import fit
+from fer_utils.training.fit import fit
+from fer_utils.training.recipes import Recipe
+from fer_utils.training.runs import Run, finished, run_folder
 
 FAILED = "failed.json"
 """In a run's folder: why its training failed as a trial. Delete it, and the search tries again."""

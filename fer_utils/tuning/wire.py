@@ -11,8 +11,8 @@ import hashlib
 import io
 import json
 
-from fer_utils.faces import Faces
-from fer_utils.recipes import Recipe
+from fer_utils.data.faces import Faces
+from fer_utils.training.recipes import Recipe
 from fer_utils.tuning.spaces import SearchSpace
 
 PATIENCE = 300.0

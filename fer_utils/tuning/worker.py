@@ -9,9 +9,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from fer_utils.data.faces import Faces
 from fer_utils.errors import StudyError
-from fer_utils.faces import Faces
-from fer_utils.recipes import Recipe
+from fer_utils.training.recipes import Recipe
 from fer_utils.tuning.oracles import make_oracle
 from fer_utils.tuning.search import Tuner, refuse_private
 from fer_utils.tuning.spaces import SearchSpace

@@ -31,8 +31,8 @@ import numpy as np
 from fer_utils.audits import near_copies
 from fer_utils.audits.copies import copied, copies_by_usage, copy_groups, leaked, leaked_same_label
 from fer_utils.audits.pictures import brightness, contrast, near_constant, sharpness
+from fer_utils.data.faces import Faces, load_faces
 from fer_utils.emotions import PRIVATE, SIDE
-from fer_utils.faces import Faces, load_faces
 
 SIZES = (1, 2, 5, 10)
 MOST = 16
@@ -164,7 +164,7 @@ def main() -> None:
     elif given.faces:
         compare(given.faces, given.sizes, given.limit)
     else:
-        from fer_utils.sources.sample import draw_sample
+        from fer_utils.data.sample import draw_sample
 
         with tempfile.TemporaryDirectory() as folder:
             draw_sample(3500).save(Path(folder) / "faces")

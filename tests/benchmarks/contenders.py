@@ -87,7 +87,7 @@ class Predict:
     def prepare(self, job: dict) -> None:
         from pathlib import Path
 
-        from fer_utils.export import load_keras
+        from fer_utils.release.export import load_keras
 
         self.model = load_keras(Path(job["model"]))
 
@@ -144,7 +144,7 @@ class OursYuNet(Ours):
     """The same, after YuNet."""
 
     def detector(self, job: dict):
-        from fer_utils.detectors import YuNetDetector
+        from fer_utils.recognition.detectors import YuNetDetector
 
         return YuNetDetector(job["yunet"])
 

@@ -3,9 +3,9 @@
     python tests/benchmarks/detect.py --photos FOLDER [--yunet yunet_n_640_640.onnx] [--annotate OUT]
 
 FOLDER holds photos and faces.csv (columns file and faces: how many faces each has). Photos are searched as the
-recogniser searches them (`fer_utils.detectors.find_faces`). faces.csv has counts and no boxes, so found, missed and
-false are by count: what is found beyond a photo's count is false. A box beside the face would pass; --annotate writes
-each photo with its boxes, to be looked at.
+recogniser searches them (`fer_utils.recognition.detectors.find_faces`). faces.csv has counts and no boxes, so found,
+missed and false are by count: what is found beyond a photo's count is false. A box beside the face would pass;
+--annotate writes each photo with its boxes, to be looked at.
 
 One thread; a photo's time is the median of --repeats detections after one that is not counted, scaling included and
 reading the file not.
@@ -23,9 +23,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fer_utils.detectors import Detection, Detector, HaarDetector, YuNetDetector, find_faces
 from fer_utils.errors import StudyError
-from fer_utils.images import open_image
+from fer_utils.recognition.detectors import Detection, Detector, HaarDetector, YuNetDetector, find_faces
+from fer_utils.recognition.images import open_image
 
 COLOURS = {"haar": (255, 120, 0), "yunet": (0, 160, 255)}
 

@@ -24,13 +24,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fer_utils.detectors import Box, Detector, HaarDetector, YuNetDetector, find_faces
+from fer_utils.data.faces import Faces, load_faces
+from fer_utils.data.sources import read
 from fer_utils.emotions import PUBLIC, SIDE, TRAINING
 from fer_utils.errors import StudyError
-from fer_utils.faces import Faces, load_faces
-from fer_utils.images import open_image
-from fer_utils.recognition import Recognizer, crop_face
-from fer_utils.sources import read
+from fer_utils.recognition.detectors import Box, Detector, HaarDetector, YuNetDetector, find_faces
+from fer_utils.recognition.images import open_image
+from fer_utils.recognition.recognizer import Recognizer, crop_face
 
 PARTS = ("boxes", "shifts", "pasted")
 ENLARGED = 3

@@ -17,12 +17,12 @@ from pathlib import Path
 import numpy as np
 from recognize import default_env, ensure_fer
 
+from fer_utils.data.faces import Faces
+from fer_utils.data.sources import read
 from fer_utils.emotions import EMOTIONS, PRIVATE, PUBLIC
 from fer_utils.errors import StudyError
 from fer_utils.evaluation import mcnemar, paired_bootstrap
-from fer_utils.faces import Faces
-from fer_utils.runs import logits_of
-from fer_utils.sources import read
+from fer_utils.training.runs import logits_of
 
 # Runs in fer's environment: images uint8 (n, 48, 48) in, probabilities float32 (n, 7) out.
 CLASSIFY = """

@@ -31,7 +31,7 @@ def slow_loop(path: Path) -> np.ndarray:
 
 
 def study_reader(path: Path) -> np.ndarray:
-    from fer_utils.sources import read
+    from fer_utils.data.sources import read
 
     return read("csv", path).images
 

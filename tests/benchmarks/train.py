@@ -37,9 +37,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from fer_utils.data.faces import load_faces
 from fer_utils.emotions import EMOTIONS, TRAINING
-from fer_utils.faces import load_faces
-from fer_utils.recipes import get_recipe
+from fer_utils.training.recipes import get_recipe
 
 TANG = get_recipe("tang_l2svm")
 CASES = {
@@ -71,9 +71,9 @@ def seed_way(case: str, faces: Path, images: Path, seconds: float) -> None:
     """Train as the seed does, and end this process. The caller has seen to TensorFlow's own settings."""
     from tensorflow.keras.preprocessing.image import ImageDataGenerator
 
-    from fer_utils.backend import keras
-    from fer_utils.losses import LOSSES
-    from fer_utils.optimizers import optimizer
+    from fer_utils.networks.backend import keras
+    from fer_utils.training.losses import LOSSES
+    from fer_utils.training.optimizers import optimizer
 
     recipe = CASES[case]
     trunk = _trunk(recipe)[1]
@@ -121,7 +121,7 @@ def seed_way(case: str, faces: Path, images: Path, seconds: float) -> None:
 
 def our_way(case: str, faces: Path, images: Path, seconds: float) -> dict:
     """Train as `fit` does."""
-    from fer_utils.architectures.costs import multiply_adds
+    from fer_utils.networks.costs import multiply_adds
 
     trunk, _, runner, plan = _ours(case, faces)
     _warm_up(runner, plan)
@@ -140,7 +140,7 @@ def product(case: str, faces: Path, images: Path, seconds: float) -> dict:
     import keras
     import tensorflow as tf
 
-    from fer_utils.training import machine
+    from fer_utils.training.fit import machine
 
     return {
         "TensorFlow": product_rate(seconds / 2, tf.function(tf.matmul), tf.constant),
@@ -173,8 +173,8 @@ MEASUREMENTS = {"seed": seed_way, "ours": our_way, "product": product}
 
 
 def _trunk(recipe):
-    from fer_utils.architectures import build, parts
-    from fer_utils.backend import keras
+    from fer_utils.networks import build, parts
+    from fer_utils.networks.backend import keras
 
     keras.utils.set_random_seed(SEED)
     return parts(build(recipe.network, **recipe.options))
@@ -182,9 +182,9 @@ def _trunk(recipe):
 
 def _ours(case: str, folder: Path):
     """Trunk, optimiser, engine, and each epoch's order and draws, as `fit` has them."""
-    from fer_utils import training
-    from fer_utils.engines import engine
-    from fer_utils.optimizers import optimizer
+    from fer_utils.training import fit as training
+    from fer_utils.training.engines import engine
+    from fer_utils.training.optimizers import optimizer
 
     recipe, faces = CASES[case], load_faces(folder).of(TRAINING)
     front, trunk = _trunk(recipe)
@@ -346,10 +346,10 @@ def _median_ratio(numbers: list[float], others: list[float]) -> float:
 
 def profile(case: str, faces: Path, seconds: float) -> None:
     """Print a step's parts and the layers' times. Each part has a tenth of `seconds`, the training all of it."""
-    from fer_utils.architectures.costs import multiply_adds
-    from fer_utils.engines.tensorflow import tf  # which comes without TensorFlow's start-up log
-    from fer_utils.losses import LOSSES
-    from fer_utils.training import machine
+    from fer_utils.networks.costs import multiply_adds
+    from fer_utils.training.engines.tensorflow import tf  # which comes without TensorFlow's start-up log
+    from fer_utils.training.fit import machine
+    from fer_utils.training.losses import LOSSES
 
     print(f"{machine()}; load {os.getloadavg()[0]:.1f}; oneDNN is {'on' if _onednn() else 'off'}")
     part = seconds / 10
@@ -408,9 +408,9 @@ def profile(case: str, faces: Path, seconds: float) -> None:
 
 def _layers(trunk, batch: int, seconds: float):
     """Each layer that multiplies, and each type of the others: its name, seconds and FLOPs."""
-    from fer_utils.architectures.costs import multiply_adds
-    from fer_utils.backend import keras
-    from fer_utils.engines.tensorflow import tf
+    from fer_utils.networks.backend import keras
+    from fer_utils.networks.costs import multiply_adds
+    from fer_utils.training.engines.tensorflow import tf
 
     others, learnt = defaultdict(float), False
     for layer in trunk.layers:
@@ -490,7 +490,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         faces = given.faces
         if faces is None:
-            from fer_utils.sources.sample import draw_sample
+            from fer_utils.data.sample import draw_sample
 
             faces = Path(folder) / "faces"
             draw_sample().save(faces)

@@ -20,7 +20,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from fer_utils.sources.sample import draw_sample
+from fer_utils.data.sample import draw_sample
 
 
 def search(folder: Path, faces: Path, trials: int, workers: int) -> float:

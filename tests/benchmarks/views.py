@@ -21,12 +21,12 @@ from pathlib import Path
 import numpy as np
 from recognize import processor, span
 
-from fer_utils.augmentation import VIEWS, views, warp
+from fer_utils.data.faces import Faces, load_faces
 from fer_utils.emotions import EMOTIONS, PUBLIC, SIDE
 from fer_utils.errors import StudyError
 from fer_utils.evaluation import accuracy_interval, averaged, paired_bootstrap
-from fer_utils.faces import Faces, load_faces
-from fer_utils.recognition import MODEL, RELEASED, open_model
+from fer_utils.recognition.recognizer import MODEL, RELEASED, open_model
+from fer_utils.training.augmentation import VIEWS, views, warp
 
 NONE, BATCH = "none", 256
 NAMES = (NONE, *VIEWS)
@@ -59,8 +59,8 @@ def exported(folder: Path) -> Look:
 
 def trained(folder: Path) -> Look:
     """A finished run's model."""
-    from fer_utils.runs import Run
-    from fer_utils.training import predict
+    from fer_utils.training.fit import predict
+    from fer_utils.training.runs import Run
 
     model = Run(folder).model()
     return lambda images, name: predict(model, images, "" if name == NONE else name)

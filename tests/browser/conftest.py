@@ -69,7 +69,7 @@ def clip(tmp_path_factory):
 @pytest.fixture(scope="session")
 def recognizer(model_folder):
     """A recogniser with a tiny model; its faces are real, its emotions are not."""
-    from fer_utils.recognition import Recognizer
+    from fer_utils.recognition.recognizer import Recognizer
 
     return Recognizer(model_folder)
 

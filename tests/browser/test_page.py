@@ -36,7 +36,7 @@ def test_a_chosen_photo_is_answered(page):
 
 @pytest.mark.parametrize("source, shown", [("sample", 1), ("csv", 0)])
 def test_a_model_of_drawn_faces_says_so(visit, browser, write_model, tmp_path, source, shown):
-    from fer_utils.recognition import Recognizer
+    from fer_utils.recognition.recognizer import Recognizer
 
     with running(Recognizer(write_model(tmp_path, source=source))) as url:
         page = visit(browser, url)

@@ -23,8 +23,8 @@ sys.path[:0] = [str(PROJECT), str(PROJECT / "tests")]
 from budget import BUDGET  # noqa: E402
 from strip import MARK, strip  # noqa: E402
 
-from fer_utils.notebooks import NOTEBOOKS, declared_parameters, run_notebook  # noqa: E402
-from fer_utils.stages import prepare  # noqa: E402
+from fer_utils.cli.stage import prepare  # noqa: E402
+from fer_utils.reports.notebooks import NOTEBOOKS, declared_parameters, run_notebook  # noqa: E402
 
 
 def main() -> int:

@@ -1,0 +1,185 @@
+"""`fer-study predict`: the faces of a photo, a folder or a video, printed as text, JSON or CSV, or drawn."""
+
+import csv
+import json
+import logging
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TextIO
+
+from fer_utils.emotions import EMOTIONS
+from fer_utils.errors import StudyError
+from fer_utils.recognition.annotation import annotate
+from fer_utils.recognition.images import is_annotated, open_image, save_annotated
+from fer_utils.recognition.recognizer import RecognizedFace, Recognizer, photos_in
+from fer_utils.recognition.video import COLUMNS, is_video, recognize_video
+from fer_utils.storage import atomic_file, expect_replaceable
+
+_logger = logging.getLogger(__name__)
+
+_PHOTO_COLUMNS = ("file", "x", "y", "width", "height", "score", "emotion", "uncertain", *EMOTIONS)
+
+
+def predict(
+    recognizer: Recognizer,
+    *paths: Path,
+    form: str = "text",
+    annotated: Path | None = None,
+    out: TextIO | None = None,
+) -> None:
+    """Recognise what is at each path, print it, and draw it where asked for.
+
+    Args:
+        recognizer: does it.
+        paths: photos and folders of photos (and of folders), or one video.
+        form: "text", "json" or "csv". Of a folder, of several paths and of a video JSON is an
+            object a line.
+        annotated: where the drawn photo or clip goes. For a folder or several paths it is a folder,
+            which gets a PNG for each photo.
+        out: printed to; standard output when None.
+
+    Raises:
+        StudyError: there is nothing at a path, it is neither photo nor video, a video is not the
+            only path, no photo can be read, or `annotated` would replace what is not this project's.
+    """
+    out = out or sys.stdout
+    for path in paths:
+        if not path.exists():
+            raise StudyError(f"{path}: expected a photo, a folder of photos or a video, found nothing there.")
+    videos = [path for path in paths if path.is_file() and is_video(_head(path))]
+    if videos and len(paths) > 1:
+        raise StudyError(
+            f"{videos[0]}: expected photos and folders where there are several paths, found a video. Name it by itself."
+        )
+    if videos:
+        _print_video(recognize_video(recognizer, videos[0], annotate=annotated), form, out)
+    elif len(paths) == 1 and not paths[0].is_dir():
+        _predict_photo(recognizer, paths[0], form, annotated, out)
+    else:
+        targets = _targets(paths)
+        if annotated:
+            _expect_apart(targets)
+            for photo, target in targets.items():  # all of them, before the work
+                _expect_place(annotated / target, photo)
+        _print_photos(_drawn(recognizer, targets, annotated), form, out)
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(512)
+
+
+def _predict_photo(recognizer: Recognizer, path: Path, form: str, annotated: Path | None, out: TextIO) -> None:
+    if annotated:
+        _expect_place(annotated, path)
+    photo = open_image(path)
+    faces = recognizer.recognize(photo)
+    if annotated:
+        _save(annotate(photo, faces), annotated)
+    if form == "json":
+        plain = [face.as_dict() for face in faces]
+        answer = {"width": photo.width, "height": photo.height, "faces": plain}
+        print(json.dumps(answer, indent=2), file=out)
+    else:
+        _print_photos([(path, faces)], form, out)
+
+
+def _targets(paths: Sequence[Path]) -> dict[Path, Path]:
+    """The photos at and below the paths, and where each is drawn below the folder for that."""
+    targets: dict[Path, Path] = {}
+    for path in paths:
+        for photo in photos_in(path) if path.is_dir() else [path]:
+            within = photo.relative_to(path) if path.is_dir() else Path(photo.name)
+            # Two files may differ in their ending alone, so that it stays.
+            targets.setdefault(photo, within.with_name(f"{within.name}.png"))
+    return targets
+
+
+def _drawn(
+    recognizer: Recognizer, targets: dict[Path, Path], annotated: Path | None
+) -> Iterator[tuple[Path, list[RecognizedFace]]]:
+    """Each photo with its faces, after it was drawn into the folder `annotated`, if there is one."""
+    for path, photo, faces in recognizer.walk(list(targets)):
+        if annotated:
+            try:
+                _save(annotate(photo, faces), annotated / targets[path])
+            except OSError as problem:  # such as a name that is too long with .png after it
+                _logger.warning("%s: not drawn: %s", path, problem)
+        yield path, faces
+
+
+def _expect_apart(targets: dict[Path, Path]) -> None:
+    """Raise StudyError where two photos of several paths would be drawn into one file."""
+    drawn: dict[Path, Path] = {}
+    for photo, target in targets.items():
+        other = drawn.setdefault(target, photo)
+        if other != photo:
+            raise StudyError(
+                f"--annotate: expected photos of different names, found {other} and {photo}. "
+                "Name the folder that holds both, or call the command for each."
+            )
+
+
+def _expect_place(target: Path, photo: Path) -> None:
+    expect_replaceable(target, "an annotated photo", is_annotated, reads=photo)
+
+
+def _print_photos(found: Iterable[tuple[Path, list[RecognizedFace]]], form: str, out: TextIO) -> None:
+    table = csv.writer(out, lineterminator="\n")
+    if form == "csv":
+        table.writerow(_PHOTO_COLUMNS)
+    for path, faces in found:
+        if form == "json":
+            print(json.dumps({"file": str(path), "faces": [face.as_dict() for face in faces]}), file=out)
+        elif form == "csv":
+            for face in faces:
+                plain = face.as_dict()
+                place = (plain["box"][edge] for edge in ("x", "y", "width", "height"))
+                shares = plain["probabilities"].values()
+                table.writerow([path, *place, plain["score"], plain["emotion"], plain["uncertain"], *shares])
+        else:
+            print(f"{path}: {_words(faces)}", file=out)
+
+
+def _print_video(rows: Iterator[dict], form: str, out: TextIO) -> None:
+    if form == "json":
+        for row in rows:
+            print(json.dumps(row), file=out)
+    elif form == "csv":
+        table = csv.DictWriter(out, COLUMNS, lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)
+    else:
+        _print_changes(rows, out)
+
+
+def _print_changes(rows: Iterator[dict], out: TextIO) -> None:
+    """A line whenever somebody's expression changes."""
+    shown: dict[int, tuple] = {}
+    for row in rows:
+        label = row["emotion"], row["uncertain"]
+        if shown.get(row["track"]) != label:
+            shown[row["track"]] = label
+            doubt = " (uncertain)" if row["uncertain"] else ""
+            share = row[row["emotion"]]
+            print(f"{row['seconds']:8.2f} s  face {row['track']}: {row['emotion']} {share:.0%}{doubt}", file=out)
+    if not shown:
+        print("no face found", file=out)
+
+
+def _words(faces: list[RecognizedFace]) -> str:
+    words = [
+        f"{face.emotion} {face.probabilities.max():.0%}{' (uncertain)' if face.uncertain else ''}" for face in faces
+    ]
+    return ", ".join(words) or "no face found"
+
+
+def _save(image, target: Path) -> None:
+    try:
+        with atomic_file(target) as file:
+            save_annotated(image, file)
+    except ValueError:
+        raise StudyError(
+            f"{target}: expected a name that ends as an image's does, such as .png or .jpg. Name it so."
+        ) from None

@@ -1,0 +1,42 @@
+"""The CNN of the work this study starts from."""
+
+from fer_utils.emotions import EMOTIONS, SIDE
+from fer_utils.networks.backend import keras
+
+layers = keras.layers
+
+SOURCE = 'guided project "Facial Expression Recognition with Keras", after Goodfellow et al. 2013, arXiv 1307.0414'
+
+
+def seed_cnn(*, width: float = 1.0, dropout: float = 0.25, batch_norm_momentum: float = 0.99) -> keras.Model:
+    """Four convolution blocks and two dense blocks: 4,478,727 parameters at width 1.
+
+    Each convolution (3x3-64, 5x5-128, 3x3-512, 3x3-512, same-padded) is followed by batch normalisation,
+    ReLU, 2x2 max-pooling and dropout; then dense 256 and 512, each with batch normalisation, ReLU and
+    dropout. The network of `SOURCE`.
+
+    Args:
+        width: factor on the number of filters and dense units.
+        dropout: share of units dropped after each block, 0 to 1.
+        batch_norm_momentum: of the moving averages; Keras' 0.99 needs some 150 steps to settle, so short
+            budgets want less.
+
+    Returns:
+        Model from float32 (n, 48, 48, 1), raw pixels 0..255, to logits float32 (n, 7).
+    """
+
+    def units(full: int) -> int:
+        return max(1, round(full * width))
+
+    def normalise(x):
+        return layers.Activation("relu")(layers.BatchNormalization(momentum=batch_norm_momentum)(x))
+
+    inputs = keras.Input((SIDE, SIDE, 1), name="pixels")
+    x = layers.Rescaling(1 / 255)(inputs)
+    for filters, size in ((64, 3), (128, 5), (512, 3), (512, 3)):
+        x = normalise(layers.Conv2D(units(filters), size, padding="same")(x))
+        x = layers.Dropout(dropout)(layers.MaxPooling2D()(x))
+    x = layers.Flatten()(x)
+    for full in (256, 512):
+        x = layers.Dropout(dropout)(normalise(layers.Dense(units(full))(x)))
+    return keras.Model(inputs, layers.Dense(len(EMOTIONS), name="logits", dtype="float32")(x), name="seed_cnn")

@@ -1,0 +1,120 @@
+"""Training on TensorFlow: OpenCV augments the next batch while the network learns from this one."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import tensorflow as tf
+
+from fer_utils.errors import StudyError
+from fer_utils.networks import at_side
+from fer_utils.networks.backend import keras
+from fer_utils.training.augmentation import Draws, apply
+from fer_utils.training.losses import LOSSES
+from fer_utils.training.recipes import Recipe
+
+PREDICTION_BATCH = 256
+
+
+class Engine:
+    """Runs epochs of a recipe.
+
+    Args:
+        trunk: what is trained, from float32 (b, side, side, 1) to logits.
+        optimizer: built on the trunk's trainable variables.
+        recipe: says loss, border, and how batches are cut.
+        images: training images, uint8 or float32 (n, 48, 48).
+        targets: float32 (n, 7), one-hot or soft.
+    """
+
+    def __init__(self, trunk: keras.Model, optimizer, recipe: Recipe, images: np.ndarray, targets: np.ndarray) -> None:
+        self.recipe, self.images, self.targets = recipe, images, targets
+        self.trunk, self.optimizer = trunk, optimizer
+        # A step for each side of images, since TensorFlow would otherwise trace one for images of unknown size.
+        self.steps: dict[int, Callable] = {}
+
+    def _step(self, side: int) -> Callable:
+        recipe, trunk, optimizer = self.recipe, at_side(self.trunk, side), self.optimizer
+        loss, variables = LOSSES[recipe.loss], self.trunk.trainable_variables
+
+        def gradients(images, targets):
+            with tf.GradientTape() as tape:
+                scores = trunk(images, training=True)
+                penalised = loss(targets, scores) + sum(trunk.losses)
+            return penalised, scores, tape.gradient(penalised, variables)
+
+        def states() -> list:
+            return [tf.identity(variable.value) for variable in trunk.non_trainable_variables]
+
+        def set_states(values: list) -> None:
+            for variable, value in zip(trunk.non_trainable_variables, values, strict=True):
+                variable.assign(value)
+
+        def step(images, targets):
+            before = states() if recipe.sam else None
+            penalised, scores, slopes = gradients(images, targets)
+            if recipe.sam:
+                after = states()
+                norm = tf.linalg.global_norm(slopes)
+                moves = [recipe.sam * slope / (norm + 1e-12) for slope in slopes]
+                for variable, move in zip(variables, moves, strict=True):
+                    variable.assign_add(move)
+                # The same dropout once more; and the moving averages are of the weights, not of where SAM looks.
+                set_states(before)
+                slopes = gradients(images, targets)[-1]
+                set_states(after)
+                for variable, move in zip(variables, moves, strict=True):
+                    variable.assign_sub(move)
+            optimizer.apply(slopes, variables)
+            right = tf.reduce_sum(tf.cast(tf.argmax(scores, 1) == tf.argmax(targets, 1), tf.int32))
+            return penalised, right
+
+        return tf.function(step, reduce_retracing=True)
+
+    def batch(self, chosen: np.ndarray, draws: Draws) -> tuple[np.ndarray, np.ndarray]:
+        """The augmented images at `chosen`, float32 (b, side, side, 1), and their targets, float32 (b, 7)."""
+        drawn, targets = draws.of(chosen), self.targets[chosen]
+        if drawn.share is not None:
+            share = drawn.share[:, None]
+            targets = share * targets + (1 - share) * targets[::-1]
+        return apply(self.images[chosen], drawn, drawn.side, self.recipe.border)[..., None], targets
+
+    def epoch(self, order: np.ndarray, draws: Draws, on_batch: Callable[[int], None]) -> tuple[np.ndarray, int]:
+        """Train on the images in this order. Gives each step's loss, float64 (steps,), and the number of right answers.
+
+        Args:
+            order: int (m,), positions in the images.
+            draws: of all n images.
+            on_batch: called with the number of images after each batch.
+        """
+        size = self.recipe.batch_size
+        losses, right = [], 0
+        if draws.side not in self.steps:
+            self.steps[draws.side] = self._step(draws.side)
+        step = self.steps[draws.side]
+        with ThreadPoolExecutor(1) as worker:
+            ahead = worker.submit(self.batch, order[:size], draws)
+            for start in range(0, len(order), size):
+                images, targets = ahead.result()
+                ahead = worker.submit(self.batch, order[start + size : start + 2 * size], draws)
+                loss, count = step(tf.constant(images), tf.constant(targets))
+                losses.append(loss)
+                right += count
+                on_batch(len(images))
+        return np.array([float(loss) for loss in losses]), int(right)
+
+
+def data_parallel():
+    """Raises StudyError: several devices need JAX."""
+    raise StudyError("data_parallel: expected KERAS_BACKEND=jax, found tensorflow. Train this recipe under JAX.")
+
+
+def logits(model: keras.Model, images: np.ndarray) -> np.ndarray:
+    """A model's logits, float32 (n, 7), of images float32 (n, side, side)."""
+    return model.predict(images[..., None], batch_size=PREDICTION_BATCH, verbose=0)
+
+
+def accelerators() -> list[str]:
+    """The names of this machine's accelerators."""
+    devices = tf.config.list_physical_devices("GPU")
+    return [tf.config.experimental.get_device_details(device).get("device_name", device.name) for device in devices]

@@ -1,0 +1,71 @@
+"""Optimisers and their schedules. Every schedule is a function of the update's number alone, as a share of all."""
+
+from fer_utils.networks.backend import keras
+from fer_utils.training.recipes import Recipe
+
+ops = keras.ops
+
+
+@keras.saving.register_keras_serializable("fer_utils")
+class TangRate(keras.optimizers.schedules.LearningRateSchedule):
+    """Tang's learning rate: start / (1 + t / 20000), a tenth of it from the last third, a tenth again from the last
+    sixth, where t runs to 50,000 over all updates."""
+
+    def __init__(self, start: float, updates: int) -> None:
+        self.start, self.updates = start, updates
+
+    def __call__(self, step):
+        done = ops.cast(step, "float32") / self.updates
+        rate = self.start / (1 + 2.5 * done)
+        rate = ops.where(done >= 2 / 3, 0.1 * rate, rate)
+        return ops.where(done >= 5 / 6, 0.1 * rate, rate)
+
+    def get_config(self) -> dict:
+        """The arguments."""
+        return {"start": self.start, "updates": self.updates}
+
+
+@keras.saving.register_keras_serializable("fer_utils")
+class TangSGD(keras.optimizers.SGD):
+    """SGD whose momentum is 0.5 for the first tenth of all updates, then `momentum`.
+
+    Keras' own momentum is one number, fixed when the step is compiled.
+    """
+
+    def __init__(self, learning_rate, momentum: float = 0.9, updates: int = 50_000, **more) -> None:
+        super().__init__(learning_rate, momentum=momentum, **more)
+        self.updates = updates
+
+    def update_step(self, gradient, variable, learning_rate):
+        """One update of one variable."""
+        dtype = variable.dtype
+        velocity = self.momentums[self._get_variable_index(variable)]
+        early = ops.cast(self.iterations, "float32") < 0.1 * self.updates
+        momentum = ops.where(early, ops.cast(0.5, dtype), ops.cast(self.momentum, dtype))
+        self.assign(velocity, velocity * momentum - ops.cast(gradient, dtype) * ops.cast(learning_rate, dtype))
+        self.assign_add(variable, velocity)
+
+    def get_config(self) -> dict:
+        """The arguments."""
+        return super().get_config() | {"updates": self.updates}
+
+
+def optimizer(recipe: Recipe, updates: int) -> keras.optimizers.Optimizer:
+    """The recipe's optimiser for so many updates. `plateau` starts at the recipe's rate, which the training lowers."""
+    rate = recipe.learning_rate
+    average = {"use_ema": True, "ema_momentum": recipe.ema} if recipe.ema else {}
+    if recipe.schedule == "tang":
+        return TangSGD(TangRate(rate, updates), momentum=recipe.momentum, updates=updates, **average)
+    if recipe.schedule == "cosine":
+        warmup = round(recipe.warmup * updates)
+        rate = keras.optimizers.schedules.CosineDecay(
+            0.0 if warmup else rate, updates - warmup, warmup_target=rate if warmup else None, warmup_steps=warmup
+        )
+    decay = recipe.weight_decay or None
+    if recipe.optimizer == "adam":
+        made = keras.optimizers.Adam(rate, weight_decay=decay, **average)
+    else:
+        made = keras.optimizers.SGD(rate, momentum=recipe.momentum, nesterov=True, weight_decay=decay, **average)
+    if decay:
+        made.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return made
