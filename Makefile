@@ -33,6 +33,7 @@ lint: $(READY) ## check style and types
 	ruff check .
 	ruff format --check .
 	mypy
+	lint-imports
 
 lab: $(READY) ## open JupyterLab
 	jupyter lab --LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate notebooks

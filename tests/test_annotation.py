@@ -7,8 +7,7 @@ from skimage import data
 
 from fer_utils.emotions import EMOTIONS
 from fer_utils.recognition.annotation import annotate, draw_on_frame
-from fer_utils.recognition.detectors import Box
-from fer_utils.recognition.recognizer import RecognizedFace
+from fer_utils.recognition.found import Box, RecognizedFace
 
 ASTRONAUT = data.astronaut()
 

@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from fer_utils.analysis.at_hand import models_at_hand
 from fer_utils.errors import StudyError
 from fer_utils.recognition.recognizer import RELEASED
 from fer_utils.training.fit import predict
+from fer_utils.training.released import models_at_hand
 
 
 def test_runs_with_weights_answer_as_they_did(run, faces, tmp_path):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fer_utils.errors import StudyError
-from fer_utils.recognition.detectors import Box, Detection
+from fer_utils.recognition.found import Box, Detection
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,6 @@ from skimage import data
 from fer_utils.errors import StudyError
 from fer_utils.recognition import detectors
 from fer_utils.recognition.detectors import (
-    Box,
-    Detection,
     Detector,
     HaarDetector,
     YuNetDetector,
@@ -21,6 +19,7 @@ from fer_utils.recognition.detectors import (
     make_detector,
     yunet_path,
 )
+from fer_utils.recognition.found import Box, Detection
 from fer_utils.recognition.recognizer import Recognizer
 
 ASTRONAUT = data.astronaut()  # public domain, 512 x 512; the face is at about x 175..275, y 65..165

@@ -11,8 +11,9 @@ from fer_utils.errors import StudyError
 from fer_utils.evaluation import accuracy, probabilities
 from fer_utils.recognition.recognizer import Recognizer
 from fer_utils.release import export
-from fer_utils.release.export import card_text, export_run, load_keras, onnx_logits, parity
+from fer_utils.release.export import card_text, export_run, onnx_logits, parity
 from fer_utils.results.scoring import score
+from fer_utils.training.released import load_keras
 
 
 @pytest.fixture(scope="module")

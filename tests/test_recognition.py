@@ -16,7 +16,8 @@ from skimage import data
 
 from fer_utils.emotions import EMOTIONS
 from fer_utils.errors import StudyError
-from fer_utils.recognition.detectors import Box, Detection, Detector
+from fer_utils.recognition.detectors import Detector
+from fer_utils.recognition.found import Box, Detection
 from fer_utils.recognition.images import open_image
 from fer_utils.recognition.recognizer import RELEASED, Recognizer, crop_face
 

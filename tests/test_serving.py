@@ -28,7 +28,8 @@ from skimage import data
 
 from fer_utils.emotions import EMOTIONS
 from fer_utils.errors import StudyError
-from fer_utils.recognition.detectors import Detection, HaarDetector
+from fer_utils.recognition.detectors import HaarDetector
+from fer_utils.recognition.found import Detection
 from fer_utils.recognition.images import UnreadableImage
 from fer_utils.recognition.recognizer import Recognizer
 from fer_utils.serving import create_app, running, serve

@@ -11,7 +11,8 @@ from PIL import Image
 from test_serving import check_problem, metrics, wait_until, write_video
 
 from fer_utils.errors import StudyError
-from fer_utils.recognition.detectors import Box, Detection, HaarDetector
+from fer_utils.recognition.detectors import HaarDetector
+from fer_utils.recognition.found import Box, Detection
 from fer_utils.recognition.recognizer import Recognizer
 from fer_utils.serving import create_app, running
 from fer_utils.serving.feed import Feed

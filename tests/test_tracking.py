@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from fer_utils.emotions import EMOTIONS
-from fer_utils.recognition.detectors import Box
-from fer_utils.recognition.recognizer import RecognizedFace
+from fer_utils.recognition.found import Box, RecognizedFace
 from fer_utils.recognition.tracking import Tracker
 
 

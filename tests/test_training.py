@@ -26,11 +26,12 @@ from fer_utils.networks import build, parts
 from fer_utils.networks.backend import keras
 from fer_utils.training import augmentation, runs
 from fer_utils.training import fit as training
+from fer_utils.training.distillation import teach, teach_by
 from fer_utils.training.engines.tensorflow import Engine
 from fer_utils.training.fit import epoch_plan, fit, fold_of, learning_rate, predict, predict_averaged
 from fer_utils.training.recipes import Recipe, get_recipe
 from fer_utils.training.runs import VOTES, Run, learned_from_votes, run_folder
-from fer_utils.training.teachers import keep, soft_labels, teach, teach_by
+from fer_utils.training.soft_labels import keep, soft_labels
 
 
 class Interrupted(BaseException):

@@ -17,8 +17,9 @@ from skimage import data
 
 from fer_utils.emotions import EMOTIONS
 from fer_utils.errors import StudyError
-from fer_utils.recognition.detectors import Box, make_detector
-from fer_utils.recognition.recognizer import RecognizedFace, Recognizer
+from fer_utils.recognition.detectors import make_detector
+from fer_utils.recognition.found import Box, RecognizedFace
+from fer_utils.recognition.recognizer import Recognizer
 from fer_utils.recognition.tracking import Tracker
 from fer_utils.recognition.video import COLUMNS, recognize_video, write_rows
 

@@ -17,7 +17,7 @@ from fer_utils.audits.pictures import near_constant
 from fer_utils.data.faces import Faces
 from fer_utils.emotions import EMOTIONS
 from fer_utils.evaluation import accuracy_interval
-from fer_utils.results.published import PUBLISHED
+from fer_utils.evaluation.published import PUBLISHED
 
 
 def oracle_credit(faces: Faces) -> np.ndarray:

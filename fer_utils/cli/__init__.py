@@ -488,8 +488,9 @@ def _teach(given: argparse.Namespace) -> None:
     from fer_utils.audits.labels import vote_targets
     from fer_utils.data.faces import load_faces
     from fer_utils.emotions import TRAINING
+    from fer_utils.training.distillation import teach_by
     from fer_utils.training.runs import VOTES
-    from fer_utils.training.teachers import keep, teach_by
+    from fer_utils.training.soft_labels import keep
 
     if given.votes == bool(given.run_folders):
         raise StudyError("teach: expected runs, or --votes, found both or neither.")

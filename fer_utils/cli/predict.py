@@ -11,8 +11,9 @@ from typing import TextIO
 from fer_utils.emotions import EMOTIONS
 from fer_utils.errors import StudyError
 from fer_utils.recognition.annotation import annotate
+from fer_utils.recognition.found import RecognizedFace
 from fer_utils.recognition.images import is_annotated, open_image, save_annotated
-from fer_utils.recognition.recognizer import RecognizedFace, Recognizer, photos_in
+from fer_utils.recognition.recognizer import Recognizer, photos_in
 from fer_utils.recognition.video import COLUMNS, is_video, recognize_video
 from fer_utils.storage import atomic_file, expect_replaceable
 

@@ -8,9 +8,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from fer_utils.emotions import EMOTIONS
-from fer_utils.recognition.detectors import Box
+from fer_utils.recognition.found import Box, RecognizedFace
 from fer_utils.recognition.images import open_image
-from fer_utils.recognition.recognizer import RecognizedFace
 
 _ACCENT = (255, 176, 64, 255)
 _INK = (23, 22, 26, 230)

@@ -5,30 +5,15 @@ import os
 import threading
 import urllib.request
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import cv2
 import numpy as np
 from cv2.data import haarcascades
 
 from fer_utils.errors import StudyError
+from fer_utils.recognition.found import Box, Detection
 from fer_utils.storage import atomic_file
-
-
-class Box(NamedTuple):
-    """A rectangle in pixels of the upright photo; x and y are its left upper corner."""
-
-    x: int
-    y: int
-    width: int
-    height: int
-
-
-class Detection(NamedTuple):
-    """Where a detector sees a face, and how sure it is, in its own unit (larger is surer)."""
-
-    box: Box
-    score: float
 
 
 class Detector(Protocol):

@@ -7,7 +7,6 @@ import json
 import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -16,7 +15,8 @@ from PIL import Image
 
 from fer_utils.emotions import EMOTIONS, SIDE
 from fer_utils.errors import StudyError
-from fer_utils.recognition.detectors import Box, Detection, Detector, HaarDetector, find_faces
+from fer_utils.recognition.detectors import Detector, HaarDetector, find_faces
+from fer_utils.recognition.found import Box, Detection, RecognizedFace
 from fer_utils.recognition.images import UnreadableImage, is_annotated, is_photo_name, open_image
 
 RELEASED = Path(__file__).parents[1] / "pretrained"
@@ -30,37 +30,6 @@ _logger = logging.getLogger(__name__)
 
 AnyImage = str | os.PathLike | bytes | Image.Image | np.ndarray
 """What `images.open_image` takes: path, bytes of a file, PIL image, or uint8 array, grey or RGB."""
-
-
-@dataclass(frozen=True, eq=False)
-class RecognizedFace:
-    """One face of a photo.
-
-    Attributes:
-        box: where it is, in pixels of the upright photo, wholly inside it.
-        score: how sure the detector is, in its own unit; larger is surer.
-        emotion: the most probable of `EMOTIONS`.
-        probabilities: float32 (7,), in the order of `EMOTIONS`, summing to 1.
-        uncertain: the largest probability is below the model's threshold: take the emotion for a guess.
-    """
-
-    box: Box
-    score: float
-    emotion: str
-    probabilities: np.ndarray
-    uncertain: bool
-
-    def as_dict(self) -> dict:
-        """The same as plain numbers, texts and dictionaries, ready for JSON."""
-        return {
-            "box": self.box._asdict(),
-            "score": round(self.score, 4),
-            "emotion": self.emotion,
-            "probabilities": {
-                emotion: round(float(p), 6) for emotion, p in zip(EMOTIONS, self.probabilities, strict=True)
-            },
-            "uncertain": self.uncertain,
-        }
 
 
 class Recognizer:
@@ -160,12 +129,6 @@ class Recognizer:
                 f"expected photos that can be read, found none among {len(photos):,} files. The "
                 "warnings above say what was wrong with each."
             )
-
-    def recognize_video(self, path: str | os.PathLike, **options):
-        """The faces in each frame of a video file, tracked; see `fer_utils.recognition.video.recognize_video`."""
-        from fer_utils.recognition.video import recognize_video
-
-        return recognize_video(self, path, **options)
 
     def classify(self, faces: np.ndarray) -> np.ndarray:
         """Probabilities, float32 (n, 7), of faces already cut out, grey uint8 (n, 48, 48).

@@ -2,13 +2,11 @@
 
 import itertools
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
 from fer_utils.emotions import EMOTIONS
-from fer_utils.recognition.detectors import Box
-from fer_utils.recognition.recognizer import RecognizedFace
+from fer_utils.recognition.found import Box, RecognizedFace, TrackedFace
 
 # A face that moves by a quarter of its width from frame to frame still has an IoU of 0.6 with where it was; two
 # people side by side have none. Under this, only the distance of the centres tells.
@@ -18,25 +16,6 @@ _FARTHEST, _RESIZED = 1.0, 2.0
 _VELOCITY = 0.2  # time constant of a track's velocity, seconds: single boxes jitter too much to tell it
 _FORESEEN = 0.5  # longest that a face is taken to move on as it did, seconds
 _MOVED = 0.15  # a box that moved or changed by more than this, in its own sizes, has really moved
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class TrackedFace(RecognizedFace):
-    """A face of a frame with the number that it keeps from frame to frame.
-
-    Attributes:
-        box: steadied over time; wholly inside the frame, as the detector's boxes are.
-        emotion: the label over time. Within the tracker's `margin` it may not be the most probable one.
-        probabilities: float32 (7,), averaged over time, in the order of `EMOTIONS`, summing to 1.
-        uncertain: whether the largest of these is under the threshold.
-        track: 1 for the first face of a video, 2 for the second, and so on; none is used twice.
-    """
-
-    track: int
-
-    def as_dict(self) -> dict:
-        """The same as plain numbers, texts and dictionaries, ready for JSON."""
-        return {"track": self.track, **super().as_dict()}
 
 
 class Tracker:

@@ -16,9 +16,10 @@ import numpy as np
 from fer_utils.emotions import EMOTIONS
 from fer_utils.errors import StudyError
 from fer_utils.recognition.annotation import draw_on_frame
+from fer_utils.recognition.found import TrackedFace
 from fer_utils.recognition.images import SOFTWARE, is_heif
 from fer_utils.recognition.recognizer import Recognizer
-from fer_utils.recognition.tracking import TrackedFace, Tracker
+from fer_utils.recognition.tracking import Tracker
 from fer_utils.storage import atomic_file, expect_replaceable
 
 COLUMNS = (

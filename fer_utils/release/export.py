@@ -25,13 +25,12 @@ from fer_utils.data.faces import Faces
 from fer_utils.emotions import PRIVATE, PUBLIC, SIDE, TRAINING
 from fer_utils.errors import StudyError
 from fer_utils.evaluation import accuracy, per_emotion, probabilities, split_scores
-from fer_utils.networks import build, load_layers, parts
+from fer_utils.networks import parts
 from fer_utils.networks.backend import keras
 from fer_utils.networks.costs import multiply_adds
 from fer_utils.recognition.recognizer import CARD, MODEL, open_model
 from fer_utils.storage import Contents, atomic_folder
 from fer_utils.training.fit import predict
-from fer_utils.training.recipes import recipe_from_dict
 from fer_utils.training.runs import Run
 
 EXPORTED = Contents("an exported model", CARD, (MODEL, "weights.npz", "README.md"))
@@ -110,27 +109,6 @@ def write_onnx(model: keras.Model, file: Path) -> None:
         warnings.simplefilter("ignore")  # of tf2onnx about NumPy's names
         model.export(file, format="onnx", verbose=False, input_signature=[pixels])
     _name_anew(file)
-
-
-def load_keras(folder: Path) -> keras.Model:
-    """The Keras model of an exported folder, float32 (n, 48, 48, 1) in 0..255 to logits, for what ONNX cannot do.
-
-    Raises:
-        StudyError: the folder has no card or no weights, or they do not fit the network.
-    """
-    try:
-        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-        with np.load(folder / "weights.npz") as saved:
-            weights = [saved[f"arr_{i}"].astype(np.float32) for i in range(len(saved.files))]
-        recipe = recipe_from_dict(card["recipe"])
-        load_layers()
-        model = build(recipe.network, **recipe.options)
-        model.set_weights(weights)
-    except (OSError, ValueError, KeyError) as problem:
-        raise StudyError(
-            f"{folder}: expected an exported model ({CARD} and weights.npz), found: {problem}. Export the run again."
-        ) from None
-    return model
 
 
 def onnx_logits(file: Path, images: np.ndarray) -> np.ndarray:

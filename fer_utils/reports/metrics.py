@@ -9,7 +9,7 @@ import pandas as pd
 
 from fer_utils.emotions import EMOTIONS, PRIVATE, PUBLIC, TRAINING
 from fer_utils.data.faces import Faces
-from fer_utils.results.published import PUBLISHED
+from fer_utils.evaluation.published import PUBLISHED
 from fer_utils.storage import atomic_file, expect_replaceable
 
 USAGE_KEYS = {"training": TRAINING, "public_test": PUBLIC, "private_test": PRIVATE}
@@ -67,7 +67,7 @@ def comparison(ours: pd.DataFrame, measured: pd.DataFrame, *, drawn: bool) -> pd
 
     Args:
         ours: as `results.summarise` gives it.
-        measured: as `evidence.read_results` gives it.
+        measured: as `published.read_results` gives it.
         drawn: whether ours are on drawn faces; if not, a committed run of the same model is left out.
 
     Returns:
@@ -165,7 +165,7 @@ def data_note(faces: Faces, measured: pd.DataFrame) -> str:
 
     Args:
         faces: their notices come first.
-        measured: the committed real runs, as `evidence.read_results` gives them, best first: of these the first that
+        measured: the committed real runs, as `published.read_results` gives them, best first: of these the first that
             answered once stands beside drawn faces.
     """
     notes = list(faces.notices)

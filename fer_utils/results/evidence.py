@@ -19,6 +19,7 @@ import pandas as pd
 from fer_utils.data.faces import Faces
 from fer_utils.emotions import CANONICAL_COUNTS, PRIVATE, PUBLIC
 from fer_utils.errors import StudyError
+from fer_utils.evaluation.published import TABLE
 from fer_utils.results.ensembles import FOLDER, answer, member_logits, members, read_ensembles, write_ensemble
 from fer_utils.results.scoring import add_to_log
 from fer_utils.results.tables import shown, summarise
@@ -26,7 +27,6 @@ from fer_utils.storage import Contents, atomic_file, atomic_folder
 from fer_utils.training.recipes import recipe_from_dict
 from fer_utils.training.runs import Run, label_of, predictions_file, published_abouts, read_predictions
 
-TABLE = "results.csv"
 TEST_IMAGES = sum(CANONICAL_COUNTS[PUBLIC]) + sum(CANONICAL_COUNTS[PRIVATE])
 _EVIDENCE_OF_A_RUN = Contents("a run's evidence", "recipe.json", ("history.csv", "predictions.npz", "averaged.npz"))
 START, END = "<!-- results: written by `fer-study results --write` -->", "<!-- end of results -->"
@@ -170,15 +170,6 @@ def runs_at_hand(published: Sequence[Path], evidence: Path, faces: Faces) -> dic
     for folder, about in abouts.items():
         labels.setdefault(label_of(about), folder)
     return labels
-
-
-def read_results(folder: Path) -> pd.DataFrame:
-    """The committed table of real runs; empty where there is none yet."""
-    path = Path(folder) / TABLE
-    if not path.is_file():
-        return pd.DataFrame()
-    table = pd.read_csv(path)
-    return table.assign(averaging=table["averaging"].astype(object).fillna(""))  # an empty cell is read as NaN
 
 
 def results_csv(results: pd.DataFrame) -> str:

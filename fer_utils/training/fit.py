@@ -31,7 +31,7 @@ from fer_utils.training.engines import engine
 from fer_utils.training.optimizers import optimizer
 from fer_utils.training.recipes import Recipe
 from fer_utils.training.runs import Run, finished, run_fingerprint, run_folder, write_predictions
-from fer_utils.training.teachers import soft_labels, taught_by
+from fer_utils.training.soft_labels import soft_labels, taught_by
 
 CHECKPOINT_SHARE = 0.05
 """Checkpoints take at most this share of the time: where epochs are short, not every one is followed by one."""

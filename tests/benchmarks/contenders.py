@@ -87,7 +87,7 @@ class Predict:
     def prepare(self, job: dict) -> None:
         from pathlib import Path
 
-        from fer_utils.release.export import load_keras
+        from fer_utils.training.released import load_keras
 
         self.model = load_keras(Path(job["model"]))
 

@@ -1,52 +1,14 @@
-"""Soft labels for a network to learn from: what trained networks say of the training images, or FER+'s votes."""
+"""The store of soft labels: what a student learns from, as `distillation` makes it or FER+'s votes give it."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from fer_utils.data.faces import Faces
 from fer_utils.errors import StudyError
-from fer_utils.evaluation import averaged, probabilities
 from fer_utils.storage import atomic_file
-from fer_utils.training.runs import VOTES, Run, about_of, label_of, learned_from_votes
-
-
-def teach(logits: Sequence[np.ndarray], faces: Faces, store: Path, taught_by: Sequence[str] = ()) -> str:
-    """Keep the mean probabilities of several networks as soft labels (Hinton et al. 2015, arXiv 1503.02531).
-
-    Args:
-        logits: of each network, float32 (n, 7), for these faces; one that counts twice is given twice.
-        faces: Training, (n,).
-        store: folder of runs.
-        taught_by: the networks' labels, in the same order, which every run that learns from them will name.
-
-    Returns:
-        The soft labels' name, which is made of their values, for `Recipe.teacher`.
-    """
-    return keep(probabilities(averaged(logits)), faces, store, taught_by)
-
-
-def teach_by(members: Mapping[Path, int], faces: Faces, store: Path) -> str:
-    """Have networks answer the training images and their mirror images, and keep the mean as `teach` does.
-
-    Args:
-        members: how often each network counts, by the folder of its run, finished or published.
-        faces: Training, (n,).
-        store: folder of runs.
-
-    Returns:
-        The soft labels' name.
-    """
-    from fer_utils.training.fit import predict
-
-    answers, names = [], []
-    abouts = {folder: about_of(folder) for folder in members}
-    for folder, times in members.items():
-        answers += times * [predict(Run(folder).model(), faces.images, "mirror")]
-        names += times * [label_of(abouts[folder])]
-    return teach(answers, faces, store, names + [VOTES] * any(map(learned_from_votes, abouts.values())))
 
 
 def keep(soft: np.ndarray, faces: Faces, store: Path, taught_by: Sequence[str]) -> str:

@@ -1,6 +1,12 @@
-"""Published accuracies on FER-2013, and what each was measured on."""
+"""Accuracies on FER-2013 that are known already: published ones, and the committed table of this study."""
 
+from pathlib import Path
 from typing import NamedTuple
+
+import pandas as pd
+
+TABLE = "results.csv"
+"""The table's name among the evidence; `fer_utils.results.evidence` writes it."""
 
 
 class Published(NamedTuple):
@@ -97,3 +103,12 @@ PUBLISHED = (
         "the work this study starts from",
     ),
 )
+
+
+def read_results(folder: Path) -> pd.DataFrame:
+    """The committed table of real runs; empty where there is none yet."""
+    path = Path(folder) / TABLE
+    if not path.is_file():
+        return pd.DataFrame()
+    table = pd.read_csv(path)
+    return table.assign(averaging=table["averaging"].astype(object).fillna(""))  # an empty cell is read as NaN

@@ -1,0 +1,58 @@
+"""Keras networks with their weights, of runs and of exported models, for what logits alone cannot answer."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from fer_utils.data.faces import Faces
+from fer_utils.errors import StudyError
+from fer_utils.networks import build, load_layers
+from fer_utils.networks.backend import keras
+from fer_utils.recognition.recognizer import CARD, RELEASED
+from fer_utils.training.recipes import recipe_from_dict
+from fer_utils.training.runs import Run
+
+
+def models_at_hand(runs: Mapping[str, Path], faces: Faces) -> dict[str, keras.Model]:
+    """The networks of those runs that have their weights, by label, as `runs` has them; on real faces the released
+    model too, which learned from FER-2013's Training.
+
+    Args:
+        runs: folders by label, as `evidence.runs_at_hand` gives them.
+        faces: that the networks are to be asked about.
+
+    Raises:
+        StudyError: there is none.
+    """
+    models = {label: Run(folder).model() for label, folder in runs.items() if (folder / "model.keras").is_file()}
+    if not faces.drawn:
+        models["released model"] = load_keras(RELEASED)
+    if not models:
+        raise StudyError(
+            f"runs: expected the weights (model.keras) of one, found none in {', '.join(map(str, runs.values()))}. "
+            "Publish one with its weights: `dvc repro champion`."
+        )
+    return models
+
+
+def load_keras(folder: Path) -> keras.Model:
+    """The Keras model of an exported folder, float32 (n, 48, 48, 1) in 0..255 to logits, for what ONNX cannot do.
+
+    Raises:
+        StudyError: the folder has no card or no weights, or they do not fit the network.
+    """
+    try:
+        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+        with np.load(folder / "weights.npz") as saved:
+            weights = [saved[f"arr_{i}"].astype(np.float32) for i in range(len(saved.files))]
+        recipe = recipe_from_dict(card["recipe"])
+        load_layers()
+        model = build(recipe.network, **recipe.options)
+        model.set_weights(weights)
+    except (OSError, ValueError, KeyError) as problem:
+        raise StudyError(
+            f"{folder}: expected an exported model ({CARD} and weights.npz), found: {problem}. Export the run again."
+        ) from None
+    return model
