@@ -7,8 +7,9 @@ import numpy as np
 from fer_utils.data.faces import Faces
 from fer_utils.networks import build, parts
 from fer_utils.training.engines import engine
-from fer_utils.training.fit import epoch_plan, predict
+from fer_utils.training.fit import epoch_plan
 from fer_utils.training.optimizers import optimizer
+from fer_utils.training.predict import predict
 from fer_utils.training.recipes import Recipe, get_recipe
 
 CASES = {

@@ -29,6 +29,7 @@ import numpy as np  # noqa: E402
 from engine_cases import after_one_epoch  # noqa: E402
 
 from fer_utils.data.faces import load_faces  # noqa: E402
+from fer_utils.training import checkpoint  # noqa: E402
 from fer_utils.training import fit as training  # noqa: E402
 from fer_utils.training.engines import engine  # noqa: E402
 from fer_utils.training.engines import jax as jax_engine  # noqa: E402
@@ -63,7 +64,7 @@ np.save(folder / "augmented.npy", np.asarray(jax_engine.apply(images, draws.of(o
 # A training from beginning to end, once undisturbed and once interrupted.
 recipe = recipe_from_dict(json.loads((folder / "run.json").read_text()))
 whole = training.fit(recipe, faces, 1, folder / "runs", progress=False)
-add = training._Checkpoint.add
+add = checkpoint.Checkpoint.add
 
 
 def add_and_stop(self, *args, **kwargs):
@@ -71,11 +72,11 @@ def add_and_stop(self, *args, **kwargs):
     raise Interrupted
 
 
-training._Checkpoint.add = add_and_stop
+checkpoint.Checkpoint.add = add_and_stop
 try:
     training.fit(recipe, faces, 1, folder / "again", progress=False)
 except Interrupted:
-    training._Checkpoint.add = add
+    checkpoint.Checkpoint.add = add
 else:
     raise SystemExit("it was not interrupted")
 again = training.fit(recipe, faces, 1, folder / "again", progress=False)

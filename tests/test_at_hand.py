@@ -7,7 +7,7 @@ import pytest
 
 from fer_utils.errors import StudyError
 from fer_utils.recognition.recognizer import RELEASED
-from fer_utils.training.fit import predict
+from fer_utils.training.predict import predict
 from fer_utils.training.released import models_at_hand
 
 

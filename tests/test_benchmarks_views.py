@@ -11,7 +11,7 @@ from fer_utils.emotions import PUBLIC
 from fer_utils.evaluation import paired_bootstrap, probabilities
 from fer_utils.recognition.recognizer import RELEASED
 from fer_utils.release.export import onnx_logits
-from fer_utils.training.fit import predict
+from fer_utils.training.predict import predict
 
 NUMBERS = {"none": 1, "mirror": 2, "shifts": 20, "crops": 10, "jitter": 64}
 

@@ -22,7 +22,7 @@ WITHOUT_NETWORK = ("unshare", "--user", "--map-root-user", "--net", "--")
 CONDITIONS = {
     "c_locale": ({"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}, ()),
     "no_network": ({}, WITHOUT_NETWORK),
-    "read_only_home": ({"HOME": "/proc/1", "DVC_SITE_CACHE_DIR": "/proc/1/dvc"}, ()),
+    "read_only_home": ({"HOME": "/proc/1"}, ()),
     "no_home": ({"HOME": "/nonexistent"}, ()),
 }
 

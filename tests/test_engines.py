@@ -16,7 +16,8 @@ from fer_utils.networks import build
 from fer_utils.networks.backend import keras
 from fer_utils.training import augmentation
 from fer_utils.training.engines import engine
-from fer_utils.training.fit import epoch_plan, fit, predict
+from fer_utils.training.fit import epoch_plan, fit
+from fer_utils.training.predict import predict
 from fer_utils.training.runs import Run
 
 RUN = CASES["case-jitter"].but(epochs=2, dropout=0.2, whole_batches=True, views="mirror")

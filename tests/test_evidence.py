@@ -11,6 +11,7 @@ import pytest
 from fer_utils.emotions import PRIVATE, PUBLIC
 from fer_utils.errors import StudyError
 from fer_utils.evaluation import accuracy_interval, mcnemar, paired_bootstrap, probabilities
+from fer_utils.evaluation.published import read_results
 from fer_utils.results.ensembles import select
 from fer_utils.results.evidence import (
     END,
@@ -20,7 +21,6 @@ from fer_utils.results.evidence import (
     publish_ensemble,
     publish_evidence,
     read_evidence,
-    read_results,
     results_csv,
     results_markdown,
     runs_at_hand,

@@ -32,7 +32,7 @@ def test_onnx_answers_as_the_run_does(exported, run, faces):
 
 
 def test_keras_weights_are_the_same_model(exported, faces):
-    from fer_utils.training.fit import predict
+    from fer_utils.training.predict import predict
 
     folder, _ = exported
     images = faces.of(TRAINING).images

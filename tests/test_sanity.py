@@ -11,7 +11,7 @@ from fer_utils.analysis.explanation import occlusion_maps
 from fer_utils.analysis.sanity import randomised, sanity_check
 from fer_utils.errors import StudyError
 from fer_utils.networks.backend import keras
-from fer_utils.training.fit import predict
+from fer_utils.training.predict import predict
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from fer_utils.emotions import PRIVATE, PUBLIC, TRAINING
 from fer_utils.errors import StudyError
 from fer_utils.evaluation import accuracy
 from fer_utils.results.scoring import LOG, LOG_COLUMNS, score
-from fer_utils.training import fit as training
-from fer_utils.training.fit import predict
+from fer_utils.training import predict as training
+from fer_utils.training.predict import predict
 from fer_utils.training.runs import Run
 
 

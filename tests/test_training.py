@@ -24,11 +24,13 @@ from fer_utils.errors import StudyError
 from fer_utils.evaluation import accuracy, averaged, cross_entropy
 from fer_utils.networks import build, parts
 from fer_utils.networks.backend import keras
-from fer_utils.training import augmentation, runs
+from fer_utils.training import augmentation, checkpoint, runs
 from fer_utils.training import fit as training
 from fer_utils.training.distillation import teach, teach_by
 from fer_utils.training.engines.tensorflow import Engine
-from fer_utils.training.fit import epoch_plan, fit, fold_of, learning_rate, predict, predict_averaged
+from fer_utils.training.fit import epoch_plan, fit, fold_of
+from fer_utils.training.optimizers import learning_rate
+from fer_utils.training.predict import predict, predict_averaged
 from fer_utils.training.recipes import Recipe, get_recipe
 from fer_utils.training.runs import VOTES, Run, learned_from_votes, run_folder
 from fer_utils.training.soft_labels import keep, soft_labels
@@ -54,7 +56,7 @@ def assert_same(one: Run, other: Run) -> None:
 
 def interrupt_after(epochs: int, patch: pytest.MonkeyPatch) -> None:
     """End the next training right after it has written its checkpoint for the n-th time."""
-    add, left = training._Checkpoint.add, [epochs]
+    add, left = checkpoint.Checkpoint.add, [epochs]
 
     def add_and_stop(self, *args, **kwargs):
         add(self, *args, **kwargs)
@@ -62,7 +64,7 @@ def interrupt_after(epochs: int, patch: pytest.MonkeyPatch) -> None:
         if not left[0]:
             raise Interrupted
 
-    patch.setattr(training._Checkpoint, "add", add_and_stop)
+    patch.setattr(checkpoint.Checkpoint, "add", add_and_stop)
 
 
 @pytest.fixture(scope="module")
@@ -266,13 +268,13 @@ def test_learning_rate_without_patience_is_constant():
 
 def test_the_rate_reaches_the_optimiser(tiny_network, faces, recipe, tmp_path, monkeypatch):
     used = []
-    add = training._Checkpoint.add
+    add = checkpoint.Checkpoint.add
 
     def note(self, row, *args, **kwargs):
         used.append(float(keras.ops.convert_to_numpy(self.descent.learning_rate)))
         add(self, row, *args, **kwargs)
 
-    monkeypatch.setattr(training._Checkpoint, "add", note)
+    monkeypatch.setattr(checkpoint.Checkpoint, "add", note)
     monkeypatch.setattr(training, "cross_entropy", lambda logits, emotion: 1.0)
     run = fit(recipe.but(epochs=5), faces, 1, tmp_path, progress=False)
     np.testing.assert_allclose(used, [5e-4, 5e-4, 5e-4, 5e-5, 5e-5], rtol=1e-6)
@@ -500,7 +502,7 @@ def test_a_checkpoint_is_never_half_loaded(half_done, recipe, damage):
     model, descent = training.build("seed_cnn"), keras.optimizers.Adam()
     descent.build(model.trainable_variables)
     before = [np.asarray(v) for v in (*model.variables, *descent.variables)]
-    state = training._Checkpoint(folder / "checkpoint.npz", model, descent)
+    state = checkpoint.Checkpoint(folder / "checkpoint.npz", model, descent)
     with pytest.raises(StudyError):
         state.restore()
     assert state.history == [] and state.best is None
@@ -510,7 +512,7 @@ def test_a_checkpoint_is_never_half_loaded(half_done, recipe, damage):
 
 def test_checkpoints_take_a_small_share_of_the_time(tiny_network, tiny_run, faces, recipe, tmp_path, monkeypatch):
     """Where epochs are short, not each is followed by one; a run that goes on repeats what was not saved."""
-    monkeypatch.setattr(training, "CHECKPOINT_SHARE", 1e-9)
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_SHARE", 1e-9)
     long = recipe.but(epochs=4)
     whole = fit(long, faces, 1, tmp_path / "whole", progress=False)
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
@@ -581,7 +583,7 @@ def test_snapshots_are_weights_of_the_last_sixth_and_are_averaged(tiny_network, 
 def test_a_run_with_snapshots_goes_on_as_if_nothing_had_been(tiny_network, faces, recipe, tmp_path, monkeypatch):
     kept = recipe.but(epochs=12, snapshots=2)
     whole = fit(kept, faces, 1, tmp_path / "whole", progress=False)
-    monkeypatch.setattr(training, "CHECKPOINT_SHARE", float("inf"))
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_SHARE", float("inf"))
     for epochs in (11, 1):
         with monkeypatch.context() as patch, pytest.raises(Interrupted):
             interrupt_after(epochs, patch)
@@ -712,6 +714,7 @@ KILLED = """
 import sys
 from pathlib import Path
 import numpy as np
+from fer_utils.training import checkpoint
 from fer_utils.training import fit as training
 from fer_utils.data.faces import load_faces
 from fer_utils.training.recipes import Recipe
@@ -732,7 +735,7 @@ def savez_until_killed(target, **arrays):
 
 np.savez = savez_until_killed
 import json
-training.CHECKPOINT_SHARE = float("inf")  # one after each epoch, however short
+checkpoint.CHECKPOINT_SHARE = float("inf")  # one after each epoch, however short
 training.fit(Recipe(**json.loads(recipe)), load_faces(Path(prepared)), 1, Path(store), progress=False)
 print("finished", flush=True)
 """

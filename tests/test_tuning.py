@@ -6,7 +6,7 @@ import pytest
 from tuning_cases import SPACE, Interrupted, Trainings
 
 from fer_utils.errors import StudyError
-from fer_utils.training import fit as training
+from fer_utils.training import checkpoint
 from fer_utils.training.runs import Run
 from fer_utils.tuning import ORACLES, SearchSpace, search
 from fer_utils.tuning import trials as tuning_trials
@@ -87,14 +87,14 @@ def test_an_interrupted_training_goes_on_in_the_search(tiny_network, counted, fa
     given = {"oracle": "random", "trials": 2, "seed": 1, "progress": False, "isolated": False}
     whole = search(SPACE, recipe, faces.without_private(), store=tmp_path / "whole", **given)
     counted.clear()
-    add = training._Checkpoint.add
+    add = checkpoint.Checkpoint.add
 
     def add_and_stop(self, *args, **kwargs):
         add(self, *args, **kwargs)
         raise Interrupted
 
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
-        patch.setattr(training._Checkpoint, "add", add_and_stop)
+        patch.setattr(checkpoint.Checkpoint, "add", add_and_stop)
         search(SPACE, recipe, faces.without_private(), store=tmp_path / "store", **given)
     again = search(SPACE, recipe, faces.without_private(), store=tmp_path / "store", **given)
     without_time = [ledger.drop(columns="seconds") for ledger in (again, whole)]

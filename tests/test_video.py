@@ -153,7 +153,7 @@ def test_the_recogniser_on_a_portrait_that_moves_across(model_folder, tmp_path):
         frame[20:220, 10 * i : 10 * i + 200] = portrait
     path = film(tmp_path / "portrait.avi", frames, "MJPG")
     recognizer = Recognizer(model_folder)
-    found = list(recognizer.recognize_video(path, progress=False))
+    found = list(recognize_video(recognizer, path, progress=False))
     alone = recognizer.recognize(read(path)[0][0])[0]
 
     assert [row["frame"] for row in found] == list(range(12))
@@ -504,7 +504,7 @@ def test_the_woman_of_the_real_clip_is_one_track_through_nearly_all_frames(
     path, out = real_data / "media" / "test.mp4", tmp_path / "out.mp4"
     finds = make_detector(detector, real_data / "models" / "yunet_n_640_640.onnx" if detector == "yunet" else None)
     recognizer = Recognizer(model_folder, finds)
-    found = pd.DataFrame(recognizer.recognize_video(path, annotate=out, every=every, progress=False))
+    found = pd.DataFrame(recognize_video(recognizer, path, annotate=out, every=every, progress=False))
     before, rate = read(path)
     after, rate_after = read(out)
     recognised = len(range(0, len(before), every))

@@ -59,7 +59,9 @@ def run_study(
     command = ["dvc", "exp", "run"]
     for setting in (*settings, *changes):
         command += ["-S", setting]
-    done = subprocess.run(command, cwd=root(), env=os.environ | _identity())
+    # DVC writes paths in UTF-8, also where the locale has none.
+    environment = os.environ | _identity() | {"PYTHONUTF8": "1"}
+    done = subprocess.run([os.fsencode(word) for word in command], cwd=root(), env=environment)
     if done.returncode:
         raise StudyError(
             f"the study: expected every stage to end well, found status {done.returncode} of "
@@ -84,8 +86,8 @@ def _whole(path: Path, name: str) -> Path:
     if not path.exists():
         raise StudyError(f"{name}: expected a file or a folder, found nothing at {path}.")
     try:
-        str(path).encode()
-    except UnicodeEncodeError:
+        os.fsencode(path).decode("utf-8")
+    except UnicodeDecodeError:
         raise StudyError(
             f"{name}: expected a path in UTF-8, which DVC's files can hold, found {path!r}. Rename it."
         ) from None

@@ -30,7 +30,7 @@ from fer_utils.networks.backend import keras
 from fer_utils.networks.costs import multiply_adds
 from fer_utils.recognition.recognizer import CARD, MODEL, open_model
 from fer_utils.storage import Contents, atomic_folder
-from fer_utils.training.fit import predict
+from fer_utils.training.predict import predict
 from fer_utils.training.runs import Run
 
 EXPORTED = Contents("an exported model", CARD, (MODEL, "weights.npz", "README.md"))

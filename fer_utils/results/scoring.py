@@ -39,7 +39,7 @@ def score(run: Run, faces: Faces, *, log: Path | None = None) -> Run:
     if run.holds(private):
         return run
     # Imported here, so that reading a scored run needs no Keras.
-    from fer_utils.training.fit import predict, predict_averaged
+    from fer_utils.training.predict import predict, predict_averaged
 
     logits = predict(run.model(), private.images)
     averaged = predict_averaged(run, private.images) if run.recipe.averaging else logits

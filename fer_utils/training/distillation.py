@@ -7,7 +7,7 @@ import numpy as np
 
 from fer_utils.data.faces import Faces
 from fer_utils.evaluation import averaged, probabilities
-from fer_utils.training.fit import predict
+from fer_utils.training.predict import predict
 from fer_utils.training.runs import VOTES, Run, about_of, label_of, learned_from_votes
 from fer_utils.training.soft_labels import keep
 

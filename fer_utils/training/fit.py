@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,19 +21,18 @@ from tqdm.auto import tqdm
 from fer_utils.data.faces import Faces
 from fer_utils.emotions import EMOTIONS, PUBLIC, SIDE, TRAINING
 from fer_utils.errors import StudyError
-from fer_utils.evaluation import accuracy, averaged, cross_entropy
+from fer_utils.evaluation import accuracy, cross_entropy
 from fer_utils.networks import build, parts
 from fer_utils.networks.backend import keras
 from fer_utils.storage import atomic_file
 from fer_utils.training import augmentation
+from fer_utils.training.checkpoint import Checkpoint
 from fer_utils.training.engines import engine
-from fer_utils.training.optimizers import optimizer
+from fer_utils.training.optimizers import learning_rate, optimizer
+from fer_utils.training.predict import averaged_over, predict, through_front
 from fer_utils.training.recipes import Recipe
 from fer_utils.training.runs import Run, finished, run_fingerprint, run_folder, write_predictions
 from fer_utils.training.soft_labels import soft_labels, taught_by
-
-CHECKPOINT_SHARE = 0.05
-"""Checkpoints take at most this share of the time: where epochs are short, not every one is followed by one."""
 
 
 def epoch_plan(recipe: Recipe, seed: int, epoch: int, images: int, side: int) -> tuple[np.ndarray, augmentation.Draws]:
@@ -104,8 +102,8 @@ def fit(recipe: Recipe, faces: Faces, seed: int, store: Path, *, progress: bool 
         steps = -(-images_an_epoch // recipe.batch_size)
         descent = optimizer(recipe, steps * recipe.epochs)
         descent.build(trunk.trainable_variables)
-        runner = engine().Engine(trunk, descent, recipe, _through(front, training.images), targets)
-        state = _Checkpoint(folder / "checkpoint.npz", model, descent)
+        runner = engine().Engine(trunk, descent, recipe, through_front(front, training.images), targets)
+        state = Checkpoint(folder / "checkpoint.npz", model, descent)
         state.restore()
 
         with tqdm(
@@ -165,19 +163,6 @@ def _averaged_weights(trunk: keras.Model, descent: keras.optimizers.Optimizer) -
         variable.assign(value)
 
 
-def predict_averaged(run: Run, images: np.ndarray) -> np.ndarray:
-    """Logits float32 (n, 7) of images uint8 (n, 48, 48), averaged over the views and snapshots of a run's recipe."""
-    return _averaged(run.model(), run.snapshots(), images, run.recipe.views)
-
-
-def _averaged(model: keras.Model, snapshots: list[list[np.ndarray]], images: np.ndarray, views: str) -> np.ndarray:
-    seen = []
-    for weights in [*snapshots, model.get_weights()]:
-        model.set_weights(weights)
-        seen.append(predict(model, images, views))
-    return averaged(seen)
-
-
 def _snapshot_epochs(recipe: Recipe) -> list[int]:
     """The epochs whose weights are kept: evenly over the last sixth, the last one included."""
     last, count = recipe.epochs, recipe.snapshots
@@ -196,26 +181,6 @@ def fold_of(recipe: Recipe, images: int) -> np.ndarray:
     return np.random.default_rng(recipe.folds).permutation(images) % recipe.folds + 1
 
 
-def predict(model: keras.Model, images: np.ndarray, views: str = "") -> np.ndarray:
-    """Logits float32 (n, 7) of images uint8 (n, 48, 48), without augmentation.
-
-    With `views`, the name of a test-time averaging, they are the logarithms of the mean probability over its views.
-    """
-    compute = engine().logits
-    if not views:
-        return compute(model, images.astype(np.float32))
-    front, trunk = parts(model)
-    images = _through(front, images).astype(np.float32)
-    side = trunk.input_shape[1]
-    # What lies outside is the mean of the training images where there is a front, and the nearest pixel otherwise.
-    border = "edge" if front is None else "zero"
-    seen = []
-    for transform in augmentation.views(views, side):
-        every = np.broadcast_to(transform, (len(images), 2, 3))
-        seen.append(compute(trunk, augmentation.warp(images, every, side, border)))
-    return averaged(seen)
-
-
 def _targets(recipe: Recipe, training: Faces, store: Path) -> np.ndarray:
     """What each training image is to be called, float32 (n, 7)."""
     targets = np.eye(len(EMOTIONS), dtype=np.float32)[training.emotion]
@@ -225,17 +190,6 @@ def _targets(recipe: Recipe, training: Faces, store: Path) -> np.ndarray:
         soft = soft_labels(recipe.teacher, training, store)
         targets = recipe.teacher_share * soft + (1 - recipe.teacher_share) * targets
     return targets.astype(np.float32)
-
-
-def _through(front, images: np.ndarray) -> np.ndarray:
-    """What augmentation starts from: images uint8 (n, 48, 48), or what the front makes of them, float32."""
-    if front is None:
-        return images
-    result = np.empty(images.shape, np.float32)
-    for start in range(0, len(images), 1024):
-        part = images[start : start + 1024, ..., None].astype(np.float32)
-        result[start : start + 1024] = keras.ops.convert_to_numpy(front(part))[..., 0]
-    return result
 
 
 @contextmanager
@@ -263,84 +217,6 @@ def _expect_finite(folder: Path, epoch: int, losses: np.ndarray, logits: np.ndar
     )
 
 
-def learning_rate(recipe: Recipe, val_losses: list[float]) -> float:
-    """The next epoch's learning rate after these PublicTest losses, as Keras' ReduceLROnPlateau has it."""
-    rate, best, waited = recipe.learning_rate, np.inf, 0
-    for loss in val_losses:
-        if loss < best - 1e-4:
-            best, waited = loss, 0
-        else:
-            waited += 1
-        if recipe.plateau_patience and waited >= recipe.plateau_patience:
-            lower = max(rate * recipe.plateau_factor, recipe.minimum_learning_rate)
-            rate, waited = min(rate, lower), 0  # a recipe may start below its minimum
-    return rate
-
-
-class _Checkpoint:
-    """All that passes from one epoch to the next: model (with its dropout generators), optimiser, history, best."""
-
-    def __init__(self, path: Path, model: keras.Model, descent: keras.optimizers.Optimizer) -> None:
-        self.path, self.model, self.descent = path, model, descent
-        self.history: list[dict] = []
-        self.logits: np.ndarray | None = None
-        self.best: list[np.ndarray] | None = None
-        self.written = 0  # the epoch of the checkpoint on the disk
-        self.due = 0.0  # not before this time
-
-    def add(self, row: dict, logits: np.ndarray, weights: list[np.ndarray], *, keep_best: bool) -> None:
-        """Append an epoch, and write where that is due."""
-        better = all(row["val_accuracy"] > past["val_accuracy"] for past in self.history)
-        self.history.append(row)
-        if better or not keep_best:
-            self.logits = logits
-            self.best = weights if keep_best else None
-        if time.monotonic() >= self.due:
-            self._write()
-
-    def _write(self) -> None:
-        started = time.monotonic()
-        arrays: dict[str, Any] = {"history": json.dumps(self.history), "logits": self.logits}
-        arrays |= {f"variable_{i}": np.asarray(v) for i, v in enumerate(self._variables())}
-        arrays |= {f"best_{i}": w for i, w in enumerate(self.best or ())}
-        with atomic_file(self.path) as target:
-            np.savez(target, **arrays)
-        self.written = len(self.history)
-        self.due = time.monotonic() + (time.monotonic() - started) / CHECKPOINT_SHARE
-
-    def restore(self) -> None:
-        """Take up the checkpoint, if there is one; one that cannot be read is set aside and named."""
-        if not self.path.is_file():
-            return
-        variables = self._variables()
-        try:
-            with np.load(self.path) as saved:
-                history = json.loads(str(saved["history"]))
-                logits = saved["logits"]
-                values = [saved[f"variable_{i}"] for i in range(len(variables))]
-                best = [saved[f"best_{i}"] for i in range(len(self.model.weights)) if "best_0" in saved] or None
-            judged = [*zip(variables, values, strict=True), *zip(self.model.weights, best or (), strict=bool(best))]
-            for variable, value in judged:
-                if tuple(variable.shape) != value.shape:
-                    raise ValueError(f"{variable.path} has shape {value.shape}, expected {tuple(variable.shape)}")
-        # A flipped byte can raise nearly anything: it may call the archive encrypted, or of another version.
-        except Exception as problem:
-            aside = self.path.with_name(f"corrupt-{self.path.name}")
-            self.path.replace(aside)
-            raise StudyError(
-                f"{self.path}: expected a checkpoint of this run, found {type(problem).__name__}: {problem}. It was "
-                f"set aside as {aside.name}; run the same command again to start this run anew."
-            ) from None
-        for variable, value in zip(variables, values, strict=True):
-            variable.assign(value)
-        self.history, self.logits, self.best = history, logits, best
-        self.written = len(history)
-
-    def _variables(self) -> list:
-        # Unlike Keras' weights files, `model.variables` has the state of dropout's random generators.
-        return [*self.model.variables, *self.descent.variables]
-
-
 def _finish(folder, recipe, seed, faces, model, state, public) -> None:
     if state.best:
         model.set_weights(state.best)
@@ -359,7 +235,10 @@ def _finish(folder, recipe, seed, faces, model, state, public) -> None:
     write_predictions(folder, public.row, logits)
     if recipe.averaging:
         write_predictions(
-            folder, public.row, _averaged(model, Run(folder).snapshots(), public.images, recipe.views), averaged=True
+            folder,
+            public.row,
+            averaged_over(model, Run(folder).snapshots(), public.images, recipe.views),
+            averaged=True,
         )
     best = recipe.keep == "best"
     about = {

@@ -1,5 +1,7 @@
 """Optimisers and their schedules. Every schedule is a function of the update's number alone, as a share of all."""
 
+import numpy as np
+
 from fer_utils.networks.backend import keras
 from fer_utils.training.recipes import Recipe
 
@@ -69,3 +71,17 @@ def optimizer(recipe: Recipe, updates: int) -> keras.optimizers.Optimizer:
     if decay:
         made.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return made
+
+
+def learning_rate(recipe: Recipe, val_losses: list[float]) -> float:
+    """The next epoch's learning rate after these PublicTest losses, as Keras' ReduceLROnPlateau has it."""
+    rate, best, waited = recipe.learning_rate, np.inf, 0
+    for loss in val_losses:
+        if loss < best - 1e-4:
+            best, waited = loss, 0
+        else:
+            waited += 1
+        if recipe.plateau_patience and waited >= recipe.plateau_patience:
+            lower = max(rate * recipe.plateau_factor, recipe.minimum_learning_rate)
+            rate, waited = min(rate, lower), 0  # a recipe may start below its minimum
+    return rate

@@ -59,7 +59,7 @@ def exported(folder: Path) -> Look:
 
 def trained(folder: Path) -> Look:
     """A finished run's model."""
-    from fer_utils.training.fit import predict
+    from fer_utils.training.predict import predict
     from fer_utils.training.runs import Run
 
     model = Run(folder).model()
