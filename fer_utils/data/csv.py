@@ -19,10 +19,10 @@ from typing import BinaryIO
 import numpy as np
 from tqdm.auto import tqdm
 
-from fer_utils.emotions import EMOTIONS, SIDE, USAGES
-from fer_utils.errors import StudyError
 from fer_utils.data.faces import Faces
 from fer_utils.data.packing import find, unpacked, where_usage_is
+from fer_utils.emotions import EMOTIONS, SIDE, USAGES
+from fer_utils.errors import StudyError
 
 COLUMNS = ("emotion", "pixels", "Usage")
 

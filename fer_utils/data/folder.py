@@ -8,10 +8,7 @@ import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
 
-from fer_utils.emotions import EMOTIONS, PRIVATE, PUBLIC, SIDE, USAGES
-from fer_utils.errors import StudyError
 from fer_utils.data.faces import Faces
-from fer_utils.recognition.images import UnreadableImage, open_image
 from fer_utils.data.layout import (
     LAYOUT,
     TEST,
@@ -24,6 +21,9 @@ from fer_utils.data.layout import (
     parts,
     visible,
 )
+from fer_utils.emotions import EMOTIONS, PRIVATE, PUBLIC, SIDE, USAGES
+from fer_utils.errors import StudyError
+from fer_utils.recognition.images import UnreadableImage, open_image
 
 SPLIT = "split"
 """Value of `test_usage` that deals the test part out to PublicTest and PrivateTest."""

@@ -7,10 +7,10 @@ FER+ votes are joined. Kaggle gives it to those who have an account and have acc
 from dataclasses import replace
 from pathlib import Path
 
-from fer_utils.errors import StudyError
-from fer_utils.data.faces import Faces
 from fer_utils.data.csv import read_csv
+from fer_utils.data.faces import Faces
 from fer_utils.data.packing import CONTEST
+from fer_utils.errors import StudyError
 
 COMPETITION = CONTEST
 FILE = "fer2013.tar.gz"

@@ -13,8 +13,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
-from fer_utils.errors import StudyError
 from fer_utils.data.layout import part_of, visible
+from fer_utils.errors import StudyError
 
 CONTEST = "challenges-in-representation-learning-facial-expression-recognition-challenge"
 """Kaggle's name of the contest, and of the archive with all its files."""

@@ -7,8 +7,6 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from fer_utils.emotions import CANONICAL_COUNTS, EMOTIONS, SIDE, TRAINING, USAGES
-from fer_utils.data.faces import Faces
 from fer_utils.data.drawing import (
     ACTION_UNITS,
     DRAWABLE,
@@ -19,6 +17,8 @@ from fer_utils.data.drawing import (
     render,
     to_bytes,
 )
+from fer_utils.data.faces import Faces
+from fer_utils.emotions import CANONICAL_COUNTS, EMOTIONS, SIDE, TRAINING, USAGES
 
 # Counted in FER-2013: 1,234 of 28,709 Training images (4.3 %) repeat an earlier one, 54 of them with another
 # label; 280 PublicTest and 288 PrivateTest images (8 %) also occur in Training, 23 with another label.

@@ -3,8 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-from fer_utils.errors import StudyError
 from fer_utils.data.faces import Faces
+from fer_utils.errors import StudyError
 
 SOURCES = ("sample", "csv", "folder", "kaggle")
 """Names that `read` knows: drawn by the project; Kaggle's file; folders of images; a download of

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fer_utils.errors import StudyError
 from fer_utils.data.faces import Faces
+from fer_utils.errors import StudyError
 
 CATEGORIES = (
     "neutral",

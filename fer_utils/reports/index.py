@@ -15,8 +15,8 @@ import pandas as pd
 import yaml
 
 from fer_utils.errors import StudyError
-from fer_utils.reports.notebooks import NOTEBOOKS, TEMPLATES, label, read_notebook
 from fer_utils.evaluation.published import PUBLISHED, Published
+from fer_utils.reports.notebooks import NOTEBOOKS, TEMPLATES, label, read_notebook
 from fer_utils.storage import atomic_file
 
 PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "jax", "numpy", "pandas", "scikit-learn", "keras-tuner", "dvc")

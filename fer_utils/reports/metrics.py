@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fer_utils.emotions import EMOTIONS, PRIVATE, PUBLIC, TRAINING
 from fer_utils.data.faces import Faces
+from fer_utils.emotions import EMOTIONS, PRIVATE, PUBLIC, TRAINING
 from fer_utils.evaluation.published import PUBLISHED
 from fer_utils.storage import atomic_file, expect_replaceable
 
