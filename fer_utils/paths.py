@@ -5,6 +5,9 @@ from pathlib import Path
 
 MARKER = "dvc.yaml"
 
+EVIDENCE = "reports/evidence"
+"""Where the evidence of real runs is committed."""
+
 
 def root() -> Path:
     """The study's folder: every relative path in parameters counts from it.

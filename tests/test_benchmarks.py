@@ -16,7 +16,7 @@ def benchmark(faces, project, tmp_path_factory):
     faces.save(folder)
 
     def run(script: str, *arguments: str) -> str:
-        command = [sys.executable, project / "tests" / "benchmarks" / script, "--faces", folder, *arguments]
+        command = [sys.executable, project / "benchmarks" / script, "--faces", folder, *arguments]
         done = subprocess.run(command, capture_output=True, text=True, timeout=1500)
         assert done.returncode == 0, done.stderr
         return done.stdout

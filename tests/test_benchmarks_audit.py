@@ -14,7 +14,7 @@ from fer_utils.audits.pictures import near_constant
 
 @pytest.fixture(scope="module")
 def audit(project):
-    folder = str(project / "tests" / "benchmarks")
+    folder = str(project / "benchmarks")
     sys.path.insert(0, folder)
     try:
         import audit
@@ -54,7 +54,7 @@ def test_the_report_has_ratios_and_exponents(audit):
 
 def test_all_audits_are_timed_at_each_size_and_all_pairs_within_its_limit(faces, project, tmp_path):
     faces.save(tmp_path / "faces")
-    command = [sys.executable, project / "tests/benchmarks/audit.py", "--faces", tmp_path / "faces"]
+    command = [sys.executable, project / "benchmarks/audit.py", "--faces", tmp_path / "faces"]
     done = subprocess.run([*command, "--sizes", "1", "2", "--limit", "0"], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     for name in ("exact copies", "leaks", "near copies", "light and sharpness"):

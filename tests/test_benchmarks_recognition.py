@@ -15,7 +15,7 @@ from fer_utils.recognition.found import Box, Detection
 @pytest.fixture(scope="module")
 def benchmarks(project):
     """The scripts as modules."""
-    folder = str(project / "tests" / "benchmarks")
+    folder = str(project / "benchmarks")
     sys.path.insert(0, folder)
     try:
         import contenders

@@ -18,7 +18,7 @@ NUMBERS = {"none": 1, "mirror": 2, "shifts": 20, "crops": 10, "jitter": 64}
 
 @pytest.fixture(scope="module")
 def benchmark(project):
-    folder = str(project / "tests" / "benchmarks")
+    folder = str(project / "benchmarks")
     sys.path.insert(0, folder)
     try:
         import views

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from fer_utils import cli
-from fer_utils.cli import main
+from fer_utils.cli import commands, main
 from fer_utils.data.faces import load_faces
 from fer_utils.results.evidence import END, START, results_markdown
 from fer_utils.training.recipes import get_recipe
@@ -69,7 +69,7 @@ def test_help_has_an_example_that_is_understood(capsys, command):
     example = help_of(capsys, command).split("example:\n")[1].strip()
     program, *arguments = shlex.split(example)
     assert program == "fer-study" and arguments[0] == command
-    assert cli._parser().parse_args(arguments).run
+    assert cli.make_parser().parse_args(arguments).run
 
 
 def test_no_command_and_an_unknown_one_are_errors(capsys):
@@ -249,7 +249,7 @@ def test_an_interrupt_is_no_traceback(monkeypatch, capsys):
     def interrupt(given):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "_stage", interrupt)
+    monkeypatch.setattr(commands, "stage", interrupt)
     assert main(["stage", "explore"]) == 130
     assert capsys.readouterr().err == "fer-study: interrupted\n"
 
@@ -258,7 +258,7 @@ def test_a_program_error_keeps_its_traceback(monkeypatch):
     def fail(given):
         raise TypeError("a bug")
 
-    monkeypatch.setattr(cli, "_stage", fail)
+    monkeypatch.setattr(commands, "stage", fail)
     with pytest.raises(TypeError, match="a bug"):
         main(["stage", "explore"])
 

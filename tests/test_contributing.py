@@ -256,8 +256,8 @@ def test_a_new_notebook_runs_as_a_stage(tree, prepared):
 def test_the_projects_own_tests_hold_with_it(tree, kind):
     """Among them that dvc.yaml names every module that a stage imports."""
     commands = tree.follow(kind)
-    if "python tests/modules.py" in commands:
-        tree.run("python tests/modules.py")
+    if "python tools/dvc_deps.py" in commands:
+        tree.run("python tools/dvc_deps.py")
     tree.run("git init --quiet && git add --all")
     tree.run("python -m pytest -q -p no:cacheprovider tests/test_pipeline.py")
     tree.run(f"python -m pytest -q -p no:cacheprovider {shlex.join(OWN_TESTS[kind])}")

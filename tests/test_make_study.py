@@ -11,7 +11,8 @@ import pytest
 import yaml
 from budget import BUDGET
 from clone import Clone
-from modules import NOTEBOOKS
+
+from fer_utils.reports.notebooks import NOTEBOOKS
 
 pytestmark = pytest.mark.slow
 

@@ -8,7 +8,8 @@ import sys
 import nbformat
 import pytest
 from budget import BUDGET
-from modules import NOTEBOOKS
+
+from fer_utils.reports.notebooks import NOTEBOOKS
 
 pytestmark = pytest.mark.slow
 NAME = f"{NOTEBOOKS['explore']}.ipynb"

@@ -8,7 +8,7 @@ from PIL import Image
 from skimage import data
 
 from fer_utils import cli
-from fer_utils.cli import main
+from fer_utils.cli import main, parser
 from fer_utils.training.fit import fit
 from fer_utils.training.runs import run_folder
 
@@ -28,7 +28,9 @@ READ = {"--data", "--faces", "--path", "--votes", "--csv", "--model", "--yunet",
 
 
 def subcommands() -> dict[str, argparse.ArgumentParser]:
-    (choices,) = [action.choices for action in cli._parser()._actions if isinstance(action, argparse._SubParsersAction)]
+    (choices,) = [
+        action.choices for action in cli.make_parser()._actions if isinstance(action, argparse._SubParsersAction)
+    ]
     return choices
 
 
@@ -36,9 +38,9 @@ def test_every_option_with_a_path_is_known_here():
     """So that nobody adds an output without the test below."""
     options = {
         (name, action.option_strings[0])
-        for name, parser in subcommands().items()
-        for action in parser._actions
-        if action.type in (cli._path, cli._path_or_none) and action.option_strings
+        for name, subparser in subcommands().items()
+        for action in subparser._actions
+        if action.type in (parser.path, parser.path_or_none) and action.option_strings
     }
     written = {(name, option) for name, option in options if option not in READ}
     assert written == {key for key in OUTPUTS if " " not in key[1]}

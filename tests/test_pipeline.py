@@ -10,7 +10,7 @@ from pathlib import Path
 import nbformat
 import pytest
 import yaml
-from modules import NOTEBOOKS, stage_packages, with_packages
+from dvc_deps import NOTEBOOKS, stage_packages, with_packages
 
 from fer_utils.cli import stage as stages
 from fer_utils.reports import notebooks
@@ -72,7 +72,7 @@ def test_stages_are_in_the_order_they_are_read(pipeline):
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_deps_name_the_modules_that_are_imported(pipeline, stage):
-    """Where they do not, `python tests/modules.py` makes it so."""
+    """Where they do not, `python tools/dvc_deps.py` makes it so."""
     named = [dep for dep in pipeline["stages"][stage]["deps"] if dep.startswith("fer_utils/")]
     imported = stage_packages(stage)
     assert {
@@ -332,7 +332,7 @@ def test_notebooks_are_written_as_nbformat_writes_them():
 
 
 def test_a_missing_module_is_noticed(tmp_path, monkeypatch):
-    import modules
+    import dvc_deps
 
     for part in ("notebooks", "fer_utils"):
         shutil.copytree(PROJECT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
@@ -342,5 +342,5 @@ def test_a_missing_module_is_noticed(tmp_path, monkeypatch):
     code.source += "\nfrom fer_utils.tuning import search"
     nbformat.write(changed, name)
     before = stage_packages("explore")
-    monkeypatch.setattr(modules, "PROJECT", tmp_path)
+    monkeypatch.setattr(dvc_deps, "PROJECT", tmp_path)
     assert "fer_utils/tuning" in set(stage_packages("explore")) - set(before)

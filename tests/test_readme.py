@@ -113,7 +113,7 @@ def test_the_makefiles_help_lists_every_target():
 def test_commands_and_options_of_fer_study_exist():
     found = of("fer-study")
     assert found
-    assert [(page, " ".join(words)) for page, words in found if unknown_words(cli._parser(), words[1:])] == []
+    assert [(page, " ".join(words)) for page, words in found if unknown_words(cli.make_parser(), words[1:])] == []
 
 
 def test_commands_and_options_of_dvc_exist():

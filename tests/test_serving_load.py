@@ -9,7 +9,7 @@ import pytest
 
 @pytest.mark.slow
 def test_the_load_benchmark_prints_what_it_promises(model_folder, project):
-    command = [sys.executable, project / "tests/benchmarks/serve.py", "--model", model_folder, "--requests", "100"]
+    command = [sys.executable, project / "benchmarks/serve.py", "--model", model_folder, "--requests", "100"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr
     rows = re.findall(

@@ -20,7 +20,7 @@ class Detector(Protocol):
     """What finds faces. One instance may be called from many threads at once.
 
     Detectors draw their boxes differently, so each says how a box becomes the square that FER-2013 would have cut
-    (tests/benchmarks/framing.py measures both numbers):
+    (benchmarks/framing.py measures both numbers):
 
     Attributes:
         frame: side of that square, as a multiple of the box's longer side.

@@ -1,6 +1,6 @@
 """Time a search with one worker and with two, each worker on one core and with one thread.
 
-    python tests/benchmarks/tune.py [--faces data/prepared] [--trials 12] [--rounds 1]
+    python benchmarks/tune.py [--faces data/prepared] [--trials 12] [--rounds 1]
 
 A chief and its workers run as `fer-study tune` starts them, on the loopback, in processes of their own, each worker
 with a run store of its own. A worker with all cores for itself would leave nothing for a second one on the same

@@ -1,6 +1,6 @@
 """Time recognition against what people use now: the `fer` package, Keras's predict, and a compiled Keras model.
 
-    python tests/benchmarks/recognize.py --photos FOLDER [--model FOLDER] [--rounds 3] [--threads 1] [--mtcnn]
+    python benchmarks/recognize.py --photos FOLDER [--model FOLDER] [--rounds 3] [--threads 1] [--mtcnn]
 
 FOLDER holds photos and faces.csv (columns file and faces). All contenders see the same photos in one run. `fer` 25.10
 gets an environment of its own in --fer-env, made at the first run (a gigabyte; with --mtcnn several) and used again.
@@ -28,7 +28,7 @@ from pathlib import Path
 
 # Only the standard library here: a child's peak memory is counted from its parent's on.
 HERE = Path(__file__).resolve().parent
-PROJECT = HERE.parent.parent
+PROJECT = HERE.parent
 
 FER = "fer==25.10.*"
 # What it imports, by hand: with pip's own choice it comes with a PyTorch of gigabytes that only MTCNN needs.

@@ -1,4 +1,4 @@
-"""Which packages a stage imports from; `python tests/modules.py` lists them in dvc.yaml, among its deps."""
+"""Which packages a stage imports from; `python tools/dvc_deps.py` lists them in dvc.yaml, among its deps."""
 
 import ast
 import re

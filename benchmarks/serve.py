@@ -1,6 +1,6 @@
 """Put the server under load from 1, 8 and 64 clients at once, and see what it answers, how soon, and what it keeps.
 
-    python tests/benchmarks/serve.py [--model FOLDER] [--photo FILE] [--requests 5000] [--quick]
+    python benchmarks/serve.py [--model FOLDER] [--photo FILE] [--requests 5000] [--quick]
 
 Starts `fer-study serve` as a process of its own on this machine, and ends it again. Each client sends the photo over
 one connection, again and again, until the share of requests that falls on its number of clients is answered; where

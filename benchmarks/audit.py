@@ -1,6 +1,6 @@
 """Time the audits on as many images as there are, and on 2, 5 and 10 times as many.
 
-    python tests/benchmarks/audit.py [--faces FOLDER] [--sizes 1 2 5 10] [--limit SECONDS]
+    python benchmarks/audit.py [--faces FOLDER] [--sizes 1 2 5 10] [--limit SECONDS]
 
 FOLDER holds prepared faces; without it 3,500 are drawn. Larger sets are the images again, each time changed otherwise:
 turned by quarters, then turned and made negatives, then these wound round by half the width. So an image of one set

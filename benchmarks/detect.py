@@ -1,6 +1,6 @@
 """Count what each face detector finds in photos, and time it.
 
-    python tests/benchmarks/detect.py --photos FOLDER [--yunet yunet_n_640_640.onnx] [--annotate OUT]
+    python benchmarks/detect.py --photos FOLDER [--yunet yunet_n_640_640.onnx] [--annotate OUT]
 
 FOLDER holds photos and faces.csv (columns file and faces: how many faces each has). Photos are searched as the
 recogniser searches them (`fer_utils.recognition.detectors.find_faces`). faces.csv has counts and no boxes, so found,

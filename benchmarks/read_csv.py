@@ -1,6 +1,6 @@
 """Time this study's reader of Kaggle's CSV against the loop that tutorials use.
 
-    python tests/benchmarks/read_csv.py fer2013.csv.gz [--repeats 3]
+    python benchmarks/read_csv.py fer2013.csv.gz [--repeats 3]
 
 PATH is the CSV or its .csv.gz; what is missing of the two is made in a temporary folder. Each reading runs in a
 fresh process, so that its peak memory is its own, and the readers take turns, so that what else the machine does

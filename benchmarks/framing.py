@@ -1,7 +1,7 @@
 """How FER-2013 frames faces, for each detector, and what a wrong frame costs.
 
-    python tests/benchmarks/framing.py --csv fer2013.csv.gz [--yunet yunet_n_640_640.onnx] [--photos FOLDER]
-    python tests/benchmarks/framing.py --data data/prepared --parts boxes
+    python benchmarks/framing.py --csv fer2013.csv.gz [--yunet yunet_n_640_640.onnx] [--photos FOLDER]
+    python benchmarks/framing.py --data data/prepared --parts boxes
 
 Training and PublicTest are used, PrivateTest is not. Three parts:
 

@@ -1,0 +1,288 @@
+"""What each command does with its arguments. Libraries are imported where they are used: `--help` needs none."""
+
+import argparse
+import contextlib
+import os
+
+from fer_utils.errors import StudyError
+from fer_utils.paths import EVIDENCE, resolve
+
+
+def prepare(given: argparse.Namespace) -> None:
+    """Read a source of faces and save them."""
+    from fer_utils.cli.stage import prepare
+
+    prepare(
+        given.source,
+        given.path,
+        given.votes,
+        given.out,
+        resize=given.resize,
+        test_usage=given.test_usage,
+        count=given.count,
+        seed=given.seed,
+    )
+
+
+def study(given: argparse.Namespace) -> None:
+    """Run what has changed of the whole study."""
+    from fer_utils.cli.study import run_study
+
+    print(f"The study is at {run_study(given.profile, given.data, given.votes, given.set)}")
+
+
+def audit(given: argparse.Namespace) -> None:
+    """Print what is odd in prepared faces."""
+    import json
+
+    from fer_utils.audits.summary import summarise, summary_text
+    from fer_utils.data.faces import load_faces
+
+    summary = summarise(load_faces(given.faces))
+    print(json.dumps(summary, indent=2) if given.json else summary_text(summary))
+
+
+def train(given: argparse.Namespace) -> None:
+    """Train a recipe, all its folds where it has them."""
+    from fer_utils.data.faces import load_faces
+
+    recipe, faces = _recipe(given), load_faces(given.data)
+    from fer_utils.training.fit import fit
+
+    for each in recipe.every_fold:
+        run = fit(each, faces, given.seed, given.runs)
+        print(run.history.round(4).to_string(index=False))
+        print(run.folder)
+
+
+def _recipe(given: argparse.Namespace):
+    """The recipe named, with what `--set` changes."""
+    import yaml
+
+    from fer_utils.training.recipes import get_recipe
+
+    changes = {}
+    for change in given.set:
+        name, equals, value = change.partition("=")
+        if not equals:
+            raise StudyError(f"--set: expected NAME=VALUE, found {change!r}.")
+        changes[name] = yaml.safe_load(value)
+        if isinstance(changes[name], str):
+            # YAML 1.1 takes 5e-4 for a word.
+            with contextlib.suppress(ValueError):
+                changes[name] = float(value)
+    return get_recipe(given.recipe).but(**changes)
+
+
+def tune(given: argparse.Namespace) -> None:
+    """Search for hyperparameters, as a chief, a worker or alone."""
+    from fer_utils.cli.tune import parse_space, tune
+    from fer_utils.data.faces import load_faces
+
+    if bool(given.worker) != bool(given.id):
+        raise StudyError("tune: expected --worker HOST:PORT and --id N together, found one without the other.")
+    if any(address and not address.rpartition(":")[2].isdigit() for address in (given.chief, given.worker)):
+        raise StudyError(f"tune: expected HOST:PORT, found {given.chief or given.worker!r}.")
+    faces = load_faces(given.data)
+    search = {"oracle": given.oracle, "trials": given.trials, "seed": given.seed, "store": given.runs}
+    if given.worker:
+        from fer_utils.tuning.worker import work
+
+        done = work(
+            parse_space(given.search),
+            _recipe(given),
+            faces.without_private(),
+            address=given.worker,
+            worker=given.id,
+            patience=given.patience,
+            **search,
+        )
+        print(f"Worker {given.id}: {done} trials.")
+        return
+    tune(
+        parse_space(given.search),
+        _recipe(given),
+        faces,
+        given.out,
+        random=given.random,
+        seeds=[given.seed + 1 + k for k in range(given.retrain)],
+        chief=given.chief,
+        patience=given.patience,
+        **search,
+    )
+
+
+def ablate(given: argparse.Namespace) -> None:
+    """Train a recipe without each of its components and compare."""
+    from fer_utils.data.faces import load_faces
+    from fer_utils.reports import metrics
+    from fer_utils.training.ablation import ablate
+
+    if given.out:
+        metrics.expect_place_for_table(given.out, "variant")  # before hours of training
+    table = ablate(_recipe(given), load_faces(given.data).without_private(), given.seeds, given.runs)
+    print(table.round(4).to_string(index=False))
+    if given.out:
+        metrics.write_table(given.out, table)
+
+
+def ensemble(given: argparse.Namespace) -> None:
+    """Choose an ensemble of committed runs on PublicTest."""
+    from fer_utils.data.faces import load_faces
+    from fer_utils.emotions import PUBLIC
+    from fer_utils.results.ensembles import member_logits, members, select
+    from fer_utils.results.evidence import publish_ensemble, read_evidence
+    from fer_utils.training.runs import learned_from_votes
+
+    faces = load_faces(given.data)
+    abouts = read_evidence(resolve(EVIDENCE), faces)
+    known = [folder.name for folder in abouts]
+    if unknown := sorted(set(given.labels) - set(known)):
+        raise StudyError(f"ensemble: expected of {', '.join(known)}, found {', '.join(unknown)}.")
+    chosen = {
+        folder: about
+        for folder, about in abouts.items()
+        if (folder.name in given.labels or not given.labels) and not learned_from_votes(about)
+    }
+    public = faces.of(PUBLIC)
+    logits = {folder.name: each for folder, each in member_logits(chosen, public).items()}
+    path = select(logits, public.emotion, given.size)
+    print(path.round(4).to_string(index=False))
+    print("Members:", ", ".join(f"{label} x{times}" for label, times in members(path).items()))
+    if given.publish:
+        print(f"Evidence: {publish_ensemble(given.publish, path, chosen, faces, resolve(EVIDENCE))}")
+
+
+def teach(given: argparse.Namespace) -> None:
+    """Keep soft labels for a student."""
+    from collections import Counter
+
+    from fer_utils.audits.labels import vote_targets
+    from fer_utils.data.faces import load_faces
+    from fer_utils.emotions import TRAINING
+    from fer_utils.training.distillation import teach_by
+    from fer_utils.training.runs import VOTES
+    from fer_utils.training.soft_labels import keep
+
+    if given.votes == bool(given.run_folders):
+        raise StudyError("teach: expected runs, or --votes, found both or neither.")
+    training = load_faces(given.data).of(TRAINING)
+    if given.votes:
+        name = keep(vote_targets(training), training, given.runs, [VOTES])
+    else:
+        name = teach_by(Counter(given.run_folders), training, given.runs)
+    print(f"Learn from them with `fer-study train RECIPE --set teacher={name}`.")
+
+
+def score(given: argparse.Namespace) -> None:
+    """Score a finished run on PrivateTest, once."""
+    from fer_utils.data.faces import load_faces
+    from fer_utils.emotions import PRIVATE, PUBLIC
+    from fer_utils.evaluation import accuracy, accuracy_interval
+    from fer_utils.results.evidence import publish_evidence
+    from fer_utils.results.scoring import score
+    from fer_utils.training.runs import Run
+
+    faces = load_faces(given.data)
+    run = score(Run(given.run_folder), faces)
+    for usage in (PUBLIC, PRIVATE):
+        part = faces.of(usage)
+        for averaged in run.recipe.kinds:
+            share = accuracy(run.logits(part, averaged=averaged), part.emotion)
+            low, high = accuracy_interval(share, len(part))
+            how = f"{usage}, averaged" if averaged else usage
+            print(f"{how}: {share:.2%} of {len(part):,} images (95 % interval {low:.2%} to {high:.2%})")
+    if given.publish:
+        print(f"Evidence: {publish_evidence(run, resolve(EVIDENCE))}")
+
+
+def results(given: argparse.Namespace) -> None:
+    """Compute the table of real results."""
+    from fer_utils.data.sources import read
+    from fer_utils.results.evidence import compute_results, results_markdown, write_results
+
+    results = compute_results(resolve(EVIDENCE), read("csv", given.csv, progress=True))
+    print(results_markdown(results))
+    if given.write:
+        write_results(results, resolve(EVIDENCE), resolve("README.md"))
+
+
+def networks(given: argparse.Namespace) -> None:
+    """List the networks and what each costs."""
+    import json
+
+    from fer_utils.networks.costs import overview, overview_text
+
+    found = overview()
+    print(json.dumps(found, indent=2, ensure_ascii=False) if given.json else overview_text(found))
+
+
+def stage(given: argparse.Namespace) -> None:
+    """Run one stage of the pipeline."""
+    from fer_utils.cli.stage import run_stage
+
+    run_stage(given.stage)
+
+
+def export(given: argparse.Namespace) -> None:
+    """Export a finished run."""
+    from fer_utils.data.faces import load_faces
+    from fer_utils.release.export import export_run
+    from fer_utils.training.runs import Run
+
+    # Not the pipeline's data/export, which the next `make study` replaces.
+    out = given.out or resolve("data/models") / given.run_folder.resolve().name
+    card = export_run(Run(given.run_folder), load_faces(given.data), out, int8=given.int8)
+    onnx = card["onnx"]
+    print(
+        f"ONNX Runtime and Keras: the same top answers, probabilities within {onnx['largest_difference']:.1g} "
+        f"over {onnx['images_compared']:,} images"
+    )
+    if given.int8:
+        print(
+            f"8-bit integers: {'kept' if onnx['int8'] else 'not kept'}; PublicTest accuracy "
+            f"{-100 * onnx['int8_accuracy_loss']:+.2f} points, one face {onnx['int8_speedup']:.2f} times as fast"
+        )
+    print(f"PublicTest: {card['public_accuracy']:.2%}. Exported to {out}")
+
+
+def predict(given: argparse.Namespace) -> None:
+    """Recognise the faces of photos, folders or a video."""
+    from fer_utils.cli.predict import predict
+
+    predict(_recognizer(given), *given.paths, form=_form(given), annotated=given.annotate)
+
+
+def _form(given: argparse.Namespace) -> str:
+    return "json" if given.json else "csv" if given.csv else "text"
+
+
+def _recognizer(given: argparse.Namespace):
+    from fer_utils.recognition.detectors import make_detector
+    from fer_utils.recognition.recognizer import Recognizer
+
+    return Recognizer(given.model, make_detector(given.detector, given.yunet))
+
+
+def fetch_yunet(_given: argparse.Namespace) -> None:
+    """Download YuNet's model file."""
+    from fer_utils.recognition.detectors import download_yunet
+
+    print(download_yunet())
+
+
+def serve(given: argparse.Namespace) -> None:
+    """Serve the page and the API."""
+    from fer_utils.serving import LOCAL_HOSTS, serve
+
+    # None would take any name; not said, `serve` knows what is right for the address.
+    trusted = {"trusted_hosts": (*LOCAL_HOSTS, *given.trusted_host)} if given.trusted_host else {}
+    serve(
+        _recognizer(given),
+        host=given.host,
+        port=given.port,
+        token=given.token or os.environ.get("FER_STUDY_TOKEN"),
+        camera=given.camera,
+        video=given.video,
+        **trusted,
+    )
