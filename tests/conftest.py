@@ -9,7 +9,8 @@ import pytest
 from fer_utils.data.faces import Faces
 from fer_utils.data.sample import draw_sample
 from fer_utils.emotions import CANONICAL_COUNTS
-from fer_utils.training.recipes import Recipe, get_recipe
+from fer_utils.training.recipe import Recipe
+from fer_utils.training.recipes import get_recipe
 
 PROJECT = Path(__file__).resolve().parent.parent
 

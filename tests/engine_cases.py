@@ -10,7 +10,8 @@ from fer_utils.training.engines import engine
 from fer_utils.training.fit import epoch_plan
 from fer_utils.training.optimizers import optimizer
 from fer_utils.training.predict import predict
-from fer_utils.training.recipes import Recipe, get_recipe
+from fer_utils.training.recipe import Recipe
+from fer_utils.training.recipes import get_recipe
 
 CASES = {
     # Tang's network, loss, schedule and jitter; a batch that is not full.

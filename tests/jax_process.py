@@ -33,7 +33,7 @@ from fer_utils.training import checkpoint  # noqa: E402
 from fer_utils.training import fit as training  # noqa: E402
 from fer_utils.training.engines import engine  # noqa: E402
 from fer_utils.training.engines import jax as jax_engine  # noqa: E402
-from fer_utils.training.recipes import recipe_from_dict  # noqa: E402
+from fer_utils.training.recipe import recipe_from_dict  # noqa: E402
 
 folder = Path(sys.argv[1])
 faces = load_faces(folder / "faces")

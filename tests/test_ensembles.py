@@ -10,7 +10,7 @@ from sklearn.metrics import log_loss
 
 from fer_utils.errors import StudyError
 from fer_utils.results.ensembles import answer, member_logits, members, read_ensembles, select, write_ensemble
-from fer_utils.training.recipes import Recipe
+from fer_utils.training.recipe import Recipe
 from fer_utils.training.runs import write_predictions
 
 

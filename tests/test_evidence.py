@@ -27,7 +27,7 @@ from fer_utils.results.evidence import (
     write_results,
 )
 from fer_utils.results.tables import compare
-from fer_utils.training.recipes import Recipe, recipe_from_dict
+from fer_utils.training.recipe import Recipe, recipe_from_dict
 from fer_utils.training.runs import Run, logits_of, write_predictions
 
 RIGHT = {PUBLIC: 2268, PRIVATE: 2301}

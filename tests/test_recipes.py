@@ -5,7 +5,8 @@ import json
 import pytest
 
 from fer_utils.errors import StudyError
-from fer_utils.training.recipes import RECIPES, Recipe, at_budget, get_recipe, recipe_from_dict
+from fer_utils.training.recipe import Recipe, at_budget, recipe_from_dict
+from fer_utils.training.recipes import RECIPES, get_recipe
 
 
 def test_defaults_are_the_replicated_works():

@@ -13,7 +13,7 @@ from fer_utils.data.faces import Faces
 from fer_utils.emotions import PRIVATE, PUBLIC, TRAINING
 from fer_utils.errors import StudyError
 from fer_utils.results.tables import SPLITS, compare, shown, summarise
-from fer_utils.training.recipes import Recipe
+from fer_utils.training.recipe import Recipe
 from fer_utils.training.runs import logits_of, write_predictions
 
 NET = Recipe("net", "seed_cnn")

@@ -10,7 +10,8 @@ import pytest
 
 from fer_utils.emotions import PRIVATE, PUBLIC, TRAINING
 from fer_utils.errors import StudyError
-from fer_utils.training.recipes import Recipe, get_recipe
+from fer_utils.training.recipe import Recipe
+from fer_utils.training.recipes import get_recipe
 from fer_utils.training.runs import Run, logits_of, publish_run, run_fingerprint, run_folder, write_predictions
 
 

@@ -31,7 +31,8 @@ from fer_utils.training.engines.tensorflow import Engine
 from fer_utils.training.fit import epoch_plan, fit, fold_of
 from fer_utils.training.optimizers import learning_rate
 from fer_utils.training.predict import predict, predict_averaged
-from fer_utils.training.recipes import Recipe, get_recipe
+from fer_utils.training.recipe import Recipe
+from fer_utils.training.recipes import get_recipe
 from fer_utils.training.runs import VOTES, Run, learned_from_votes, run_folder
 from fer_utils.training.soft_labels import keep, soft_labels
 
@@ -717,7 +718,7 @@ import numpy as np
 from fer_utils.training import checkpoint
 from fer_utils.training import fit as training
 from fer_utils.data.faces import load_faces
-from fer_utils.training.recipes import Recipe
+from fer_utils.training.recipe import Recipe
 
 prepared, store, recipe, writes = sys.argv[1:]
 savez, left = np.savez, int(writes)

@@ -12,7 +12,7 @@ from fer_utils.data.faces import Faces
 from fer_utils.errors import StudyError
 from fer_utils.reports import metrics
 from fer_utils.storage import atomic_file, expect_replaceable
-from fer_utils.training.recipes import Recipe, recipe_from_dict
+from fer_utils.training.recipe import Recipe, recipe_from_dict
 from fer_utils.tuning.chief import search_as_chief
 from fer_utils.tuning.ledger import against_random, search_finding
 from fer_utils.tuning.page import trials_page

@@ -10,7 +10,7 @@ import pandas as pd
 
 from fer_utils.emotions import SIDE
 from fer_utils.training.augmentation import views
-from fer_utils.training.recipes import recipe_from_dict
+from fer_utils.training.recipe import recipe_from_dict
 from fer_utils.training.runs import Run, about_of
 
 ROUNDS = 50

@@ -15,7 +15,7 @@ from fer_utils.data.faces import Faces
 from fer_utils.errors import StudyError
 from fer_utils.evaluation import averaged, bootstrap_interval, cross_entropy
 from fer_utils.storage import atomic_file
-from fer_utils.training.recipes import recipe_from_dict
+from fer_utils.training.recipe import recipe_from_dict
 from fer_utils.training.runs import logits_of
 
 FOLDER = "ensembles"

@@ -24,7 +24,7 @@ from fer_utils.results.ensembles import FOLDER, answer, member_logits, members, 
 from fer_utils.results.scoring import add_to_log
 from fer_utils.results.tables import shown, summarise
 from fer_utils.storage import Contents, atomic_file, atomic_folder
-from fer_utils.training.recipes import recipe_from_dict
+from fer_utils.training.recipe import recipe_from_dict
 from fer_utils.training.runs import Run, label_of, predictions_file, published_abouts, read_predictions
 
 TEST_IMAGES = sum(CANONICAL_COUNTS[PUBLIC]) + sum(CANONICAL_COUNTS[PRIVATE])

@@ -13,7 +13,7 @@ from fer_utils.emotions import PRIVATE, PUBLIC
 from fer_utils.errors import StudyError
 from fer_utils.evaluation import averaged, bootstrap_interval, mcnemar, paired_bootstrap, seed_summary
 from fer_utils.results.ensembles import answer, member_logits
-from fer_utils.training.recipes import recipe_from_dict
+from fer_utils.training.recipe import recipe_from_dict
 from fer_utils.training.runs import VOTES, learned_from_votes, logits_of
 
 SPLITS = {"public": PUBLIC, "private": PRIVATE}

@@ -16,7 +16,7 @@ from fer_utils.errors import StudyError
 from fer_utils.evaluation import bootstrap_interval, paired_bootstrap, seed_summary
 from fer_utils.networks import options_of
 from fer_utils.training.fit import fit
-from fer_utils.training.recipes import Recipe
+from fer_utils.training.recipe import Recipe
 from fer_utils.training.runs import Run
 
 LEFT_OUT: dict[str, dict[str, Any]] = {

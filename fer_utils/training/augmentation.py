@@ -14,7 +14,7 @@ import numpy as np
 
 from fer_utils.emotions import SIDE
 from fer_utils.errors import StudyError
-from fer_utils.training.recipes import Recipe
+from fer_utils.training.recipe import Recipe
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from fer_utils.training.checkpoint import Checkpoint
 from fer_utils.training.engines import engine
 from fer_utils.training.optimizers import learning_rate, optimizer
 from fer_utils.training.predict import averaged_over, predict, through_front
-from fer_utils.training.recipes import Recipe
+from fer_utils.training.recipe import Recipe
 from fer_utils.training.runs import Run, finished, run_fingerprint, run_folder, write_predictions
 from fer_utils.training.soft_labels import soft_labels, taught_by
 

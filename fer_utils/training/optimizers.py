@@ -3,7 +3,7 @@
 import numpy as np
 
 from fer_utils.networks.backend import keras
-from fer_utils.training.recipes import Recipe
+from fer_utils.training.recipe import Recipe
 
 ops = keras.ops
 

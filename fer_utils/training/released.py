@@ -11,7 +11,7 @@ from fer_utils.errors import StudyError
 from fer_utils.networks import build, load_layers
 from fer_utils.networks.backend import keras
 from fer_utils.recognition.recognizer import CARD, RELEASED
-from fer_utils.training.recipes import recipe_from_dict
+from fer_utils.training.recipe import recipe_from_dict
 from fer_utils.training.runs import Run
 
 

@@ -32,7 +32,7 @@ from fer_utils.emotions import EMOTIONS
 from fer_utils.errors import StudyError
 from fer_utils.networks import changed_options
 from fer_utils.storage import Contents, atomic_file, atomic_folder
-from fer_utils.training.recipes import Recipe, recipe_from_dict
+from fer_utils.training.recipe import Recipe, recipe_from_dict
 
 ENGINE = 2
 """Part of every fingerprint: raise it when a change to training gives other weights for the same recipe. At 1 it was

@@ -16,7 +16,7 @@ import pandas as pd
 from fer_utils.data.faces import Faces
 from fer_utils.errors import StudyError
 from fer_utils.storage import atomic_file
-from fer_utils.training.recipes import Recipe
+from fer_utils.training.recipe import Recipe
 from fer_utils.tuning.oracles import choosing, make_oracle, planned_epochs
 from fer_utils.tuning.progress import Progress
 from fer_utils.tuning.search import ledger_of, refuse_private

@@ -14,7 +14,7 @@ import pandas as pd
 from fer_utils.data.faces import Faces
 from fer_utils.emotions import PRIVATE
 from fer_utils.errors import StudyError
-from fer_utils.training.recipes import Recipe
+from fer_utils.training.recipe import Recipe
 from fer_utils.tuning.ledger import make_ledger
 from fer_utils.tuning.oracles import EPOCHS, choosing, make_oracle, planned_epochs
 from fer_utils.tuning.progress import Progress

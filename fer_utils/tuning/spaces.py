@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fer_utils.errors import StudyError
 from fer_utils.networks import options_of
 from fer_utils.networks.backend import keras  # noqa: F401  Before keras-tuner, which imports it with all that it says.
-from fer_utils.training.recipes import Recipe
+from fer_utils.training.recipe import Recipe
 
 # isort: split
 import keras_tuner

@@ -20,7 +20,7 @@ from fer_utils.errors import StudyError
 from fer_utils.networks.backend import keras
 from fer_utils.storage import atomic_file
 from fer_utils.training.fit import fit
-from fer_utils.training.recipes import Recipe
+from fer_utils.training.recipe import Recipe
 from fer_utils.training.runs import Run, finished, run_folder
 
 FAILED = "failed.json"

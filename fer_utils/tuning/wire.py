@@ -12,7 +12,7 @@ import io
 import json
 
 from fer_utils.data.faces import Faces
-from fer_utils.training.recipes import Recipe
+from fer_utils.training.recipe import Recipe
 from fer_utils.tuning.spaces import SearchSpace
 
 PATIENCE = 300.0

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fer_utils.data.faces import Faces
 from fer_utils.errors import StudyError
-from fer_utils.training.recipes import Recipe
+from fer_utils.training.recipe import Recipe
 from fer_utils.tuning.oracles import make_oracle
 from fer_utils.tuning.search import Tuner, refuse_private
 from fer_utils.tuning.spaces import SearchSpace

@@ -19,7 +19,7 @@ from fer_utils.networks import at_side
 from fer_utils.networks.backend import keras
 from fer_utils.training.augmentation import Draws
 from fer_utils.training.losses import LOSSES
-from fer_utils.training.recipes import Recipe
+from fer_utils.training.recipe import Recipe
 
 PREDICTION_BATCH = 256
 
