@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from clone import Clone
 from PIL import Image
 from skimage import data
 
@@ -16,6 +17,8 @@ FER_STUDY = [sys.executable, "-m", "fer_utils.cli"]
 CACHES = (
     r"\.cache/matplotlib/fontlist-.*\.json",  # matplotlib's list of fonts
     r"\.keras/keras\.json",  # Keras' own settings
+    r"\.ipython/profile_default/.*",  # the kernels that run notebooks
+    r"\.local/share/jupyter/runtime/.*",
 )
 
 SERVES = """
@@ -135,6 +138,21 @@ def test_no_command_asks_for_an_address_or_leaves_anything(machine, photo, tmp_p
         assert outside == [], command
         assert machine.left() == [] and not machine.asked.exists(), command
     run = next((tmp_path / "runs").glob("seed_cnn-*"))
-    for command in (["export", run, *faces, "--out", tmp_path / "model"], ["score", run, *faces]):
+    for command in (
+        ["export", run, *faces, "--out", tmp_path / "model"],
+        ["score", run, *faces],
+        ["teach", run, *faces, *runs],
+    ):
         machine.run(*FER_STUDY, *command)
         assert machine.left() == [] and not machine.asked.exists(), command
+
+
+@pytest.mark.slow
+def test_the_stages_of_the_pipeline_ask_for_no_address(machine, tmp_path):
+    """The first two and the last; the others run the same kernel and libraries."""
+    clone = Clone(tmp_path)
+    machine.environment["FER_STUDY_ROOT"] = str(clone.root)
+    machine.run(*FER_STUDY, "prepare", "--count", "300")
+    for stage in ("explore", "index"):
+        machine.run(*FER_STUDY, "stage", stage)
+        assert machine.left() == [] and not machine.asked.exists(), stage
