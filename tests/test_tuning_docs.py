@@ -11,7 +11,8 @@ import pytest
 import yaml
 from budget import BUDGET
 
-from fer_utils.cli import _parser, _recipe
+from fer_utils.cli.commands import _recipe
+from fer_utils.cli.parser import make_parser
 from fer_utils.cli.tune import parse_space
 from fer_utils.tuning.oracles import ORACLES
 
@@ -35,7 +36,7 @@ def commands(script: str, **variables: str) -> list[list[str]]:
 
 def check(words: list[str]) -> dict:
     """The program takes these words, down to the recipe and the space; gives what they mean."""
-    given = _parser().parse_args(words[1:])
+    given = make_parser().parse_args(words[1:])
     space = parse_space(given.search)
     space.declare(_recipe(given))
     assert given.oracle in ORACLES
