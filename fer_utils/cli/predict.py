@@ -48,7 +48,7 @@ def predict(
     for path in paths:
         if not path.exists():
             raise StudyError(f"{path}: expected a photo, a folder of photos or a video, found nothing there.")
-    videos = [path for path in paths if path.is_file() and is_video(_head(path))]
+    videos = [path for path in paths if path.is_file() and is_video(path)]
     if videos and len(paths) > 1:
         raise StudyError(
             f"{videos[0]}: expected photos and folders where there are several paths, found a video. Name it by itself."
@@ -64,11 +64,6 @@ def predict(
             for photo, target in targets.items():  # all of them, before the work
                 _expect_place(annotated / target, photo)
         _print_photos(_drawn(recognizer, targets, annotated), form, out)
-
-
-def _head(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(512)
 
 
 def _predict_photo(recognizer: Recognizer, path: Path, form: str, annotated: Path | None, out: TextIO) -> None:

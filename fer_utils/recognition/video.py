@@ -121,12 +121,14 @@ def write_rows(rows: Iterable[dict], path: str | os.PathLike) -> int:
 # --- reading ---
 
 
-def is_video(head: bytes) -> bool:
-    """Whether a file that begins with these bytes, 512 or as many as there are, is a video's.
+def is_video(path: Path) -> bool:
+    """Whether a file is a video by its first bytes.
 
     FFmpeg would also open a still picture, a cover picture in a sound file, and text, and call each
     a video of a frame. So what a file is must be known before FFmpeg is asked.
     """
+    with path.open("rb") as file:
+        head = file.read(512)
     if head[4:8] in _QUICKTIME_BOXES:
         sound = head[8:12] in (b"M4A ", b"M4B ", b"M4P ")
         return not (is_heif(head) or head[8:12] in (b"avif", b"avis", b"crx ") or sound)
@@ -161,9 +163,8 @@ class _Video:
         self.path = path
         if not path.is_file():  # and so no address of a camera or stream, which OpenCV would open
             raise StudyError(f"{path}: expected a video file, found none.")
-        with path.open("rb") as file:
-            if not is_video(file.read(512)):
-                raise StudyError(f"{path}: expected a video, found {path.stat().st_size:,} bytes of something else.")
+        if not is_video(path):
+            raise StudyError(f"{path}: expected a video, found {path.stat().st_size:,} bytes of something else.")
         with readable_name(path) as name:
             self._capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG)
         self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)

@@ -60,8 +60,7 @@ class Feed:
         if not isinstance(source, int):
             if not Path(source).is_file():
                 raise StudyError(f"{source}: expected a video file, found none. Name one with --video.")
-            with Path(source).open("rb") as file:
-                read = is_video(file.read(512))
+            read = is_video(Path(source))
             if read:
                 with readable_name(Path(source)) as name:
                     capture = cv2.VideoCapture(name)
