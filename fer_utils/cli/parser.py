@@ -64,9 +64,7 @@ def make_parser() -> argparse.ArgumentParser:
     add.add_argument("--profile", default="sample", help="sample, cpu or full; default: sample")
     add.add_argument("--data", type=path_or_none, help="faces to study: Kaggle's CSV in any packing, or a folder")
     add.add_argument("--votes", type=path_or_none, help="FER+ votes (fer2013new.csv)")
-    add.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="a parameter, such as replicate.epochs=2"
-    )
+    _set_option(add, "a parameter, such as replicate.epochs=2")
 
     add = command(
         "audit",
@@ -89,13 +87,7 @@ def make_parser() -> argparse.ArgumentParser:
     add.add_argument("--seed", type=int, default=1, help="default: 1")
     _data_option(add)
     _runs_option(add)
-    add.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="change a field of the recipe or an option of its network: epochs=3, width=0.25; may be repeated",
-    )
+    _set_option(add, "change a field of the recipe or an option of its network: epochs=3, width=0.25; may be repeated")
 
     add = command(
         "tune",
@@ -127,9 +119,7 @@ def make_parser() -> argparse.ArgumentParser:
     _data_option(add)
     _runs_option(add)
     add.add_argument("--out", type=path, default=resolve("data/search"), help="of the tables; default: data/search")
-    add.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="change the recipe first, as in `train`"
-    )
+    _set_option(add, "change the recipe first, as in `train`")
     role = add.add_mutually_exclusive_group()
     role.add_argument(
         "--chief", metavar="HOST:PORT", help="choose the trials that workers train, and listen to them here"
@@ -156,9 +146,7 @@ def make_parser() -> argparse.ArgumentParser:
     _data_option(add)
     _runs_option(add)
     add.add_argument("--out", type=path, metavar="FILE", help="also write the table as CSV")
-    add.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="change the recipe first, as in `train`"
-    )
+    _set_option(add, "change the recipe first, as in `train`")
 
     add = command(
         "ensemble",
@@ -295,6 +283,10 @@ def _data_option(parser: argparse.ArgumentParser) -> None:
 
 def _runs_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--runs", type=path, default=resolve("data/runs"), help="the run store; default: data/runs")
+
+
+def _set_option(parser: argparse.ArgumentParser, meaning: str) -> None:
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help=meaning)
 
 
 def _recognition_options(parser: argparse.ArgumentParser) -> None:
