@@ -28,8 +28,14 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_utils.audits import near_copies
-from fer_utils.audits.copies import copied, copies_by_usage, copy_groups, leaked, leaked_same_label
+from fer_utils.audits import near_duplicates
+from fer_utils.audits.duplicates import (
+    copied,
+    copy_groups,
+    duplicates_by_usage,
+    leaked,
+    leaked_same_label,
+)
 from fer_utils.audits.pictures import brightness, contrast, near_constant, sharpness
 from fer_utils.data.faces import Faces, load_faces
 from fer_utils.emotions import PRIVATE, SIDE
@@ -60,25 +66,27 @@ def grown(faces: Faces, times: int) -> Faces:
 
 
 def all_pairs(faces: Faces) -> int:
-    """How many pairs agree in their coarsest frequencies, plain or mirrored, by comparing all."""
+    """How many pairs agree in their coarsest frequencies, plain or flipped, by comparing all."""
     from threadpoolctl import threadpool_limits
 
-    spectra = near_copies._spectra(faces.images, np.flatnonzero(~near_constant(faces)))
-    even, odd = near_copies._parts(spectra[:, : near_copies.COARSE, : near_copies.COARSE])
-    found, block = 0, near_copies.LEAF
+    spectra = near_duplicates._spectra(faces.images, np.flatnonzero(~near_constant(faces)))
+    even, odd = near_duplicates._parts(
+        spectra[:, : near_duplicates.COARSE, : near_duplicates.COARSE]
+    )
+    found, block = 0, near_duplicates.LEAF
     with threadpool_limits(1, "blas"):
         for start in range(0, len(even), block):
             for other in range(start, len(even), block):
                 some, others = slice(start, start + block), slice(other, other + block)
                 agreement = even[some] @ even[others].T + np.abs(odd[some] @ odd[others].T)
-                found += int((agreement > near_copies.COARSE_SIMILAR).sum())
+                found += int((agreement > near_duplicates.COARSE_SIMILAR).sum())
     return found
 
 
 AUDITS: dict[str, Callable[[Faces], object]] = {
-    "exact copies": lambda faces: (copy_groups(faces), copied(faces), copies_by_usage(faces)),
+    "exact copies": lambda faces: (copy_groups(faces), copied(faces), duplicates_by_usage(faces)),
     "leaks": lambda faces: (leaked(faces, PRIVATE), leaked_same_label(faces, PRIVATE)),
-    "near copies": near_copies.near_copies,
+    "near copies": near_duplicates.near_duplicates,
     "light and sharpness": lambda faces: (brightness(faces), contrast(faces), sharpness(faces)),
     BASELINE: all_pairs,
 }
@@ -87,7 +95,11 @@ AUDITS: dict[str, Callable[[Faces], object]] = {
 def peak_mb() -> float:
     """Peak memory of this process, MB."""
     # Linux counts in KiB, macOS in bytes.
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
+    return (
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        * (1 if sys.platform == "darwin" else 1024)
+        / 1e6
+    )
 
 
 def measure(folder: Path, times: int, names: list[str]) -> dict:
@@ -113,7 +125,9 @@ def measure_afresh(folder: Path, times: int, names: list[str]) -> dict:
 
 def exponent(first: dict, later: dict, name: str) -> float:
     """The power of the number of images that an audit's seconds grew with."""
-    return math.log(later["seconds"][name] / first["seconds"][name]) / math.log(later["images"] / first["images"])
+    return math.log(later["seconds"][name] / first["seconds"][name]) / math.log(
+        later["images"] / first["images"]
+    )
 
 
 def report(results: list[dict]) -> str:
@@ -125,8 +139,14 @@ def report(results: list[dict]) -> str:
             if name not in each["seconds"]:
                 continue
             ratio = each["seconds"][name] / first["seconds"][name]
-            power = f"{exponent(first, each, name):9.2f}" if each["images"] > first["images"] else f"{'-':>9}"
-            lines.append(f"{name:20} {each['images']:9,} {each['seconds'][name]:9.2f} {ratio:8.1f} {power}")
+            power = (
+                f"{exponent(first, each, name):9.2f}"
+                if each["images"] > first["images"]
+                else f"{'-':>9}"
+            )
+            lines.append(
+                f"{name:20} {each['images']:9,} {each['seconds'][name]:9.2f} {ratio:8.1f} {power}"
+            )
     for each in results:
         most = max(each["peak_mb"].values())
         lines.append(
@@ -144,7 +164,10 @@ def compare(folder: Path, sizes: list[int], limit: float) -> None:
             expected = results[0]["seconds"][BASELINE] * (times / min(sizes)) ** 2
             if expected > limit:
                 names.remove(BASELINE)
-                print(f"{BASELINE} at {times} times as many: about {expected:.0f} s, left out", flush=True)
+                print(
+                    f"{BASELINE} at {times} times as many: about {expected:.0f} s, left out",
+                    flush=True,
+                )
         results.append(measure_afresh(folder, times, names))
         seconds = ", ".join(f"{name} {took:.2f} s" for name, took in results[-1]["seconds"].items())
         print(f"{results[-1]['images']:,} images: {seconds}", flush=True)
@@ -152,10 +175,18 @@ def compare(folder: Path, sizes: list[int], limit: float) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--faces", type=Path, help="folder of prepared faces (default: 3,500 drawn ones)")
-    parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES), help="1 to 16; default: 1 2 5 10")
-    parser.add_argument("--limit", type=float, default=60, help="seconds for all pairs (default: 60)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--faces", type=Path, help="folder of prepared faces (default: 3,500 drawn ones)"
+    )
+    parser.add_argument(
+        "--sizes", type=int, nargs="+", default=list(SIZES), help="1 to 16; default: 1 2 5 10"
+    )
+    parser.add_argument(
+        "--limit", type=float, default=60, help="seconds for all pairs (default: 60)"
+    )
     parser.add_argument("--one", nargs="+", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:

@@ -26,7 +26,11 @@ def typical(call, seconds: float) -> float:
 
 def peak_mb() -> float:
     """Most memory this process has held so far, MB. Linux counts in KiB, macOS in bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
+    return (
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        * (1 if sys.platform == "darwin" else 1024)
+        / 1e6
+    )
 
 
 class Fer:
@@ -174,7 +178,9 @@ def measure(job: dict) -> dict:
 
     import numpy as np
 
-    pixels = np.random.default_rng(0).integers(0, 256, (48, 48), np.uint8)  # a network takes any as long
+    pixels = np.random.default_rng(0).integers(
+        0, 256, (48, 48), np.uint8
+    )  # a network takes any as long
     call = contender.face(pixels)
     for _ in range(WARM_UP):
         call()

@@ -64,7 +64,9 @@ def read_counts(folder: Path) -> dict[str, int]:
         ) from None
     absent = [name for name in counts if not (folder / name).is_file()]
     if absent or not counts:
-        raise StudyError(f"{file}: expected photos of {folder}, found none named {', '.join(absent) or 'at all'}.")
+        raise StudyError(
+            f"{file}: expected photos of {folder}, found none named {', '.join(absent) or 'at all'}."
+        )
     return counts
 
 
@@ -109,11 +111,21 @@ def draw(photo: np.ndarray, found: dict[str, list[Detection]]) -> np.ndarray:
         for (x, y, width, height), score in detections:
             cv2.rectangle(picture, (x, y), (x + width, y + height), COLOURS[name], 2)
             place = (x + 3, y + (18 if name == "haar" else height - 6))
-            cv2.putText(picture, f"{name} {score:.2f}", place, cv2.FONT_HERSHEY_SIMPLEX, 0.5, COLOURS[name], 1)
+            cv2.putText(
+                picture,
+                f"{name} {score:.2f}",
+                place,
+                cv2.FONT_HERSHEY_SIMPLEX,
+                0.5,
+                COLOURS[name],
+                1,
+            )
     return picture
 
 
-def compare(folder: Path, detectors: dict[str, Detector], repeats: int, annotate: Path | None) -> str:
+def compare(
+    folder: Path, detectors: dict[str, Detector], repeats: int, annotate: Path | None
+) -> str:
     counts = read_counts(folder)
     results = {name: {} for name in detectors}
     for file in counts:
@@ -128,16 +140,28 @@ def compare(folder: Path, detectors: dict[str, Detector], repeats: int, annotate
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--photos", type=Path, required=True, help="folder with photos and faces.csv")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--photos", type=Path, required=True, help="folder with photos and faces.csv"
+    )
     parser.add_argument("--yunet", type=Path, help="YuNet's model file (default: without YuNet)")
-    parser.add_argument("--repeats", type=int, default=7, help="timed detections a photo (default: 7)")
-    parser.add_argument("--annotate", type=Path, metavar="OUT", help="folder for the photos with their boxes")
+    parser.add_argument(
+        "--repeats", type=int, default=7, help="timed detections a photo (default: 7)"
+    )
+    parser.add_argument(
+        "--annotate", type=Path, metavar="OUT", help="folder for the photos with their boxes"
+    )
     given = parser.parse_args()
     cv2.setNumThreads(1)
     try:
-        detectors = {"haar": HaarDetector()} | ({"yunet": YuNetDetector(given.yunet)} if given.yunet else {})
-        print(f"OpenCV {cv2.__version__}, 1 thread, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start")
+        detectors = {"haar": HaarDetector()} | (
+            {"yunet": YuNetDetector(given.yunet)} if given.yunet else {}
+        )
+        print(
+            f"OpenCV {cv2.__version__}, 1 thread, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start"
+        )
         print(compare(given.photos, detectors, given.repeats, given.annotate))
     except StudyError as problem:
         sys.exit(str(problem))

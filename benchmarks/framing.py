@@ -108,9 +108,13 @@ def same_faces(ones: list[Box], others: list[Box]) -> list[tuple[Box, Box]]:
 def on_photos(folder: Path, detectors: Iterable[Detector]) -> list[tuple[Box, Box]]:
     """Pairs of the two detectors' boxes of the same face, of all photos in the folder."""
     pairs = []
-    for file in sorted(path for path in folder.iterdir() if path.suffix.lower() in (".jpg", ".jpeg", ".png")):
+    for file in sorted(
+        path for path in folder.iterdir() if path.suffix.lower() in (".jpg", ".jpeg", ".png")
+    ):
         photo = np.asarray(open_image(file))
-        pairs += same_faces(*([box for box, _ in find_faces(photo, detector)] for detector in detectors))
+        pairs += same_faces(
+            *([box for box, _ in find_faces(photo, detector)] for detector in detectors)
+        )
     return pairs
 
 
@@ -123,7 +127,9 @@ def boxes_part(faces: Faces, detectors: dict[str, Detector], photos: Path | None
             continue
         boxes = np.array([in_face_pixels(box) for box in found])
         print(f"  {name:6} found {len(found) / len(faces):.1%}")
-        for label, column in zip(("middle, right", "middle, below", "width", "height"), boxes.T, strict=True):
+        for label, column in zip(
+            ("middle, right", "middle, below", "width", "height"), boxes.T, strict=True
+        ):
             low, median, high = np.percentile(column, (25, 50, 75))
             print(f"    {label:14} {median:6.2f} ({low:.2f} to {high:.2f})")
         print(
@@ -136,23 +142,35 @@ def boxes_part(faces: Faces, detectors: dict[str, Detector], photos: Path | None
         pairs = on_photos(photos, (haar, yunet))
         if pairs:
             frame, rise = frame_like(pairs, haar.frame, haar.rise)
-            print(f"  yunet, as haar's {haar.frame:.3f} on {len(pairs)} faces of photos: {frame:.3f} and {rise:.3f}")
+            print(
+                f"  yunet, as haar's {haar.frame:.3f} on {len(pairs)} faces of photos: {frame:.3f} and {rise:.3f}"
+            )
 
 
 # --- what a wrong frame costs ---
 
 
-def reframe(images: np.ndarray, frame: float, right: float = 0, down: float = 0) -> np.ndarray:
+def reframe(images: np.ndarray, frame: float, across: float = 0, down: float = 0) -> np.ndarray:
     """Images uint8 (n, 48, 48) as a square `frame` times as large would show them, moved by so many of its pixels.
 
     The face moves against the square: to the right and down by the amounts given. The border's pixels are repeated.
     """
     middle = (SIDE - 1) / 2
     # Where each pixel of the result comes from (WARP_INVERSE_MAP).
-    matrix = np.float32([[frame, 0, middle - frame * (middle + right)], [0, frame, middle - frame * (middle + down)]])
+    matrix = np.float32(
+        [
+            [frame, 0, middle - frame * (middle + across)],
+            [0, frame, middle - frame * (middle + down)],
+        ]
+    )
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return np.stack(
-        [cv2.warpAffine(image, matrix, (SIDE, SIDE), flags=flags, borderMode=cv2.BORDER_REPLICATE) for image in images]
+        [
+            cv2.warpAffine(
+                image, matrix, (SIDE, SIDE), flags=flags, borderMode=cv2.BORDER_REPLICATE
+            )
+            for image in images
+        ]
     )
 
 
@@ -162,16 +180,21 @@ def accuracy(recognizer: Recognizer, images: np.ndarray, emotion: np.ndarray) ->
 
 
 def shifts_part(faces: Faces, recognizer: Recognizer) -> None:
-    images, plain = np.asarray(faces.images), accuracy(recognizer, np.asarray(faces.images), faces.emotion)
-    print(f"\n{len(faces)} PublicTest images as they are: accuracy {plain:.2%}; framed anew, points of difference")
+    images, plain = (
+        np.asarray(faces.images),
+        accuracy(recognizer, np.asarray(faces.images), faces.emotion),
+    )
+    print(
+        f"\n{len(faces)} PublicTest images as they are: accuracy {plain:.2%}; framed anew, points of difference"
+    )
     for frame in FRAMES:
         score = accuracy(recognizer, reframe(images, frame), faces.emotion)
         print(f"  frame {frame:.1f} {100 * (score - plain):+6.2f}")
     print("  moved by " + "".join(f"{name:>8}" for name in DIRECTIONS))
     for shift in SHIFTS:
         scores = [
-            accuracy(recognizer, reframe(images, 1, shift * right, shift * down), faces.emotion)
-            for right, down in DIRECTIONS.values()
+            accuracy(recognizer, reframe(images, 1, shift * across, shift * down), faces.emotion)
+            for across, down in DIRECTIONS.values()
         ]
         print(f"  {shift} pixels  " + "".join(f"{100 * (score - plain):+8.2f}" for score in scores))
 
@@ -187,7 +210,11 @@ def pasted_part(faces: Faces, recognizer: Recognizer, detectors: dict[str, Detec
         emotion = faces.emotion[there]
         plain = accuracy(recognizer, np.asarray(faces.images)[there], emotion)
         print(f"  {name:6} found {there.mean():.1%}; of these, the images themselves {plain:.2%}")
-        boxes = [(paste(image), box) for image, box in zip(faces.images, found, strict=True) if box is not None]
+        boxes = [
+            (paste(image), box)
+            for image, box in zip(faces.images, found, strict=True)
+            if box is not None
+        ]
         for frame in sorted({*FRAMES, detector.frame}):
             crops = np.stack([crop_face(photo, box, frame, detector.rise) for photo, box in boxes])
             own = "  the detector's own" if frame == detector.frame else ""
@@ -199,23 +226,35 @@ def some(faces: Faces, usage: str, count: int) -> Faces:
     chosen = faces.of(usage)
     if count >= len(chosen):
         return chosen
-    return chosen.select(np.sort(np.random.default_rng(0).choice(len(chosen), count, replace=False)))
+    return chosen.select(
+        np.sort(np.random.default_rng(0).choice(len(chosen), count, replace=False))
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--csv", type=Path, help="Kaggle's fer2013.csv, or a packing of it")
     source.add_argument("--data", type=Path, help="folder of prepared faces")
-    parser.add_argument("--images", type=int, default=1500, help="Training, and pasted PublicTest (default: 1500)")
+    parser.add_argument(
+        "--images", type=int, default=1500, help="Training, and pasted PublicTest (default: 1500)"
+    )
     parser.add_argument("--yunet", type=Path, help="YuNet's model file (default: without YuNet)")
-    parser.add_argument("--photos", type=Path, help="folder of photos on which YuNet's box is compared with Haar's")
-    parser.add_argument("--model", type=Path, help="folder of an exported model (default: the released one)")
+    parser.add_argument(
+        "--photos", type=Path, help="folder of photos on which YuNet's box is compared with Haar's"
+    )
+    parser.add_argument(
+        "--model", type=Path, help="folder of an exported model (default: the released one)"
+    )
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     given = parser.parse_args()
     try:
         faces = (load_faces(given.data) if given.data else read("csv", given.csv)).without_private()
-        detectors = {"haar": HaarDetector()} | ({"yunet": YuNetDetector(given.yunet)} if given.yunet else {})
+        detectors = {"haar": HaarDetector()} | (
+            {"yunet": YuNetDetector(given.yunet)} if given.yunet else {}
+        )
         print(f"OpenCV {cv2.__version__}; faces from {faces.source}")
         if "boxes" in given.parts:
             boxes_part(some(faces, TRAINING, given.images), detectors, given.photos)

@@ -46,7 +46,9 @@ def classify(python: Path, images: np.ndarray) -> np.ndarray:
         given, answered = Path(folder) / "images.npy", Path(folder) / "answers.npy"
         np.save(given, images)
         done = subprocess.run(
-            [python, "-c", CLASSIFY, given, answered, " ".join(EMOTIONS)], capture_output=True, text=True
+            [python, "-c", CLASSIFY, given, answered, " ".join(EMOTIONS)],
+            capture_output=True,
+            text=True,
         )
         if done.returncode:
             raise StudyError(f"fer: expected its answers, found an error:\n{done.stderr[-2000:]}")
@@ -55,27 +57,35 @@ def classify(python: Path, images: np.ndarray) -> np.ndarray:
 
 def compare(part: Faces, ours: np.ndarray, theirs: np.ndarray) -> str:
     """Both models on these images, logits or probabilities (n, 7), in words."""
-    right = [answers.argmax(axis=1) == part.emotion for answers in (ours, theirs)]
-    (low, high), test = paired_bootstrap(*right), mcnemar(*right)
+    correct = [answers.argmax(axis=1) == part.emotion for answers in (ours, theirs)]
+    (low, high), test = paired_bootstrap(*correct), mcnemar(*correct)
     return (
-        f"ours {right[0].mean():.2%}, fer {right[1].mean():.2%} of {len(part):,}; "
+        f"ours {correct[0].mean():.2%}, fer {correct[1].mean():.2%} of {len(part):,}; "
         f"difference {100 * test.difference:+.2f} points ({100 * low:+.2f} to {100 * high:+.2f}); "
         f"only ours right {test.only_a}, only fer {test.only_b}, McNemar p = {test.p:.2g}"
     )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--csv", type=Path, required=True, help="FER-2013, in any packing")
-    parser.add_argument("--run", type=Path, default=Path("reports/evidence/small_resnet-seed2"), help="its evidence")
-    parser.add_argument("--fer-env", type=Path, default=default_env(), help="fer's environment, made where missing")
+    parser.add_argument(
+        "--run", type=Path, default=Path("reports/evidence/small_resnet-seed2"), help="its evidence"
+    )
+    parser.add_argument(
+        "--fer-env", type=Path, default=default_env(), help="fer's environment, made where missing"
+    )
     given = parser.parse_args()
     try:
         python = ensure_fer(given.fer_env, mtcnn=False)
         faces = read("csv", given.csv)
         for usage in (PUBLIC, PRIVATE):
             part = faces.of(usage)
-            print(f"{usage}: {compare(part, logits_of(given.run, part), classify(python, part.images))}")
+            print(
+                f"{usage}: {compare(part, logits_of(given.run, part), classify(python, part.images))}"
+            )
     except StudyError as problem:
         sys.exit(str(problem))
 

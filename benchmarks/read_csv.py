@@ -27,7 +27,9 @@ import pandas as pd
 def slow_loop(path: Path) -> np.ndarray:
     """uint8 (n, 48, 48), by a split for each row."""
     table = pd.read_csv(path)
-    return np.stack([np.array(pixels.split(), dtype=np.uint8) for pixels in table["pixels"]]).reshape(-1, 48, 48)
+    return np.stack(
+        [np.array(pixels.split(), dtype=np.uint8) for pixels in table["pixels"]]
+    ).reshape(-1, 48, 48)
 
 
 def study_reader(path: Path) -> np.ndarray:
@@ -96,9 +98,13 @@ def compare(path: Path, repeats: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("path", type=Path, help="fer2013.csv or fer2013.csv.gz")
-    parser.add_argument("--repeats", type=int, default=3, help="readings by each reader (default: 3)")
+    parser.add_argument(
+        "--repeats", type=int, default=3, help="readings by each reader (default: 3)"
+    )
     parser.add_argument("--one", choices=READERS, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:

@@ -65,7 +65,9 @@ WORDS = {"face_ms": "one face classified", "photos_ms": "all photos"}
 
 def default_env() -> Path:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "fer-study" / f"fer-25.10-python{sys.version_info.major}.{sys.version_info.minor}"
+    return (
+        cache / "fer-study" / f"fer-25.10-python{sys.version_info.major}.{sys.version_info.minor}"
+    )
 
 
 def env_python(env: Path) -> Path:
@@ -100,7 +102,9 @@ def ensure_fer(env: Path, mtcnn: bool) -> Path:
     for arguments in installs(mtcnn):
         subprocess.run([env_python(env), "-m", "pip", "install", "--quiet", *arguments], check=True)
     if not works(env, mtcnn):
-        sys.exit(f"{env}: expected an environment in which fer 25.10 works, found none. Remove it and try again.")
+        sys.exit(
+            f"{env}: expected an environment in which fer 25.10 works, found none. Remove it and try again."
+        )
     return env_python(env)
 
 
@@ -119,13 +123,19 @@ def quiet(threads: int) -> dict[str, str]:
             "TF_NUM_INTEROP_THREADS",
         )
     }
-    return os.environ | held | {"KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "2"}
+    return (
+        os.environ
+        | held
+        | {"KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "2"}
+    )
 
 
 def measure_afresh(python: Path, job: dict) -> dict:
     own = quiet(job["threads"])
     if not job["contender"].startswith("fer"):
-        own["PYTHONPATH"] = os.pathsep.join([str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        own["PYTHONPATH"] = os.pathsep.join(
+            [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
+        )
     command = [python, HERE / "contenders.py", json.dumps(job)]
     done = subprocess.run(command, capture_output=True, text=True, env=own, timeout=900)
     if done.returncode:
@@ -171,7 +181,11 @@ def report(results: dict[str, list[dict]], counts: dict[str, int]) -> str:
     ]
     for name, rounds in results.items():
         has_photos = bool(rounds[0]["photos_ms"])
-        photo = [total(one, "photos_ms") / len(one["photos_ms"]) for one in rounds] if has_photos else []
+        photo = (
+            [total(one, "photos_ms") / len(one["photos_ms"]) for one in rounds]
+            if has_photos
+            else []
+        )
         lines.append(
             f"{name:15} {span([one['face_ms'] for one in rounds], 3):>24} "
             f"{span(photo, 1) if photo else '-':>24} {span([one['import_s'] for one in rounds], 2):>20} "
@@ -182,7 +196,9 @@ def report(results: dict[str, list[dict]], counts: dict[str, int]) -> str:
     lines += ["", "times faster, median of the rounds (smallest to largest)"]
     for what in WORDS:
         ours = [name for name in results if name.startswith("ours") and results[name][0][what]]
-        others = [name for name in results if not name.startswith("ours") and results[name][0][what]]
+        others = [
+            name for name in results if not name.startswith("ours") and results[name][0][what]
+        ]
         for one in ours:
             for other in others:
                 lines.append(
@@ -195,7 +211,9 @@ def report(results: dict[str, list[dict]], counts: dict[str, int]) -> str:
         )
         for name in results["ours"][0]["photos_ms"]
     }
-    lines.append("  photo by photo, ours than fer: " + ", ".join(f"{n} {r:.1f}" for n, r in by_photo.items()))
+    lines.append(
+        "  photo by photo, ours than fer: " + ", ".join(f"{n} {r:.1f}" for n, r in by_photo.items())
+    )
     lines += ["", "aims"]
     for what, contender, baseline, least in AIMS:
         reached = statistics.median(ratios(results, what, contender, baseline))
@@ -217,7 +235,11 @@ def processor() -> str:
 def compare(given: argparse.Namespace) -> str:
     counts = read_counts(given.photos)
     fer_python = ensure_fer(given.fer_env, given.mtcnn)
-    names = [*MAIN, *(["fer, mtcnn"] if given.mtcnn else []), *(["ours, yunet"] if given.yunet else [])]
+    names = [
+        *MAIN,
+        *(["fer, mtcnn"] if given.mtcnn else []),
+        *(["ours, yunet"] if given.yunet else []),
+    ]
     job = {
         "threads": given.threads,
         "seconds": given.seconds,
@@ -225,7 +247,9 @@ def compare(given: argparse.Namespace) -> str:
         "model": str(given.model.resolve()),
         "yunet": str(given.yunet.resolve()) if given.yunet else None,
     }
-    print(f"{processor()}; load {os.getloadavg()[0]:.1f} at the start; {given.threads} thread(s) each")
+    print(
+        f"{processor()}; load {os.getloadavg()[0]:.1f} at the start; {given.threads} thread(s) each"
+    )
     results = {name: [] for name in names}
     for number in range(given.rounds):
         for name in names if number % 2 == 0 else reversed(names):
@@ -238,20 +262,36 @@ def compare(given: argparse.Namespace) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--photos", type=Path, required=True, help="folder with photos and faces.csv")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--photos", type=Path, required=True, help="folder with photos and faces.csv"
+    )
     parser.add_argument(
         "--model",
         type=Path,
         default=PROJECT / "fer_utils" / "pretrained",
         help="folder of an exported model (default: the released one)",
     )
-    parser.add_argument("--fer-env", type=Path, default=default_env(), help="fer's environment (default: %(default)s)")
-    parser.add_argument("--mtcnn", action="store_true", help="fer with MTCNN too, which needs PyTorch")
+    parser.add_argument(
+        "--fer-env",
+        type=Path,
+        default=default_env(),
+        help="fer's environment (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--mtcnn", action="store_true", help="fer with MTCNN too, which needs PyTorch"
+    )
     parser.add_argument("--yunet", type=Path, help="YuNet's model file: ours with YuNet too")
     parser.add_argument("--threads", type=int, default=1, help="of every library (default: 1)")
     parser.add_argument("--rounds", type=int, default=3, help="of all contenders (default: 3)")
-    parser.add_argument("--seconds", type=float, default=3, help="of calls for the face; a fifth a photo (default: 3)")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=3,
+        help="of calls for the face; a fifth a photo (default: 3)",
+    )
     print(compare(parser.parse_args()))
 
 

@@ -152,14 +152,27 @@ def measure(port: int, photo: bytes, requests: int, limit: float) -> bool:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, help="folder of the model (default: the released one)")
-    parser.add_argument("--photo", type=Path, help="what is sent (default: a portrait of 512 x 512 pixels)")
-    parser.add_argument("--requests", type=int, default=5000, help="in all, after the warm-up (default: 5000)")
-    parser.add_argument(
-        "--limit", type=float, default=600, help="most seconds for one number of clients (default: 600)"
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="200 requests only: whether it works, not how well")
+    parser.add_argument(
+        "--model", type=Path, help="folder of the model (default: the released one)"
+    )
+    parser.add_argument(
+        "--photo", type=Path, help="what is sent (default: a portrait of 512 x 512 pixels)"
+    )
+    parser.add_argument(
+        "--requests", type=int, default=5000, help="in all, after the warm-up (default: 5000)"
+    )
+    parser.add_argument(
+        "--limit",
+        type=float,
+        default=600,
+        help="most seconds for one number of clients (default: 600)",
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="200 requests only: whether it works, not how well"
+    )
     given = parser.parse_args()
     photo = given.photo.read_bytes() if given.photo else portrait()
     server, port = start(given.model)

@@ -1,7 +1,7 @@
 """Time this study's training against the seed's way: image files, ImageDataGenerator and model.fit.
 
     python benchmarks/train.py [--faces data/prepared] [--seconds 30] [--rounds 3]
-    python benchmarks/train.py --profile seed_cnn
+    python benchmarks/train.py --profile baseline_cnn
 
 Both ways train the same network with the same optimiser, loss and batch size. The seed's reads the training images
 from PNG files in class folders (written once, and read from the disk's cache thereafter) with
@@ -43,18 +43,18 @@ from fer_utils.training.recipes import get_recipe
 
 TANG = get_recipe("tang_l2svm")
 CASES = {
-    "seed_cnn": get_recipe("seed_cnn"),
-    "tang": TANG.but(mirror=False, rotation=0, zoom=0, shift=0),
+    "baseline_cnn": get_recipe("baseline_cnn"),
+    "tang": TANG.but(flip=False, rotation=0, zoom=0, translation=0),
     "tang-augmented": TANG,
 }
 LABELS = {
-    "seed_cnn": "seed's CNN, mirrored",
+    "baseline_cnn": "seed's CNN, flipped",
     "tang": "Tang's, not augmented",
     "tang-augmented": "Tang's, augmented",
 }
 WAYS = {"seed": "the seed's", "ours": "ours"}
 
-RATIO_AIMS = {"seed_cnn": 2.0, "tang": 2.2}
+RATIO_AIMS = {"baseline_cnn": 2.0, "tang": 2.2}
 """Ours against the seed's way, at least; augmented, Tang's is to gain more than not augmented."""
 SHARE_AIM = 0.6
 """Of the matrix product's rate, at least, on the seed's CNN."""
@@ -78,16 +78,16 @@ def seed_way(case: str, faces: Path, images: Path, seconds: float) -> None:
     recipe = CASES[case]
     trunk = _trunk(recipe)[1]
     model = trunk
-    if case != "seed_cnn":
+    if case != "baseline_cnn":
         # Pixels of a size that Tang's trunk learns from; the seed's CNN scales its own.
         inputs = keras.Input(trunk.input_shape[1:])
         model = keras.Model(inputs, trunk(keras.layers.Rescaling(1 / 255)(inputs)))
     generator = ImageDataGenerator(
-        horizontal_flip=recipe.mirror,
+        horizontal_flip=recipe.flip,
         rotation_range=recipe.rotation,
         zoom_range=recipe.zoom,
-        width_shift_range=recipe.shift,
-        height_shift_range=recipe.shift,
+        width_shift_range=recipe.translation,
+        height_shift_range=recipe.translation,
     ).flow_from_directory(
         str(images),
         target_size=trunk.input_shape[1:3],
@@ -97,7 +97,9 @@ def seed_way(case: str, faces: Path, images: Path, seconds: float) -> None:
         shuffle=True,
     )
     model.compile(
-        optimizer=optimizer(recipe, len(generator) * recipe.epochs), loss=LOSSES[recipe.loss], metrics=["accuracy"]
+        optimizer=optimizer(recipe, len(generator) * recipe.epochs),
+        loss=LOSSES[recipe.loss],
+        metrics=["accuracy"],
     )
     started = seen = ahead = steps = 0
 
@@ -198,7 +200,9 @@ def _ours(case: str, folder: Path):
     descent.build(trunk.trainable_variables)
     # The targets of these recipes need no store, which is where teachers are.
     targets = training._targets(recipe, faces, store=None)
-    runner = engine().Engine(trunk, descent, recipe, training._through(front, faces.images), targets)
+    runner = engine().Engine(
+        trunk, descent, recipe, training._through(front, faces.images), targets
+    )
     return trunk, descent, runner, plan
 
 
@@ -231,7 +235,9 @@ def _train(runner, plan: Callable, until: float) -> tuple[int, float]:
 
 def _expect_finite(model) -> None:
     if not all(np.isfinite(weight).all() for weight in model.get_weights()):
-        sys.exit("Expected finite weights after the training, found others: this speed would be of no training.")
+        sys.exit(
+            "Expected finite weights after the training, found others: this speed would be of no training."
+        )
 
 
 def _onednn() -> bool:
@@ -254,12 +260,16 @@ def write_images(faces: Path, folder: Path) -> int:
     return len(training)
 
 
-def measure_afresh(what: str, case: str, faces: Path, images: Path, seconds: float, *more: str) -> dict:
+def measure_afresh(
+    what: str, case: str, faces: Path, images: Path, seconds: float, *more: str
+) -> dict:
     command = [sys.executable, __file__, "--one", what, case, str(images), *more]
     command += ["--faces", str(faces), "--seconds", str(seconds)]
     # What ends at once leaves TensorFlow's temporary files behind: they go with the images.
     own = os.environ | {"TMPDIR": str(images.parent)}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600 + 10 * seconds, env=own)
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=600 + 10 * seconds, env=own
+    )
     if done.returncode:
         sys.exit(f"{what} {case} ended with {done.returncode}:\n{done.stderr}")
     return json.loads(done.stdout.splitlines()[-1])
@@ -270,13 +280,17 @@ def compare(faces: Path, images: Path, seconds: float, rounds: int, without_oned
     load = os.getloadavg()[0]
     speeds, products, onednn, adds = defaultdict(list), [], {}, {}
     for number in range(1, rounds + 1):
-        one = measure_afresh("product", "seed_cnn", faces, images, seconds)
+        one = measure_afresh("product", "baseline_cnn", faces, images, seconds)
         if not products:
-            print(f"{one['machine']}; load {load:.1f} before the first measurement; {one['versions']}")
+            print(
+                f"{one['machine']}; load {load:.1f} before the first measurement; {one['versions']}"
+            )
             print(f"{count} training images; {rounds} rounds of {seconds:g} s each")
         fastest = max(("TensorFlow", "NumPy"), key=one.get)
         products.append(one[fastest])
-        print(f"round {number}: matrix product {one[fastest]:.0f} GFLOP/s, by {fastest}", flush=True)
+        print(
+            f"round {number}: matrix product {one[fastest]:.0f} GFLOP/s, by {fastest}", flush=True
+        )
         for case in CASES:
             for way in list(WAYS) if number % 2 else reversed(WAYS):
                 off = ["--without-onednn"] if without_onednn and way == "seed" else []
@@ -284,7 +298,10 @@ def compare(faces: Path, images: Path, seconds: float, rounds: int, without_oned
                 speeds[case, way].append(one["images_per_second"])
                 onednn[way] = one["onednn"]
                 adds[case] = one.get("multiply_adds", adds.get(case))
-                print(f"round {number}: {LABELS[case]}, {WAYS[way]}: {speeds[case, way][-1]:.0f} images/s", flush=True)
+                print(
+                    f"round {number}: {LABELS[case]}, {WAYS[way]}: {speeds[case, way][-1]:.0f} images/s",
+                    flush=True,
+                )
     state = {way: "on" if on else "off" for way, on in onednn.items()}
     why = "as asked" if without_onednn else "TensorFlow's default here"
     print(f"oneDNN: {state['seed']} in the seed's way ({why}), {state['ours']} in ours")
@@ -326,11 +343,19 @@ def report(speeds: dict, products: list[float], adds: dict) -> str:
     ]
     plain, augmented = ratios["tang", "ours"], ratios["tang-augmented", "ours"]
     aims.append(
-        (f"{LABELS['tang-augmented']}: more than not augmented", f"{augmented:.2f}, {plain:.2f}", augmented > plain)
+        (
+            f"{LABELS['tang-augmented']}: more than not augmented",
+            f"{augmented:.2f}, {plain:.2f}",
+            augmented > plain,
+        )
     )
-    share = shares["seed_cnn", "ours"]
+    share = shares["baseline_cnn", "ours"]
     aims.append(
-        (f"{LABELS['seed_cnn']}: at least {SHARE_AIM:.0%} of the matrix product", f"{share:.0%}", share >= SHARE_AIM)
+        (
+            f"{LABELS['baseline_cnn']}: at least {SHARE_AIM:.0%} of the matrix product",
+            f"{share:.0%}",
+            share >= SHARE_AIM,
+        )
     )
     lines += ["", "aims of ours"]
     lines += [f"{aim:60} {reached:>12}  {'met' if met else 'missed'}" for aim, reached, met in aims]
@@ -347,7 +372,9 @@ def _median_ratio(numbers: list[float], others: list[float]) -> float:
 def profile(case: str, faces: Path, seconds: float) -> None:
     """Print a step's parts and the layers' times. Each part has a tenth of `seconds`, the training all of it."""
     from fer_utils.networks.costs import multiply_adds
-    from fer_utils.training.engines.tensorflow import tf  # which comes without TensorFlow's start-up log
+    from fer_utils.training.engines.tensorflow import (
+        tf,  # which comes without TensorFlow's start-up log
+    )
     from fer_utils.training.fit import machine
     from fer_utils.training.losses import LOSSES
 
@@ -369,7 +396,11 @@ def profile(case: str, faces: Path, seconds: float) -> None:
     flops = 6 * multiply_adds(trunk) * seen / (ended - started) / 1e9
     print(f"{LABELS[case]}, {size} images a step; matrix product by TensorFlow {roof:.0f} GFLOP/s")
     print(f"\nin training, mean of {steps} steps")
-    line("a step in all", (ended - started) / steps, f"{seen / (ended - started):.0f} images/s, {flops:.0f} GFLOP/s")
+    line(
+        "a step in all",
+        (ended - started) / steps,
+        f"{seen / (ended - started):.0f} images/s, {flops:.0f} GFLOP/s",
+    )
     line("  the network", sum(stepping) / steps)
     line("  waiting for the batch, and the rest", (ended - started - sum(stepping)) / steps)
     line("preparing a batch, meanwhile on the worker", sum(preparing) / steps)
@@ -395,13 +426,22 @@ def profile(case: str, faces: Path, seconds: float) -> None:
     line("the network's step", _typical(part, step, images, targets))
     line("  forward, with the loss and penalties", ahead)
     line("  backward (both, less forward)", there_and_back - ahead)
-    line("  the optimiser", _typical(part, tf.function(lambda slopes: descent.apply(slopes, variables)), slopes))
+    line(
+        "  the optimiser",
+        _typical(part, tf.function(lambda slopes: descent.apply(slopes, variables)), slopes),
+    )
 
     found = list(_layers(trunk, len(images), part))
     total = sum(took for _, took, _ in found)
-    print("\nlayers, each alone, forward and backward, median; what they share in one graph is not in this")
+    print(
+        "\nlayers, each alone, forward and backward, median; what they share in one graph is not in this"
+    )
     for name, took, flops in found:
-        rate = f", {flops / took / 1e9:4.0f} GFLOP/s, {flops / took / 1e9 / roof:4.0%} of the product" if flops else ""
+        rate = (
+            f", {flops / took / 1e9:4.0f} GFLOP/s, {flops / took / 1e9 / roof:4.0%} of the product"
+            if flops
+            else ""
+        )
         line(name, took, f"{took / total:4.0%} of the sum{rate}")
     line("sum", total, f"forward and backward of the network: {there_and_back * 1e3:.2f} ms")
 
@@ -465,16 +505,24 @@ def _typical(seconds: float, function: Callable, *arguments) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--faces", type=Path, help="folder of prepared faces (default: draws the built-in sample)")
-    parser.add_argument("--seconds", type=float, default=30, help="of each measurement (default: 30)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--faces", type=Path, help="folder of prepared faces (default: draws the built-in sample)"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=30, help="of each measurement (default: 30)"
+    )
     parser.add_argument("--rounds", type=int, default=3, help="of all measurements (default: 3)")
     parser.add_argument(
         "--without-onednn",
         action="store_true",
         help="the seed's way without oneDNN, as TensorFlow has it by default on some processors",
     )
-    parser.add_argument("--profile", choices=CASES, metavar="NETWORK", help=f"one of {', '.join(CASES)}")
+    parser.add_argument(
+        "--profile", choices=CASES, metavar="NETWORK", help=f"one of {', '.join(CASES)}"
+    )
     parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
     given = parser.parse_args()
     os.environ["KERAS_BACKEND"] = "tensorflow"
@@ -497,7 +545,9 @@ def main() -> None:
         if given.profile:
             profile(given.profile, faces, given.seconds)
         else:
-            compare(faces, Path(folder) / "images", given.seconds, given.rounds, given.without_onednn)
+            compare(
+                faces, Path(folder) / "images", given.seconds, given.rounds, given.without_onednn
+            )
 
 
 if __name__ == "__main__":

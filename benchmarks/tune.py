@@ -29,18 +29,22 @@ def search(folder: Path, faces: Path, trials: int, workers: int) -> float:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
     command = [
-        *(sys.executable, "-m", "fer_utils.cli", "tune", "seed_cnn", "--data", str(faces)),
+        *(sys.executable, "-m", "fer_utils.cli", "tune", "baseline_cnn", "--data", str(faces)),
         *("--set", "width=0.1", "--set", "batch_norm_momentum=0.5", "--set", "epochs=3"),
         *("--search", "dropout=0.1..0.5", "--search", "learning_rate=1e-4..1e-2"),
         *("--oracle", "random", "--trials", str(trials)),
     ]
     environment = os.environ | {
         "CUDA_VISIBLE_DEVICES": "",
-        **dict.fromkeys(("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), "1"),
+        **dict.fromkeys(
+            ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), "1"
+        ),
     }
     with (folder / "log").open("w") as log:
         given = {"stdout": log, "stderr": subprocess.STDOUT, "env": environment}
-        chief = subprocess.Popen([*command, "--chief", address, "--out", str(folder / "out")], **given)
+        chief = subprocess.Popen(
+            [*command, "--chief", address, "--out", str(folder / "out")], **given
+        )
         started = []
         for number in range(workers):
             store = folder / f"runs-{number}"
@@ -79,9 +83,13 @@ def main() -> None:
                 folder = Path(scratch) / f"round-{number}-{workers}"
                 folder.mkdir()
                 measured.append(search(folder, faces, given.trials, workers))
-                print(f"round {number + 1}: {workers} worker{'s' * (workers > 1)}: {measured[-1]:.1f} trials/min")
+                print(
+                    f"round {number + 1}: {workers} worker{'s' * (workers > 1)}: {measured[-1]:.1f} trials/min"
+                )
     one, two = (statistics.median(measured) for measured in rates.values())
-    print(f"1 worker {one:.1f} trials/min, 2 workers {two:.1f} trials/min: {two / one:.2f}x ({os.cpu_count()} cores)")
+    print(
+        f"1 worker {one:.1f} trials/min, 2 workers {two:.1f} trials/min: {two / one:.2f}x ({os.cpu_count()} cores)"
+    )
 
 
 if __name__ == "__main__":

@@ -42,7 +42,13 @@ def picture() -> Figure:
     ax = figure.add_axes((0, 0, 1, 1))
     ax.axis("off")
     card = FancyBboxPatch(
-        (2, 2), WIDTH - 4, HEIGHT - 4, "round,pad=0,rounding_size=28", fc="white", ec="#d9dee3", lw=1.5
+        (2, 2),
+        WIDTH - 4,
+        HEIGHT - 4,
+        "round,pad=0,rounding_size=28",
+        fc="white",
+        ec="#d9dee3",
+        lw=1.5,
     )
     ax.add_patch(card)
 
@@ -51,9 +57,18 @@ def picture() -> Figure:
         left = MARGIN + column * (FACE + GAP)
         who, *rows = WHO[emotion]
         assert all(sample.emotion[rows] == column) and not sample.truth["row"].isin(rows).any()
-        units = {unit: WEAKER.get(unit, 1) if emotion == "disgust" else 1 for unit in ACTION_UNITS[emotion]}
+        units = {
+            unit: WEAKER.get(unit, 1) if emotion == "disgust" else 1
+            for unit in ACTION_UNITS[emotion]
+        }
         show(ax, draw_face(action_units=units, seed=who, side=2 * FACE), left, MARGIN, FACE, 16)
-        ax.plot([left, left + 36], [MARGIN + FACE + 24] * 2, color=COLOURS[emotion], lw=5, solid_capstyle="butt")
+        ax.plot(
+            [left, left + 36],
+            [MARGIN + FACE + 24] * 2,
+            color=COLOURS[emotion],
+            lw=5,
+            solid_capstyle="butt",
+        )
         ax.text(left, MARGIN + FACE + 61, emotion, color=INK, size=21, weight="bold")
         named = f"AU {'+'.join(map(str, units))}" if units else "no action units"
         ax.text(left, MARGIN + FACE + 93, named, color=GREY, size=15)
@@ -67,7 +82,9 @@ def picture() -> Figure:
 def show(ax: Axes, image: np.ndarray, left: float, top: float, side: int, rounding: float) -> None:
     place = (left, left + side, top + side, top)
     shown = ax.imshow(image, cmap="gray", vmin=0, vmax=255, extent=place, aspect="auto", zorder=2)
-    edge = FancyBboxPatch((left, top), side, side, f"round,pad=0,rounding_size={rounding}", transform=ax.transData)
+    edge = FancyBboxPatch(
+        (left, top), side, side, f"round,pad=0,rounding_size={rounding}", transform=ax.transData
+    )
     shown.set_clip_path(edge)
 
 

@@ -43,7 +43,9 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
     def make() -> str:
         # The suffix stays last: libraries choose the format by it.
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+        handle, name = tempfile.mkstemp(
+            prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent
+        )
         os.close(handle)
         return name
 
@@ -55,7 +57,9 @@ def atomic_file(path: Path) -> Iterator[Path]:
         temporary.replace(path)
 
 
-def expect_replaceable(path: Path, what: str, made: Callable[[Path], bool], reads: Path | None = None) -> None:
+def expect_replaceable(
+    path: Path, what: str, made: Callable[[Path], bool], reads: Path | None = None
+) -> None:
     """Refuse to write where that would lose something that the project did not make itself.
 
     Nothing at `path` is fine, and an empty folder where a folder is to be written.

@@ -3,7 +3,13 @@
 BUDGET = {
     "explore": {"examples_per_emotion": 3},
     "replicate": {"width": 0.06, "epochs": 1, "batch_size": 128},
-    "tune": {"trials": 2, "epochs": 1, "untuned_width": 0.06, "width": [0.03, 0.06], "compare_random": False},
+    "tune": {
+        "trials": 2,
+        "epochs": 1,
+        "untuned_width": 0.06,
+        "width": [0.03, 0.06],
+        "compare_random": False,
+    },
     "champion": {
         **{"epochs": 1, "ablation_names": ["mirroring"], "ablation_epochs": 1},
         **{"student_epochs": 1, "student_width": 0.06},

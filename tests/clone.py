@@ -29,7 +29,9 @@ class Clone:
         home.mkdir()
         # Started by make, a test inherits its settings (PROFILE=..., -j); and git must find no identity.
         given = {
-            key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS", "GIT_", "FER_"))
+            key: value
+            for key, value in os.environ.items()
+            if not key.startswith(("MAKE", "MFLAGS", "GIT_", "FER_"))
         }
         for key in ("PROFILE", "DATA", "VOTES", "SET", "EMAIL", "XDG_CONFIG_HOME"):
             given.pop(key, None)
@@ -44,9 +46,13 @@ class Clone:
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess:
         """Run a command in the clone, whose .venv comes first in PATH, as its Makefile has it."""
-        done = subprocess.run(command, cwd=self.root, env=self.environment, capture_output=True, text=True)
+        done = subprocess.run(
+            command, cwd=self.root, env=self.environment, capture_output=True, text=True
+        )
         if check:
-            assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+            assert done.returncode == 0, (
+                f"{' '.join(command)}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+            )
         return done
 
     def study(self, *settings: str, check: bool = True) -> subprocess.CompletedProcess:
@@ -55,4 +61,6 @@ class Clone:
 
     def changed(self) -> list[str]:
         """The files that git sees as changed or new."""
-        return sorted(line[3:] for line in self.run("git", "status", "--porcelain").stdout.splitlines())
+        return sorted(
+            line[3:] for line in self.run("git", "status", "--porcelain").stdout.splitlines()
+        )

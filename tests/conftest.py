@@ -29,7 +29,9 @@ def real_data() -> Path:
     """
     folder = Path(os.environ.get("FER_STUDY_REAL_DATA", PROJECT.parent / "shared" / "data"))
     if not (folder / "fer2013.csv.gz").is_file():
-        pytest.skip(f"no real FER-2013 at {folder}: set FER_STUDY_REAL_DATA to a folder with fer2013.csv.gz")
+        pytest.skip(
+            f"no real FER-2013 at {folder}: set FER_STUDY_REAL_DATA to a folder with fer2013.csv.gz"
+        )
     return folder
 
 
@@ -42,7 +44,9 @@ def faces() -> Faces:
 @pytest.fixture(scope="session")
 def recipe() -> Recipe:
     """The seed's network, hardly wider than nothing, for two epochs of six batches; its last weights are kept."""
-    return get_recipe("seed_cnn").but(width=0.03, batch_norm_momentum=0.5, epochs=2, batch_size=32, keep="last")
+    return get_recipe("baseline_cnn").but(
+        width=0.03, batch_norm_momentum=0.5, epochs=2, batch_size=32, keep="last"
+    )
 
 
 @pytest.fixture(scope="session")
@@ -56,7 +60,12 @@ def run(faces, recipe, tmp_path_factory):
 @pytest.fixture(scope="session")
 def canonical() -> Faces:
     """Blank images with FER-2013's counts, in an order of their own, and `row` unlike the position."""
-    labels = [(u, e) for u, counts in CANONICAL_COUNTS.items() for e, count in enumerate(counts) for _ in range(count)]
+    labels = [
+        (u, e)
+        for u, counts in CANONICAL_COUNTS.items()
+        for e, count in enumerate(counts)
+        for _ in range(count)
+    ]
     order = np.random.default_rng(5).permutation(len(labels))
     return Faces(
         images=np.broadcast_to(np.uint8(0), (len(labels), 48, 48)),
@@ -103,7 +112,8 @@ def write_model():
         )
         folder.mkdir(parents=True, exist_ok=True)
         onnx.save(
-            helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), folder / "model.onnx"
+            helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9),
+            folder / "model.onnx",
         )
         about = {
             "name": "tiny network",

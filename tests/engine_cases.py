@@ -16,7 +16,7 @@ from fer_utils.training.recipes import get_recipe
 CASES = {
     # Tang's network, loss, schedule and jitter; a batch that is not full.
     "case-jitter": get_recipe("tang_l2svm").but(
-        width=0.05, dropout=0.0, batch_size=48, whole_batches=False, learning_rate=0.02
+        width=0.05, dropout=0.0, batch_size=48, drop_last=False, learning_rate=0.02
     ),
     # Cropping, mixing, erasing, decoupled decay, sharpness-aware minimisation and a moving average of the weights.
     "case-mixed": get_recipe("resnet").but(
@@ -33,12 +33,20 @@ CASES = {
     ),
     # A square that is smaller than what the network is then judged on.
     "case-crops": get_recipe("medium_resnet").but(
-        widths=(4, 8), blocks=(1, 1), dropout=0.0, batch_size=64, epochs=1, full_epochs=0, learning_rate=0.02
+        widths=(4, 8),
+        blocks=(1, 1),
+        dropout=0.0,
+        batch_size=64,
+        epochs=1,
+        full_epochs=0,
+        learning_rate=0.02,
     ),
 }
 
 
-def after_one_epoch(recipe: Recipe, weights: list[np.ndarray] | None, faces: Faces) -> list[np.ndarray]:
+def after_one_epoch(
+    recipe: Recipe, weights: list[np.ndarray] | None, faces: Faces
+) -> list[np.ndarray]:
     """All weights after an epoch on Training, and the logits of PublicTest last; fresh weights where none are given."""
     training, public = faces.of("Training"), faces.of("PublicTest")
     with engine().data_parallel() if recipe.data_parallel else nullcontext():
@@ -54,7 +62,11 @@ def after_one_epoch(recipe: Recipe, weights: list[np.ndarray] | None, faces: Fac
         descent = optimizer(recipe, 8)
         descent.build(trunk.trainable_variables)
         order, draws = epoch_plan(recipe, 1, 1, len(training), trunk.input_shape[1])
-        losses, _ = engine().Engine(trunk, descent, recipe, images, targets).epoch(order, draws, lambda images: None)
+        losses, _ = (
+            engine()
+            .Engine(trunk, descent, recipe, images, targets)
+            .epoch(order, draws, lambda images: None)
+        )
         if recipe.ema:
             descent.finalize_variable_values(trunk.trainable_variables)
         return [*model.get_weights(), predict(model, public.images), losses]

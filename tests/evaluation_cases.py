@@ -25,10 +25,10 @@ def plain_scores(emotion: np.ndarray, answer: np.ndarray, axis: int = -1) -> dic
     present = []
     for number in range(7):
         true, said = emotion == number, answer == number
-        right, images, answers = (part.sum(axis=axis) for part in (true & said, true, said))
+        correct, images, answers = (part.sum(axis=axis) for part in (true & said, true, said))
         with np.errstate(invalid="ignore"):
-            precision = np.where(answers == 0, 0, right / answers)
-            recall = np.where(images == 0, 0, right / images)
+            precision = np.where(answers == 0, 0, correct / answers)
+            recall = np.where(images == 0, 0, correct / images)
             f1 = np.where(precision + recall == 0, 0, 2 * precision * recall / (precision + recall))
         for name, value in zip(found, (precision, recall, f1), strict=True):
             found[name].append(value)

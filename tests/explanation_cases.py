@@ -6,7 +6,10 @@ from fer_utils.analysis.explanation import REGIONS
 from fer_utils.emotions import EMOTIONS
 
 MOUTH = REGIONS["mouth and chin"]
-LOOKED_AT = {emotion: list(REGIONS.values())[number % len(REGIONS)] for number, emotion in enumerate(EMOTIONS)}
+LOOKED_AT = {
+    emotion: list(REGIONS.values())[number % len(REGIONS)]
+    for number, emotion in enumerate(EMOTIONS)
+}
 
 
 def looking_at(top: int, bottom: int, left: int, right: int, emotion: int = 3):

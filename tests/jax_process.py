@@ -59,7 +59,10 @@ np.savez(folder / "case-jitter-spread.npz", *one_epoch("case-jitter", data_paral
 recipe = recipe_from_dict(json.loads((folder / "case-jitter.json").read_text()))
 order, draws = training.epoch_plan(recipe, 1, 1, 64, 42)
 images = faces.images[order].astype(np.float32)
-np.save(folder / "augmented.npy", np.asarray(jax_engine.apply(images, draws.of(order), 42, recipe.border)))
+np.save(
+    folder / "augmented.npy",
+    np.asarray(jax_engine.apply(images, draws.of(order), 42, recipe.border)),
+)
 
 # A training from beginning to end, once undisturbed and once interrupted.
 recipe = recipe_from_dict(json.loads((folder / "run.json").read_text()))
@@ -80,5 +83,16 @@ except Interrupted:
 else:
     raise SystemExit("it was not interrupted")
 again = training.fit(recipe, faces, 1, folder / "again", progress=False)
-same = [np.array_equal(a, b) for a, b in zip(whole.model().get_weights(), again.model().get_weights(), strict=True)]
-print(json.dumps({"run": str(whole.folder), "resumed the same": all(same), "accelerators": engine().accelerators()}))
+same = [
+    np.array_equal(a, b)
+    for a, b in zip(whole.model().get_weights(), again.model().get_weights(), strict=True)
+]
+print(
+    json.dumps(
+        {
+            "run": str(whole.folder),
+            "resumed the same": all(same),
+            "accelerators": engine().accelerators(),
+        }
+    )
+)

@@ -25,11 +25,15 @@ def test_each_variant_takes_one_ingredient_or_adds_one():
 
 def test_what_is_there_is_left_out_and_what_the_network_has_not_is_passed_over():
     found = variants(get_recipe("resnet"))
-    assert {"- mixup", "- CutMix", "- stochastic depth", "+ sharpness-aware minimisation"} < set(found), (
-        "the network's default counts"
-    )
-    plain = variants(get_recipe("seed_cnn"))
-    assert not [name for name in plain if name[2:] in ("stochastic depth", "SGD", "cosine schedule", "warm-up")]
+    assert {"- mixup", "- CutMix", "- stochastic depth", "+ sharpness-aware minimisation"} < set(
+        found
+    ), "the network's default counts"
+    plain = variants(get_recipe("baseline_cnn"))
+    assert not [
+        name
+        for name in plain
+        if name[2:] in ("stochastic depth", "SGD", "cosine schedule", "warm-up")
+    ]
     assert {"- mirroring", "+ mixup"} < set(plain)
 
 
@@ -37,7 +41,10 @@ def test_the_table_is_of_the_runs(tiny_network, faces, recipe, tmp_path):
     seen = faces.without_private()
     table = ablate(recipe, seen, [1, 2], tmp_path, names=["- mirroring", "+ mixup"], progress=False)
     assert len(list(tmp_path.glob("*/run.json"))) == 6
-    assert table["variant"][0] == "all of it" and set(table["variant"][1:]) == {"- mirroring", "+ mixup"}
+    assert table["variant"][0] == "all of it" and set(table["variant"][1:]) == {
+        "- mirroring",
+        "+ mixup",
+    }
     assert table["difference"][1:].is_monotonic_increasing and table.loc[0, "difference"] == 0
     public = faces.of(PUBLIC)
     for row in table.to_dict("records"):
@@ -63,7 +70,9 @@ def test_what_cannot_be_is_refused(faces, recipe, tmp_path):
 
 def test_what_the_rest_of_the_recipe_does_not_allow_is_passed_over():
     found = variants(get_recipe("tang_l2svm"))
-    assert not [name for name in found if name[2:] in ("mixup", "CutMix", "SGD")], "squared hinge, Tang's schedule"
+    assert not [name for name in found if name[2:] in ("mixup", "CutMix", "SGD")], (
+        "squared hinge, Tang's schedule"
+    )
     assert "+ sharpness-aware minimisation" in found
 
 
@@ -72,13 +81,17 @@ def table_of(*rows: tuple[str, float, float, float], seeds: int = 2) -> pd.DataF
     return pd.DataFrame([("all of it", 0.0, 0.0, 0.0), *rows], columns=columns).assign(seeds=seeds)
 
 
-def test_the_finding_names_what_is_told_from_chance():
-    said = ablation_finding(table_of(("- mirroring", -0.03, -0.05, -0.01), ("+ mixup", 0.01, -0.01, 0.03)))
+def test_the_finding_names_what_is_significant():
+    said = ablation_finding(
+        table_of(("- mirroring", -0.03, -0.05, -0.01), ("+ mixup", 0.01, -0.01, 0.03))
+    )
     assert said == (
         "1 of 2 changes is told from chance (2 seeds each, PublicTest), most of all leaving out mirroring: "
         "-3.0 points (-5.0 to -1.0). Of 2 changes that do nothing 0.1 would be, on average."
     )
-    said = ablation_finding(table_of(("- dropout", 0.02, 0.01, 0.03), ("+ CutMix", -0.04, -0.06, -0.02)))
+    said = ablation_finding(
+        table_of(("- dropout", 0.02, 0.01, 0.03), ("+ CutMix", -0.04, -0.06, -0.02))
+    )
     assert said.startswith("2 of 2 changes are told") and "adding CutMix: -4.0 points" in said
     unclear = [("+ mixup", 0.01, -0.01, 0.03), ("- dropout", 0.0, -0.01, 0.01)]
     said = ablation_finding(table_of(*unclear, seeds=1))

@@ -16,7 +16,11 @@ ANSWERS = {
 
 def test_pairs_by_hand():
     table = model_agreement(ANSWERS, EMOTION)
-    assert list(zip(table["model"], table["other"], strict=True)) == [("a", "b"), ("a", "c"), ("b", "c")]
+    assert list(zip(table["model"], table["other"], strict=True)) == [
+        ("a", "b"),
+        ("a", "c"),
+        ("b", "c"),
+    ]
     first = table.iloc[0]
     assert first["same"] == 6 / 8
     # Wrong: a 3 of 8, b 4 of 8; both on the last three, of which two with one answer.
@@ -31,16 +35,19 @@ def test_solved_by_hand():
     table = solved_by(ANSWERS, EMOTION)
     assert table["models"].tolist() == [0, 1, 2, 3]
     assert table["images"].tolist() == [3, 1, 3, 1]
-    right = [5 / 8, 4 / 8, 1 / 8]
-    assert table["expected"].iloc[3] == pytest.approx(np.prod(right))
-    assert table["expected"].iloc[0] == pytest.approx(np.prod(1 - np.array(right)))
+    correct = [5 / 8, 4 / 8, 1 / 8]
+    assert table["expected"].iloc[3] == pytest.approx(np.prod(correct))
+    assert table["expected"].iloc[0] == pytest.approx(np.prod(1 - np.array(correct)))
     assert table["expected"].sum() == pytest.approx(1) == pytest.approx(table["share"].sum())
 
 
 def test_independent_models_are_as_expected():
     generator = np.random.default_rng(0)
     emotion = generator.integers(0, 7, 20_000)
-    answers = {k: np.where(generator.random(20_000) < 0.7, emotion, (emotion + 1) % 7) for k in ("a", "b", "c")}
+    answers = {
+        k: np.where(generator.random(20_000) < 0.7, emotion, (emotion + 1) % 7)
+        for k in ("a", "b", "c")
+    }
     pairs, solved = model_agreement(answers, emotion), solved_by(answers, emotion)
     np.testing.assert_allclose(pairs["both_wrong"], pairs["both_wrong_expected"], atol=0.01)
     np.testing.assert_allclose(solved["share"], solved["expected"], atol=0.015)
@@ -56,7 +63,10 @@ def test_models_that_never_err_or_say_one_thing():
 
 
 def test_one_model_has_none_to_agree_with():
-    pairs, solved = model_agreement({"a": ANSWERS["a"]}, EMOTION), solved_by({"a": ANSWERS["a"]}, EMOTION)
+    pairs, solved = (
+        model_agreement({"a": ANSWERS["a"]}, EMOTION),
+        solved_by({"a": ANSWERS["a"]}, EMOTION),
+    )
     assert not len(pairs) and "same_wrong" in pairs and solved["images"].tolist() == [3, 5]
     assert "one model" in agreement_finding(pairs, solved)
 

@@ -39,7 +39,9 @@ def test_annotate_leaves_a_photo_without_faces_as_it_is():
 
 def test_cards_hide_no_face_where_there_is_room():
     boxes = [Box(100, 300, 150, 150), Box(600, 300, 150, 150)]
-    picture = np.asarray(annotate(np.full((900, 1000), 128, np.uint8), [face_at(box) for box in boxes]))
+    picture = np.asarray(
+        annotate(np.full((900, 1000), 128, np.uint8), [face_at(box) for box in boxes])
+    )
     for box in boxes:
         inside = picture[box.y + 8 : box.y + box.height - 8, box.x + 8 : box.x + box.width - 8]
         assert (inside == 128).all()
@@ -60,15 +62,22 @@ def test_a_bar_is_as_long_as_its_share():
 
 
 def test_in_a_crowd_no_face_is_hidden_by_a_card():
-    boxes = [Box(40 + 140 * column, 60 + 220 * row, 100, 100) for row in range(3) for column in range(5)]
-    picture = np.asarray(annotate(np.full((720, 740), 128, np.uint8), [face_at(box) for box in boxes]))
+    boxes = [
+        Box(40 + 140 * column, 60 + 220 * row, 100, 100) for row in range(3) for column in range(5)
+    ]
+    picture = np.asarray(
+        annotate(np.full((720, 740), 128, np.uint8), [face_at(box) for box in boxes])
+    )
     for box in boxes:
         assert (picture[box.y + 8 : box.y + 92, box.x + 8 : box.x + 92] == 128).all()
 
 
 def test_an_uncertain_answer_looks_otherwise():
     photo, box = np.full((720, 720, 3), 128, np.uint8), Box(100, 100, 200, 200)
-    for draw in (lambda face: np.asarray(annotate(photo, [face])), lambda face: draw_on_frame(photo, [face])):
+    for draw in (
+        lambda face: np.asarray(annotate(photo, [face])),
+        lambda face: draw_on_frame(photo, [face]),
+    ):
         assert (draw(face_at(box)) != draw(face_at(box, uncertain=True))).any()
 
 

@@ -73,7 +73,9 @@ def verdicts(content: bytes, folder: Path, recognizer, client) -> dict[str, list
             found[name] = None
     answer = client.post("/api/v1/predict", data=content, content_type="application/octet-stream")
     assert answer.status_code in (200, 400, 413), answer.text
-    found["server"] = [face["box"] for face in answer.json["faces"]] if answer.status_code == 200 else None
+    found["server"] = (
+        [face["box"] for face in answer.json["faces"]] if answer.status_code == 200 else None
+    )
     return found
 
 
@@ -86,7 +88,9 @@ def test_a_format_has_one_verdict(format, recognizer, client, tmp_path):
 
 
 @pytest.mark.parametrize("format", sorted(set(FILES) & set(FORMATS)))
-def test_a_file_that_was_cut_off_has_one_verdict_and_never_another_picture(format, recognizer, client, tmp_path):
+def test_a_file_that_was_cut_off_has_one_verdict_and_never_another_picture(
+    format, recognizer, client, tmp_path
+):
     whole = np.asarray(open_image(FILES[format]))
     for tenth in range(10):
         content = FILES[format][: len(FILES[format]) * tenth // 10]
@@ -95,7 +99,9 @@ def test_a_file_that_was_cut_off_has_one_verdict_and_never_another_picture(forma
         found = verdicts(content, tmp_path, recognizer, client)
         assert all(each == found["command"] for each in found.values()), (tenth, found)
         if found["command"] is not None:
-            assert np.array_equal(np.asarray(open_image(content)), whole), f"{tenth} tenths: another picture"
+            assert np.array_equal(np.asarray(open_image(content)), whole), (
+                f"{tenth} tenths: another picture"
+            )
 
 
 def test_a_photo_of_a_phone_that_was_cut_off_is_refused(recognizer, client, tmp_path):
@@ -135,12 +141,14 @@ def test_heic_without_its_package_says_what_to_install(monkeypatch):
 NAMES = st.binary(min_size=1, max_size=60).filter(
     lambda name: not {0, ord("/")} & set(name) and name not in (b".", b"..")
 )
-WORDS = st.text(st.characters(exclude_characters="/\0", exclude_categories=("Cs",)), min_size=1, max_size=40).map(
-    str.encode
+WORDS = st.text(
+    st.characters(exclude_characters="/\0", exclude_categories=("Cs",)), min_size=1, max_size=40
+).map(str.encode)
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-
-
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=NAMES | WORDS)
 def test_a_photo_is_read_and_drawn_under_any_name(name, recognizer, tmp_path_factory):
     folder = tmp_path_factory.mktemp("names")
@@ -157,7 +165,13 @@ def test_a_photo_is_read_and_drawn_under_any_name(name, recognizer, tmp_path_fac
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
 def test_a_folder_is_printed_whole_on_any_terminal(encoding, model_folder, tmp_path):
-    names = [b"caf\xe9.jpg", "Grüße 😀.jpg".encode(), b"plain.jpg", "日本.jpg".encode(), b"new\nline.jpg"]
+    names = [
+        b"caf\xe9.jpg",
+        "Grüße 😀.jpg".encode(),
+        b"plain.jpg",
+        "日本.jpg".encode(),
+        b"new\nline.jpg",
+    ]
     for name in names:
         FACE.save(tmp_path / os.fsdecode(name), "JPEG")
     for form in ((), ("--json",), ("--csv",)):
@@ -171,7 +185,9 @@ def test_a_folder_is_printed_whole_on_any_terminal(encoding, model_folder, tmp_p
         if form == ("--json",):
             # JSON keeps every name as it is.
             files = [json.loads(line)["file"] for line in done.stdout.splitlines()]
-            assert {os.fsencode(file) for file in files} == {os.fsencode(tmp_path) + b"/" + name for name in names}
+            assert {os.fsencode(file) for file in files} == {
+                os.fsencode(tmp_path) + b"/" + name for name in names
+            }
 
 
 def test_a_closed_pipe_ends_in_silence(model_folder, tmp_path):

@@ -8,22 +8,22 @@ from fer_utils.networks import NETWORKS, build, changed_options, parts
 
 
 @pytest.fixture(scope="module")
-def seed_cnn():
-    return build("seed_cnn")
+def baseline_cnn():
+    return build("baseline_cnn")
 
 
-def test_seed_cnn_has_its_published_number_of_parameters(seed_cnn):
-    assert seed_cnn.count_params() == 4_478_727
+def test_baseline_cnn_has_its_published_number_of_parameters(baseline_cnn):
+    assert baseline_cnn.count_params() == 4_478_727
 
 
-def test_seed_cnn_has_the_published_layers(seed_cnn):
+def test_baseline_cnn_has_the_published_layers(baseline_cnn):
     block = ["BatchNormalization", "Activation"]
     convolution = ["Conv2D", *block, "MaxPooling2D", "Dropout"]
     dense = ["Dense", *block, "Dropout"]
-    kinds = [type(layer).__name__ for layer in seed_cnn.layers]
+    kinds = [type(layer).__name__ for layer in baseline_cnn.layers]
     assert kinds == ["InputLayer", "Rescaling", *convolution * 4, "Flatten", *dense * 2, "Dense"]
 
-    layers = {kind: [x for x in seed_cnn.layers if type(x).__name__ == kind] for kind in kinds}
+    layers = {kind: [x for x in baseline_cnn.layers if type(x).__name__ == kind] for kind in kinds}
     assert [(x.filters, x.kernel_size, x.padding) for x in layers["Conv2D"]] == [
         (64, (3, 3), "same"),
         (128, (5, 5), "same"),
@@ -38,8 +38,10 @@ def test_seed_cnn_has_the_published_layers(seed_cnn):
 
 
 def test_options_reach_the_layers():
-    model = build("seed_cnn", width=0.125, dropout=0.4, batch_norm_momentum=0.8)
-    kinds = {kind: [x for x in model.layers if type(x).__name__ == kind] for kind in ("Conv2D", "Dense")}
+    model = build("baseline_cnn", width=0.125, dropout=0.4, batch_norm_momentum=0.8)
+    kinds = {
+        kind: [x for x in model.layers if type(x).__name__ == kind] for kind in ("Conv2D", "Dense")
+    }
     assert [x.filters for x in kinds["Conv2D"]] == [8, 16, 64, 64]
     assert [x.units for x in kinds["Dense"]] == [32, 64, 7]
     assert {x.rate for x in model.layers if type(x).__name__ == "Dropout"} == {0.4}
@@ -60,11 +62,18 @@ def test_mini_xception_has_the_published_layers():
         return [x for x in model.layers if type(x).__name__ == kind]
 
     base, shortcuts, last = of("Conv2D")[:2], of("Conv2D")[2:-1], of("Conv2D")[-1]
-    assert [(x.filters, x.kernel_size, x.padding, x.use_bias) for x in base] == [(8, (3, 3), "valid", False)] * 2
+    assert [(x.filters, x.kernel_size, x.padding, x.use_bias) for x in base] == [
+        (8, (3, 3), "valid", False)
+    ] * 2
     assert [(x.filters, x.kernel_size, x.use_bias) for x in shortcuts] == [
         (filters, (1, 1), False) for filters in (16, 32, 64, 128)
     ]
-    assert (last.filters, last.kernel_size, last.padding, last.use_bias) == (7, (3, 3), "same", True)
+    assert (last.filters, last.kernel_size, last.padding, last.use_bias) == (
+        7,
+        (3, 3),
+        "same",
+        True,
+    )
     assert last.activation.__name__ == "linear", "the network gives logits"
     assert [(x.filters, x.kernel_size, x.padding, x.use_bias) for x in of("SeparableConv2D")] == [
         (filters, (3, 3), "same", False) for filters in (16, 16, 32, 32, 64, 64, 128, 128)
@@ -90,10 +99,14 @@ def test_mini_xceptions_shortcuts_are_convolutions_of_stride_2():
     from fer_utils.networks.backend import keras
 
     model = build("mini_xception", width=0.25)
-    thinning = [x for x in model.layers if type(x).__name__ == "MaxPooling2D" and x.pool_size == (1, 1)]
+    thinning = [
+        x for x in model.layers if type(x).__name__ == "MaxPooling2D" and x.pool_size == (1, 1)
+    ]
     assert [x.input.shape[1] for x in thinning] == [60, 30, 15, 8]
     for layer in thinning:
-        (shortcut,) = [x for x in model.layers if type(x).__name__ == "Conv2D" and x.input is layer.output]
+        (shortcut,) = [
+            x for x in model.layers if type(x).__name__ == "Conv2D" and x.input is layer.output
+        ]
         x = np.random.default_rng(0).normal(size=(2, *layer.input.shape[1:])).astype(np.float32)
         strided = keras.ops.conv(x, shortcut.kernel, strides=2, padding="same")
         assert np.asarray(shortcut(layer(x))) == pytest.approx(np.asarray(strided), abs=1e-5)
@@ -108,8 +121,12 @@ def test_mini_xception_enlarges_and_scales_pixels_as_published():
     model = build("mini_xception", width=0.03)
     (scaling,) = [x for x in model.layers if type(x).__name__ == "Rescaling"]
     pixels = np.random.default_rng(0).integers(0, 256, (48, 48)).astype(np.float32)
-    inside = np.asarray(keras.Model(model.input, scaling.output)(pixels[None, :, :, None]))[0, :, :, 0]
-    assert inside == pytest.approx(cv2.resize(pixels, (64, 64), interpolation=cv2.INTER_LINEAR) / 127.5 - 1, abs=1e-5)
+    inside = np.asarray(keras.Model(model.input, scaling.output)(pixels[None, :, :, None]))[
+        0, :, :, 0
+    ]
+    assert inside == pytest.approx(
+        cv2.resize(pixels, (64, 64), interpolation=cv2.INTER_LINEAR) / 127.5 - 1, abs=1e-5
+    )
 
 
 def test_mini_xception_learns_and_is_saved_and_exported(tmp_path):
@@ -158,15 +175,35 @@ def tang():
 
 def test_tang_has_its_published_number_of_parameters(tang):
     _, trunk = parts(tang)
-    assert trunk.count_params() == sum(int(np.prod(w.shape)) for w in tang.trainable_weights) == 5_008_295
+    assert (
+        trunk.count_params()
+        == sum(int(np.prod(w.shape)) for w in tang.trainable_weights)
+        == 5_008_295
+    )
 
 
 def test_tang_has_the_published_layers(tang):
     front, trunk = parts(tang)
-    assert type(front).__name__ == "ContrastNormalisation" and trunk.input_shape == (None, 42, 42, 1)
+    assert type(front).__name__ == "ContrastNormalisation" and trunk.input_shape == (
+        None,
+        42,
+        42,
+        1,
+    )
     sides = {layer.name: layer.output.shape[1:] for layer in trunk.layers}
-    shapes = [sides[x.name] for x in trunk.layers if "Conv" in type(x).__name__ or "Pooling" in type(x).__name__]
-    assert shapes == [(42, 42, 32), (21, 21, 32), (20, 20, 32), (10, 10, 32), (10, 10, 64), (5, 5, 64)]
+    shapes = [
+        sides[x.name]
+        for x in trunk.layers
+        if "Conv" in type(x).__name__ or "Pooling" in type(x).__name__
+    ]
+    assert shapes == [
+        (42, 42, 32),
+        (21, 21, 32),
+        (20, 20, 32),
+        (10, 10, 32),
+        (10, 10, 64),
+        (5, 5, 64),
+    ]
     kinds = [type(x).__name__ for x in trunk.layers if "Pooling" in type(x).__name__]
     assert kinds == ["MaxPooling2D", "AveragePooling2D", "AveragePooling2D"]
     assert [x.rate for x in trunk.layers if type(x).__name__ == "Dropout"] == [0.2]
@@ -175,9 +212,13 @@ def test_tang_has_the_published_layers(tang):
 def test_tang_starts_as_published(tang):
     _, trunk = parts(tang)
     layers = [x for x in trunk.layers if type(x).__name__ in ("Conv2D", "Dense")]
-    for layer, deviation, bias in zip(layers, (0.01, 0.01, 0.01, 0.001, 0), (0.1, 0.1, 0.1, 0.01, 0), strict=True):
+    for layer, deviation, bias in zip(
+        layers, (0.01, 0.01, 0.01, 0.001, 0), (0.1, 0.1, 0.1, 0.01, 0), strict=True
+    ):
         kernel, biases = layer.get_weights()
-        assert kernel.std() == pytest.approx(deviation, rel=0.1) and (biases == np.float32(bias)).all()
+        assert (
+            kernel.std() == pytest.approx(deviation, rel=0.1) and (biases == np.float32(bias)).all()
+        )
 
 
 def test_tang_penalises_weights_by_half_the_square(tang):
@@ -187,16 +228,22 @@ def test_tang_penalises_weights_by_half_the_square(tang):
     kernels[-1] = np.ones_like(kernels[-1])
     trunk.get_layer("logits").set_weights([kernels[-1], np.zeros(7)])
     expected = sum(5e-4 * (k**2).sum() for k in kernels[:-1]) + 0.25 * kernels[-1].size
-    assert sum(float(np.asarray(loss)) for loss in trunk.losses) == pytest.approx(expected, rel=1e-5)
+    assert sum(float(np.asarray(loss)) for loss in trunk.losses) == pytest.approx(
+        expected, rel=1e-5
+    )
 
 
 def test_poolings_round_up_and_do_not_count_the_padding(tang):
     """The last window of an average pooling over 20 pixels has two rows of them."""
     from fer_utils.networks.backend import keras
 
-    pooled = keras.layers.AveragePooling2D(3, 2, padding="same")(np.ones((1, 20, 20, 1), np.float32))
+    pooled = keras.layers.AveragePooling2D(3, 2, padding="same")(
+        np.ones((1, 20, 20, 1), np.float32)
+    )
     assert pooled.shape == (1, 10, 10, 1) and np.asarray(pooled) == pytest.approx(1)
-    rising = np.arange(20, dtype=np.float32)[None, None, :, None] * np.ones((1, 20, 1, 1), np.float32)
+    rising = np.arange(20, dtype=np.float32)[None, None, :, None] * np.ones(
+        (1, 20, 1, 1), np.float32
+    )
     pooled = np.asarray(keras.layers.AveragePooling2D(3, 2, padding="same")(rising))[0, 0, :, 0]
     assert pooled == pytest.approx([*(2 * np.arange(9) + 1), 18.5])
 
@@ -217,7 +264,9 @@ def test_contrast_normalisation_is_tangs():
     expected = (x - x.mean(0)) / np.sqrt(x.var(0) + 0.01**2)
     assert found == pytest.approx(expected, abs=1e-3)
     brighter = np.asarray(layer((images[:1] * 0.5 + 30)[..., None].astype(np.float32)))[..., 0]
-    assert brighter == pytest.approx(expected[:1], abs=1e-3), "brightness and contrast do not matter"
+    assert brighter == pytest.approx(expected[:1], abs=1e-3), (
+        "brightness and contrast do not matter"
+    )
 
 
 # --- residual networks ---
@@ -237,7 +286,14 @@ def test_resnet_halves_the_side_at_each_stage_and_starts_as_the_identity():
     model = build("resnet", widths=(8, 16, 24), blocks=(1, 2, 1))
     added = [x.output.shape[1:] for x in model.layers if type(x).__name__ == "Add"]
     assert added == [(24, 24, 8), (12, 12, 16), (12, 12, 16), (6, 6, 24)]
-    assert sum(not x.get_weights()[0].any() for x in model.layers if type(x).__name__ == "BatchNormalization") == 4
+    assert (
+        sum(
+            not x.get_weights()[0].any()
+            for x in model.layers
+            if type(x).__name__ == "BatchNormalization"
+        )
+        == 4
+    )
     dropped = [x.rate for x in model.layers if type(x).__name__ == "DropPath"]
     assert dropped == pytest.approx([0.025, 0.05, 0.075, 0.1])
 
@@ -246,7 +302,9 @@ def test_resnet_halves_the_side_at_each_stage_and_starts_as_the_identity():
 def test_our_own_do_not_see_brightness_and_contrast(network):
     model = build(network, width=0.1)
     pixels = np.random.default_rng(0).integers(0, 256, (2, 48, 48, 1)).astype(np.float32)
-    assert np.asarray(model(pixels * 0.5 + 40)) == pytest.approx(np.asarray(model(pixels)), abs=2e-2)
+    assert np.asarray(model(pixels * 0.5 + 40)) == pytest.approx(
+        np.asarray(model(pixels)), abs=2e-2
+    )
 
 
 def test_drop_path_leaves_out_whole_branches_and_keeps_their_mean():
@@ -280,7 +338,9 @@ def test_vgg_has_the_published_depth_and_about_as_many_parameters():
 
 
 def test_vgg_is_blocks_of_two_convolutions_a_pooling_and_dropout():
-    model = build("vgg", widths=(8, 12), units=20, dropout=0.15, dense_dropout=0.35, batch_norm_momentum=0.7)
+    model = build(
+        "vgg", widths=(8, 12), units=20, dropout=0.15, dense_dropout=0.35, batch_norm_momentum=0.7
+    )
     convolution = ["Conv2D", "BatchNormalization", "Activation"]
     kinds = [type(x).__name__ for x in model.layers]
     dense = ["Flatten", "Dense", "BatchNormalization", "Activation", "Dropout", "Dense"]
@@ -299,16 +359,22 @@ def test_vgg_is_blocks_of_two_convolutions_a_pooling_and_dropout():
 def test_unknown_names_list_the_known():
     with pytest.raises(StudyError, match=f"one of {', '.join(NETWORKS)}, found 'alexnet'"):
         build("alexnet")
-    with pytest.raises(StudyError, match="unknown option widht; it has width, dropout, batch_norm_momentum"):
-        build("seed_cnn", widht=1)
+    with pytest.raises(
+        StudyError, match="unknown option widht; it has width, dropout, batch_norm_momentum"
+    ):
+        build("baseline_cnn", widht=1)
 
 
-@pytest.mark.parametrize("options", [{"width": "wide"}, {"dropout": 2}, {"dropout": None, "width": None}])
+@pytest.mark.parametrize(
+    "options", [{"width": "wide"}, {"dropout": 2}, {"dropout": None, "width": None}]
+)
 def test_options_that_no_layer_takes_are_named(options):
-    with pytest.raises(StudyError, match=f"seed_cnn: expected other options than .*{next(iter(options))}"):
-        build("seed_cnn", **options)
+    with pytest.raises(
+        StudyError, match=f"baseline_cnn: expected other options than .*{next(iter(options))}"
+    ):
+        build("baseline_cnn", **options)
 
 
 def test_changed_options_leaves_defaults_out():
-    assert changed_options("seed_cnn", {"width": 1.0, "dropout": 0.25}) == {}
-    assert changed_options("seed_cnn", {"width": 1, "dropout": 0.3}) == {"dropout": 0.3}
+    assert changed_options("baseline_cnn", {"width": 1.0, "dropout": 0.25}) == {}
+    assert changed_options("baseline_cnn", {"width": 1, "dropout": 0.3}) == {"dropout": 0.3}

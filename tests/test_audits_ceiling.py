@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from statsmodels.stats.proportion import proportion_confint
 
-from fer_utils.audits.ceiling import ceiling, ceiling_finding, copies_agreement, oracle_credit
+from fer_utils.audits.ceiling import ceiling, ceiling_finding, duplicates_agreement, oracle_credit
 from fer_utils.audits.confident import Noise
 from fer_utils.data.faces import Faces
 from fer_utils.data.votes import CATEGORIES
@@ -28,7 +28,9 @@ CASES = [  # label, votes, how often the oracle has it, whether there is a major
 
 @pytest.fixture
 def voted() -> Faces:
-    votes = pd.DataFrame([{name: given.get(name, 0) for name in CATEGORIES} for _, given, *_ in CASES])
+    votes = pd.DataFrame(
+        [{name: given.get(name, 0) for name in CATEGORIES} for _, given, *_ in CASES]
+    )
     return Faces(
         images=np.random.default_rng(0).integers(0, 256, (len(CASES), 48, 48), dtype=np.uint8),
         emotion=np.array([EMOTIONS.index(label) for label, *_ in CASES], np.uint8),
@@ -55,7 +57,9 @@ def test_estimates_from_votes(voted):
     # The label's own votes out of ten, contempt and the like counted as missed.
     own = np.array([8, 2, 5, 4, 0, 0]) / 10
     assert tagger.name == "one FER+ tagger" and tagger["value"] == pytest.approx(own.mean())
-    assert tagger["high"] - tagger["value"] == pytest.approx(1.959964 * own.std(ddof=1) / np.sqrt(6))
+    assert tagger["high"] - tagger["value"] == pytest.approx(
+        1.959964 * own.std(ddof=1) / np.sqrt(6)
+    )
 
 
 def test_copies_agree_by_pairs(voted):
@@ -71,11 +75,11 @@ def test_copies_agree_by_pairs(voted):
         row=np.arange(9),
         source="csv",
     )
-    assert sorted(copies_agreement(faces)) == pytest.approx([1 / 3, 1])
+    assert sorted(duplicates_agreement(faces)) == pytest.approx([1 / 3, 1])
     row = ceiling(faces).set_index("estimate").loc["equal labels of copies"]
     assert row["value"] == pytest.approx(2 / 3) and row["images"] == 2
-    assert not len(copies_agreement(faces.select(np.array([5, 6, 7]))))
-    assert not len(copies_agreement(faces.select(np.array([6, 7]))))
+    assert not len(duplicates_agreement(faces.select(np.array([5, 6, 7]))))
+    assert not len(duplicates_agreement(faces.select(np.array([6, 7]))))
 
 
 def test_confident_learning_and_people(voted):
@@ -97,20 +101,26 @@ def test_truth_of_drawn_faces(faces):
         truth = ceiling(some).iloc[0]
         assert truth["kind"] == "truth" and truth["value"] == pytest.approx(1 - wrong / len(faces))
         assert 0 < truth["value"] < 1 and np.isnan(truth["low"])
-    assert "conflicts were planted" in ceiling(faces).set_index("estimate").loc["equal labels of copies", "meaning"]
+    assert (
+        "conflicts were planted"
+        in ceiling(faces).set_index("estimate").loc["equal labels of copies", "meaning"]
+    )
 
 
 def test_findings_hold_for_any_number_of_estimates(voted, faces):
     bare = replace(voted, votes=None)
     assert ceiling_finding(ceiling(bare)).startswith("Nothing here estimates")
-    assert "could score 70.0% against these labels by confident learning, light; people score 65% (60%" in (
-        ceiling_finding(ceiling(bare, {"light": NOISE}))
+    assert (
+        "could score 70.0% against these labels by confident learning, light; people score 65% (60%"
+        in (ceiling_finding(ceiling(bare, {"light": NOISE})))
     )
     several = ceiling_finding(ceiling(voted))
     assert several.startswith("3 estimates") and "(one FER+ tagger)" in several
     assert "as the faults are planted" in ceiling_finding(ceiling(faces))
     # 44 % by the oracle, 50 % where there is a majority, 32 % by a tagger.
-    assert "scores 47.0%, above 2 of 3, which are thus no ceiling;" in ceiling_finding(ceiling(voted), 0.47)
+    assert "scores 47.0%, above 2 of 3, which are thus no ceiling;" in ceiling_finding(
+        ceiling(voted), 0.47
+    )
     assert "scores 20.0%, below every one;" in ceiling_finding(ceiling(voted), 0.2)
     assert "best model" not in ceiling_finding(ceiling(bare), 0.2)
 

@@ -7,9 +7,15 @@ import pandas as pd
 import pytest
 from sklearn.metrics import precision_score, recall_score
 
-from fer_utils.audits.confident import detection, estimated_noise, issues_finding, issues_held_to, label_issues
+from fer_utils.audits.confident import (
+    detection,
+    estimated_noise,
+    issues_finding,
+    issues_held_to,
+    label_issues,
+)
+from fer_utils.audits.hog_classifier import gradients, hog_probabilities
 from fer_utils.audits.labels import NAMED, mislabelled
-from fer_utils.audits.light import gradients, light_probabilities
 from fer_utils.data.sample import draw_sample
 from fer_utils.data.votes import CATEGORIES
 from fer_utils.emotions import EMOTIONS
@@ -36,14 +42,21 @@ def flipped():
 @pytest.fixture(scope="module")
 def drawn():
     faces = draw_sample(700, seed=2)
-    return faces, light_probabilities(faces)
+    return faces, hog_probabilities(faces)
 
 
 def test_issues_are_the_flipped_labels(flipped):
     probabilities, emotion, wrong = flipped
     issues = label_issues(probabilities, emotion)
     flagged = issues["flagged"].to_numpy()
-    assert list(issues.columns) == ["label", "suggested", "self_confidence", "normalized_margin", "rank", "flagged"]
+    assert list(issues.columns) == [
+        "label",
+        "suggested",
+        "self_confidence",
+        "normalized_margin",
+        "rank",
+        "flagged",
+    ]
     assert precision_score(wrong, flagged) > 0.6 and recall_score(wrong, flagged) > 0.85
     worst = np.argsort(issues["rank"])[:200]
     assert wrong[worst].mean() > 0.9
@@ -55,9 +68,14 @@ def test_scores_of_issues(flipped):
     issues = label_issues(probabilities, emotion)
     for index in range(50):
         row, own = probabilities[index], emotion[index]
-        assert issues["label"][index] == EMOTIONS[own] and issues["suggested"][index] == EMOTIONS[row.argmax()]
+        assert (
+            issues["label"][index] == EMOTIONS[own]
+            and issues["suggested"][index] == EMOTIONS[row.argmax()]
+        )
         assert issues["self_confidence"][index] == pytest.approx(row[own])
-        assert issues["normalized_margin"][index] == pytest.approx((row[own] - np.delete(row, own).max() + 1) / 2)
+        assert issues["normalized_margin"][index] == pytest.approx(
+            (row[own] - np.delete(row, own).max() + 1) / 2
+        )
     ordered = issues.sort_values("rank")["self_confidence"]
     assert ordered.is_monotonic_increasing
 
@@ -69,7 +87,9 @@ def test_an_emotion_that_no_image_has(flipped):
     issues = label_issues(probabilities[without], emotion[without])
     assert len(issues) == without.sum() and "disgust" not in set(issues["label"])
     noise = estimated_noise(probabilities[without], emotion[without], resamples=5)
-    assert noise.joint.shape == (7, 7) and noise.joint.loc["disgust"].sum() == pytest.approx(0, abs=1e-9)
+    assert noise.joint.shape == (7, 7) and noise.joint.loc["disgust"].sum() == pytest.approx(
+        0, abs=1e-9
+    )
 
 
 def test_estimated_noise_is_near_the_share_flipped(flipped):
@@ -79,7 +99,9 @@ def test_estimated_noise_is_near_the_share_flipped(flipped):
     assert noise.low <= noise.wrong <= noise.high and 0.005 < noise.high - noise.low < 0.08
     assert noise.images == COUNT
     assert noise.joint.to_numpy().sum() == pytest.approx(1)
-    assert noise.joint.sum(axis=1).to_numpy() == pytest.approx(np.bincount(emotion, minlength=7) / COUNT)
+    assert noise.joint.sum(axis=1).to_numpy() == pytest.approx(
+        np.bincount(emotion, minlength=7) / COUNT
+    )
     assert noise == estimated_noise(probabilities, emotion)._replace(joint=noise.joint)
 
 
@@ -87,18 +109,27 @@ def test_a_weaker_classifier_puts_more_down_to_the_labels(flipped):
     probabilities, emotion, _ = flipped
     weaker = np.roll(probabilities, 1, axis=0)
     blurred = np.where(np.random.default_rng(1).random((COUNT, 1)) < 0.2, weaker, probabilities)
-    assert estimated_noise(blurred, emotion, 2).wrong > estimated_noise(probabilities, emotion, 2).wrong + 0.05
+    assert (
+        estimated_noise(blurred, emotion, 2).wrong
+        > estimated_noise(probabilities, emotion, 2).wrong + 0.05
+    )
 
 
 def test_shapes_must_fit():
-    for probabilities, emotion in ((np.ones((3, 6)), [0, 1, 2]), (np.ones((3, 7)), [0, 1]), (np.ones((0, 7)), [])):
+    for probabilities, emotion in (
+        (np.ones((3, 6)), [0, 1, 2]),
+        (np.ones((3, 7)), [0, 1]),
+        (np.ones((0, 7)), []),
+    ):
         for function in (label_issues, estimated_noise):
             with pytest.raises(StudyError, match=r"expected probabilities \(n, 7\)"):
                 function(probabilities, np.array(emotion))
 
 
 def test_detection_by_hand():
-    issues = pd.DataFrame({"flagged": [True, True, False, False, False], "self_confidence": [0.1, 0.3, 0.2, 0.8, 0.9]})
+    issues = pd.DataFrame(
+        {"flagged": [True, True, False, False, False], "self_confidence": [0.1, 0.3, 0.2, 0.8, 0.9]}
+    )
     found = detection(issues, np.array([True, False, True, False, False]), "someone")
     assert found == {
         "reference": "someone",
@@ -158,14 +189,14 @@ def test_resamples_of_one_emotion_are_left_out():
 # ---- the light classifier
 
 
-def test_light_probabilities(drawn):
+def test_hog_probabilities(drawn):
     faces, probabilities = drawn
     assert probabilities.shape == (len(faces), 7) and probabilities.dtype == np.float64
     assert probabilities.sum(axis=1) == pytest.approx(1) and (probabilities >= 0).all()
     # Always happy is right for a quarter.
     assert (probabilities.argmax(axis=1) == faces.emotion).mean() > 0.45
-    np.testing.assert_allclose(light_probabilities(faces), probabilities, atol=1e-6)
-    assert np.abs(light_probabilities(faces, seed=1) - probabilities).max() > 1e-3
+    np.testing.assert_allclose(hog_probabilities(faces), probabilities, atol=1e-6)
+    assert np.abs(hog_probabilities(faces, seed=1) - probabilities).max() > 1e-3
 
 
 def test_no_label_reaches_the_probability_of_its_image_or_a_copy(faces):
@@ -181,12 +212,12 @@ def test_no_label_reaches_the_probability_of_its_image_or_a_copy(faces):
         row=np.arange(600),
         truth=None,
     )
-    right = light_probabilities(noise).argmax(axis=1) == emotion
-    assert right.mean() < 0.25
+    correct = hog_probabilities(noise).argmax(axis=1) == emotion
+    assert correct.mean() < 0.25
     # One pixel's last bit makes them other pictures, in folds of their own: now the copy gives the label away.
     moved = images.copy()
     moved[::2, 0, 0] ^= 1
-    assert (light_probabilities(replace(noise, images=moved)).argmax(axis=1) == emotion).mean() > 0.4
+    assert (hog_probabilities(replace(noise, images=moved)).argmax(axis=1) == emotion).mean() > 0.4
 
 
 def test_gradients_see_edges_and_not_light():
@@ -202,7 +233,7 @@ def test_gradients_see_edges_and_not_light():
 def test_an_emotion_that_the_other_folds_lack_has_probability_0(faces):
     kept = np.flatnonzero(faces.emotion != 1)[:60]
     chosen = np.append(kept, np.flatnonzero(faces.emotion == 1)[0])
-    probabilities = light_probabilities(faces.select(chosen))
+    probabilities = hog_probabilities(faces.select(chosen))
     assert probabilities[-1, 1] == 0 and np.isfinite(probabilities).all()
 
 
@@ -215,4 +246,4 @@ def test_too_little_to_tell(faces, change):
     else:
         chosen = faces.select(np.arange(3 if change == "few" else 50))
     with pytest.raises(StudyError, match="light classifier: expected at least two folds"):
-        light_probabilities(chosen, folds=1 if change == "folds" else 5)
+        hog_probabilities(chosen, folds=1 if change == "folds" else 5)

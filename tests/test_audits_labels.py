@@ -39,7 +39,10 @@ CASES = [  # label, votes, whether the majority agrees (ties do), the majority
 @pytest.fixture
 def voted() -> Faces:
     """A face a case; a category's name differs from its emotion's, and their orders too."""
-    votes = pd.DataFrame([{name: given.get(name, 0) for name in CATEGORIES} for _, given, *_ in CASES], dtype=np.uint8)
+    votes = pd.DataFrame(
+        [{name: given.get(name, 0) for name in CATEGORIES} for _, given, *_ in CASES],
+        dtype=np.uint8,
+    )
     return Faces(
         images=np.zeros((len(CASES), 48, 48), np.uint8),
         emotion=np.array([EMOTIONS.index(label) for label, *_ in CASES], np.uint8),
@@ -75,7 +78,16 @@ def test_an_image_that_nobody_voted_on(voted):
 
 
 def test_outcomes_are_stricter_than_agreement(voted):
-    found = ["agrees", "another emotion", "no majority", "contempt", "agrees", "not a face", "no majority", "agrees"]
+    found = [
+        "agrees",
+        "another emotion",
+        "no majority",
+        "contempt",
+        "agrees",
+        "not a face",
+        "no majority",
+        "agrees",
+    ]
     assert outcomes(voted).tolist() == found
 
 
@@ -91,14 +103,25 @@ def test_entropy_in_bits(voted):
 def test_table_of_votes(voted):
     table = vote_table(voted).set_index("emotion")
     assert list(table.index) == [*EMOTIONS, "all"]
-    assert table.loc["angry", ["images", "contempt", "agrees", "no majority"]].tolist() == [3, 1, 1, 1]
+    assert table.loc["angry", ["images", "contempt", "agrees", "no majority"]].tolist() == [
+        3,
+        1,
+        1,
+        1,
+    ]
     assert table.loc["angry", "label_votes"] == pytest.approx((4 + 10 + 4) / 30)
     assert table.loc["angry", "unknown_votes"] == pytest.approx(4 / 30)
     assert table.loc["all", "not_a_face_votes"] == pytest.approx(13 / 80)
     assert table.loc["fear", "images"] == 0 and np.isnan(table.loc["fear", "agreement"])
     assert (table[list(OUTCOMES)].sum(axis=1) == table["images"]).all()
-    assert (table.loc[list(EMOTIONS)].fillna(0)[list(OUTCOMES)].sum() == table.loc["all", list(OUTCOMES)]).all()
-    assert table.loc["all", "agreement"] == pytest.approx(5 / 8) and table.loc["happy", "agreement"] == 1
+    assert (
+        table.loc[list(EMOTIONS)].fillna(0)[list(OUTCOMES)].sum()
+        == table.loc["all", list(OUTCOMES)]
+    ).all()
+    assert (
+        table.loc["all", "agreement"] == pytest.approx(5 / 8)
+        and table.loc["happy", "agreement"] == 1
+    )
     assert table.loc["angry", "agreement"] == pytest.approx(2 / 3)
     said = votes_finding(vote_table(voted))
     assert "62.5% of 8 images" in said and "100% of happy" in said and "0% of disgust" in said
@@ -109,7 +132,12 @@ def test_disagreement_counts_each_image_once(voted):
     table = disagreement(voted)
     assert table.shape == (7, 11) and table.to_numpy().sum() == len(voted)
     assert list(table.columns) == [*EMOTIONS, "contempt", "unknown", "not a face", "no majority"]
-    assert table.loc["neutral", "happy"] == table.loc["disgust", "not a face"] == table.loc["sad", "no majority"] == 1
+    assert (
+        table.loc["neutral", "happy"]
+        == table.loc["disgust", "not a face"]
+        == table.loc["sad", "no majority"]
+        == 1
+    )
     assert table.loc["angry", ["angry", "contempt", "no majority"]].tolist() == [1, 1, 1]
     assert table.loc["fear"].sum() == 0
 

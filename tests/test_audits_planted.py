@@ -7,7 +7,14 @@ import pandas as pd
 import pytest
 from sklearn.metrics import precision_score, recall_score
 
-from fer_utils.audits.planted import FAULTS, audit_flags, planted, planted_finding, planted_table, score
+from fer_utils.audits.planted import (
+    FAULTS,
+    audit_flags,
+    planted,
+    planted_finding,
+    planted_table,
+    score,
+)
 from fer_utils.data.sample import draw_sample
 from fer_utils.emotions import EMOTIONS, PUBLIC, TRAINING
 from fer_utils.errors import StudyError
@@ -22,16 +29,21 @@ def test_what_was_planted_is_read_from_the_truth(drawn):
     truth = drawn.truth
     copies = truth.dropna(subset="of").astype({"of": int})
     assert set(np.flatnonzero(planted(drawn, "copy"))) == {*copies["row"], *copies["of"]}
-    assert np.flatnonzero(planted(drawn, "leak")).tolist() == sorted(truth.loc[truth["fault"] == "leak", "row"])
+    assert np.flatnonzero(planted(drawn, "leak")).tolist() == sorted(
+        truth.loc[truth["fault"] == "leak", "row"]
+    )
     assert np.flatnonzero(planted(drawn, "not_a_face")).tolist() == sorted(
         truth.loc[truth["fault"] == "not_a_face", "row"]
     )
     unlike = copies[drawn.emotion[copies["row"]] != drawn.emotion[copies["of"]]]
     conflict = set(np.flatnonzero(planted(drawn, "conflict")))
-    assert {*unlike["row"], *unlike["of"]} <= conflict <= set(np.flatnonzero(planted(drawn, "copy")))
+    assert (
+        {*unlike["row"], *unlike["of"]} <= conflict <= set(np.flatnonzero(planted(drawn, "copy")))
+    )
     # Beyond those, only copies of such an original that are labelled as it is.
     assert all(
-        copies.set_index("row")["of"][row] in set(unlike["of"]) for row in conflict - {*unlike["row"], *unlike["of"]}
+        copies.set_index("row")["of"][row] in set(unlike["of"])
+        for row in conflict - {*unlike["row"], *unlike["of"]}
     )
     shown = truth.dropna(subset="true_emotion").set_index("row")["true_emotion"]
     wrong = [row for row, emotion in shown.items() if emotion != EMOTIONS[drawn.emotion[row]]]
@@ -50,7 +62,11 @@ def test_copies_count_only_where_their_picture_is_left(drawn):
 
 
 def test_exact_copies_and_leaks_are_found_completely(drawn):
-    for faces in (drawn, drawn.select(drawn.usage != PUBLIC), drawn.select(drawn.usage == TRAINING)):
+    for faces in (
+        drawn,
+        drawn.select(drawn.usage != PUBLIC),
+        drawn.select(drawn.usage == TRAINING),
+    ):
         table = planted_table(faces).set_index("audit")
         exact = table.loc[["exact copies", "copies with conflicting labels"]]
         assert (exact["planted"] > 0).all() and (exact[["precision", "recall"]] == 1).all(axis=None)
@@ -66,7 +82,11 @@ def test_precision_and_recall_are_scikit_learn_s():
     scored = score(found, there)
     assert scored["precision"] == precision_score(there, found)
     assert scored["recall"] == recall_score(there, found)
-    assert (scored["planted"], scored["found"], scored["right"]) == (there.sum(), found.sum(), (found & there).sum())
+    assert (scored["planted"], scored["found"], scored["right"]) == (
+        there.sum(),
+        found.sum(),
+        (found & there).sum(),
+    )
     nothing = np.zeros(200, bool)
     assert np.isnan(score(nothing, there)["precision"]) and score(nothing, there)["recall"] == 0
     assert np.isnan(score(found, nothing)["recall"]) and score(found, nothing)["precision"] == 0
@@ -76,8 +96,8 @@ def test_an_audit_that_misses_and_errs_is_scored_so(drawn):
     wrong = np.flatnonzero(planted(drawn, "wrong_label"))
     found = np.zeros(len(drawn), bool)
     found[wrong[: len(wrong) // 2]] = True
-    right = np.flatnonzero(~planted(drawn, "wrong_label"))[:3]
-    found[right] = True
+    correct = np.flatnonzero(~planted(drawn, "wrong_label"))[:3]
+    found[correct] = True
     table = planted_table(drawn, {"guess": ("wrong_label", found)})
     row = table.iloc[0]
     assert list(table) == ["audit", "fault", "planted", "found", "right", "precision", "recall"]
@@ -89,9 +109,14 @@ def test_an_audit_that_misses_and_errs_is_scored_so(drawn):
 
 def test_the_finding_names_what_is_perfect_and_what_is_not(drawn):
     said = planted_finding(planted_table(drawn))
-    assert said.startswith("Of the planted faults, exact copies, leaks, copies with conflicting labels find all")
+    assert said.startswith(
+        "Of the planted faults, exact copies, leaks, copies with conflicting labels find all"
+    )
     assert "near-constant finds" in said and "nan" not in said
-    assert planted_finding(planted_table(drawn, {"none": ("leak", np.zeros(400, bool))})).count("0%") == 1
+    assert (
+        planted_finding(planted_table(drawn, {"none": ("leak", np.zeros(400, bool))})).count("0%")
+        == 1
+    )
     assert planted_finding(planted_table(drawn, {})) == "No fault was planted."
 
 
@@ -103,7 +128,9 @@ def test_every_flag_is_of_its_face(drawn):
 def test_unknown_faults_other_lengths_and_real_faces_are_named(drawn):
     with pytest.raises(StudyError, match="fault: expected one of copy, leak"):
         planted(drawn, "blank")
-    with pytest.raises(StudyError, match="guess: expected a flag for each of 400 faces, found shape"):
+    with pytest.raises(
+        StudyError, match="guess: expected a flag for each of 400 faces, found shape"
+    ):
         planted_table(drawn, {"guess": ("leak", np.zeros(3, bool))})
     with pytest.raises(StudyError, match="expected drawn ones"):
         planted_table(replace(drawn, truth=None))

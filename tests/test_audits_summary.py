@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_utils.audits import copies, near_copies, summary
+from fer_utils.audits import duplicates, near_duplicates, summary
 from fer_utils.audits.pictures import NEAR_CONSTANT, contrast, near_constant
 from fer_utils.audits.summary import summarise, summary_text
 from fer_utils.data.votes import CATEGORIES
@@ -18,21 +18,24 @@ def test_the_figures_are_those_of_the_audits_and_are_json(faces):
     found = summarise(faces)
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert found["images"] == sum(found["images_by_usage"].values()) == 210
-    assert found["redundant_copies"] == copies.redundant_copies(faces) > 0
-    assert found["images_with_copies"] == copies.copied(faces).sum()
+    assert found["redundant_duplicates"] == duplicates.redundant_duplicates(faces) > 0
+    assert found["images_with_duplicates"] == duplicates.copied(faces).sum()
     assert found["conflicting_groups"] == len(
-        np.unique(copies.duplicate_groups(faces.images)[copies.conflicting(faces)])
+        np.unique(duplicates.duplicate_groups(faces.images)[duplicates.conflicting(faces)])
     )
     assert found["near_constant"] == near_constant(faces).sum()
-    pairs = near_copies.near_copies(faces)
-    assert found["near_copies"]["pairs"] == len(pairs) and summarise(faces, pairs) == found
-    assert summarise(faces, pairs[:1])["near_copies"]["pairs"] == 1
+    pairs = near_duplicates.near_duplicates(faces)
+    assert found["near_duplicates"]["pairs"] == len(pairs) and summarise(faces, pairs) == found
+    assert summarise(faces, pairs[:1])["near_duplicates"]["pairs"] == 1
     for usage in (PUBLIC, PRIVATE):
-        exact, near = copies.leaked(faces, usage), near_copies.near_leaked(faces, usage, pairs)
+        exact, near = (
+            duplicates.leaked(faces, usage),
+            near_duplicates.near_leaked(faces, usage, pairs),
+        )
         assert found["leaked"][usage] == exact.sum() > 0
-        assert found["leaked_same_label"][usage] == copies.leaked_same_label(faces, usage).sum()
-        assert found["near_copies"]["leaked"][usage] == near.sum()
-        assert found["near_copies"]["leaked_more"][usage] == (near & ~exact).sum()
+        assert found["leaked_same_label"][usage] == duplicates.leaked_same_label(faces, usage).sum()
+        assert found["near_duplicates"]["leaked"][usage] == near.sum()
+        assert found["near_duplicates"]["leaked_more"][usage] == (near & ~exact).sum()
     assert found["votes"] is None
     planted = {row["audit"]: (row["precision"], row["recall"]) for row in found["planted"]}
     assert planted["exact copies"] == planted["leaks"] == (1, 1)
@@ -54,31 +57,44 @@ def test_faces_without_a_usage_truth_or_faults(faces):
 def test_votes_are_in_it_where_given(faces):
     votes = np.zeros((len(faces), len(CATEGORIES)), np.uint8)
     named = ["anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"]
-    votes[np.arange(len(faces)), [CATEGORIES.index(named[emotion]) for emotion in faces.emotion]] = 10
+    votes[
+        np.arange(len(faces)), [CATEGORIES.index(named[emotion]) for emotion in faces.emotion]
+    ] = 10
     votes[:21] = 0
     votes[:21, CATEGORIES.index("NF")] = 10
     found = summarise(replace(faces, votes=pd.DataFrame(votes, columns=list(CATEGORIES))))
     assert found["votes"] == {"agreement": 0.9, "not_a_face": 21}
-    assert "FER+ votes: most for the label of 90.0% of the images; 21 are no face to most" in summary_text(found)
+    assert (
+        "FER+ votes: most for the label of 90.0% of the images; 21 are no face to most"
+        in summary_text(found)
+    )
 
 
 def test_the_text_says_the_figures(faces):
     found = summarise(faces)
     said = summary_text(found)
     assert f"210 images of 'sample': Training {found['images_by_usage'][TRAINING]}" in said
-    assert f"Equal copies: {found['redundant_copies']} images (" in said
+    assert f"Equal copies: {found['redundant_duplicates']} images (" in said
     for usage in (PUBLIC, PRIVATE):
         assert f"  {usage}: {found['leaked'][usage]} images (" in said
     assert "Planted, exact copies: precision 100.0%, recall 100.0%" in said
 
 
-def test_near_copies_that_chance_explains_are_not_made_much_of(faces):
+def test_near_duplicates_that_chance_explains_are_not_made_much_of(faces):
     found = summarise(faces)
-    chance = found | {"near_copies": found["near_copies"] | {"by_chance_at_most": 1.0}}
-    rare = found | {"near_copies": found["near_copies"] | {"by_chance_at_most": 0.02}}
+    chance = found | {
+        "near_duplicates": found["near_duplicates"] | {"expected_by_chance_at_most": 1.0}
+    }
+    rare = found | {
+        "near_duplicates": found["near_duplicates"] | {"expected_by_chance_at_most": 0.02}
+    }
     assert 0.02 < summary.MEANINGLESS < 1
-    assert "so they say nothing here" in summary_text(chance) and "more have a near copy" not in summary_text(chance)
-    assert "so they say nothing here" not in summary_text(rare) and "more have a near copy" in summary_text(rare)
+    assert "so they say nothing here" in summary_text(
+        chance
+    ) and "more have a near copy" not in summary_text(chance)
+    assert "so they say nothing here" not in summary_text(
+        rare
+    ) and "more have a near copy" in summary_text(rare)
 
 
 # --- FER-2013 ---
@@ -101,7 +117,7 @@ def real_summary(real):
 def test_fer2013_s_figures(real_summary):
     found = real_summary
     assert found["images"] == 35887
-    assert found["redundant_copies"] == 1851
+    assert found["redundant_duplicates"] == 1851
     assert found["leaked"] == {PUBLIC: 280, PRIVATE: 288}
     assert found["leaked_same_label"] == {PUBLIC: 273, PRIVATE: 279}
     assert found["conflicting_groups"] == 57
@@ -109,20 +125,23 @@ def test_fer2013_s_figures(real_summary):
 
 
 @pytest.mark.slow
-def test_fer2013_s_near_copies(real_summary):
-    near = real_summary["near_copies"]
+def test_fer2013_s_near_duplicates(real_summary):
+    near = real_summary["near_duplicates"]
     # Counts may move by a few with the libraries' rounding.
     assert near["pairs"] == pytest.approx(6328, rel=0.02)
-    assert near["by_chance_at_most"] < 0.03
-    assert near["leaked_more"] == {PUBLIC: pytest.approx(417, abs=12), PRIVATE: pytest.approx(411, abs=12)}
+    assert near["expected_by_chance_at_most"] < 0.03
+    assert near["leaked_more"] == {
+        PUBLIC: pytest.approx(417, abs=12),
+        PRIVATE: pytest.approx(411, abs=12),
+    }
 
 
 @pytest.mark.slow
 def test_fer2013_s_leaks_are_a_set_of_bytes_s(real):
     seen = {image.tobytes() for image in real.of(TRAINING).images}
     expected = [image.tobytes() in seen for image in real.of(PRIVATE).images]
-    assert copies.leaked(real, PRIVATE).tolist() == expected
-    table = copies.copies_by_usage(real)
+    assert duplicates.leaked(real, PRIVATE).tolist() == expected
+    table = duplicates.duplicates_by_usage(real)
     assert (table.loc[PUBLIC, TRAINING], table.loc[PRIVATE, TRAINING]) == (280, 288)
 
 

@@ -7,10 +7,18 @@ from scipy.stats import kstest
 
 from fer_utils.errors import StudyError
 from fer_utils.training import augmentation
-from fer_utils.training.augmentation import VIEWS, Draws, apply, draw, similarity, views, warp
+from fer_utils.training.augmentation import (
+    TTA,
+    Draws,
+    apply,
+    draw,
+    similarity,
+    tta_transforms,
+    warp,
+)
 from fer_utils.training.recipes import get_recipe
 
-PLAIN = get_recipe("seed_cnn").but(mirror=False)
+PLAIN = get_recipe("baseline_cnn").but(flip=False)
 
 
 @pytest.fixture(scope="module")
@@ -20,8 +28,10 @@ def pictures() -> np.ndarray:
     return np.stack([cv2.GaussianBlur(image, (9, 9), 3) for image in noise])
 
 
-def one(angle=0.0, scale=1.0, shift=(0.0, 0.0), mirrored=False, side=48):
-    return similarity(np.array([angle]), np.array([scale]), np.array([shift]), np.array([mirrored]), side)
+def one(angle=0.0, scale=1.0, translation=(0.0, 0.0), flipped=False, side=48):
+    return similarity(
+        np.array([angle]), np.array([scale]), np.array([translation]), np.array([flipped]), side
+    )
 
 
 # --- where pixels go ---
@@ -37,12 +47,14 @@ def test_a_smaller_side_is_the_middle(pictures):
 
 def test_mirrored_turned_and_shifted_are_what_they_say(pictures):
     image = pictures[:1]
-    assert np.array_equal(warp(image, one(mirrored=True), 48, "zero"), image[:, :, ::-1])
+    assert np.array_equal(warp(image, one(flipped=True), 48, "zero"), image[:, :, ::-1])
     assert np.array_equal(warp(image, one(angle=np.pi), 48, "zero"), image[:, ::-1, ::-1])
     quarter = warp(image, one(angle=np.pi / 2), 48, "zero")[0]
     assert any(np.abs(quarter.astype(int) - np.rot90(image[0], k)).max() <= 1 for k in (1, 3))
-    shifted = warp(image, one(shift=(3, -2)), 48, "zero")[0]
-    assert np.array_equal(shifted[2:, :-3], image[0, :-2, 3:]), "the middle looks 3 pixels right and 2 up"
+    shifted = warp(image, one(translation=(3, -2)), 48, "zero")[0]
+    assert np.array_equal(shifted[2:, :-3], image[0, :-2, 3:]), (
+        "the middle looks 3 pixels right and 2 up"
+    )
     assert not shifted[:2].any() and not shifted[:, -3:].any()
 
 
@@ -54,8 +66,10 @@ def test_zoom_above_one_enlarges(pictures):
 
 def test_what_lies_outside(pictures):
     image = np.maximum(pictures[:1], 1)
-    assert not warp(image, one(shift=(60, 0)), 48, "zero").any()
-    assert np.array_equal(warp(image, one(shift=(60, 0)), 48, "edge")[0], np.repeat(image[0, :, -1:], 48, 1))
+    assert not warp(image, one(translation=(60, 0)), 48, "zero").any()
+    assert np.array_equal(
+        warp(image, one(translation=(60, 0)), 48, "edge")[0], np.repeat(image[0, :, -1:], 48, 1)
+    )
 
 
 # --- what is drawn ---
@@ -63,23 +77,37 @@ def test_what_lies_outside(pictures):
 
 def test_a_recipe_without_augmentation_has_none(pictures):
     draws = draw(PLAIN, np.random.default_rng(0), 40, 48)
-    assert draws.transform is draws.erased is draws.share is draws.pasted is None and not draws.mirrored.any()
+    assert (
+        draws.transform is draws.erased is draws.share is draws.pasted is None
+        and not draws.flipped.any()
+    )
     assert np.array_equal(apply(pictures, draws, 48, "edge"), pictures.astype(np.float32))
 
 
 def test_tangs_jitter_has_its_ranges():
-    """Centre within 3 pixels of the middle, 45 degrees either way, scale 0.8 to 1.2, half mirrored, 42 pixels."""
+    """Centre within 3 pixels of the middle, 45 degrees either way, scale 0.8 to 1.2, half flipped, 42 pixels."""
     count = 4000
     draws = draw(get_recipe("tang_l2svm"), np.random.default_rng(0), count, 42)
-    linear, middle = draws.transform[:, :, :2].astype(float), draws.transform @ np.array([20.5, 20.5, 1.0])
+    linear, middle = (
+        draws.transform[:, :, :2].astype(float),
+        draws.transform @ np.array([20.5, 20.5, 1.0]),
+    )
     shift, scale = middle - 23.5, 1 / np.sqrt(np.abs(np.linalg.det(linear)))
     angle = np.degrees(np.arctan2(-linear[:, 0, 1], linear[:, 1, 1]))
-    for values, low, high in ((shift[:, 0], -3, 3), (shift[:, 1], -3, 3), (scale, 0.8, 1.2), (angle, -45, 45)):
+    for values, low, high in (
+        (shift[:, 0], -3, 3),
+        (shift[:, 1], -3, 3),
+        (scale, 0.8, 1.2),
+        (angle, -45, 45),
+    ):
         assert low - 1e-3 <= values.min() and values.max() <= high + 1e-3
         width = high - low
         assert values.min() < low + 0.01 * width and values.max() > high - 0.01 * width
         assert abs(values.mean() - (low + high) / 2) < 0.03 * width
-    assert np.array_equal(np.linalg.det(linear) < 0, draws.mirrored) and 0.45 < draws.mirrored.mean() < 0.55
+    assert (
+        np.array_equal(np.linalg.det(linear) < 0, draws.flipped)
+        and 0.45 < draws.flipped.mean() < 0.55
+    )
 
 
 def corners(transform: np.ndarray) -> np.ndarray:
@@ -97,27 +125,32 @@ def test_crops_lie_inside_the_image_and_have_their_ranges():
     assert kstest(area, "uniform", (0.3, 0.7)).pvalue > 0.01
     assert aspect.min() >= 3 / 4 - 1e-4 and aspect.max() <= 4 / 3 + 1e-4
     small = area < 3 / 4  # there each aspect fits
-    assert kstest(np.log(aspect[small]), "uniform", (np.log(3 / 4), 2 * np.log(4 / 3))).pvalue > 0.01
+    assert (
+        kstest(np.log(aspect[small]), "uniform", (np.log(3 / 4), 2 * np.log(4 / 3))).pvalue > 0.01
+    )
     for start, size in ((x0, width), (y0, height)):
         room = 1 - size
         assert kstest(((start + 0.5) / 48 / room)[room > 0.05], "uniform").pvalue > 0.01
 
 
 def test_a_crop_is_its_rectangle_resized(pictures):
-    """As OpenCV resizes it, where the rectangle has whole pixels, and mirrored where that was drawn."""
+    """As OpenCV resizes it, where the rectangle has whole pixels, and flipped where that was drawn."""
     size, middle = np.array([[30, 40]]) / 48, np.array([[4 + 14.5, 7 + 19.5]])
-    expected = cv2.resize(pictures[0, 7:47, 4:34], (48, 48), interpolation=cv2.INTER_LINEAR).astype(int)
-    for mirrored in (False, True):
-        transform = augmentation._cropped(one(mirrored=mirrored), size, middle)
+    expected = cv2.resize(pictures[0, 7:47, 4:34], (48, 48), interpolation=cv2.INTER_LINEAR).astype(
+        int
+    )
+    for flipped in (False, True):
+        transform = augmentation._cropped(one(flipped=flipped), size, middle)
         found = warp(pictures[:1], transform, 48, "edge")[0].astype(int)
         # At the rim OpenCV's resizing repeats the rectangle's pixels, and the transform has those beside it.
-        assert np.abs(found[:, :: -1 if mirrored else 1] - expected)[1:-1, 1:-1].max() <= 2
+        assert np.abs(found[:, :: -1 if flipped else 1] - expected)[1:-1, 1:-1].max() <= 2
 
 
 def test_a_crop_is_turned_scaled_and_shifted_afterwards():
-    recipe = PLAIN.but(mirror=True, rotation=20, zoom=0.2, shift=4)
+    recipe = PLAIN.but(flip=True, rotation=20, zoom=0.2, translation=4)
     without, cropped = (
-        draw(each, np.random.default_rng(5), 50, 42).transform.astype(float) for each in (recipe, recipe.but(crop=0.5))
+        draw(each, np.random.default_rng(5), 50, 42).transform.astype(float)
+        for each in (recipe, recipe.but(crop=0.5))
     )
     # The same draws but for the crop: what lies between the two stretches each axis and shifts it, and nothing else.
     size = cropped[:, :, :2] / without[:, :, :2]
@@ -131,10 +164,10 @@ def test_recipes_without_a_crop_draw_what_they_drew_before_there_was_one():
     """Finished runs stay what their recipe and seed give."""
     recipe, generator = get_recipe("small_resnet"), np.random.default_rng(7)
     draws = draw(recipe, np.random.default_rng(7), 30, 48)
-    mirrored = generator.random(30) < 0.5
+    flipped = generator.random(30) < 0.5
     angle, scale = np.deg2rad(15) * generator.uniform(-1, 1, 30), generator.uniform(0.85, 1.15, 30)
-    transform = similarity(angle, scale, 4 * generator.uniform(-1, 1, (30, 2)), mirrored, 48)
-    assert np.array_equal(draws.mirrored, mirrored) and np.array_equal(draws.transform, transform)
+    transform = similarity(angle, scale, 4 * generator.uniform(-1, 1, (30, 2)), flipped, 48)
+    assert np.array_equal(draws.flipped, flipped) and np.array_equal(draws.transform, transform)
     assert np.array_equal(draws.erased.any(1), generator.random(30) < 0.25)
 
 
@@ -173,7 +206,11 @@ def test_with_both_each_image_has_one_of_them():
     draws = draw(PLAIN.but(cutmix=1.0, mixup=0.4), np.random.default_rng(0), 2000, 48)
     pasted = draws.pasted.any(1)
     assert 0.4 < pasted.mean() < 0.55
-    covered = (draws.pasted[:, 2] - draws.pasted[:, 0]) * (draws.pasted[:, 3] - draws.pasted[:, 1]) / 48**2
+    covered = (
+        (draws.pasted[:, 2] - draws.pasted[:, 0])
+        * (draws.pasted[:, 3] - draws.pasted[:, 1])
+        / 48**2
+    )
     np.testing.assert_allclose(draws.share[pasted], 1 - covered[pasted], rtol=1e-5)
 
 
@@ -189,28 +226,35 @@ def test_draws_of_a_batch_are_those_of_its_images():
     draws = draw(get_recipe("resnet"), np.random.default_rng(0), 30, 48)
     chosen = np.array([4, 2])
     arrays = {name: value for name, value in vars(draws.of(chosen)).items() if name != "side"}
-    assert all(np.array_equal(value, getattr(draws, name)[chosen]) for name, value in arrays.items())
+    assert all(
+        np.array_equal(value, getattr(draws, name)[chosen]) for name, value in arrays.items()
+    )
     assert draws.of(chosen).side == draws.side
-    assert Draws(draws.mirrored).of(chosen).transform is None
+    assert Draws(draws.flipped).of(chosen).transform is None
 
 
-# --- views ---
+# --- test-time augmentation ---
 
 
 def test_views_are_always_the_same_and_as_many_as_said():
-    assert {name: len(views(name, 48)) for name in VIEWS} == {"mirror": 2, "shifts": 20, "crops": 10, "jitter": 64}
-    for name in VIEWS:
-        assert np.array_equal(views(name, 42), views(name, 42))
+    assert {name: len(tta_transforms(name, 48)) for name in TTA} == {
+        "flip": 2,
+        "shifts": 20,
+        "crops": 10,
+        "jitter": 64,
+    }
+    for name in TTA:
+        assert np.array_equal(tta_transforms(name, 42), tta_transforms(name, 42))
 
 
 def test_the_views_of_mirror_are_the_image_and_its_mirror_image(pictures):
-    seen = [warp(pictures[:1], np.array([each]), 48, "edge") for each in views("mirror", 48)]
+    seen = [warp(pictures[:1], np.array([each]), 48, "edge") for each in tta_transforms("flip", 48)]
     assert np.array_equal(seen[0], pictures[:1]) and np.array_equal(seen[1], pictures[:1, :, ::-1])
 
 
 def test_the_views_of_crops_are_the_corners_and_the_middle_enlarged(pictures):
     every = np.broadcast_to(pictures[0], (10, 48, 48))
-    seen = warp(every, views("crops", 48), 48, "edge").astype(int)
+    seen = warp(every, tta_transforms("crops", 48), 48, "edge").astype(int)
     for number, (top, left) in enumerate(((3, 3), (0, 0), (0, 6), (6, 0), (6, 6))):
         square = pictures[0, top : top + 42, left : left + 42]
         expected = cv2.resize(square, (48, 48), interpolation=cv2.INTER_LINEAR).astype(int)
@@ -219,5 +263,5 @@ def test_the_views_of_crops_are_the_corners_and_the_middle_enlarged(pictures):
 
 
 def test_unknown_views_list_the_known():
-    with pytest.raises(StudyError, match="one of mirror, shifts, crops, jitter, found 'turns'"):
-        augmentation.views("turns", 48)
+    with pytest.raises(StudyError, match="one of flip, shifts, crops, jitter, found 'turns'"):
+        augmentation.tta_transforms("turns", 48)

@@ -7,8 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from fer_utils.audits.copies import duplicate_groups, redundant_copies
-from fer_utils.audits.near_copies import near_copies
+from fer_utils.audits.duplicates import duplicate_groups, redundant_duplicates
+from fer_utils.audits.near_duplicates import near_duplicates
 from fer_utils.audits.pictures import near_constant
 
 
@@ -30,10 +30,10 @@ def test_further_sets_hold_other_images_and_the_same_copies(audit, faces):
     # Blanks stay blanks; all else is another image in each set, and no near copy of its own in another.
     clear = faces.select(~near_constant(faces))
     grown = audit.grown(clear, 16)
-    assert redundant_copies(grown) == 16 * redundant_copies(clear)
+    assert redundant_duplicates(grown) == 16 * redundant_duplicates(clear)
     groups = duplicate_groups(grown.images).reshape(16, -1)
     assert len(np.unique(groups)) == sum(len(np.unique(group)) for group in groups)
-    pairs = near_copies(grown)
+    pairs = near_duplicates(grown)
     own = pairs["i"] % len(clear) == pairs["j"] % len(clear)
     assert own.sum() < 0.02 * len(grown)  # textures that look alike when turned
 
@@ -44,7 +44,12 @@ def test_more_sets_than_there_are_is_an_error(audit, faces):
 
 
 def test_the_report_has_ratios_and_exponents(audit):
-    first = {"images": 100, "before_mb": 1, "seconds": dict.fromkeys(audit.AUDITS, 2.0), "peak_mb": {"leaks": 3}}
+    first = {
+        "images": 100,
+        "before_mb": 1,
+        "seconds": dict.fromkeys(audit.AUDITS, 2.0),
+        "peak_mb": {"leaks": 3},
+    }
     later = first | {"images": 1000, "seconds": {"leaks": 20.0, "near copies": 200.0}}
     printed = audit.report([first, later])
     assert re.search(r"^leaks +1,000 +20.00 +10.0 +1.00$", printed, re.MULTILINE)
@@ -55,12 +60,25 @@ def test_the_report_has_ratios_and_exponents(audit):
 def test_all_audits_are_timed_at_each_size_and_all_pairs_within_its_limit(faces, project, tmp_path):
     faces.save(tmp_path / "faces")
     command = [sys.executable, project / "benchmarks/audit.py", "--faces", tmp_path / "faces"]
-    done = subprocess.run([*command, "--sizes", "1", "2", "--limit", "0"], capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [*command, "--sizes", "1", "2", "--limit", "0"], capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == 0, done.stderr
     for name in ("exact copies", "leaks", "near copies", "light and sharpness"):
-        assert len(re.findall(rf"^{name} +(?:210|420) +\d+\.\d\d +\d+\.\d +(?:-|-?\d+\.\d\d)$", done.stdout, re.M)) == 2
+        assert (
+            len(
+                re.findall(
+                    rf"^{name} +(?:210|420) +\d+\.\d\d +\d+\.\d +(?:-|-?\d+\.\d\d)$",
+                    done.stdout,
+                    re.M,
+                )
+            )
+            == 2
+        )
     assert len(re.findall(r"^all pairs +210 ", done.stdout, re.MULTILINE)) == 1
     assert "all pairs at 2 times as many" in done.stdout
     assert re.search(
-        r"^420 images: 1 MB of pixels, peak \d+ MB before the audits, \d+ MB with them$", done.stdout, re.M
+        r"^420 images: 1 MB of pixels, peak \d+ MB before the audits, \d+ MB with them$",
+        done.stdout,
+        re.M,
     )

@@ -25,7 +25,9 @@ def benchmarks(project):
         import recognize
     finally:
         sys.path.remove(folder)
-    return SimpleNamespace(contenders=contenders, detect=detect, framing=framing, peer=peer, recognize=recognize)
+    return SimpleNamespace(
+        contenders=contenders, detect=detect, framing=framing, peer=peer, recognize=recognize
+    )
 
 
 def blank_photos(folder, counts):
@@ -53,7 +55,8 @@ class FakeDetector:
 
 
 @pytest.mark.parametrize(
-    ("boxes", "faces", "expected"), [(2, 2, (2, 0, 0)), (1, 2, (1, 1, 0)), (3, 2, (2, 0, 1)), (1, 0, (0, 0, 1))]
+    ("boxes", "faces", "expected"),
+    [(2, 2, (2, 0, 0)), (1, 2, (1, 1, 0)), (3, 2, (2, 0, 1)), (1, 0, (0, 0, 1))],
 )
 def test_boxes_are_found_missed_or_false_by_count(benchmarks, boxes, faces, expected):
     count = benchmarks.detect.Count.of(boxes, faces)
@@ -62,7 +65,10 @@ def test_boxes_are_found_missed_or_false_by_count(benchmarks, boxes, faces, expe
 
 def test_the_detectors_table_has_each_photo_and_totals(benchmarks, tmp_path):
     folder = blank_photos(tmp_path, {"one.png": 1, "two.png": 2, "none.png": 0})
-    detectors = {"haar": FakeDetector(Box(1, 1, 9, 9)), "yunet": FakeDetector(Box(1, 1, 9, 9), Box(12, 1, 9, 9))}
+    detectors = {
+        "haar": FakeDetector(Box(1, 1, 9, 9)),
+        "yunet": FakeDetector(Box(1, 1, 9, 9), Box(12, 1, 9, 9)),
+    }
     printed = benchmarks.detect.compare(folder, detectors, repeats=1, annotate=tmp_path / "drawn")
     rows = {line.split()[0]: line.replace("|", "").split() for line in printed.splitlines()[1:]}
     # After the name and the count: found, missed, false and milliseconds of each detector.
@@ -119,7 +125,9 @@ def test_frame_and_rise_measured_on_boxes_cut_the_image_back(benchmarks):
     from fer_utils.recognition.recognizer import crop_face
 
     framing = benchmarks.framing
-    image = cv2.GaussianBlur(np.random.default_rng(1).integers(0, 256, (48, 48), np.uint8), (0, 0), 3)
+    image = cv2.GaussianBlur(
+        np.random.default_rng(1).integers(0, 256, (48, 48), np.uint8), (0, 0), 3
+    )
     box = Box(84, 99, 120, 96)  # middle at (144, 147): one pixel of FER-2013 below the image's
     frame, rise = framing.frame_of(np.array([framing.in_face_pixels(box)]))
     assert (frame, rise) == pytest.approx((48 / 40, 1 / 48))
@@ -170,8 +178,12 @@ def test_framing_never_sees_private_faces(benchmarks, faces, tmp_path, monkeypat
     monkeypatch.setattr(framing, "boxes_part", lambda faces, *_: seen.append(faces))
     monkeypatch.setattr(framing, "shifts_part", lambda faces, *_: seen.append(faces))
     monkeypatch.setattr(framing, "pasted_part", lambda faces, *_: seen.append(faces))
-    monkeypatch.setattr(framing, "Recognizer", lambda *_, **__: SimpleNamespace(card={"name": "fake"}))
-    monkeypatch.setattr(sys, "argv", ["framing.py", "--data", str(tmp_path / "faces"), "--images", "20"])
+    monkeypatch.setattr(
+        framing, "Recognizer", lambda *_, **__: SimpleNamespace(card={"name": "fake"})
+    )
+    monkeypatch.setattr(
+        sys, "argv", ["framing.py", "--data", str(tmp_path / "faces"), "--images", "20"]
+    )
     framing.main()
     assert [set(each.usage) for each in seen] == [{"Training"}, {"PublicTest"}, {"PublicTest"}]
     assert len(seen[0]) == len(seen[2]) == 20
@@ -200,7 +212,10 @@ def results():
     photos = {"a.jpg": 40.0, "b.jpg": 80.0}
     quick = {"a.jpg": 20.0, "b.jpg": 20.0}
     return {
-        "fer": [measured(4.0, photos, {"a.jpg": 3, "b.jpg": 0}), measured(8.0, {n: 2 * t for n, t in photos.items()})],
+        "fer": [
+            measured(4.0, photos, {"a.jpg": 3, "b.jpg": 0}),
+            measured(8.0, {n: 2 * t for n, t in photos.items()}),
+        ],
         "Model.predict": [measured(60.0, {}), measured(90.0, {})],
         "compiled Keras": [measured(1.0, {}), measured(3.0, {})],
         "ours": [measured(2.0, quick), measured(4.0, {n: 2 * t for n, t in quick.items()})],
@@ -219,7 +234,9 @@ def test_the_report_has_medians_spans_and_aims(benchmarks, results):
     rows = {line[:15].strip(): line for line in printed.splitlines()[1:5]}
     assert list(rows) == ["fer", "Model.predict", "compiled Keras", "ours"]
     assert "6.000 (4.000 to 8.000)" in rows["fer"]
-    assert "90.0 (60.0 to 120.0)" in rows["fer"]  # a photo: 60 ms in the first round, 120 in the second
+    assert (
+        "90.0 (60.0 to 120.0)" in rows["fer"]
+    )  # a photo: 60 ms in the first round, 120 in the second
     assert rows["fer"].endswith("1, 1, 2")  # found, missed, false
     assert rows["ours"].endswith("2, 0, 0")
     assert rows["Model.predict"].endswith("-")
@@ -245,7 +262,9 @@ def test_every_library_is_held_to_the_same_threads(benchmarks, monkeypatch):
 def test_ours_is_measured_in_a_process_of_its_own(benchmarks, model_folder, tmp_path):
     folder = blank_photos(tmp_path, {"none.png": 0})
     job = {"contender": "ours", "threads": 1, "seconds": 0, "photos": [str(folder / "none.png")]}
-    found = benchmarks.recognize.measure_afresh(sys.executable, job | {"model": str(model_folder), "yunet": None})
+    found = benchmarks.recognize.measure_afresh(
+        sys.executable, job | {"model": str(model_folder), "yunet": None}
+    )
     assert found["found"] == {"none.png": 0}
     assert set(found["photos_ms"]) == {"none.png"}
     assert found["face_ms"] > 0
@@ -254,7 +273,14 @@ def test_ours_is_measured_in_a_process_of_its_own(benchmarks, model_folder, tmp_
 
 
 def test_a_contender_that_fails_is_named_with_its_error(benchmarks, tmp_path):
-    job = {"contender": "ours", "threads": 1, "seconds": 0, "photos": [], "model": str(tmp_path), "yunet": None}
+    job = {
+        "contender": "ours",
+        "threads": 1,
+        "seconds": 0,
+        "photos": [],
+        "model": str(tmp_path),
+        "yunet": None,
+    }
     with pytest.raises(SystemExit, match=r"(?s)ours ended with 1.*expected an exported model"):
         benchmarks.recognize.measure_afresh(sys.executable, job)
 

@@ -10,7 +10,11 @@ from fer_utils.analysis.calibration import (
     fit_temperature,
     fit_threshold,
 )
-from fer_utils.analysis.reliability import brier_losses, calibration_error, classwise_calibration_error
+from fer_utils.analysis.reliability import (
+    brier_losses,
+    calibration_error,
+    classwise_calibration_error,
+)
 from fer_utils.evaluation import accuracy, cross_entropy, probabilities
 
 
@@ -19,7 +23,11 @@ def drawn():
     """Logits and emotions drawn from their softmax, so that a temperature of 1 is right."""
     generator = np.random.default_rng(0)
     logits = generator.normal(0, 2, (20_000, 7))
-    emotion = (probabilities(logits).cumsum(axis=1) < generator.random((20_000, 1))).sum(axis=1).clip(0, 6)
+    emotion = (
+        (probabilities(logits).cumsum(axis=1) < generator.random((20_000, 1)))
+        .sum(axis=1)
+        .clip(0, 6)
+    )
     return logits, emotion
 
 
@@ -45,12 +53,12 @@ def test_a_threshold_keeps_its_promise_and_lets_pass_all_it_can(drawn, share):
     logits, emotion = drawn[0][:4000], drawn[1][:4000]
     shares = probabilities(logits)
     found = fit_threshold(shares, emotion, share)
-    best, right = shares.max(axis=1), shares.argmax(axis=1) == emotion
+    best, correct = shares.max(axis=1), shares.argmax(axis=1) == emotion
     passed = best >= found.probability
     assert passed.mean() == pytest.approx(found.coverage)
-    assert right[passed].mean() >= share
+    assert correct[passed].mean() >= share
     for lower in np.unique(best[~passed])[::-1]:
-        assert right[best >= lower].mean() < share
+        assert correct[best >= lower].mean() < share
 
 
 def test_equal_probabilities_pass_together_or_not():
@@ -80,23 +88,36 @@ def test_the_tables_values_are_the_scores(drawn, table):
     for row, scaled in ((0, 3 * logits), (1, logits)):
         shares = probabilities(scaled)
         assert table.loc[row, "ece"] == pytest.approx(calibration_error(shares, emotion))
-        assert table.loc[row, "adaptive_ece"] == pytest.approx(calibration_error(shares, emotion, equal_mass=True))
-        assert table.loc[row, "classwise_ece"] == pytest.approx(classwise_calibration_error(shares, emotion))
+        assert table.loc[row, "adaptive_ece"] == pytest.approx(
+            calibration_error(shares, emotion, equal_mass=True)
+        )
+        assert table.loc[row, "classwise_ece"] == pytest.approx(
+            classwise_calibration_error(shares, emotion)
+        )
         assert table.loc[row, "brier"] == pytest.approx(brier_losses(shares, emotion).mean())
         assert table.loc[row, "cross_entropy"] == pytest.approx(cross_entropy(scaled, emotion))
     for score in ("ece", "brier", "cross_entropy", "adaptive_ece", "classwise_ece"):
         assert table.loc[2, score] == pytest.approx(table.loc[1, score] - table.loc[0, score])
-    assert table.drop(columns=["probabilities", "temperature", "ece_by_chance"]).notna().to_numpy()[:2].all()
+    assert (
+        table.drop(columns=["probabilities", "temperature", "ece_by_chance"])
+        .notna()
+        .to_numpy()[:2]
+        .all()
+    )
 
 
 def test_intervals_of_means_are_scipys(drawn, table):
     logits, emotion = drawn[0][:1500], drawn[1][:1500]
-    before, after = (brier_losses(probabilities(scaled), emotion) for scaled in (3 * logits, logits))
+    before, after = (
+        brier_losses(probabilities(scaled), emotion) for scaled in (3 * logits, logits)
+    )
     for row, losses in ((0, before), (1, after), (2, after - before)):
         given = {"method": "percentile", "n_resamples": 4000, "rng": np.random.default_rng(1)}
         expected = stats.bootstrap((losses,), np.mean, **given).confidence_interval
         half = (expected.high - expected.low) / 2
-        assert table.loc[row, ["brier_low", "brier_high"]].tolist() == pytest.approx(list(expected), abs=half / 6)
+        assert table.loc[row, ["brier_low", "brier_high"]].tolist() == pytest.approx(
+            list(expected), abs=half / 6
+        )
 
 
 def test_the_difference_is_paired(table):
@@ -125,13 +146,19 @@ def test_the_error_of_calibrated_answers_may_be_0_and_that_of_others_may_not(dra
 
 def test_same_seed_same_table(drawn):
     logits, emotion = drawn[0][:200], drawn[1][:200]
-    one, same, other = (calibration_table(logits, emotion, 1.5, resamples=50, seed=seed) for seed in (0, 0, 1))
+    one, same, other = (
+        calibration_table(logits, emotion, 1.5, resamples=50, seed=seed) for seed in (0, 0, 1)
+    )
     assert one.equals(same) and not one.equals(other)
 
 
 @pytest.mark.parametrize(
     ("sharper", "temperature", "said"),
-    [(3, 3.0, "mends the calibration"), (1, 3.0, "makes the calibration worse"), (1, 1.0, "no more than sampling")],
+    [
+        (3, 3.0, "mends the calibration"),
+        (1, 3.0, "makes the calibration worse"),
+        (1, 1.0, "no more than sampling"),
+    ],
 )
 def test_the_finding_follows_the_difference(drawn, sharper, temperature, said):
     logits, emotion = drawn

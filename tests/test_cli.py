@@ -20,7 +20,19 @@ from fer_utils.training.recipes import get_recipe
 from fer_utils.training.runs import run_folder
 
 COMMANDS = (
-    *("prepare", "audit", "train", "tune", "ablate", "ensemble", "teach", "score", "results", "networks", "stage"),
+    *(
+        "prepare",
+        "audit",
+        "train",
+        "tune",
+        "ablate",
+        "ensemble",
+        "teach",
+        "score",
+        "results",
+        "networks",
+        "stage",
+    ),
     *("study", "export", "predict", "serve", "fetch-yunet"),
 )
 FER_STUDY = [sys.executable, "-m", "fer_utils.cli"]
@@ -90,9 +102,20 @@ def test_prepare_train_and_score(study, tiny_network, capsys, monkeypatch):
     assert "Note: These faces are drawn" in said
     assert str(study / "data" / "prepared") in said and said.count("210") >= 2
 
-    train = ["train", "seed_cnn", "--seed", "5", "--set", "epochs=2", "--set", "width=0.03", "--set", "mirror=false"]
+    train = [
+        "train",
+        "baseline_cnn",
+        "--seed",
+        "5",
+        "--set",
+        "epochs=2",
+        "--set",
+        "width=0.03",
+        "--set",
+        "flip=false",
+    ]
     assert main([*train, "--set", "learning_rate=5e-3"]) == 0
-    recipe = get_recipe("seed_cnn").but(epochs=2, width=0.03, mirror=False, learning_rate=5e-3)
+    recipe = get_recipe("baseline_cnn").but(epochs=2, width=0.03, flip=False, learning_rate=5e-3)
     folder = run_folder(study / "data" / "runs", recipe, 5, faces)
     assert (folder / "run.json").is_file()
     *table, last = capsys.readouterr().out.splitlines()
@@ -112,7 +135,12 @@ def test_prepare_train_and_score(study, tiny_network, capsys, monkeypatch):
 def test_an_ablation_is_printed_and_written(study, faces, tiny_network, capsys):
     faces.save(study / "data" / "prepared")
     changes = ["--set", "epochs=1", "--set", "width=0.03", "--set", "name=ablation"]
-    assert main(["ablate", "seed_cnn", "--seeds", "1", *changes, "--out", str(study / "table.csv")]) == 0
+    assert (
+        main(
+            ["ablate", "baseline_cnn", "--seeds", "1", *changes, "--out", str(study / "table.csv")]
+        )
+        == 0
+    )
     said = capsys.readouterr().out
     table = pd.read_csv(study / "table.csv")
     assert table["variant"][0] == "all of it" and {"- mirroring", "+ mixup"} < set(table["variant"])
@@ -127,7 +155,14 @@ def test_results_are_printed_and_written(study, canonical, capsys, monkeypatch):
     (study / "reports" / "evidence").mkdir(parents=True)
     (study / "README.md").write_text(f"{START}\n{END}\n")
     table = evidence.pd.DataFrame(
-        {"model": ["m"], "parameters": [1], "data": ["FER-2013"], "epochs": [1], "seeds": ["1"], "averaging": [""]}
+        {
+            "model": ["m"],
+            "parameters": [1],
+            "data": ["FER-2013"],
+            "epochs": [1],
+            "seeds": ["1"],
+            "tta": [""],
+        }
         | {
             f"{split}_{key}": [0.5]
             for split in ("public", "private", "unleaked")
@@ -142,7 +177,9 @@ def test_results_are_printed_and_written(study, canonical, capsys, monkeypatch):
         return table
 
     monkeypatch.setattr(evidence, "compute_results", compute)
-    monkeypatch.setattr(sources, "read", lambda source, path, **_: canonical if source == "csv" else None)
+    monkeypatch.setattr(
+        sources, "read", lambda source, path, **_: canonical if source == "csv" else None
+    )
     assert main(["results", "--csv", "fer2013.csv"]) == 0
     assert capsys.readouterr().out.strip() == results_markdown(table)
     assert given == {"folder": study / "reports" / "evidence", "faces": canonical}
@@ -156,7 +193,15 @@ def test_networks_are_listed_as_a_table_and_as_json(capsys, monkeypatch):
     from fer_utils.networks import costs
 
     # Building them all takes seconds; the real overview has its tests in test_costs.py.
-    found = [{"name": "m", "input": "48x48x1", "parameters": 1234, "multiply_adds": 5678901, "source": "its book"}]
+    found = [
+        {
+            "name": "m",
+            "input": "48x48x1",
+            "parameters": 1234,
+            "multiply_adds": 5678901,
+            "source": "its book",
+        }
+    ]
     monkeypatch.setattr(costs, "overview", lambda: found)
     assert main(["networks"]) == 0
     title, line = capsys.readouterr().out.splitlines()
@@ -188,8 +233,8 @@ def test_paths_that_are_typed_count_from_the_working_directory(study, tmp_path):
 
 
 def test_missing_folders_say_how_to_make_them(study, refused, faces, tmp_path):
-    assert "fer-study prepare" in refused("train", "seed_cnn")
-    assert "nowhere" in refused("train", "seed_cnn", "--data", "nowhere")
+    assert "fer-study prepare" in refused("train", "baseline_cnn")
+    assert "nowhere" in refused("train", "baseline_cnn", "--data", "nowhere")
     assert "nowhere" in refused("audit", "--faces", "nowhere")
     faces.save(tmp_path / "faces")
     assert "fer-study train" in refused("score", "no-run", "--data", tmp_path / "faces")
@@ -201,10 +246,10 @@ def test_missing_folders_say_how_to_make_them(study, refused, faces, tmp_path):
 
 def test_unknown_names_list_the_known(study, refused, faces, tmp_path):
     assert "expected one of sample, csv, folder, kaggle" in refused("prepare", "--source", "web")
-    assert "expected one of seed_cnn" in refused("train", "seed")
+    assert "expected one of baseline_cnn" in refused("train", "seed")
     assert "expected one of prepare, explore, replicate" in refused("stage", "explor")
     faces.save(tmp_path / "faces")
-    said = refused("train", "seed_cnn", "--data", tmp_path / "faces", "--set", "widht=0.5")
+    said = refused("train", "baseline_cnn", "--data", tmp_path / "faces", "--set", "widht=0.5")
     assert "unknown option widht; it has width, dropout, batch_norm_momentum" in said
 
 
@@ -221,12 +266,12 @@ def test_unknown_names_list_the_known(study, refused, faces, tmp_path):
     ],
 )
 def test_bad_changes_of_a_recipe_are_named(study, refused, change, said):
-    assert said in refused("train", "seed_cnn", "--set", change)
+    assert said in refused("train", "baseline_cnn", "--set", change)
 
 
 def test_bad_options_and_seeds_are_named(study, refused, faces, tmp_path):
     faces.save(tmp_path / "faces")
-    train = ["train", "seed_cnn", "--data", tmp_path / "faces"]
+    train = ["train", "baseline_cnn", "--data", tmp_path / "faces"]
     assert "seed: expected a whole number" in refused(*train, "--seed", "-1")
     assert "expected other options than" in refused(*train, "--set", "dropout=2")
 
@@ -238,7 +283,16 @@ def test_errors_of_the_system_are_said_without_a_traceback(study, refused, tmp_p
 
 def test_the_process_ends_with_code_2_and_one_message(study, tmp_path):
     (tmp_path / "bad.csv").write_text("emotion,pixels,Usage\n0,1 2 3,Training\n")
-    command = [*FER_STUDY, "prepare", "--source", "csv", "--path", tmp_path / "bad.csv", "--out", "out"]
+    command = [
+        *FER_STUDY,
+        "prepare",
+        "--source",
+        "csv",
+        "--path",
+        tmp_path / "bad.csv",
+        "--out",
+        "out",
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2 and done.stdout == ""
     assert "bad.csv" in done.stderr and "Traceback" not in done.stderr
@@ -271,14 +325,31 @@ def test_export_writes_what_serve_loads(run, faces, tmp_path, capsys, monkeypatc
 
     faces.save(tmp_path / "faces")
     out = tmp_path / "model"
-    assert main(["export", str(run.folder), "--data", str(tmp_path / "faces"), "--out", str(out)]) == 0
+    assert (
+        main(["export", str(run.folder), "--data", str(tmp_path / "faces"), "--out", str(out)]) == 0
+    )
     assert f"Exported to {out}" in capsys.readouterr().out
 
     served = []
-    monkeypatch.setattr(serving, "serve", lambda recognizer, **options: served.append((recognizer, options)))
+    monkeypatch.setattr(
+        serving, "serve", lambda recognizer, **options: served.append((recognizer, options))
+    )
     monkeypatch.setenv("FER_STUDY_TOKEN", "secret")
     assert (
-        main(["serve", "--model", str(out), "--port", "0", "--video", "clip.mp4", "--trusted-host", "faces.lan"]) == 0
+        main(
+            [
+                "serve",
+                "--model",
+                str(out),
+                "--port",
+                "0",
+                "--video",
+                "clip.mp4",
+                "--trusted-host",
+                "faces.lan",
+            ]
+        )
+        == 0
     )
     assert main(["serve", "--model", str(out), "--token", "other"]) == 0
     (recognizer, first), (_, second) = served
@@ -309,7 +380,9 @@ def test_a_failed_prepare_leaves_the_old_faces(study, faces, refused, tmp_path):
 
 def test_prepare_never_replaces_another_folder(study, refused, tmp_path):
     (tmp_path / "desk" / "thesis.tex").touch()
-    assert "expected nothing there, or prepared faces" in refused("prepare", "--count", "30", "--out", ".")
+    assert "expected nothing there, or prepared faces" in refused(
+        "prepare", "--count", "30", "--out", "."
+    )
     assert [path.name for path in (tmp_path / "desk").iterdir()] == ["thesis.tex"]
 
 

@@ -81,10 +81,21 @@ def first_stage(clone, *settings, before=(), cwd=None, **changes) -> dict:
     """What data/prepared says of itself after `make study`."""
     shutil.rmtree(clone.root / "data" / "prepared", ignore_errors=True)
     environment = clone.environment | changes
-    command = [*before, "make", "-C", str(clone.root), "study", "BIN=.none", f"PATH={environment['PATH']}", *settings]
+    command = [
+        *before,
+        "make",
+        "-C",
+        str(clone.root),
+        "study",
+        "BIN=.none",
+        f"PATH={environment['PATH']}",
+        *settings,
+    ]
     done = subprocess.run(command, cwd=cwd or clone.root, env=environment, capture_output=True)
     assert done.returncode == 0, done.stdout[-2000:].decode() + done.stderr[-2000:].decode()
-    return yaml.safe_load((clone.root / "data" / "prepared" / "about.json").read_text(encoding="utf-8"))
+    return yaml.safe_load(
+        (clone.root / "data" / "prepared" / "about.json").read_text(encoding="utf-8")
+    )
 
 
 @pytest.mark.parametrize("name", ODD_NAMES)
@@ -112,8 +123,17 @@ def test_the_whole_study(tmp_path):
     (tmp_path / "ein Büro").mkdir()
     whole = Clone(tmp_path / "ein Büro")
     environment = whole.environment | {"LC_ALL": "C", "HOME": "/nonexistent"}
-    command = [*WITHOUT_NETWORK, "sh", "-c", 'ip link set lo up && exec make -C "$0" study "$1"', whole.root, setting()]
-    done = subprocess.run(list(map(str, command)), cwd=tmp_path, env=environment, capture_output=True, text=True)
+    command = [
+        *WITHOUT_NETWORK,
+        "sh",
+        "-c",
+        'ip link set lo up && exec make -C "$0" study "$1"',
+        whole.root,
+        setting(),
+    ]
+    done = subprocess.run(
+        list(map(str, command)), cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert ran(done) == STAGES
     assert (whole.root / "reports" / "index.html").is_file()

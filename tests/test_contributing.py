@@ -33,7 +33,12 @@ UNCOUNTED = {"notebook": ("dvc.yaml",)}
 # The project's own tests that know of a thing that was added.
 OWN_TESTS = {
     "source": ["tests/test_sources_read.py"],
-    "network": ["tests/test_architectures.py", "tests/test_costs.py", "-k", "one_layer or lists_every_network"],
+    "network": [
+        "tests/test_architectures.py",
+        "tests/test_costs.py",
+        "-k",
+        "one_layer or lists_every_network",
+    ],
     "recipe": ["tests/test_recipes.py"],
     "notebook": ["tests/test_notebook_check.py", "-m", "slow", "-k", "budget"],
 }
@@ -90,7 +95,11 @@ def notebook_of(cells: str) -> nbformat.NotebookNode:
             made.append(v4.new_markdown_cell(re.sub("^# ?", "", source, flags=re.M), id=name))
         else:
             tags = re.search(r"tags=(\[.*\])", head)
-            made.append(v4.new_code_cell(source, id=name, metadata={"tags": json.loads(tags[1])} if tags else {}))
+            made.append(
+                v4.new_code_cell(
+                    source, id=name, metadata={"tags": json.loads(tags[1])} if tags else {}
+                )
+            )
     like = nbformat.read(next((PROJECT / "notebooks").glob("01_*.ipynb")), as_version=4)
     return v4.new_notebook(cells=made, metadata=like.metadata)
 
@@ -113,8 +122,14 @@ class Tree:
                 (root / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(PROJECT / name, root / name)
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        given = {key: value for key, value in os.environ.items() if not key.startswith(("FER_", "GIT_"))}
-        self.environment = given | {"PATH": path, "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
+        given = {
+            key: value for key, value in os.environ.items() if not key.startswith(("FER_", "GIT_"))
+        }
+        self.environment = given | {
+            "PATH": path,
+            "PYTHONPATH": str(root),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
 
     def run(self, command: str, *, check: bool = True) -> subprocess.CompletedProcess:
         done = subprocess.run(
@@ -167,7 +182,9 @@ def test_the_page_says_how_to_add_each_kind():
     assert set(re.findall(r"<!-- add: (\w+) -->", PAGE)) == set(KINDS)
     for kind in KINDS:
         languages = [language for language, _ in blocks(kind)]
-        assert len(languages) == len(re.findall(rf"<!-- add: {kind} -->", PAGE)), "a marker without its block"
+        assert len(languages) == len(re.findall(rf"<!-- add: {kind} -->", PAGE)), (
+            "a marker without its block"
+        )
         assert {"diff", "bash"} <= set(languages) <= {"python", "diff", "bash"}
 
 
@@ -176,7 +193,9 @@ def test_adding_takes_few_lines(kind):
     added = 0
     for language, text in blocks(kind):
         if language == "python" and kind != "notebook":
-            assert len([line for line in text.splitlines()[1:] if line.strip()]) <= LINES, "the new file"
+            assert len([line for line in text.splitlines()[1:] if line.strip()]) <= LINES, (
+                "the new file"
+            )
         elif language == "diff":
             counted = [lines for name, lines in hunks(text) if name not in UNCOUNTED.get(kind, ())]
             added += sum(line[0] == "+" and line != "+" for lines in counted for line in lines)
@@ -200,7 +219,9 @@ def test_what_was_added_is_as_lint_wants_it(tree):
 
 @pytest.mark.parametrize("kind", ["source", "recipe", "notebook"])
 def test_without_the_steps_the_command_fails(tree, prepared, kind):
-    command = [line for language, text in blocks(kind) if language == "bash" for line in text.splitlines()][-1]
+    command = [
+        line for language, text in blocks(kind) if language == "bash" for line in text.splitlines()
+    ][-1]
     failed = tree.run(command, check=False)
     assert failed.returncode == 2 and "expected one of" in failed.stderr
 
@@ -237,14 +258,16 @@ def trained(tree: Tree, command: str, name: str) -> list[dict]:
 
 def test_a_new_recipe_is_trained(tree, prepared):
     (training,) = tree.follow("recipe")
-    (history,) = trained(tree, training, "seed_cnn_cosine")
+    (history,) = trained(tree, training, "baseline_cnn_cosine")
     assert 0 < history["loss"] < 100
 
 
 def test_a_new_notebook_runs_as_a_stage(tree, prepared):
     for command in tree.follow("notebook"):
         tree.run(command)
-    measured = json.loads((tree.root / "reports" / "metrics" / "brightness.json").read_text(encoding="utf-8"))
+    measured = json.loads(
+        (tree.root / "reports" / "metrics" / "brightness.json").read_text(encoding="utf-8")
+    )
     assert measured == {"mean_grey": pytest.approx(prepared.of("Training").images.mean())}
     page = (tree.root / "reports" / "html" / "07_brightness.html").read_text(encoding="utf-8")
     assert "How bright the faces are" in page and "the split that is measured" in page
@@ -270,7 +293,9 @@ def test_the_projects_own_tests_hold_with_it(tree, kind):
 def hooks() -> dict[str, dict]:
     """Pre-commit's hooks by their ids."""
     given = yaml.safe_load((PROJECT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
-    assert {repository["repo"] for repository in given["repos"]} == {"local"}, "a clone of another repository is needed"
+    assert {repository["repo"] for repository in given["repos"]} == {"local"}, (
+        "a clone of another repository is needed"
+    )
     return {hook["id"]: hook for repository in given["repos"] for hook in repository["hooks"]}
 
 
@@ -286,7 +311,9 @@ def test_saved_in_jupyterlab_a_notebook_is_stripped_to_what_is_committed(hooks, 
             if cell.cell_type == "code":
                 cell.execution_count = 100 + number
                 kept += bool(cell.outputs)
-                cell.outputs = cell.outputs or [v4.new_output("stream", text="what this machine said")]
+                cell.outputs = cell.outputs or [
+                    v4.new_output("stream", text="what this machine said")
+                ]
         nbformat.write(notebook, tmp_path / source.name)
     assert kept
     python, *rest = shlex.split(hooks["strip-notebooks"]["entry"])
@@ -305,17 +332,23 @@ def test_saved_in_jupyterlab_a_notebook_is_stripped_to_what_is_committed(hooks, 
 def test_links_and_paths_lead_somewhere(page):
     text = (PROJECT / page).read_text(encoding="utf-8")
     prose = re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)
-    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", prose) if not link.startswith("https://")]
+    links = [
+        link for link in re.findall(r"\]\(([^)\s]+)\)", prose) if not link.startswith("https://")
+    ]
     paths = re.findall(r"`((?:fer_utils|tests|reports|docs|data)/[\w./-]*)`", prose)
     assert links + paths or page == "CHANGELOG.md"
-    found = [(PROJECT / page).parent / link.partition("#")[0] for link in links] + [PROJECT / path for path in paths]
+    found = [(PROJECT / page).parent / link.partition("#")[0] for link in links] + [
+        PROJECT / path for path in paths
+    ]
     assert [str(path) for path in found if not path.exists()] == []
 
 
 def test_the_datasheet_has_the_contests_counts_and_the_samples_shares():
     text = (PROJECT / "docs" / "datasheet.md").read_text(encoding="utf-8")
     for usage, counts in CANONICAL_COUNTS.items():
-        assert f"| {usage} | {' | '.join(f'{count:,}' for count in (*counts, sum(counts)))} |" in text
+        assert (
+            f"| {usage} | {' | '.join(f'{count:,}' for count in (*counts, sum(counts)))} |" in text
+        )
     copies, leaks = sample.DUPLICATE_SHARE, sample.LEAK_SHARE
     assert (sample.CONFLICT_SHARE, sample.LEAK_CONFLICT_SHARE) == (0.2, 0.1)
     for row in (

@@ -44,15 +44,21 @@ def test_an_image_has_its_own_corruption_whatever_is_beside_it(images, corruptio
 
 @pytest.mark.parametrize("corruption", CORRUPTIONS)
 def test_the_seed_decides_what_is_drawn_and_nothing_else(images, corruption):
-    same = np.array_equal(corrupt(images, corruption, 3, seed=0), corrupt(images, corruption, 3, seed=1))
+    same = np.array_equal(
+        corrupt(images, corruption, 3, seed=0), corrupt(images, corruption, 3, seed=1)
+    )
     assert same == (corruption not in ("noise", "rotation", "shift"))
 
 
 def test_values_are_what_their_units_say(images):
     grey = np.full((1, 48, 48), 128, np.uint8)
     for number, strength in enumerate(STRENGTHS):
-        assert (corrupt(grey, "darker", strength) == 128 - CORRUPTIONS["darker"].values[number]).all()
-        assert (corrupt(grey, "brighter", strength) == 128 + CORRUPTIONS["brighter"].values[number]).all()
+        assert (
+            corrupt(grey, "darker", strength) == 128 - CORRUPTIONS["darker"].values[number]
+        ).all()
+        assert (
+            corrupt(grey, "brighter", strength) == 128 + CORRUPTIONS["brighter"].values[number]
+        ).all()
     calm = np.clip(images, 96, 160)
     noise = corrupt(calm, "noise", 2).astype(float) - calm
     assert noise.std() == pytest.approx(CORRUPTIONS["noise"].values[1], rel=0.05)
@@ -69,7 +75,9 @@ def test_blur_is_a_gaussian_of_its_sigma():
         slope = np.diff(corrupt(step, "blur", strength)[0, 24].astype(float))
         places = np.arange(len(slope))
         middle = np.average(places, weights=slope)
-        assert np.sqrt(np.average((places - middle) ** 2, weights=slope)) == pytest.approx(sigma, rel=0.12)
+        assert np.sqrt(np.average((places - middle) ** 2, weights=slope)) == pytest.approx(
+            sigma, rel=0.12
+        )
 
 
 def test_shift_moves_whole_pixels_each_way(images):
@@ -82,7 +90,9 @@ def test_shift_moves_whole_pixels_each_way(images):
         seen |= {
             (down, right)
             for down, right in ways
-            if np.array_equal(moved[10 + down : 30 + down, 10 + right : 30 + right], image[10:30, 10:30])
+            if np.array_equal(
+                moved[10 + down : 30 + down, 10 + right : 30 + right], image[10:30, 10:30]
+            )
         }
     assert seen == {(0, pixels), (0, -pixels), (pixels, 0), (-pixels, 0)}
 
@@ -95,13 +105,16 @@ def test_rotation_goes_both_ways_and_keeps_the_middle():
     y, x = np.mgrid[-19.5:20, -19.5:20]
     inside = np.hypot(x, y) < 18
     angles = {
-        round(np.degrees(np.arctan((image * x * y)[inside].sum() / (image * x * x)[inside].sum()))) for image in turned
+        round(np.degrees(np.arctan((image * x * y)[inside].sum() / (image * x * x)[inside].sum())))
+        for image in turned
     }
     assert len(angles) == 2
     assert all(abs(abs(angle) - CORRUPTIONS["rotation"].values[3]) <= 2 for angle in angles), angles
 
 
-@pytest.mark.parametrize(("corruption", "rows"), [("eyes covered", range(12, 24)), ("mouth covered", range(33, 45))])
+@pytest.mark.parametrize(
+    ("corruption", "rows"), [("eyes covered", range(12, 24)), ("mouth covered", range(33, 45))]
+)
 def test_a_bar_of_the_images_mean_covers_its_place_and_nothing_else(images, corruption, rows):
     for strength, height in zip(STRENGTHS, CORRUPTIONS[corruption].values, strict=True):
         middle = rows[len(rows) // 2]
@@ -115,7 +128,9 @@ def test_a_bar_of_the_images_mean_covers_its_place_and_nothing_else(images, corr
 def test_low_resolution_has_that_many_blocks():
     fine = np.indices((48, 48)).sum(axis=0) % 2 * np.uint8(255)
     assert fine.std() > 100
-    assert corrupt(fine[None].astype(np.uint8), "low resolution", 2).std() < 1, "detail finer than a pixel is gone"
+    assert corrupt(fine[None].astype(np.uint8), "low resolution", 2).std() < 1, (
+        "detail finer than a pixel is gone"
+    )
 
 
 def test_what_is_unknown_is_refused(images):
@@ -149,7 +164,9 @@ for corruption in CORRUPTIONS:
 assert "albumentations" in sys.modules
 sys.exit(f"asked {asked}" if asked else None)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=_without_the_switch())
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=_without_the_switch()
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 

@@ -24,7 +24,7 @@ def of(*added, shape=(10, 10, 3)) -> int:
 # --- by hand ---
 
 
-def test_seed_cnn_by_hand():
+def test_baseline_cnn_by_hand():
     convolutions = (
         (48 * 48) * (3 * 3 * 1) * 64  # 1,327,104
         + (24 * 24) * (5 * 5 * 64) * 128  # 117,964,800
@@ -33,7 +33,7 @@ def test_seed_cnn_by_hand():
     )
     dense = (3 * 3 * 512) * 256 + 256 * 512 + 512 * 7  # 1,179,648 + 131,072 + 3,584
     assert convolutions + dense == 290_475_520
-    assert multiply_adds(build("seed_cnn")) == 290_475_520
+    assert multiply_adds(build("baseline_cnn")) == 290_475_520
 
 
 def test_mini_xception_by_hand():
@@ -56,7 +56,10 @@ def test_mini_xception_by_hand():
         (layers.Conv2D(6, 3, groups=3, padding="same"), 100 * 9 * 6),
         (layers.Conv2D(5, 3, dilation_rate=2), 6 * 6 * 27 * 5),
         (layers.DepthwiseConv2D(3, depth_multiplier=2), 8 * 8 * 9 * 6),
-        (layers.SeparableConv2D(5, 3, strides=2, padding="same", depth_multiplier=2), 25 * (9 * 6 + 6 * 5)),
+        (
+            layers.SeparableConv2D(5, 3, strides=2, padding="same", depth_multiplier=2),
+            25 * (9 * 6 + 6 * 5),
+        ),
         (layers.Dense(4), 100 * 3 * 4),
     ],
 )
@@ -65,8 +68,15 @@ def test_a_layer_by_hand(layer, expected):
 
 
 def test_what_has_no_kernel_counts_nothing():
-    free = [layers.Rescaling(2.0), layers.BatchNormalization(), layers.MaxPooling2D(), layers.Dropout(0.5)]
-    assert of(*free, layers.Normalization(), layers.GlobalAveragePooling2D(), layers.Dense(2)) == 3 * 2
+    free = [
+        layers.Rescaling(2.0),
+        layers.BatchNormalization(),
+        layers.MaxPooling2D(),
+        layers.Dropout(0.5),
+    ]
+    assert (
+        of(*free, layers.Normalization(), layers.GlobalAveragePooling2D(), layers.Dense(2)) == 3 * 2
+    )
 
 
 def test_models_within_models_count():
@@ -102,9 +112,13 @@ def test_tensorflow_counts_the_same(network):
 # --- what is refused ---
 
 
-@pytest.mark.parametrize("layer", [layers.Conv2DTranspose(2, 3), layers.EinsumDense("abcd,de->abce", (10, 10, 4))])
+@pytest.mark.parametrize(
+    "layer", [layers.Conv2DTranspose(2, 3), layers.EinsumDense("abcd,de->abce", (10, 10, 4))]
+)
 def test_unknown_layers_with_kernels_are_refused(layer):
-    with pytest.raises(StudyError, match=f"{layer.name}: expected Conv2D, .* found {type(layer).__name__}"):
+    with pytest.raises(
+        StudyError, match=f"{layer.name}: expected Conv2D, .* found {type(layer).__name__}"
+    ):
         of(layer)
 
 
@@ -127,10 +141,14 @@ def test_layers_of_ones_own_with_kernels_are_refused():
 
 def test_layers_called_twice_and_sizes_unknown_are_refused():
     shared = layers.Conv2D(3, 3, padding="same", name="shared")
-    with pytest.raises(StudyError, match="shared: expected a layer that is called once, found 2 calls"):
+    with pytest.raises(
+        StudyError, match="shared: expected a layer that is called once, found 2 calls"
+    ):
         of(shared, shared)
     inner = keras.Sequential([keras.Input((10, 10, 3)), layers.Conv2D(3, 1)], name="inner")
-    with pytest.raises(StudyError, match="inner: expected a layer that is called once, found 2 calls"):
+    with pytest.raises(
+        StudyError, match="inner: expected a layer that is called once, found 2 calls"
+    ):
         of(inner, inner)
     with pytest.raises(StudyError, match=r"open: expected an output of known size, found .*None"):
         of(layers.Conv2D(3, 3, name="open"), shape=(None, None, 3))
@@ -142,7 +160,9 @@ def test_layers_called_twice_and_sizes_unknown_are_refused():
 @pytest.mark.parametrize("network", NETWORKS)
 def test_every_network_names_its_source(network):
     source = getattr(import_module(f"fer_utils.networks.{network}"), "SOURCE", "")
-    assert source and source == " ".join(source.split()), f"{network}: its module has no SOURCE of one line"
+    assert source and source == " ".join(source.split()), (
+        f"{network}: its module has no SOURCE of one line"
+    )
 
 
 def test_the_overview_lists_every_network():
@@ -153,29 +173,43 @@ def test_the_overview_lists_every_network():
         assert re.fullmatch(r"48x48x1( \(\d+x\d+ inside\))?", one["input"])
         assert one["parameters"] > 0 and one["multiply_adds"] > 0
     assert found[0] == {
-        "name": "seed_cnn",
+        "name": "baseline_cnn",
         "input": "48x48x1",
         "parameters": 4_478_727,
         "multiply_adds": 290_475_520,
-        "source": import_module("fer_utils.networks.seed_cnn").SOURCE,
+        "source": import_module("fer_utils.networks.baseline_cnn").SOURCE,
     }
     assert found[NETWORKS.index("mini_xception")]["input"] == "48x48x1 (64x64 inside)"
 
 
 def test_the_overview_names_the_size_inside_nested_models(monkeypatch):
-    inner = keras.Sequential([keras.Input((42, 42, 1)), layers.Conv2D(2, 3), layers.Flatten(), layers.Dense(7)])
+    inner = keras.Sequential(
+        [keras.Input((42, 42, 1)), layers.Conv2D(2, 3), layers.Flatten(), layers.Dense(7)]
+    )
     inputs = keras.Input((48, 48, 1))
     model = keras.Model(inputs, inner(layers.Cropping2D(3)(inputs)))
     monkeypatch.setattr(costs, "build", lambda name: model)
-    monkeypatch.setattr(costs, "NETWORKS", ("seed_cnn",))
+    monkeypatch.setattr(costs, "NETWORKS", ("baseline_cnn",))
     (one,) = overview()
     assert one["input"] == "48x48x1 (42x42 inside)" and one["parameters"] == model.count_params()
 
 
 def test_the_table_is_aligned():
     found = [
-        {"name": "a", "input": "48x48x1", "parameters": 12, "multiply_adds": 3_456_789, "source": "one"},
-        {"name": "longer", "input": "48x48x1 (64x64 inside)", "parameters": 4_321, "multiply_adds": 5, "source": "two"},
+        {
+            "name": "a",
+            "input": "48x48x1",
+            "parameters": 12,
+            "multiply_adds": 3_456_789,
+            "source": "one",
+        },
+        {
+            "name": "longer",
+            "input": "48x48x1 (64x64 inside)",
+            "parameters": 4_321,
+            "multiply_adds": 5,
+            "source": "two",
+        },
     ]
     assert overview_text(found).splitlines() == [
         "network  input                   parameters  multiply-adds  source",

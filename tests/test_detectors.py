@@ -91,7 +91,9 @@ class AtTwoSizes:
 
     def detect(self, photo):
         share = photo.shape[1] / 2000
-        boxes = [(200, 200, 400, 400)] if share < 0.4 else [(210, 190, 380, 420), (1500, 100, 50, 60)]
+        boxes = (
+            [(200, 200, 400, 400)] if share < 0.4 else [(210, 190, 380, 420), (1500, 100, 50, 60)]
+        )
         return [Detection(Box(*(round(share * edge) for edge in box)), 1.0) for box in boxes]
 
 
@@ -100,7 +102,9 @@ def test_a_small_face_is_found_beside_a_large_one_and_the_large_one_once():
     assert [box.width for box, _ in found] == pytest.approx([400, 50], abs=3)
 
 
-@pytest.mark.parametrize("box", [(-90, 0, 100, 100), (0, 500, 50, 50), (-5000, -5000, 10000, 10000), (95, 95, 40, 40)])
+@pytest.mark.parametrize(
+    "box", [(-90, 0, 100, 100), (0, 500, 50, 50), (-5000, -5000, 10000, 10000), (95, 95, 40, 40)]
+)
 def test_boxes_that_lie_mostly_outside_are_dropped(box):
     class Sees:
         def detect(self, photo):
@@ -116,7 +120,12 @@ def test_strips_of_a_photo_have_finite_boxes(size, yunet_file):
     for detector in (HaarDetector(), YuNetDetector(yunet_file)):
         for box, score in find_faces(noise, detector):
             assert np.isfinite([*box, score]).all()
-            assert box.x >= 0 and box.y >= 0 and box.x + box.width <= size[1] and box.y + box.height <= size[0]
+            assert (
+                box.x >= 0
+                and box.y >= 0
+                and box.x + box.width <= size[1]
+                and box.y + box.height <= size[0]
+            )
 
 
 def check_photos(recognizer, real_data):

@@ -56,7 +56,10 @@ def test_the_readmes_picture_is_what_its_script_draws(tmp_path):
     docs = Path(__file__).parents[1] / "docs"
     figure = runpy.run_path(str(docs / "faces.py"))["picture"]()
     figure.savefig(tmp_path / "faces.png", transparent=True)
-    drawn, kept = (cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in (tmp_path / "faces.png", docs / "faces.png"))
+    drawn, kept = (
+        cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+        for path in (tmp_path / "faces.png", docs / "faces.png")
+    )
     assert drawn.shape == kept.shape
     difference = np.abs(drawn.astype(int) - kept)
     # Another machine may have another typeface: what is drawn differs nowhere else.

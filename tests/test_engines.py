@@ -20,7 +20,7 @@ from fer_utils.training.fit import epoch_plan, fit
 from fer_utils.training.predict import predict
 from fer_utils.training.runs import Run
 
-RUN = CASES["case-jitter"].but(epochs=2, dropout=0.2, whole_batches=True, views="mirror")
+RUN = CASES["case-jitter"].but(epochs=2, dropout=0.2, drop_last=True, tta="flip")
 
 
 def arrays(path) -> list[np.ndarray]:
@@ -79,9 +79,12 @@ def test_both_apply_the_same_draws(under_jax, faces):
     order, draws = epoch_plan(recipe, 1, 1, 64, 42)
     images = faces.without_private().images[order].astype(np.float32)
     difference = np.abs(
-        augmentation.apply(images, draws.of(order), 42, recipe.border) - np.load(folder / "augmented.npy")
+        augmentation.apply(images, draws.of(order), 42, recipe.border)
+        - np.load(folder / "augmented.npy")
     )
-    assert difference.mean() < 0.3 and np.quantile(difference, 0.99) < 4  # grey levels of 255, at edges that were drawn
+    assert (
+        difference.mean() < 0.3 and np.quantile(difference, 0.99) < 4
+    )  # grey levels of 255, at edges that were drawn
 
 
 def test_a_run_of_jax_goes_on_and_is_used_under_tensorflow(under_jax, faces):
@@ -89,13 +92,20 @@ def test_a_run_of_jax_goes_on_and_is_used_under_tensorflow(under_jax, faces):
     assert said["resumed the same"] and said["accelerators"] == []
     run, public = Run(folder / "runs" / said["run"].rsplit("/", 1)[1]), faces.of(PUBLIC)
     assert run.about["versions"]["backend"].startswith("jax")
-    assert np.abs(probabilities(run.logits(public)) - probabilities(predict(run.model(), public.images))).max() < 1e-5
+    assert (
+        np.abs(
+            probabilities(run.logits(public)) - probabilities(predict(run.model(), public.images))
+        ).max()
+        < 1e-5
+    )
     # The notebook finds it as its own: the key is recipe, seed and faces.
     assert fit(RUN, faces, 1, folder / "runs", progress=False).folder == run.folder
 
 
 def test_tensorflow_says_who_can_spread_batches(faces, recipe, tmp_path):
-    with pytest.raises(StudyError, match="data_parallel: expected KERAS_BACKEND=jax, found tensorflow"):
+    with pytest.raises(
+        StudyError, match="data_parallel: expected KERAS_BACKEND=jax, found tensorflow"
+    ):
         fit(recipe.but(data_parallel=True), faces, 1, tmp_path, progress=False)
 
 

@@ -9,7 +9,14 @@ from scipy.special import softmax
 from sklearn.metrics import log_loss
 
 from fer_utils.errors import StudyError
-from fer_utils.results.ensembles import answer, member_logits, members, read_ensembles, select, write_ensemble
+from fer_utils.results.ensembles import (
+    answer,
+    member_logits,
+    members,
+    read_ensembles,
+    select,
+    write_ensemble,
+)
 from fer_utils.training.recipe import Recipe
 from fer_utils.training.runs import write_predictions
 
@@ -26,7 +33,9 @@ def guesses(emotion: np.ndarray, seed: int, strength: float = 1.0) -> np.ndarray
 
 
 def loss(logits: list[np.ndarray], emotion: np.ndarray) -> float:
-    return log_loss(emotion, np.mean([softmax(each.astype(float), axis=1) for each in logits], axis=0))
+    return log_loss(
+        emotion, np.mean([softmax(each.astype(float), axis=1) for each in logits], axis=0)
+    )
 
 
 def test_each_step_adds_what_lowers_the_loss_most(emotion):
@@ -39,13 +48,19 @@ def test_each_step_adds_what_lowers_the_loss_most(emotion):
         assert row["added"] == min(losses, key=losses.get)
         chosen.append(candidates[row["added"]])
         assert row["cross_entropy"] == pytest.approx(losses[row["added"]], rel=1e-6)
-        right = np.mean([softmax(each, axis=1) for each in chosen], axis=0).argmax(axis=1) == emotion
-        assert row["accuracy"] == pytest.approx(right.mean())
+        correct = (
+            np.mean([softmax(each, axis=1) for each in chosen], axis=0).argmax(axis=1) == emotion
+        )
+        assert row["accuracy"] == pytest.approx(correct.mean())
         assert row["low"] < row["accuracy"] < row["high"]
 
 
 def test_two_equally_good_networks_are_better_together_and_noise_is_left_out(emotion):
-    candidates = {"one": guesses(emotion, 1, 2.0), "two": guesses(emotion, 2, 2.0), "noise": guesses(emotion, 3, 0.0)}
+    candidates = {
+        "one": guesses(emotion, 1, 2.0),
+        "two": guesses(emotion, 2, 2.0),
+        "noise": guesses(emotion, 3, 0.0),
+    }
     path = select(candidates, emotion, size=4)
     assert set(members(path)) == {"one", "two"}
     pairs = {
@@ -66,7 +81,9 @@ def test_members_end_where_the_loss_is_lowest(emotion):
 def test_one_that_counts_twice_has_twice_the_say(emotion):
     logits = {"one": guesses(emotion, 1), "two": guesses(emotion, 2)}
     expected = (2 * softmax(logits["one"], axis=1) + softmax(logits["two"], axis=1)) / 3
-    np.testing.assert_allclose(softmax(answer({"one": 2, "two": 1}, logits), axis=1), expected, atol=1e-6)
+    np.testing.assert_allclose(
+        softmax(answer({"one": 2, "two": 1}, logits), axis=1), expected, atol=1e-6
+    )
 
 
 def test_nothing_to_choose_from_is_an_error(emotion):
@@ -78,17 +95,20 @@ def test_nothing_to_choose_from_is_an_error(emotion):
 
 def test_members_answer_with_their_averages_where_their_recipe_has_them(faces, tmp_path):
     part = faces.select(np.arange(12))
-    plain, averages = guesses(part.emotion, 1), guesses(part.emotion, 2)
+    plain, tta = guesses(part.emotion, 1), guesses(part.emotion, 2)
     abouts = {}
-    for recipe in (Recipe("plain", "seed_cnn"), Recipe("mirrored", "seed_cnn", views="mirror")):
+    for recipe in (
+        Recipe("plain", "baseline_cnn"),
+        Recipe("mirrored", "baseline_cnn", tta="flip"),
+    ):
         folder = tmp_path / recipe.name
         folder.mkdir()
         write_predictions(folder, part.row, plain)
-        if recipe.averaging:
-            write_predictions(folder, part.row, averages, averaged=True)
+        if recipe.tta_label:
+            write_predictions(folder, part.row, tta, tta=True)
         abouts[folder] = {"recipe": recipe.to_dict()}
     first, second = member_logits(abouts, part).values()
-    assert np.array_equal(first, plain) and np.array_equal(second, averages)
+    assert np.array_equal(first, plain) and np.array_equal(second, tta)
 
 
 def test_an_ensemble_is_kept_as_its_members(emotion, tmp_path):
@@ -108,7 +128,9 @@ def test_an_ensemble_is_kept_as_its_members(emotion, tmp_path):
     expected = {tmp_path / label: times for label, times in members(path).items()}
     assert read_ensembles(tmp_path) == {"both": expected}
     (tmp_path / "a-seed1").rmdir()
-    with pytest.raises(StudyError, match=r"both\.json: expected the evidence of its members .* none of a-seed1"):
+    with pytest.raises(
+        StudyError, match=r"both\.json: expected the evidence of its members .* none of a-seed1"
+    ):
         read_ensembles(tmp_path)
 
 

@@ -21,10 +21,30 @@ from fer_utils.cli import SERVE_EXTRA
 
 PYTHONS = ("3.11", "3.12", "3.13")
 MACHINES = {
-    "linux": {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix", "platform_machine": "x86_64"},
-    "arm": {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix", "platform_machine": "aarch64"},
-    "mac": {"sys_platform": "darwin", "platform_system": "Darwin", "os_name": "posix", "platform_machine": "arm64"},
-    "windows": {"sys_platform": "win32", "platform_system": "Windows", "os_name": "nt", "platform_machine": "AMD64"},
+    "linux": {
+        "sys_platform": "linux",
+        "platform_system": "Linux",
+        "os_name": "posix",
+        "platform_machine": "x86_64",
+    },
+    "arm": {
+        "sys_platform": "linux",
+        "platform_system": "Linux",
+        "os_name": "posix",
+        "platform_machine": "aarch64",
+    },
+    "mac": {
+        "sys_platform": "darwin",
+        "platform_system": "Darwin",
+        "os_name": "posix",
+        "platform_machine": "arm64",
+    },
+    "windows": {
+        "sys_platform": "win32",
+        "platform_system": "Windows",
+        "os_name": "nt",
+        "platform_machine": "AMD64",
+    },
 }
 
 
@@ -55,7 +75,9 @@ def lock(project) -> list[str]:
 
 
 def test_conda_gets_the_same_list(direct, environment):
-    *listed, ours = next(entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict))
+    *listed, ours = next(
+        entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict)
+    )
     assert ours == "-e ."
     assert sorted(str(Requirement(line)) for line in listed) == sorted(map(str, direct))
 
@@ -70,9 +92,11 @@ def test_conda_gets_the_same_pythons(pyproject, environment):
     plain = [entry for entry in environment["dependencies"] if isinstance(entry, str)]
     assert [entry.split()[0] for entry in plain] == ["python", "pip"]
     assert SpecifierSet(plain[0].split()[1]) == SpecifierSet(pyproject["requires-python"])
-    assert [version for version in ("3.10", *PYTHONS, "3.14") if version in SpecifierSet(plain[0].split()[1])] == list(
-        PYTHONS
-    )
+    assert [
+        version
+        for version in ("3.10", *PYTHONS, "3.14")
+        if version in SpecifierSet(plain[0].split()[1])
+    ] == list(PYTHONS)
 
 
 def test_the_lock_holds_only_pins(lock):
@@ -106,7 +130,9 @@ def test_the_lock_pins_what_is_asked_for(direct, lock, python, machine):
     versions = {canonicalize_name(pin.name): next(iter(pin.specifier)).version for pin in pins}
     wanted = [requirement for requirement in direct if applies(requirement.marker)]
     assert [r.name for r in wanted if canonicalize_name(r.name) not in versions] == [], "not pinned"
-    unfit = [(str(r), v) for r in wanted if (v := versions[canonicalize_name(r.name)]) not in r.specifier]
+    unfit = [
+        (str(r), v) for r in wanted if (v := versions[canonicalize_name(r.name)]) not in r.specifier
+    ]
     assert unfit == [], "pinned at a version that pyproject.toml forbids"
 
 

@@ -24,12 +24,12 @@ from fer_utils.evaluation import (
 
 
 @pytest.fixture(scope="module")
-def rights():
+def correct_counts():
     return some_rights()
 
 
-def test_paired_bootstrap_of_one_run_is_scipys(rights):
-    a, b = rights[0][0], rights[1][0]
+def test_paired_bootstrap_of_one_run_is_scipys(correct_counts):
+    a, b = correct_counts[0][0], correct_counts[1][0]
     theirs = stats.bootstrap(
         (a, b),
         lambda a, b, axis: a.mean(axis=axis) - b.mean(axis=axis),
@@ -45,8 +45,8 @@ def test_paired_bootstrap_of_one_run_is_scipys(rights):
     assert interval[1] - interval[0] < 0.95 * apart
 
 
-def test_paired_bootstrap_of_a_model_with_itself_and_the_other_way_round(rights):
-    a, b = rights
+def test_paired_bootstrap_of_a_model_with_itself_and_the_other_way_round(correct_counts):
+    a, b = correct_counts
     assert paired_bootstrap(a[0], a[0]) == (0, 0)
     low, high = paired_bootstrap(a, b)
     assert low < a.mean() - b.mean() < high
@@ -56,21 +56,25 @@ def test_paired_bootstrap_of_a_model_with_itself_and_the_other_way_round(rights)
 
 
 def test_mcnemar_by_hand():
-    right_a = np.array([True] * 4 + [True] + [False] * 6 + [False] * 9)
-    right_b = np.array([True] * 4 + [False] + [True] * 6 + [False] * 9)
-    result = mcnemar(right_a, right_b)
+    correct_a = np.array([True] * 4 + [True] + [False] * 6 + [False] * 9)
+    correct_b = np.array([True] * 4 + [False] + [True] * 6 + [False] * 9)
+    result = mcnemar(correct_a, correct_b)
     assert (result.only_a, result.only_b) == (1, 6)
-    assert result.difference == pytest.approx(right_a.mean() - right_b.mean()) == pytest.approx(-5 / 20)
+    assert (
+        result.difference
+        == pytest.approx(correct_a.mean() - correct_b.mean())
+        == pytest.approx(-5 / 20)
+    )
     # At most one head or at least six in seven tosses: 2 * (1 + 7) / 128.
     assert result.p == pytest.approx(0.125)
-    other = mcnemar(right_b, right_a)
+    other = mcnemar(correct_b, correct_a)
     assert other == pytest.approx((6, 1, 0.25, 0.125))
 
 
 def test_mcnemar_where_nothing_or_as_much_differs():
-    right = np.array([True, False, True])
-    assert mcnemar(right, right) == (0, 0, 0, 1)
-    assert mcnemar(right, right[[1, 0, 2]]) == pytest.approx((1, 1, 0, 1))
+    correct = np.array([True, False, True])
+    assert mcnemar(correct, correct) == (0, 0, 0, 1)
+    assert mcnemar(correct, correct[[1, 0, 2]]) == pytest.approx((1, 1, 0, 1))
 
 
 def test_mcnemar_rejects_as_often_as_it_says_at_most():
@@ -96,7 +100,9 @@ def test_mcnemar_is_the_binomial_test():
     for images in (2, 9, 40, 3000):
         a, b = generator.random((2, images)) < np.array([[0.7], [0.5]])
         result = mcnemar(a, b)
-        assert result.p == pytest.approx(stats.binomtest((a & ~b).sum(), max(1, (a != b).sum())).pvalue)
+        assert result.p == pytest.approx(
+            stats.binomtest((a & ~b).sum(), max(1, (a != b).sum())).pvalue
+        )
 
 
 def two_models(images: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -114,16 +120,28 @@ def test_paired_scores_are_the_differences_and_scipys_intervals():
         assert table.loc[score, "difference"] == pytest.approx(of(a, emotion) - of(b, emotion))
 
         def difference(emotion, one, other, axis, score=score):
-            return plain_scores(emotion, one, axis)[score] - plain_scores(emotion, other, axis)[score]
+            return (
+                plain_scores(emotion, one, axis)[score] - plain_scores(emotion, other, axis)[score]
+            )
 
         data = (emotion, a.argmax(axis=1), b.argmax(axis=1))
         theirs = stats.bootstrap(
-            data, difference, paired=True, method="percentile", n_resamples=4000, rng=1, vectorized=True
+            data,
+            difference,
+            paired=True,
+            method="percentile",
+            n_resamples=4000,
+            rng=1,
+            vectorized=True,
         )
-        assert tuple(table.loc[score, ["low", "high"]]) == pytest.approx(tuple(theirs.confidence_interval), abs=0.01)
-    right = [logits.argmax(axis=1) == emotion for logits in (a, b)]
-    assert table.loc["accuracy", "difference"] == pytest.approx(right[0].mean() - right[1].mean())
-    assert tuple(table.loc["accuracy", ["low", "high"]]) == paired_bootstrap(*right)
+        assert tuple(table.loc[score, ["low", "high"]]) == pytest.approx(
+            tuple(theirs.confidence_interval), abs=0.01
+        )
+    correct = [logits.argmax(axis=1) == emotion for logits in (a, b)]
+    assert table.loc["accuracy", "difference"] == pytest.approx(
+        correct[0].mean() - correct[1].mean()
+    )
+    assert tuple(table.loc["accuracy", ["low", "high"]]) == paired_bootstrap(*correct)
 
 
 def test_paired_scores_of_seeds_take_the_same_images_for_both():
@@ -149,9 +167,26 @@ def four():
 def test_all_pairs_are_compared_with_holms_correction(four):
     answers, emotion = four
     table = compare_all(answers, emotion)
-    columns = ["model", "other", "difference", "low", "high", "only_model", "only_other", "p", "p_holm", "significant"]
+    columns = [
+        "model",
+        "other",
+        "difference",
+        "low",
+        "high",
+        "only_model",
+        "only_other",
+        "p",
+        "p_holm",
+        "significant",
+    ]
     assert table.columns.tolist() == columns
-    names = [("first", "second"), ("first", "third"), ("first", "last"), ("second", "third"), ("second", "last")]
+    names = [
+        ("first", "second"),
+        ("first", "third"),
+        ("first", "last"),
+        ("second", "third"),
+        ("second", "last"),
+    ]
     assert list(zip(table["model"], table["other"], strict=True)) == [*names, ("third", "last")]
     for row in table.to_dict("records"):
         a, b = (answers[row[key]] == emotion for key in ("model", "other"))
@@ -164,13 +199,18 @@ def test_all_pairs_are_compared_with_holms_correction(four):
         corrected[index] = most
     np.testing.assert_allclose(table["p_holm"], pd.Series(corrected).sort_index())
     assert table["significant"].tolist() == (table["p_holm"] <= 0.05).tolist()
-    assert table.loc[table["other"] == "last", "significant"].all() and not table["significant"].all()
+    assert (
+        table.loc[table["other"] == "last", "significant"].all() and not table["significant"].all()
+    )
     assert ((table["p"] < 0.05) & ~table["significant"]).any(), "one that only seems to differ"
 
 
 def test_the_level_is_that_of_tests_and_intervals(four):
     table, strict = compare_all(*four), compare_all(*four, level=1 - 1e-11)
-    assert table["p_holm"].equals(strict["p_holm"]) and strict["significant"].sum() < table["significant"].sum()
+    assert (
+        table["p_holm"].equals(strict["p_holm"])
+        and strict["significant"].sum() < table["significant"].sum()
+    )
     assert (strict["low"] < table["low"]).all() and (strict["high"] > table["high"]).all()
 
 
@@ -201,7 +241,9 @@ def test_comparing_all_wants_answers_of_two_models_to_all_images(four):
     answers, emotion = four
     with pytest.raises(StudyError, match="two models or more, found first"):
         compare_all({"first": answers["first"]}, emotion)
-    with pytest.raises(StudyError, match=r"an answer of second to each of 600 images.*int64 \(599,\)"):
+    with pytest.raises(
+        StudyError, match=r"an answer of second to each of 600 images.*int64 \(599,\)"
+    ):
         compare_all(answers | {"second": answers["second"][1:]}, emotion)
     with pytest.raises(StudyError, match=r"an answer of last .*bool \(600,\).*argmax"):
         compare_all(answers | {"last": answers["last"] == emotion}, emotion)
@@ -216,7 +258,9 @@ def test_the_finding_names_the_pair_most_apart_whichever_is_first(four):
         f"After Holm's correction 3 of 6 pairs of models differ in accuracy, most of all {best} from last, by "
         f"{100 * (shares[best] - shares['last']):.1f} points."
     )
-    assert pairs_finding(compare_all(dict(reversed(answers.items())), emotion, resamples=10)) == said
+    assert (
+        pairs_finding(compare_all(dict(reversed(answers.items())), emotion, resamples=10)) == said
+    )
     same = compare_all({"a": answers["first"], "b": answers["first"]}, emotion, resamples=10)
     assert "none of 1 pairs" in pairs_finding(same)
 

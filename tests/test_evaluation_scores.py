@@ -11,10 +11,10 @@ from fer_utils.emotions import EMOTIONS
 from fer_utils.errors import StudyError
 from fer_utils.evaluation import (
     accuracy,
-    averaged,
     balanced_accuracy,
     cross_entropy,
     macro_f1,
+    mean_prediction,
     probabilities,
     seed_summary,
 )
@@ -39,8 +39,12 @@ def test_probabilities_and_cross_entropy(answers):
     shares = probabilities(logits)
     assert shares.dtype == np.float64
     np.testing.assert_allclose(shares.sum(axis=1), 1)
-    np.testing.assert_allclose(shares, np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True), rtol=1e-5)
-    assert cross_entropy(logits, emotion) == pytest.approx(metrics.log_loss(emotion, shares, labels=NUMBERS))
+    np.testing.assert_allclose(
+        shares, np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True), rtol=1e-5
+    )
+    assert cross_entropy(logits, emotion) == pytest.approx(
+        metrics.log_loss(emotion, shares, labels=NUMBERS)
+    )
 
 
 def test_huge_logits_stay_finite():
@@ -76,18 +80,25 @@ def test_scores_of_many_confusions_are_scikit_learns():
     found = confusion_scores(counts)
     for sample in np.ndindex(5, 40):
         true, said = emotion[sample], answer[sample]
-        precision, recall, f1, _ = metrics.precision_recall_fscore_support(true, said, labels=NUMBERS, zero_division=0)
+        precision, recall, f1, _ = metrics.precision_recall_fscore_support(
+            true, said, labels=NUMBERS, zero_division=0
+        )
         np.testing.assert_allclose(found["precision"][sample], precision)
         np.testing.assert_allclose(found["recall"][sample], recall)
         np.testing.assert_allclose(found["F1"][sample], f1)
         assert found["macro F1"][sample] == pytest.approx(f1.mean())
-        assert found["balanced accuracy"][sample] == pytest.approx(metrics.balanced_accuracy_score(true, said))
+        assert found["balanced accuracy"][sample] == pytest.approx(
+            metrics.balanced_accuracy_score(true, said)
+        )
 
 
 def test_one_image_is_enough():
     logits, emotion = np.eye(7)[[2]], np.array([2], np.uint8)
     assert accuracy(logits, emotion) == 1
-    assert macro_f1(logits, emotion) == pytest.approx(1 / 7) and balanced_accuracy(logits, emotion) == 1
+    assert (
+        macro_f1(logits, emotion) == pytest.approx(1 / 7)
+        and balanced_accuracy(logits, emotion) == 1
+    )
 
 
 def test_seed_summary():
@@ -107,7 +118,7 @@ def test_seed_summary_wants_one_accuracy_a_seed(accuracies):
 
 def test_averaged_is_the_mean_probability():
     members = np.random.default_rng(3).normal(scale=4, size=(5, 200, 7)).astype(np.float32)
-    together = averaged(members)
+    together = mean_prediction(members)
     assert together.shape == (200, 7) and together.dtype == np.float32
     mean = np.mean([probabilities(logits) for logits in members], axis=0)
     np.testing.assert_allclose(together, np.log(mean), atol=1e-5)
@@ -120,20 +131,29 @@ def test_averaged_is_the_mean_probability():
 def test_averaged_takes_a_list_and_forgets_the_scale_of_logits():
     members = np.random.default_rng(4).normal(size=(2, 30, 7))
     shifted = [members[0] + 100, (members[1] - 7).astype(np.float32)]
-    np.testing.assert_allclose(averaged(shifted), averaged(members), atol=1e-5)
-    np.testing.assert_allclose(averaged(members[:1]), np.log(probabilities(members[0])), atol=1e-6)
+    np.testing.assert_allclose(mean_prediction(shifted), mean_prediction(members), atol=1e-5)
+    np.testing.assert_allclose(
+        mean_prediction(members[:1]), np.log(probabilities(members[0])), atol=1e-6
+    )
 
 
 def test_averaged_stays_finite_and_keeps_the_order_of_tiny_probabilities():
     members = np.array([[[2e3, 0, 0, 0, 0, 1, 0]], [[2e3, 0, 0, 0, 0, 1, 0]]], np.float32)
-    together = averaged(members)
+    together = mean_prediction(members)
     assert np.isfinite(together).all()
     assert together[0].argsort()[-2:].tolist() == [5, 0]
 
 
 @pytest.mark.parametrize(
-    "members", [[], np.zeros((5, 7)), np.zeros((2, 5, 6)), [np.zeros((5, 7)), np.zeros((4, 7))], np.zeros((1, 2, 5, 7))]
+    "members",
+    [
+        [],
+        np.zeros((5, 7)),
+        np.zeros((2, 5, 6)),
+        [np.zeros((5, 7)), np.zeros((4, 7))],
+        np.zeros((1, 2, 5, 7)),
+    ],
 )
 def test_averaged_wants_members_of_one_shape(members):
     with pytest.raises(StudyError, match="one shape"):
-        averaged(members)
+        mean_prediction(members)

@@ -17,13 +17,13 @@ from fer_utils.results.evidence import (
     END,
     START,
     TABLE,
+    available_runs,
     compute_results,
     publish_ensemble,
     publish_evidence,
     read_evidence,
     results_csv,
     results_markdown,
-    runs_at_hand,
     write_results,
 )
 from fer_utils.results.tables import compare
@@ -37,15 +37,15 @@ RIGHT = {PUBLIC: 2268, PRIVATE: 2301}
 def make_run(canonical, tmp_path):
     """Makes a finished and scored run on the canonical faces that is right on so many images of a usage."""
 
-    def make(recipe=None, seed=1, right=RIGHT, usages=(PUBLIC, PRIVATE), **about) -> Run:
-        recipe = recipe or Recipe("seed_cnn", "seed_cnn")
+    def make(recipe=None, seed=1, correct=RIGHT, usages=(PUBLIC, PRIVATE), **about) -> Run:
+        recipe = recipe or Recipe("baseline_cnn", "baseline_cnn")
         folder = tmp_path / "runs" / f"{recipe.name}-seed{seed}-0123456789ab"
         folder.mkdir(parents=True)
         generator = np.random.default_rng(seed)
         rows, logits = [], []
         for usage in usages:
             part = canonical.of(usage)
-            wrong = generator.permutation(len(part))[right[usage] :]
+            wrong = generator.permutation(len(part))[correct[usage] :]
             answer = part.emotion.astype(int)
             answer[wrong] = (answer[wrong] + generator.integers(1, 7, len(wrong))) % 7
             rows.append(part.row)
@@ -58,8 +58,16 @@ def make_run(canonical, tmp_path):
         write_predictions(folder, np.concatenate(rows)[mixed], np.concatenate(logits)[mixed])
         history = pd.DataFrame({"epoch": [1], "val_accuracy": [0.5], "seconds": [3.25]})
         history.to_csv(folder / "history.csv", index=False)
-        values = {"recipe": recipe.to_dict(), "seed": seed, "source": "csv", "parameters": 4478727, "seconds": 3600.0}
-        (folder / "run.json").write_text(json.dumps(values | {"machine": "a machine, 2 cores"} | about))
+        values = {
+            "recipe": recipe.to_dict(),
+            "seed": seed,
+            "source": "csv",
+            "parameters": 4478727,
+            "seconds": 3600.0,
+        }
+        (folder / "run.json").write_text(
+            json.dumps(values | {"machine": "a machine, 2 cores"} | about)
+        )
         return Run(folder)
 
     return make
@@ -71,8 +79,12 @@ def make_run(canonical, tmp_path):
 def test_evidence_is_the_run_in_small(make_run, canonical, tmp_path):
     run = make_run()
     folder = publish_evidence(run, tmp_path / "evidence")
-    assert folder == tmp_path / "evidence" / "seed_cnn-seed1"
-    assert sorted(path.name for path in folder.iterdir()) == ["history.csv", "predictions.npz", "recipe.json"]
+    assert folder == tmp_path / "evidence" / "baseline_cnn-seed1"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "history.csv",
+        "predictions.npz",
+        "recipe.json",
+    ]
     assert json.loads((folder / "recipe.json").read_text()) == run.about
     pd.testing.assert_frame_equal(pd.read_csv(folder / "history.csv"), run.history)
 
@@ -120,7 +132,9 @@ def test_an_ensemble_has_its_row_its_file_and_one_line_in_the_log(two_runs, cano
     for split, usage in (("public", PUBLIC), ("private", PRIVATE)):
         part = canonical.of(usage)
         shares = np.mean([probabilities(logits_of(folder, part)) for folder in abouts], axis=0)
-        assert row[f"{split}_accuracy"] == pytest.approx((shares.argmax(axis=1) == part.emotion).mean(), abs=3e-4)
+        assert row[f"{split}_accuracy"] == pytest.approx(
+            (shares.argmax(axis=1) == part.emotion).mean(), abs=3e-4
+        )
     (line,) = pd.read_csv(log).to_dict("records")
     assert (line["run"], line["images"]) == ("both", 3589)
     assert line["accuracy"] == pytest.approx(row["private_accuracy"], abs=1e-6)
@@ -142,44 +156,66 @@ def test_other_members_are_another_use_of_privatetest(two_runs, canonical, tmp_p
 def test_table_is_computed_from_the_evidence(make_run, canonical, tmp_path):
     publish_evidence(make_run(), tmp_path / "evidence")
     (row,) = compute_results(tmp_path / "evidence", canonical).to_dict("records")
-    for split, right in (("public", 2268), ("private", 2301)):
+    for split, correct in (("public", 2268), ("private", 2301)):
         found = [row[f"{split}_{key}"] for key in ("accuracy", "low", "high")]
-        assert found == pytest.approx([right / 3589, *accuracy_interval(right / 3589, 3589)], abs=1e-3)
-        assert found[0] == pytest.approx(right / 3589, abs=5e-7)
-    assert (row["model"], row["parameters"], row["epochs"], row["seeds"]) == ("seed_cnn", 4478727, 15, "1")
+        assert found == pytest.approx(
+            [correct / 3589, *accuracy_interval(correct / 3589, 3589)], abs=1e-3
+        )
+        assert found[0] == pytest.approx(correct / 3589, abs=5e-7)
+    assert (row["model"], row["parameters"], row["epochs"], row["seeds"]) == (
+        "baseline_cnn",
+        4478727,
+        15,
+        "1",
+    )
     assert (row["minutes"], row["machine"]) == (60, "a machine, 2 cores")
-    assert row["evidence"] == "reports/evidence/seed_cnn-seed1"
+    assert row["evidence"] == "reports/evidence/baseline_cnn-seed1"
 
 
 def test_seeds_are_averaged_and_models_sorted_by_publictest(make_run, canonical, tmp_path):
-    better = Recipe("better", "seed_cnn", {"width": 0.5})
-    made = [make_run(better, right={PUBLIC: 2500, PRIVATE: 2000}, parameters=1_000_000)]
+    better = Recipe("better", "baseline_cnn", {"width": 0.5})
+    made = [make_run(better, correct={PUBLIC: 2500, PRIVATE: 2000}, parameters=1_000_000)]
     for seed, public, private, seconds in ((10, 2200, 2300, 1200.0), (2, 2300, 2303, 2400.0)):
-        made.append(make_run(seed=seed, right={PUBLIC: public, PRIVATE: private}, seconds=seconds))
+        made.append(
+            make_run(seed=seed, correct={PUBLIC: public, PRIVATE: private}, seconds=seconds)
+        )
     for run in made:
         publish_evidence(run, tmp_path / "evidence")
     table = compute_results(tmp_path / "evidence", canonical)
-    assert table["model"].tolist() == ["better", "seed_cnn"]
+    assert table["model"].tolist() == ["better", "baseline_cnn"]
     ours = table.iloc[1]
     assert ours["seeds"] == "2, 10" and ours["minutes"] == 30
     assert ours["public_accuracy"] == pytest.approx(2250 / 3589, abs=5e-7)
     assert ours["private_accuracy"] == pytest.approx(2301.5 / 3589, abs=5e-7)
-    assert ours["public_spread"] == pytest.approx(np.std([2200 / 3589, 2300 / 3589], ddof=1), abs=5e-7)
+    assert ours["public_spread"] == pytest.approx(
+        np.std([2200 / 3589, 2300 / 3589], ddof=1), abs=5e-7
+    )
     # Seeds are resampled too: the interval is wider than that of the images alone.
     assert ours["public_low"] < accuracy_interval(2250 / 3589, 3589)[0] - 0.003
-    assert ours["evidence"].split() == ["reports/evidence/seed_cnn-seed10", "reports/evidence/seed_cnn-seed2"]
+    assert ours["evidence"].split() == [
+        "reports/evidence/baseline_cnn-seed10",
+        "reports/evidence/baseline_cnn-seed2",
+    ]
 
 
 def test_seeds_of_different_recipes_are_not_averaged(make_run, canonical, tmp_path):
     publish_evidence(make_run(), tmp_path / "evidence")
-    publish_evidence(make_run(Recipe("seed_cnn", "seed_cnn", epochs=3), seed=2), tmp_path / "evidence")
-    with pytest.raises(StudyError, match=r"seed_cnn: expected one recipe for all its seeds.*seed_cnn-seed2"):
+    publish_evidence(
+        make_run(Recipe("baseline_cnn", "baseline_cnn", epochs=3), seed=2), tmp_path / "evidence"
+    )
+    with pytest.raises(
+        StudyError, match=r"baseline_cnn: expected one recipe for all its seeds.*baseline_cnn-seed2"
+    ):
         compute_results(tmp_path / "evidence", canonical)
 
 
 def test_only_the_canonical_data_give_results(make_run, canonical, faces, tmp_path):
     publish_evidence(make_run(), tmp_path / "evidence")
-    for other in (faces, canonical.without_private(), dataclasses.replace(canonical, source="sample")):
+    for other in (
+        faces,
+        canonical.without_private(),
+        dataclasses.replace(canonical, source="sample"),
+    ):
         with pytest.raises(StudyError, match="expected the canonical FER-2013"):
             compute_results(tmp_path / "evidence", other)
 
@@ -217,7 +253,7 @@ def test_markdown_says_what_the_table_says(results):
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert len(header.split("|")) == len(rule.split("|")) == len(cells) + 2
     assert cells == [
-        *("seed_cnn", "4,478,727", "15", "1", "63.19 (61.6–64.8)", "64.11 (62.5–65.7)"),
+        *("baseline_cnn", "4,478,727", "15", "1", "63.19 (61.6–64.8)", "64.11 (62.5–65.7)"),
         # On these blank images everything has leaked.
         *("–", "60", "a machine, 2 cores"),
     ]
@@ -265,8 +301,14 @@ def test_committed_table_and_readme_say_the_same(project):
     between = text.split(START)[1].split(END)[0].strip()
     assert between == ("" if table.empty else results_markdown(table))
     named = {folder for cell in table["evidence"] for folder in cell.split()}
-    there = {f"reports/evidence/{path.parent.name}" for path in project.glob("reports/evidence/*/recipe.json")}
-    there |= {f"reports/evidence/ensembles/{path.name}" for path in project.glob("reports/evidence/ensembles/*.json")}
+    there = {
+        f"reports/evidence/{path.parent.name}"
+        for path in project.glob("reports/evidence/*/recipe.json")
+    }
+    there |= {
+        f"reports/evidence/ensembles/{path.name}"
+        for path in project.glob("reports/evidence/ensembles/*.json")
+    }
     assert named == there
 
 
@@ -292,16 +334,25 @@ def test_readme_and_table_are_what_the_evidence_and_the_data_give(project, fer20
     results = compute_results(evidence, fer2013)
     assert (evidence / TABLE).read_text(encoding="utf-8") == results_csv(results)
     text = (project / "README.md").read_text(encoding="utf-8")
-    assert f"{START}\n{results_markdown(results)}\n{END}" in text, "run `fer-study results --csv FILE --write`"
+    assert f"{START}\n{results_markdown(results)}\n{END}" in text, (
+        "run `fer-study results --csv FILE --write`"
+    )
 
 
 @pytest.mark.slow
-def test_what_the_readme_says_of_the_two_losses_is_what_the_evidence_gives(project, fer2013, readme_words):
-    versus = compare(read_evidence(project / "reports" / "evidence", fer2013), fer2013, "tang_l2svm", "tang_softmax")
-    plain, averaged = versus[versus["p"].isna()].to_dict("records")
-    one, other = versus.loc[(versus["averaging"] == "") & versus["p"].notna(), "p"]
+def test_what_the_readme_says_of_the_two_losses_is_what_the_evidence_gives(
+    project, fer2013, readme_words
+):
+    versus = compare(
+        read_evidence(project / "reports" / "evidence", fer2013),
+        fer2013,
+        "tang_l2svm",
+        "tang_softmax",
+    )
+    plain, tta = versus[versus["p"].isna()].to_dict("records")
+    one, other = versus.loc[(versus["tta"] == "") & versus["p"].notna(), "p"]
     (gain, low, high), (gain_averaged, *others) = (
-        [f"{100 * row[key]:.1f}" for key in ("difference", "low", "high")] for row in (plain, averaged)
+        [f"{100 * row[key]:.1f}" for key in ("difference", "low", "high")] for row in (plain, tta)
     )
     assert (
         f"the L2-SVM has {gain} points more of PrivateTest than softmax (two seeds of each, 95 % paired bootstrap "
@@ -311,30 +362,44 @@ def test_what_the_readme_says_of_the_two_losses_is_what_the_evidence_gives(proje
 
 
 @pytest.mark.slow
-def test_what_the_readme_says_is_left_of_the_ablations_best_is_what_the_evidence_gives(project, fer2013, readme_words):
+def test_what_the_readme_says_is_left_of_the_ablations_best_is_what_the_evidence_gives(
+    project, fer2013, readme_words
+):
     evidence, public = project / "reports" / "evidence", fer2013.of(PUBLIC)
-    right = [
-        np.stack([logits_of(run, public).argmax(axis=1) == public.emotion for run in sorted(evidence.glob(runs))])
+    correct = [
+        np.stack(
+            [
+                logits_of(run, public).argmax(axis=1) == public.emotion
+                for run in sorted(evidence.glob(runs))
+            ]
+        )
         for runs in ("small_resnet_l2svm-seed*", "small_resnet-seed*")
     ]
-    difference, *ends = [f"{100 * x:+.1f}" for x in (right[0].mean() - right[1].mean(), *paired_bootstrap(*right))]
+    difference, *ends = [
+        f"{100 * x:+.1f}"
+        for x in (correct[0].mean() - correct[1].mean(), *paired_bootstrap(*correct))
+    ]
     said = (
         f"`small_resnet_l2svm` (one seed) is {difference} points from `small_resnet` (three seeds) on PublicTest "
         f"({' to '.join(ends)})"
     )
-    assert len(right[1]) == 3 and said.replace("-", "−") in readme_words
+    assert len(correct[1]) == 3 and said.replace("-", "−") in readme_words
 
 
 @pytest.mark.slow
-def test_what_the_readme_says_the_students_lose_is_what_the_evidence_gives(project, fer2013, readme_words):
+def test_what_the_readme_says_the_students_lose_is_what_the_evidence_gives(
+    project, fer2013, readme_words
+):
     from fer_utils.results.ensembles import answer, member_logits, read_ensembles
 
     evidence = project / "reports" / "evidence"
     private, counts = fer2013.of(PRIVATE), read_ensembles(evidence)["ensemble"]
     logits = member_logits(read_evidence(evidence, fer2013), private)
-    right = {folder.name: each.argmax(axis=1) == private.emotion for folder, each in logits.items()}
+    correct = {
+        folder.name: each.argmax(axis=1) == private.emotion for folder, each in logits.items()
+    }
     ensemble = answer(counts, logits).argmax(axis=1) == private.emotion
-    students = [right["small_student-seed1"], right["small_student_of_four-seed1"]]
+    students = [correct["small_student-seed1"], correct["small_student_of_four-seed1"]]
     assert not any("student" in folder.name for folder in counts)
     lost = " and ".join(f"{100 * (ensemble.mean() - each.mean()):.1f}" for each in students)
     ends = [[f"{100 * end:.1f}" for end in paired_bootstrap(ensemble, each)] for each in students]
@@ -343,23 +408,28 @@ def test_what_the_readme_says_the_students_lose_is_what_the_evidence_gives(proje
         f"they are {lost} points below the ensemble (95 % paired bootstrap intervals "
         f"{' and '.join(' to '.join(each) for each in ends)}; exact McNemar tests p = {tests};"
     ) in readme_words
-    alike = np.stack([each for name, each in right.items() if re.fullmatch(r"small_resnet-seed\d", name)])
+    alike = np.stack(
+        [each for name, each in correct.items() if re.fullmatch(r"small_resnet-seed\d", name)]
+    )
     assert all(each.mean() < alike.mean() for each in students), "not above a small_resnet"
 
 
 @pytest.mark.slow
 def test_what_the_readme_says_of_seed_3_is_what_the_evidence_gives(project, fer2013, readme_words):
-    def right(seed: int, usage: str) -> np.ndarray:
+    def correct(seed: int, usage: str) -> np.ndarray:
         part = fer2013.of(usage)
-        return logits_of(project / f"reports/evidence/small_resnet-seed{seed}", part).argmax(axis=1) == part.emotion
+        return (
+            logits_of(project / f"reports/evidence/small_resnet-seed{seed}", part).argmax(axis=1)
+            == part.emotion
+        )
 
-    test = mcnemar(right(3, PUBLIC), right(2, PUBLIC))
+    test = mcnemar(correct(3, PUBLIC), correct(2, PUBLIC))
     said = (
-        f"Seed 3, trained afterwards, has {right(3, PUBLIC).mean():.1%} of PublicTest, which is not told from seed 2's "
-        f"(exact McNemar test p = {test.p:.1g}), and {right(3, PRIVATE).mean():.1%} of PrivateTest."
+        f"Seed 3, trained afterwards, has {correct(3, PUBLIC).mean():.1%} of PublicTest, which is not told from seed 2's "
+        f"(exact McNemar test p = {test.p:.1g}), and {correct(3, PRIVATE).mean():.1%} of PrivateTest."
     )
     assert test.p > 0.05 and said.replace("%", " %") in readme_words
-    assert right(2, PUBLIC).mean() > right(1, PUBLIC).mean(), "the better one of the first two"
+    assert correct(2, PUBLIC).mean() > correct(1, PUBLIC).mean(), "the better one of the first two"
 
 
 def test_what_the_readme_says_of_tuning_is_what_the_evidence_gives(project, readme_words):
@@ -369,9 +439,12 @@ def test_what_the_readme_says_of_tuning_is_what_the_evidence_gives(project, read
     compared = pd.read_csv(tuning / "against_random.csv").iloc[-1]
     ledger = pd.read_csv(tuning / "ledger.csv")
     assert ledger["val_accuracy"].max() == winner["search_accuracy"] == compared["best"]
-    assert (ledger["status"] == "completed").all() and len(pd.read_csv(tuning / "random.csv")) == len(ledger) == 20
+    assert (ledger["status"] == "completed").all() and len(
+        pd.read_csv(tuning / "random.csv")
+    ) == len(ledger) == 20
     mean, deviation, optimism, gain, low, high = (
-        f"{100 * winner[key]:.1f}" for key in ("mean", "deviation", "optimism", "gain", "gain_low", "gain_high")
+        f"{100 * winner[key]:.1f}"
+        for key in ("mean", "deviation", "optimism", "gain", "gain_low", "gain_high")
     )
     for said in (
         f"the winner has {mean} ± {deviation} % of PublicTest where the untuned recipe has "
@@ -403,21 +476,28 @@ def test_committed_evidence_is_complete(project):
 # --- runs at hand ---
 
 
-def test_runs_at_hand_are_the_published_ones_and_on_fer2013_the_evidence(make_run, canonical, faces, tmp_path):
+def test_available_runs_are_the_published_ones_and_on_fer2013_the_evidence(
+    make_run, canonical, faces, tmp_path
+):
     publish_evidence(make_run(), tmp_path / "evidence")
-    publish_evidence(make_run(Recipe("other", "seed_cnn")), tmp_path / "evidence")
-    for name, model in (("champion", "seed_cnn"), ("replicate/tang-seed2", "tang")):
-        about = {"recipe": Recipe(model, "seed_cnn").to_dict(), "seed": 1}
+    publish_evidence(make_run(Recipe("other", "baseline_cnn")), tmp_path / "evidence")
+    for name, model in (("champion", "baseline_cnn"), ("replicate/tang-seed2", "tang")):
+        about = {"recipe": Recipe(model, "baseline_cnn").to_dict(), "seed": 1}
         (tmp_path / name).mkdir(parents=True)
         (tmp_path / name / "about.json").write_text(json.dumps(about))
     published = [tmp_path / "champion", tmp_path / "replicate"]
 
-    drawn = runs_at_hand(published, tmp_path / "evidence", faces)
-    assert drawn == {"seed_cnn-seed1": tmp_path / "champion", "tang-seed1": tmp_path / "replicate/tang-seed2"}
-    real = runs_at_hand(published, tmp_path / "evidence", canonical)
-    assert real == drawn | {"other-seed1": tmp_path / "evidence/other-seed1"}, "this machine's own come first"
+    drawn = available_runs(published, tmp_path / "evidence", faces)
+    assert drawn == {
+        "baseline_cnn-seed1": tmp_path / "champion",
+        "tang-seed1": tmp_path / "replicate/tang-seed2",
+    }
+    real = available_runs(published, tmp_path / "evidence", canonical)
+    assert real == drawn | {"other-seed1": tmp_path / "evidence/other-seed1"}, (
+        "this machine's own come first"
+    )
     with pytest.raises(StudyError, match=r"found none in .*nowhere"):
-        runs_at_hand([tmp_path / "nowhere"], tmp_path / "evidence", faces)
+        available_runs([tmp_path / "nowhere"], tmp_path / "evidence", faces)
 
 
 def test_what_the_readme_says_of_the_ablation_is_what_the_evidence_gives(project, readme_words):
@@ -428,11 +508,15 @@ def test_what_the_readme_says_of_the_ablation_is_what_the_evidence_gives(project
         ("- weight decay", "without weight decay {} less ({} to {})"),
         ("+ CutMix", "with CutMix {} less ({} to {})"),
     ):
-        difference, *ends = (100 * table.loc[variant, ["difference", "difference_low", "difference_high"]]).abs()
+        difference, *ends = (
+            100 * table.loc[variant, ["difference", "difference_low", "difference_high"]]
+        ).abs()
         assert said.format(*(f"{each:.1f}" for each in (difference, *sorted(ends)))) in readme_words
 
 
-def test_what_the_readme_says_of_the_released_model_is_what_its_card_and_the_log_give(project, readme_words):
+def test_what_the_readme_says_of_the_released_model_is_what_its_card_and_the_log_give(
+    project, readme_words
+):
     card = json.loads((project / "fer_utils/pretrained/card.json").read_text())
     log = pd.read_csv(project / "reports/evidence/private_test_log.csv")
     uses = log[log["fingerprint"] == card["fingerprint"]].set_index("run")["accuracy"]

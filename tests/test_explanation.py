@@ -46,7 +46,8 @@ def plain_map(predictor, image, emotion, patch, starts) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("patch", "stride", "starts"), [(9, 3, range(0, 40, 3)), (20, 9, [0, 9, 18, 27, 28]), (48, 48, [0])]
+    ("patch", "stride", "starts"),
+    [(9, 3, range(0, 40, 3)), (20, 9, [0, 9, 18, 27, 28]), (48, 48, [0])],
 )
 def test_maps_are_those_of_plain_loops(faces, model_folder, patch, stride, starts):
     def predictor(images):
@@ -72,11 +73,18 @@ def test_a_predictor_that_looks_at_one_box_has_its_map_there_and_nowhere_else(no
     peaks = [np.unravel_index(one.argmax(), one.shape) for one in maps]
     assert all(top <= row < bottom and left <= column < right for row, column in peaks)
     # What speaks for happy speaks against any other emotion.
-    assert (occlusion_maps(looking_at(*box), images, np.zeros(21, int), progress=False)[:, top:bottom, left] < 0).all()
+    assert (
+        occlusion_maps(looking_at(*box), images, np.zeros(21, int), progress=False)[
+            :, top:bottom, left
+        ]
+        < 0
+    ).all()
 
 
 def test_a_constant_predictor_has_maps_of_zeros(noise):
-    maps = occlusion_maps(lambda images: np.tile(np.float32([1, 2, 3, 4, 5, 6, 7]), (len(images), 1)), *noise)
+    maps = occlusion_maps(
+        lambda images: np.tile(np.float32([1, 2, 3, 4, 5, 6, 7]), (len(images), 1)), *noise
+    )
     assert (maps == 0).all()
 
 
@@ -173,7 +181,10 @@ def test_shares_are_those_of_plain_sums():
         assert rows["share"].sum() == pytest.approx(1) and rows["area"].sum() == pytest.approx(1)
         assert (rows["images"] == 6).all()
         for row, mask in zip(rows.itertuples(), region_masks().values(), strict=True):
-            each = [np.clip(one, 0, None)[mask].sum() / np.clip(one, 0, None).sum() for one in maps[emotion == number]]
+            each = [
+                np.clip(one, 0, None)[mask].sum() / np.clip(one, 0, None).sum()
+                for one in maps[emotion == number]
+            ]
             assert row.share == pytest.approx(np.mean(each))
             assert row.relative == pytest.approx(np.mean(each) / mask.mean())
             assert row.low <= row.share <= row.high
@@ -216,8 +227,14 @@ def test_finding_is_made_of_the_numbers(noise):
     rows = table.set_index(["emotion", "region"])
     mouth = rows.loc[("happy", "mouth and chin")]
     said = finding(table)
-    assert f"the mouth and chin for angry ({rows.loc[('angry', 'mouth and chin')]['relative']:.1f}) and happy" in said
-    assert f"hold {mouth['share']:.0%} ({mouth['low']:.0%} to {mouth['high']:.0%}) of what speaks for happy" in said
+    assert (
+        f"the mouth and chin for angry ({rows.loc[('angry', 'mouth and chin')]['relative']:.1f}) and happy"
+        in said
+    )
+    assert (
+        f"hold {mouth['share']:.0%} ({mouth['low']:.0%} to {mouth['high']:.0%}) of what speaks for happy"
+        in said
+    )
     assert "no single region" not in said
 
 
@@ -235,6 +252,8 @@ def test_the_released_model_looks_at_the_mouth_of_happy_faces(public):
 
     happy = public.select(np.flatnonzero(public.emotion == 3)[:40])
     happy = happy.select(choose(happy.emotion, predictor(happy.images), 16, seed=0))
-    maps = occlusion_maps(predictor, happy.images, happy.emotion, patch=12, stride=6, progress=False)
+    maps = occlusion_maps(
+        predictor, happy.images, happy.emotion, patch=12, stride=6, progress=False
+    )
     table = region_table(maps, happy.emotion).set_index(["emotion", "region"])
     assert table.loc[("happy", "mouth and chin"), "leads"]

@@ -37,7 +37,9 @@ def test_keras_weights_are_the_same_model(exported, faces):
     folder, _ = exported
     images = faces.of(TRAINING).images
     in_keras = probabilities(predict(load_keras(folder), images))
-    np.testing.assert_allclose(in_keras, probabilities(onnx_logits(folder / "model.onnx", images)), atol=1e-4)
+    np.testing.assert_allclose(
+        in_keras, probabilities(onnx_logits(folder / "model.onnx", images)), atol=1e-4
+    )
 
 
 def test_the_recogniser_takes_it(exported, faces):
@@ -45,7 +47,9 @@ def test_the_recogniser_takes_it(exported, faces):
     recognizer = Recognizer(folder)
     public = faces.of(PUBLIC)
     found = recognizer.classify(public.images)
-    expected = probabilities(onnx_logits(folder / "model.onnx", public.images) / card["temperature"])
+    expected = probabilities(
+        onnx_logits(folder / "model.onnx", public.images) / card["temperature"]
+    )
     np.testing.assert_allclose(found, expected, atol=1e-5)
     assert recognizer.card == card
     assert recognizer.drawn
@@ -56,8 +60,16 @@ def test_the_card_says_what_is_so(exported, run, faces):
     assert card == json.loads((folder / "card.json").read_text())
     public = faces.of(PUBLIC)
     logits = onnx_logits(folder / "model.onnx", public.images)
-    assert card["public_accuracy"] == card["scores"][PUBLIC]["top1_accuracy"] == accuracy(logits, public.emotion)
-    assert card["scores"][PUBLIC]["top1_low"] < card["public_accuracy"] < card["scores"][PUBLIC]["top1_high"]
+    assert (
+        card["public_accuracy"]
+        == card["scores"][PUBLIC]["top1_accuracy"]
+        == accuracy(logits, public.emotion)
+    )
+    assert (
+        card["scores"][PUBLIC]["top1_low"]
+        < card["public_accuracy"]
+        < card["scores"][PUBLIC]["top1_high"]
+    )
     assert list(card["scores"][PUBLIC]["recall"]) == list(EMOTIONS)
     assert card["recipe"] == json.loads(json.dumps(run.recipe.to_dict()))
     assert (card["seed"], card["fingerprint"]) == (1, run.about["fingerprint"])
@@ -66,13 +78,17 @@ def test_the_card_says_what_is_so(exported, run, faces):
     assert card["onnx"]["largest_difference"] < 1e-4
 
 
-def test_privatetest_is_not_looked_at_and_shown_only_where_it_was_scored(exported, run, faces, tmp_path):
+def test_privatetest_is_not_looked_at_and_shown_only_where_it_was_scored(
+    exported, run, faces, tmp_path
+):
     assert list(exported[1]["scores"]) == [PUBLIC]
     shutil.copytree(run.folder, tmp_path / "run")
     scored = score(type(run)(tmp_path / "run"), faces)
     card = export_run(scored, faces, tmp_path / "model")
     private = faces.of(PRIVATE)
-    assert card["scores"][PRIVATE]["top1_accuracy"] == accuracy(scored.logits(private), private.emotion)
+    assert card["scores"][PRIVATE]["top1_accuracy"] == accuracy(
+        scored.logits(private), private.emotion
+    )
 
 
 def test_the_same_run_gives_the_same_bytes(exported, run, faces, tmp_path):
@@ -105,14 +121,18 @@ def test_a_model_that_answers_otherwise_is_refused():
 def test_a_failed_export_leaves_what_was_there(run, faces, tmp_path, monkeypatch):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "card.json").write_text("old")
-    monkeypatch.setattr(export, "onnx_logits", lambda file, images: np.zeros((len(images), 7), np.float32))
+    monkeypatch.setattr(
+        export, "onnx_logits", lambda file, images: np.zeros((len(images), 7), np.float32)
+    )
     with pytest.raises(StudyError, match="expected ONNX Runtime to answer as Keras does"):
         export_run(run, faces, tmp_path / "model")
     assert [path.name for path in tmp_path.rglob("*")] == ["model", "card.json"]
     assert (tmp_path / "model" / "card.json").read_text() == "old"
 
 
-@pytest.mark.parametrize(("speedup", "allowed", "kept"), [(1.5, 1.0, True), (0.9, 1.0, False), (1.5, -1.0, False)])
+@pytest.mark.parametrize(
+    ("speedup", "allowed", "kept"), [(1.5, 1.0, True), (0.9, 1.0, False), (1.5, -1.0, False)]
+)
 def test_eight_bits_are_kept_where_they_are_as_good_and_faster(
     exported, run, faces, tmp_path, monkeypatch, speedup, allowed, kept
 ):
@@ -123,7 +143,9 @@ def test_eight_bits_are_kept_where_they_are_as_good_and_faster(
     assert sorted(path.name for path in (tmp_path / "model").iterdir()) == [
         "README.md", "card.json", "model.onnx", "weights.npz",
     ]  # fmt: skip
-    same = (tmp_path / "model" / "model.onnx").read_bytes() == (exported[0] / "model.onnx").read_bytes()
+    same = (tmp_path / "model" / "model.onnx").read_bytes() == (
+        exported[0] / "model.onnx"
+    ).read_bytes()
     assert same is not kept
     images = faces.of(PUBLIC).images
     assert card["public_accuracy"] == accuracy(
@@ -138,7 +160,9 @@ def test_the_card_for_people_has_the_cards_numbers(exported):
     assert f"{card['public_accuracy']:.1%}".replace("%", " %") in text
     assert "Trained on drawn faces" in text
     assert "has not been scored" in text
-    real = card_text(card | {"source": "csv", "scores": {**card["scores"], PRIVATE: card["scores"][PUBLIC]}})
+    real = card_text(
+        card | {"source": "csv", "scores": {**card["scores"], PRIVATE: card["scores"][PUBLIC]}}
+    )
     assert "drawn" not in real
     assert "| PrivateTest |" in real
 

@@ -27,7 +27,8 @@ def make(n=6, **changes) -> Faces:
 
 def same(one: Faces, other: Faces) -> bool:
     return all(
-        np.array_equal(getattr(one, name), getattr(other, name)) for name in ("images", "emotion", "usage", "row")
+        np.array_equal(getattr(one, name), getattr(other, name))
+        for name in ("images", "emotion", "usage", "row")
     )
 
 
@@ -76,7 +77,9 @@ def test_odd_arrays_are_refused(changes, said):
 # --- selecting ---
 
 
-@pytest.mark.parametrize("which", [np.array([4, 1]), np.array([False, True, False, False, True, False])])
+@pytest.mark.parametrize(
+    "which", [np.array([4, 1]), np.array([False, True, False, False, True, False])]
+)
 def test_select_takes_everything_along(which):
     faces = make(votes=pd.DataFrame({"happiness": range(6)}, index=range(20, 26)))
     chosen = faces.select(which)
@@ -106,9 +109,16 @@ def test_without_private():
 
 
 def test_counts():
-    faces = make(7, usage=np.array([TRAINING] * 4 + [PRIVATE] * 3), emotion=np.array([0, 0, 6, 3, 3, 3, 1], np.uint8))
+    faces = make(
+        7,
+        usage=np.array([TRAINING] * 4 + [PRIVATE] * 3),
+        emotion=np.array([0, 0, 6, 3, 3, 3, 1], np.uint8),
+    )
     counts = faces.counts()
-    assert counts.index.tolist() == [*USAGES, "all"] and counts.columns.tolist() == [*EMOTIONS, "all"]
+    assert counts.index.tolist() == [*USAGES, "all"] and counts.columns.tolist() == [
+        *EMOTIONS,
+        "all",
+    ]
     assert counts.loc[TRAINING].tolist() == [2, 0, 0, 1, 0, 0, 1, 4]
     assert counts.loc[PUBLIC].tolist() == [0] * 8
     assert counts.loc[PRIVATE].tolist() == [0, 1, 0, 2, 0, 0, 0, 3]
@@ -116,14 +126,22 @@ def test_counts():
 
 
 def test_canonical_and_how_others_depart(canonical):
-    assert canonical.departures() == [] and canonical.canonical
+    assert canonical.deviations() == [] and canonical.canonical
     assert not dataclasses.replace(canonical, source="sample").canonical
-    assert canonical.without_private().departures() == ["PrivateTest has no image where FER-2013 has 3,589."]
-    assert canonical.select(np.arange(1, len(canonical))).departures()[0].endswith("where FER-2013 has 28,709.")
+    assert canonical.without_private().deviations() == [
+        "PrivateTest has no image where FER-2013 has 3,589."
+    ]
+    assert (
+        canonical.select(np.arange(1, len(canonical)))
+        .deviations()[0]
+        .endswith("where FER-2013 has 28,709.")
+    )
     swapped = canonical.emotion.copy()
     swapped[np.flatnonzero((canonical.usage == PUBLIC) & (swapped == 1))[0]] = 6
-    said = dataclasses.replace(canonical, emotion=swapped).departures()
-    assert said == ["PublicTest has other counts than FER-2013: disgust 55 for 56, neutral 608 for 607."]
+    said = dataclasses.replace(canonical, emotion=swapped).deviations()
+    assert said == [
+        "PublicTest has other counts than FER-2013: disgust 55 for 56, neutral 608 for 607."
+    ]
 
 
 # --- fingerprint ---
@@ -149,7 +167,9 @@ def test_fingerprint_is_over_training_and_publictest_only():
 def test_fingerprint_is_over_order_and_usage():
     faces = make()
     assert faces.select(np.array([3, 1, 2, 0, 4, 5])).fingerprint != faces.fingerprint
-    assert faces.select(np.array([1, 0, 2, 4, 3, 5])).fingerprint == faces.fingerprint  # order within a usage is kept
+    assert (
+        faces.select(np.array([1, 0, 2, 4, 3, 5])).fingerprint == faces.fingerprint
+    )  # order within a usage is kept
     moved = dataclasses.replace(faces, usage=np.where(faces.usage == PUBLIC, TRAINING, faces.usage))
     assert moved.fingerprint != faces.fingerprint
 
@@ -195,7 +215,9 @@ def test_saving_never_replaces_what_it_did_not_make(tmp_path):
 
 
 def test_missing_folder_says_how_to_make_it(tmp_path):
-    with pytest.raises(StudyError, match=r"nowhere: expected prepared faces .* `fer-study prepare`"):
+    with pytest.raises(
+        StudyError, match=r"nowhere: expected prepared faces .* `fer-study prepare`"
+    ):
         load_faces(tmp_path / "nowhere")
 
 

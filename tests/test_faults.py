@@ -49,7 +49,9 @@ def the_one_message(said: str) -> str:
 # --- a full disk ---
 
 
-def on_a_full_disk(tmp_path: Path, kilobytes: int, command: str) -> tuple[subprocess.CompletedProcess, Path, Path]:
+def on_a_full_disk(
+    tmp_path: Path, kilobytes: int, command: str
+) -> tuple[subprocess.CompletedProcess, Path, Path]:
     """Run a command on a disk that is too small for it, and again when there is space.
 
     The disk, `tmp_path / "disk"`, begins with a copy of what is there.
@@ -80,7 +82,10 @@ def test_prepare_on_a_full_disk_keeps_the_old_faces(faces, tmp_path):
     again = ("prepare", "--count", 100)
     subprocess.run([*FER_STUDY, *map(str, again), "--out", new], check=True, capture_output=True)
     done, first, second = on_a_full_disk(tmp_path, 600, fer_study(*again, "--out", old))
-    assert f"{old}: " in the_one_message(done.stderr) and "0 bytes are free on that disk" in done.stderr
+    assert (
+        f"{old}: " in the_one_message(done.stderr)
+        and "0 bytes are free on that disk" in done.stderr
+    )
     assert content(first / "faces") == content(old)
     assert content(second / "faces") == content(new)
     assert [path.name for path in (*first.iterdir(), *second.iterdir())] == ["faces", "faces"]
@@ -89,14 +94,17 @@ def test_prepare_on_a_full_disk_keeps_the_old_faces(faces, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("kilobytes", "file"),
-    [(50, "checkpoint.npz"), (200, "model.keras")],  # of which the second has room for the checkpoint
+    [
+        (50, "checkpoint.npz"),
+        (200, "model.keras"),
+    ],  # of which the second has room for the checkpoint
 )
 def test_a_training_on_a_full_disk_goes_on_when_there_is_space(faces, tmp_path, kilobytes, file):
     faces.save(tmp_path / "faces")
 
     def train(runs: Path) -> str:
         return fer_study(
-            *("train", "seed_cnn", "--set", "width=0.03", "--set", "epochs=2"),
+            *("train", "baseline_cnn", "--set", "width=0.03", "--set", "epochs=2"),
             *("--data", tmp_path / "faces", "--runs", runs),
         )
 
@@ -128,8 +136,13 @@ def study(tmp_path, monkeypatch):
     for name in ("html/01_explore.html", "notebooks/01_explore.ipynb"):
         (study / "reports" / name).write_text("old" * 100_000)
     code = "from pathlib import Path\nPath('ran').touch()\nprint('\\n'.join([word * 20] * 5_000))"
-    cells = [new_markdown_cell("# Small"), new_code_cell("word = ''", metadata={"tags": ["parameters"]})]
-    nbformat.write(new_notebook(cells=[*cells, new_code_cell(code)]), study / "notebooks" / "01_explore.ipynb")
+    cells = [
+        new_markdown_cell("# Small"),
+        new_code_cell("word = ''", metadata={"tags": ["parameters"]}),
+    ]
+    nbformat.write(
+        new_notebook(cells=[*cells, new_code_cell(code)]), study / "notebooks" / "01_explore.ipynb"
+    )
     (study / "params.yaml").write_text("explore: {word: new}")
     monkeypatch.setenv("FER_STUDY_ROOT", str(study))
     return study
@@ -169,7 +182,10 @@ def test_what_needs_the_network_says_so_in_a_line(tmp_path):
     home = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
     token = {"KAGGLE_API_TOKEN": "KGAT_0123456789abcdef0123456789abcdef"}
     for arguments, said in (
-        (["prepare", "--source", "kaggle", "--out", tmp_path / "faces"], "--source csv --path FILE"),
+        (
+            ["prepare", "--source", "kaggle", "--out", tmp_path / "faces"],
+            "--source csv --path FILE",
+        ),
         (["fetch-yunet"], "Fetch it by hand and name it with --yunet FILE"),
     ):
         done = alone("--net", fer_study(*arguments), env=os.environ | home | token)
@@ -192,10 +208,19 @@ with running() as url:
 def test_the_rest_needs_none(tmp_path):
     photo = tmp_path / "photo.png"
     Image.fromarray(data.astronaut()).save(photo)
-    given = ["--set", "width=0.03", "--set", "epochs=1", "--data", tmp_path / "faces", "--runs", tmp_path / "runs"]
+    given = [
+        "--set",
+        "width=0.03",
+        "--set",
+        "epochs=1",
+        "--data",
+        tmp_path / "faces",
+        "--runs",
+        tmp_path / "runs",
+    ]
     commands = [
         fer_study("prepare", "--count", 210, "--out", tmp_path / "faces") + " > /dev/null",
-        fer_study("train", "seed_cnn", *given) + " > /dev/null",
+        fer_study("train", "baseline_cnn", *given) + " > /dev/null",
         fer_study("predict", photo, "--json") + f" > {tmp_path / 'predicted'}",
         shlex.join([sys.executable, "-c", SERVED, str(photo)]),
     ]
@@ -229,17 +254,21 @@ sys.exit(main(sys.argv[2:]))
 @pytest.mark.parametrize(
     ("package", "extra", "command"),
     [
-        ("keras", "study", ["train", "seed_cnn"]),
+        ("keras", "study", ["train", "baseline_cnn"]),
         ("pandas", "study", ["prepare"]),
         ("flask", "serve", ["serve"]),
         ("prometheus_client", "serve", ["serve"]),
         ("nbformat", "study", ["stage", "explore"]),
     ],
 )
-def test_a_missing_package_is_named_with_its_extra(faces, tmp_path, monkeypatch, package, extra, command):
+def test_a_missing_package_is_named_with_its_extra(
+    faces, tmp_path, monkeypatch, package, extra, command
+):
     monkeypatch.setenv("FER_STUDY_ROOT", str(tmp_path))
     faces.save(tmp_path / "data" / "prepared")
-    done = subprocess.run([sys.executable, "-c", WITHOUT, package, *command], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT, package, *command], capture_output=True, text=True
+    )
     assert done.returncode == 2
     message = the_one_message(done.stderr)
     assert f"the package {package}," in message and f'pip install ".[{extra}]"' in message

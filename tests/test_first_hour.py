@@ -14,7 +14,9 @@ from PIL import Image
 from skimage import data
 from test_make_study import write_csv
 
-PAGE = (Path(__file__).resolve().parent.parent / "docs" / "first_hour.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).resolve().parent.parent / "docs" / "first_hour.md").read_text(
+    encoding="utf-8"
+)
 BLOCKS = dict(
     (title, re.findall(r"^<!-- in order -->\n```bash\n(.*?)^```$", section, re.M | re.S))
     for title, section in re.findall(r"^## (.*?) \(.*?\)\n(.*?)(?=^## |\Z)", PAGE, re.M | re.S)
@@ -55,22 +57,34 @@ def said(clone) -> dict[str, str]:
     found = {}
     for title, blocks in BLOCKS.items():
         for block in blocks:
-            found[title] = found.get(title, "") + clone.run("bash", "-euo", "pipefail", "-c", block).stdout
+            found[title] = (
+                found.get(title, "") + clone.run("bash", "-euo", "pipefail", "-c", block).stdout
+            )
     return found
 
 
 @pytest.mark.slow
 def test_the_study_ends_with_its_index(clone, said):
-    assert said["The whole study"].splitlines()[-1].endswith(str(clone.root / "reports" / "index.html"))
+    assert (
+        said["The whole study"]
+        .splitlines()[-1]
+        .endswith(str(clone.root / "reports" / "index.html"))
+    )
 
 
 @pytest.mark.slow
-def test_the_notebook_ran_with_the_other_parameter_and_nothing_of_the_pipelines_changed(clone, said):
+def test_the_notebook_ran_with_the_other_parameter_and_nothing_of_the_pipelines_changed(
+    clone, said
+):
     ran = nbformat.read(clone.root / "build" / "mine.ipynb", as_version=4)
-    (given,) = [cell.source for cell in ran.cells if "injected-parameters" in cell.metadata.get("tags", [])]
+    (given,) = [
+        cell.source for cell in ran.cells if "injected-parameters" in cell.metadata.get("tags", [])
+    ]
     assert 'usage = "PublicTest"' in given and ran.cells[-1].get("execution_count", 1)
     assert (clone.root / "build" / "mine.html").stat().st_size > 100_000, "no figures"
-    kept = json.loads((clone.root / "reports" / "metrics" / "analyse_errors.json").read_text(encoding="utf-8"))
+    kept = json.loads(
+        (clone.root / "reports" / "metrics" / "analyse_errors.json").read_text(encoding="utf-8")
+    )
     assert kept["split"] == "PrivateTest"
 
 
@@ -92,7 +106,9 @@ def test_elsewhere_the_results_are_those_that_were_pushed(clone, said):
     elsewhere = Path(clone.environment["HOME"]) / "fer-elsewhere"
     files = ["index.html", *(f"metrics/{stage}.json" for stage in BUDGET)]
     for name in files:
-        assert (elsewhere / "reports" / name).read_bytes() == (clone.root / "reports" / name).read_bytes(), name
+        assert (elsewhere / "reports" / name).read_bytes() == (
+            clone.root / "reports" / name
+        ).read_bytes(), name
 
 
 @pytest.mark.slow
@@ -103,7 +119,9 @@ def test_the_readers_csv_is_audited_and_learned(said):
 
 @pytest.mark.slow
 def test_the_photo_is_recognised_and_drawn(clone, said):
-    assert re.search(r"(angry|disgust|fear|happy|sad|surprise|neutral)", said["A photo, recognised"])
+    assert re.search(
+        r"(angry|disgust|fear|happy|sad|surprise|neutral)", said["A photo, recognised"]
+    )
     with Image.open(clone.root / "annotated.png") as drawn:
         assert np.asarray(drawn.convert("RGB")).std() > 20 and drawn.width == drawn.height >= 512
 

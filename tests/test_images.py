@@ -65,7 +65,9 @@ def test_of_an_animation_the_first_frame_is_read():
         assert read.getpixel((4, 4)) == (0, 0, 0), format
 
 
-@pytest.mark.parametrize("junk", [b"", b"x", b"GIF89a", b"\x89PNG\r\n\x1a\n", b"%PDF-1.4", b"<svg/>", b"\0" * 999])
+@pytest.mark.parametrize(
+    "junk", [b"", b"x", b"GIF89a", b"\x89PNG\r\n\x1a\n", b"%PDF-1.4", b"<svg/>", b"\0" * 999]
+)
 def test_what_is_no_image_has_its_own_error(junk):
     with pytest.raises(UnreadableImage, match="expected"):
         open_image(junk)
@@ -90,7 +92,13 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "array", [np.zeros((4, 4)), np.zeros((4, 4, 4), np.uint8), np.zeros(4, np.uint8), np.zeros((0, 4), np.uint8)]
+    "array",
+    [
+        np.zeros((4, 4)),
+        np.zeros((4, 4, 4), np.uint8),
+        np.zeros(4, np.uint8),
+        np.zeros((0, 4), np.uint8),
+    ],
 )
 def test_arrays_of_another_shape_or_dtype_are_refused(array):
     with pytest.raises(UnreadableImage, match="uint8"):

@@ -95,14 +95,18 @@ def test_a_writing_killed_at_any_step_loses_nothing_and_leaves_nothing(tmp_path,
     files = 1 if kind == "file" else 2
     before, after = (["old"] * files if old else []), ["new"] * files
     names = {True: ["results.csv"], False: []}
-    assert len(steps) > 10 and steps[-1][0] == [after, ["results.csv"]], "the last one was not killed"
+    assert len(steps) > 10 and steps[-1][0] == [after, ["results.csv"]], (
+        "the last one was not killed"
+    )
     for killed, failed, succeeded in steps:
         # While a folder takes the place of another, there is neither: the old one comes back.
         assert killed[0] in (before, after) or any(name.endswith(".old") for name in killed[1])
         assert failed[0] == (after if killed[0] == after else before)
         assert failed[1] == names[bool(failed[0])]
         assert succeeded == [["next"] * files, ["results.csv"]]
-    assert any(len(killed[1]) > len(names[bool(killed[0])]) for killed, _, _ in steps), "none left anything behind"
+    assert any(len(killed[1]) > len(names[bool(killed[0])]) for killed, _, _ in steps), (
+        "none left anything behind"
+    )
 
 
 def text_folder(path: Path):
@@ -127,7 +131,10 @@ def test_what_a_living_writer_has_begun_is_not_removed(tmp_path, writing):
 
 
 def test_a_longer_name_is_not_taken_for_what_was_left(tmp_path):
-    others = [tmp_path / name for name in (".run-seed1-abcdefgh", ".run-abcdefgh.csv", "run-abcdefgh", ".run-abc")]
+    others = [
+        tmp_path / name
+        for name in (".run-seed1-abcdefgh", ".run-abcdefgh.csv", "run-abcdefgh", ".run-abc")
+    ]
     for other in others:
         other.touch()
     (tmp_path / ".run-abcdefgh").touch()
@@ -164,18 +171,35 @@ class Command:
     """
 
     def __init__(
-        self, command: list, log: Path, begun: str, *, remedy: Callable[[str], bool] = lambda _: False, **options
+        self,
+        command: list,
+        log: Path,
+        begun: str,
+        *,
+        remedy: Callable[[str], bool] = lambda _: False,
+        **options,
     ) -> None:
-        self.command, self.log, self.begun, self.remedy, self.options = command, log, begun, remedy, options
+        self.command, self.log, self.begun, self.remedy, self.options = (
+            command,
+            log,
+            begun,
+            remedy,
+            options,
+        )
         self.started: list[psutil.Process] = []
 
     def start(self) -> subprocess.Popen:
         """Start it in a process group of its own."""
         with self.log.open("w") as log:
             # Two trainings side by side on all cores are slower than one after the other.
-            environment = self.options.get("env", os.environ) | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+            environment = self.options.get("env", os.environ) | {
+                "OMP_NUM_THREADS": "1",
+                "PYTHONUNBUFFERED": "1",
+            }
             given = self.options | {"env": environment}
-            return subprocess.Popen(self.command, stdout=log, stderr=log, start_new_session=True, **given)
+            return subprocess.Popen(
+                self.command, stdout=log, stderr=log, start_new_session=True, **given
+            )
 
     def run(self) -> float:
         """Run it to its end. Returns the seconds that took."""
@@ -227,20 +251,30 @@ class Command:
                 fresh = True
         assert working >= KILLS / 4, f"only {working} of {KILLS} kills came while it worked"
         until = time.monotonic() + 30
-        while alive := [one for one in self.started if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]:
-            assert time.monotonic() < until, f"these outlived the command that started them: {alive}"
+        while alive := [
+            one for one in self.started if one.is_running() and one.status() != psutil.STATUS_ZOMBIE
+        ]:
+            assert time.monotonic() < until, (
+                f"these outlived the command that started them: {alive}"
+            )
             time.sleep(0.2)
 
 
 def litter(folder: Path) -> list[str]:
     """What is there of writings that never ended."""
     left = re.compile(r"\..+-[a-z0-9_]{8}(\..+)?|corrupt-.+|checkpoint\.npz|tmp[a-z0-9_]{8}.*")
-    return [str(path.relative_to(folder)) for path in folder.rglob("*") if left.fullmatch(path.name)]
+    return [
+        str(path.relative_to(folder)) for path in folder.rglob("*") if left.fullmatch(path.name)
+    ]
 
 
 def content(folder: Path) -> dict[str, bytes]:
     """All files below a folder."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 @pytest.fixture
@@ -255,7 +289,11 @@ def workplace(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_prepare(workplace, tmp_path):
     def prepare(out: Path) -> Command:
-        return Command([*FER_STUDY, "prepare", "--count", "210", "--out", out], tmp_path / "log", "drawing faces")
+        return Command(
+            [*FER_STUDY, "prepare", "--count", "210", "--out", out],
+            tmp_path / "log",
+            "drawing faces",
+        )
 
     usual = prepare(tmp_path / "undisturbed").run()
     disturbed = prepare(workplace / "faces")
@@ -281,7 +319,9 @@ def same_runs(store: Path, other: Path) -> bool:
             "weights": [weight.tobytes() for weight in weights],
         }
 
-    ours, theirs = ({folder.name: contents(folder) for folder in place.iterdir()} for place in (store, other))
+    ours, theirs = (
+        {folder.name: contents(folder) for folder in place.iterdir()} for place in (store, other)
+    )
     return bool(ours) and ours == theirs
 
 
@@ -291,9 +331,15 @@ def test_training(workplace, faces, tmp_path):
     store = workplace / "runs"
 
     def train(store: Path) -> Command:
-        changes = [part for change in ("width=0.03", "epochs=30", "batch_size=32") for part in ("--set", change)]
+        changes = [
+            part
+            for change in ("width=0.03", "epochs=30", "batch_size=32")
+            for part in ("--set", change)
+        ]
         given = ["--data", tmp_path / "faces", "--runs", store, *changes]
-        return Command([*FER_STUDY, "train", "seed_cnn", *given], tmp_path / "log", r"epoch \d+/30")
+        return Command(
+            [*FER_STUDY, "train", "baseline_cnn", *given], tmp_path / "log", r"epoch \d+/30"
+        )
 
     usual = train(tmp_path / "undisturbed").run()
     disturbed = train(store)
@@ -308,9 +354,25 @@ def test_tuning(workplace, faces, tmp_path):
     faces.save(tmp_path / "faces")
 
     def tune(place: Path) -> Command:
-        given = ["--data", tmp_path / "faces", "--runs", place / "runs", "--out", place / "search", "--trials", "2"]
-        given += ["--set", "width=0.03", "--set", "epochs=12", "--search", "learning_rate=1e-4..5e-3"]
-        return Command([*FER_STUDY, "tune", "seed_cnn", *given], tmp_path / "log", "trial")
+        given = [
+            "--data",
+            tmp_path / "faces",
+            "--runs",
+            place / "runs",
+            "--out",
+            place / "search",
+            "--trials",
+            "2",
+        ]
+        given += [
+            "--set",
+            "width=0.03",
+            "--set",
+            "epochs=12",
+            "--search",
+            "learning_rate=1e-4..5e-3",
+        ]
+        return Command([*FER_STUDY, "tune", "baseline_cnn", *given], tmp_path / "log", "trial")
 
     def undo() -> None:
         shutil.rmtree(workplace)
@@ -359,7 +421,10 @@ def test_dvc_repro(workplace, tmp_path):
         given = {"cwd": clone.root, "env": clone.environment}
 
         def remedy(said: str) -> bool:
-            wrong = {"dvc.lock": r"dvc\.lock' (is invalid|validation failed)", ".dvc/tmp/rwlock": "read RWLock-file"}
+            wrong = {
+                "dvc.lock": r"dvc\.lock' (is invalid|validation failed)",
+                ".dvc/tmp/rwlock": "read RWLock-file",
+            }
             torn = [name for name, words in wrong.items() if re.search(words, said)]
             for name in torn:
                 print(f"DVC did not go on before {name} was deleted")
@@ -389,7 +454,9 @@ def test_dvc_repro(workplace, tmp_path):
     assert (clone.root / "reports" / "html" / "01_explore.html").is_file()
     disturbed.run()
     assert "Running stage" not in disturbed.said(), "all was done, and DVC knows it"
-    assert [left for place in ("data", "reports", "build") for left in litter(clone.root / place)] == []
+    assert [
+        left for place in ("data", "reports", "build") for left in litter(clone.root / place)
+    ] == []
     assert clone.changed() == ["dvc.lock", "params.yaml"]
 
 
@@ -401,7 +468,9 @@ def test_server(workplace, tmp_path):
     url = f"http://127.0.0.1:{port}/api/v1/predict"
     photo = tmp_path / "photo.png"
     Image.fromarray(data.astronaut()).save(photo)
-    server = Command([*FER_STUDY, "serve", "--port", str(port)], tmp_path / "log", "Serving", cwd=workplace)
+    server = Command(
+        [*FER_STUDY, "serve", "--port", str(port)], tmp_path / "log", "Serving", cwd=workplace
+    )
 
     def answer() -> bytes | None:
         """What the server says of the photo; None where it does not listen, or is killed as it answers."""

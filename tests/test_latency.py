@@ -9,7 +9,7 @@ import pytest
 from fer_utils.networks import parts
 from fer_utils.networks.costs import multiply_adds
 from fer_utils.release import latency
-from fer_utils.release.latency import answer_costs, averaging_finding, with_costs
+from fer_utils.release.latency import answer_costs, tta_finding, with_costs
 from fer_utils.training.fit import fit
 from fer_utils.training.runs import Run, publish_run
 
@@ -21,17 +21,17 @@ def two_runs(faces, recipe, build_tiny, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("fer_utils.training.fit.build", build_tiny)
         plain = fit(recipe.but(epochs=1), faces, 1, folder, progress=False)
-        many = recipe.but(name="many", epochs=12, views="mirror", snapshots=2)
+        many = recipe.but(name="many", epochs=12, tta="flip", snapshots=2)
         publish_run(fit(many, faces, 1, folder, progress=False), folder / "published")
     return {"one": plain.folder, "many": folder / "published"}
 
 
 def test_costs_are_those_of_the_networks(two_runs):
     table = answer_costs(two_runs, rounds=3)
-    assert table[["model", "averaging", "answers"]].values.tolist() == [
+    assert table[["model", "tta", "answers"]].values.tolist() == [
         ["one", "", 1],
         ["many", "", 1],
-        ["many", "mirror, 2 snapshots", 4],
+        ["many", "flip, 2 snapshots", 4],
     ]
     for row in table.to_dict("records"):
         model = Run(two_runs[row["model"]]).model()
@@ -50,10 +50,14 @@ def test_times_are_the_least_of_calls_with_every_view(two_runs, monkeypatch):
             clock[0] += 0.003 * len(given["pixels"]) * (1 if len(asked) > 20 else 100)
 
     clock = [0.0]
-    monkeypatch.setattr("fer_utils.recognition.recognizer.open_model", lambda file, threads: Session())
+    monkeypatch.setattr(
+        "fer_utils.recognition.recognizer.open_model", lambda file, threads: Session()
+    )
     monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
     table = answer_costs(two_runs, rounds=5)
-    assert table["milliseconds"].tolist() == pytest.approx([3, 3, 12]), "the machine was busy in all rounds but one"
+    assert table["milliseconds"].tolist() == pytest.approx([3, 3, 12]), (
+        "the machine was busy in all rounds but one"
+    )
     # Of each round: one face, one face, and for each of two snapshots the face and its mirror image.
     assert asked == 6 * [(1, 48, 48, 1), (1, 48, 48, 1), (2, 48, 48, 1), (2, 48, 48, 1)]
 
@@ -61,14 +65,14 @@ def test_times_are_the_least_of_calls_with_every_view(two_runs, monkeypatch):
 SCORES = pd.DataFrame(
     {
         "model": ["a", "a", "b", "unpriced", "ensemble (2 networks)"],
-        "averaging": ["", "mirror", "", "", "mirror"],
+        "tta": ["", "flip", "", "", "flip"],
         "private_accuracy": [0.60, 0.62, 0.5, 0.9, 0.65],
     }
 )
 COSTS = pd.DataFrame(
     {
         "model": ["a", "a", "b"],
-        "averaging": ["", "mirror", ""],
+        "tta": ["", "flip", ""],
         "multiply_adds": [10, 20, 7],
         "milliseconds": [1.0, 1.5, 0.25],
     }
@@ -84,10 +88,10 @@ def test_an_ensemble_costs_what_its_members_cost():
 
 
 def test_the_finding_is_of_those_that_average():
-    assert averaging_finding(with_costs(SCORES, COSTS)) == (
+    assert tta_finding(with_costs(SCORES, COSTS)) == (
         "Test-time averaging, on PrivateTest: a +2.0 points for 1.5 times the milliseconds."
     )
-    assert "No network here" in averaging_finding(with_costs(SCORES[2:3], COSTS))
+    assert "No network here" in tta_finding(with_costs(SCORES[2:3], COSTS))
 
 
 def test_one_call_is_left_out(two_runs, monkeypatch):

@@ -17,13 +17,17 @@ from fer_utils.reports.notebooks import NOTEBOOKS
 pytestmark = pytest.mark.slow
 
 STAGES = ["prepare", *NOTEBOOKS, "index"]
-SMALL = {f"{stage}.{name}": value for stage, section in BUDGET.items() for name, value in section.items()}
+SMALL = {
+    f"{stage}.{name}": value for stage, section in BUDGET.items() for name, value in section.items()
+}
 
 
 def setting(**changes) -> str:
     """Make's SET for the small budget and `changes`, whose names have __ for the dot."""
     values = SMALL | {name.replace("__", "."): value for name, value in changes.items()}
-    return "SET=" + " ".join(f"{name}={json.dumps(value, separators=(',', ':'))}" for name, value in values.items())
+    return "SET=" + " ".join(
+        f"{name}={json.dumps(value, separators=(',', ':'))}" for name, value in values.items()
+    )
 
 
 def ran(done) -> list[str]:
@@ -50,7 +54,9 @@ def clone(tmp_path_factory):
 @pytest.fixture(scope="module")
 def first(clone):
     """What the first run printed, and the numbers it left."""
-    assert clone.run("git", "config", "user.email", check=False).stdout == "", "an identity is set after all"
+    assert clone.run("git", "config", "user.email", check=False).stdout == "", (
+        "an identity is set after all"
+    )
     done = clone.study(setting())
     return done, numbers(clone)
 
@@ -67,8 +73,13 @@ def test_runs_from_nothing_to_the_index(clone, first):
 
 
 def test_imports_the_clones_package(clone):
-    shown = clone.run("python", "-c", "import fer_utils, sys; print(fer_utils.__file__, sys.prefix)").stdout
-    assert shown.split() == [str(clone.root / "fer_utils" / "__init__.py"), str(clone.root / ".venv")]
+    shown = clone.run(
+        "python", "-c", "import fer_utils, sys; print(fer_utils.__file__, sys.prefix)"
+    ).stdout
+    assert shown.split() == [
+        str(clone.root / "fer_utils" / "__init__.py"),
+        str(clone.root / ".venv"),
+    ]
 
 
 def test_git_sees_only_the_lock_and_the_parameters(clone, first):
@@ -89,14 +100,20 @@ def test_make_study_again_has_nothing_to_do(clone, first):
 def test_dvc_shows_the_experiments(clone, first):
     rows = list(csv.DictReader(clone.run("dvc", "exp", "show", "--csv").stdout.splitlines()))
     here = next(row for row in rows if row["rev"] == "workspace")
-    measured = json.loads(first[1]["reports/metrics/replicate.json"])["tang_l2svm"]["private_accuracy"]
+    measured = json.loads(first[1]["reports/metrics/replicate.json"])["tang_l2svm"][
+        "private_accuracy"
+    ]
     assert float(here["tang_l2svm.private_accuracy"]) == measured
     assert [row["Experiment"] for row in rows if row["Experiment"]], "no experiment was recorded"
 
     pages = clone.run("dvc", "plots", "show").stdout
     assert "index.html" in pages
     page = (clone.root / "dvc_plots" / "index.html").read_text(encoding="utf-8")
-    for title in ("PublicTest accuracy by epoch", "The search's trials", "Confusion of the champion"):
+    for title in (
+        "PublicTest accuracy by epoch",
+        "The search's trials",
+        "Confusion of the champion",
+    ):
         assert title in page
     assert clone.changed() == ["dvc.lock", "params.yaml"]
 
@@ -104,7 +121,9 @@ def test_dvc_shows_the_experiments(clone, first):
 def test_another_parameter_runs_what_depends_on_it(clone, first):
     done = clone.study(setting(analyse_errors__usage="PublicTest"))
     assert ran(done) == ["analyse_errors", "index"]
-    names = [re.search(r"^Ran experiment\(s\): (\S+)$", run.stdout, re.M)[1] for run in (first[0], done)]
+    names = [
+        re.search(r"^Ran experiment\(s\): (\S+)$", run.stdout, re.M)[1] for run in (first[0], done)
+    ]
     diff = json.loads(clone.run("dvc", "metrics", "diff", "--json", *names).stdout)
     assert list(diff) == ["reports/metrics/analyse_errors.json"]
     split = diff["reports/metrics/analyse_errors.json"]["split"]
@@ -128,7 +147,9 @@ def test_unknown_parameter_fails_and_is_named(clone, first):
 def test_failing_cell_fails_and_is_named(clone, first):
     failed = clone.study(setting(analyse_errors__usage="Test"), check=False)
     assert failed.returncode != 0
-    assert re.search(r"05_analyse_errors\.ipynb, code cell 4 .* failed with", failed.stderr), failed.stderr[-2000:]
+    assert re.search(r"05_analyse_errors\.ipynb, code cell 4 .* failed with", failed.stderr), (
+        failed.stderr[-2000:]
+    )
     assert "The study is at" not in failed.stdout
     assert ran(clone.study(setting())) == [], "restored from DVC's cache"
     assert numbers(clone) == first[1]
@@ -148,7 +169,9 @@ def test_another_profile_and_back(clone, first, tmp_path):
     params = yaml.safe_load((clone.root / "params.yaml").read_text(encoding="utf-8"))
     assert (params["profile"], params["prepare"]["source"]) == ("cpu", "csv")
     assert params["replicate"]["batch_norm_momentum"] == 0.99
-    explored = json.loads((clone.root / "reports" / "metrics" / "explore.json").read_text(encoding="utf-8"))
+    explored = json.loads(
+        (clone.root / "reports" / "metrics" / "explore.json").read_text(encoding="utf-8")
+    )
     assert (explored["source"], explored["images"]) == ("csv", 420)
     assert explored["notices"], "these are not the counts of FER-2013"
     assert clone.changed() == ["dvc.lock", "params.yaml", "reports/evidence/private_test_log.csv"]

@@ -29,26 +29,43 @@ def test_history_is_written_without_times(tmp_path):
 
 def test_curves_are_written_side_by_side(tmp_path):
     histories = {
-        "short": pd.DataFrame({"epoch": [1, 2], "loss": [1.5, 1.2], "val_accuracy": [0.5, 0.6], "seconds": [3.1, 3.2]}),
+        "short": pd.DataFrame(
+            {"epoch": [1, 2], "loss": [1.5, 1.2], "val_accuracy": [0.5, 0.6], "seconds": [3.1, 3.2]}
+        ),
         "long": pd.DataFrame({"epoch": [1, 2, 3], "val_accuracy": [0.25, 0.5, 0.75]}),
     }
     metrics.write_curves(tmp_path / "deep" / "c.csv", histories)
-    assert (tmp_path / "deep" / "c.csv").read_text() == "epoch,short,long\n1,0.5,0.25\n2,0.6,0.5\n3,,0.75\n"
+    assert (
+        tmp_path / "deep" / "c.csv"
+    ).read_text() == "epoch,short,long\n1,0.5,0.25\n2,0.6,0.5\n3,,0.75\n"
 
 
 def test_confusion_is_written_by_name(tmp_path):
     metrics.write_confusion(tmp_path / "c.csv", np.array([0, 6, 4], np.uint8), np.array([0, 4, 5]))
-    assert (tmp_path / "c.csv").read_text() == "actual,predicted\nangry,angry\nneutral,sad\nsad,surprise\n"
+    assert (
+        tmp_path / "c.csv"
+    ).read_text() == "actual,predicted\nangry,angry\nneutral,sad\nsad,surprise\n"
 
 
 def test_usage_keys_are_the_usages():
     assert tuple(metrics.USAGE_KEYS.values()) == USAGES
 
 
-def summary(model: str, private: float, averaging: str = "", seeds: str = "1") -> dict:
+def summary(model: str, private: float, tta: str = "", seeds: str = "1") -> dict:
     """A row as `results.summarise` gives it, PublicTest one point lower and the unleaked images two."""
-    row = {"model": model, "parameters": 1234, "data": "FER-2013", "epochs": 3, "seeds": seeds, "averaging": averaging}
-    for split, mean in (("public", private - 0.01), ("private", private), ("unleaked", private - 0.02)):
+    row = {
+        "model": model,
+        "parameters": 1234,
+        "data": "FER-2013",
+        "epochs": 3,
+        "seeds": seeds,
+        "tta": tta,
+    }
+    for split, mean in (
+        ("public", private - 0.01),
+        ("private", private),
+        ("unleaked", private - 0.02),
+    ):
         row |= {f"{split}_accuracy": mean, f"{split}_low": mean - 0.1, f"{split}_high": mean + 0.1}
         row[f"{split}_spread"] = np.nan
     return row | {"minutes": 1.5, "machine": "a machine"}
@@ -56,27 +73,38 @@ def summary(model: str, private: float, averaging: str = "", seeds: str = "1") -
 
 @pytest.fixture
 def ours():
-    return pd.DataFrame([summary("seed_cnn", 0.5), summary("tang", 0.52), summary("tang", 0.54, "jitter")])
+    return pd.DataFrame(
+        [summary("baseline_cnn", 0.5), summary("tang", 0.52), summary("tang", 0.54, "jitter")]
+    )
 
 
 @pytest.fixture
 def measured():
-    rows = [summary("seed_cnn", 0.6), summary("tang", 0.62), summary("tang", 0.64, "jitter"), summary("other", 0.66)]
+    rows = [
+        summary("baseline_cnn", 0.6),
+        summary("tang", 0.62),
+        summary("tang", 0.64, "jitter"),
+        summary("other", 0.66),
+    ]
     return pd.DataFrame(rows)
 
 
 def test_comparison_sets_ours_beside_the_measured_and_the_published(ours, measured):
     table = metrics.comparison(ours, measured, drawn=True)
-    assert table["kind"].tolist() == ["ours"] * 3 + ["measured"] * 4 + ["published"] * len(PUBLISHED)
-    assert table["label"][:3].tolist() == ["seed_cnn", "tang", "tang, averaged"]
-    assert table["label"][3:7].tolist() == ["seed_cnn", "tang", "tang, averaged", "other"]
+    assert table["kind"].tolist() == ["ours"] * 3 + ["measured"] * 4 + ["published"] * len(
+        PUBLISHED
+    )
+    assert table["label"][:3].tolist() == ["baseline_cnn", "tang", "tang, averaged"]
+    assert table["label"][3:7].tolist() == ["baseline_cnn", "tang", "tang, averaged", "other"]
     private = np.array([0.5, 0.52, 0.54, 0.6, 0.62, 0.64, 0.66])
     for column, values in (("accuracy", private), ("low", private - 0.1), ("high", private + 0.1)):
         np.testing.assert_allclose(table[column][:7], values, err_msg="PrivateTest only")
     published = table[table["kind"] == "published"]
     assert published["accuracy"].tolist() == [known.accuracy for known in PUBLISHED]
     for known, row in zip(PUBLISHED, published.to_dict("records"), strict=True):
-        assert known.name in row["label"] and (known.images == PRIVATE or known.images in row["label"])
+        assert known.name in row["label"] and (
+            known.images == PRIVATE or known.images in row["label"]
+        )
         assert np.isnan(row["low"]) == np.isnan(row["high"]) == (known.margin is None)
     assert plots.accuracies(table) is not None, "the figure takes the table"
 
@@ -88,8 +116,10 @@ def test_comparison_leaves_out_committed_runs_of_what_was_trained_on_real_faces(
         return table["label"][table["kind"] == "measured"].tolist()
 
     assert committed(ours) == ["other"]
-    assert committed(ours[ours["averaging"] == ""]) == ["tang, averaged", "other"], "averaged ones are another"
-    assert committed(ours[ours["model"] == "seed_cnn"]) == ["tang", "tang, averaged", "other"]
+    assert committed(ours[ours["tta"] == ""]) == ["tang, averaged", "other"], (
+        "averaged ones are another"
+    )
+    assert committed(ours[ours["model"] == "baseline_cnn"]) == ["tang", "tang, averaged", "other"]
 
 
 @pytest.mark.parametrize("drawn", [True, False])
@@ -100,8 +130,12 @@ def test_comparison_before_any_real_run(ours, measured, drawn):
 
 def test_scores_by_model_are_plain_values_by_name(ours, tmp_path):
     scores = metrics.scores_by_model(ours)
-    assert list(scores) == ["seed_cnn", "tang", "tang_averaged"]
-    kept = {f"{split}_{key}" for split in ("public", "private", "unleaked") for key in ("accuracy", "low", "high")}
+    assert list(scores) == ["baseline_cnn", "tang", "tang_averaged"]
+    kept = {
+        f"{split}_{key}"
+        for split in ("public", "private", "unleaked")
+        for key in ("accuracy", "low", "high")
+    }
     for row, found in zip(ours.to_dict("records"), scores.values(), strict=True):
         assert set(found) == kept | {"parameters", "epochs", "seeds"}
         assert found == {key: row[key] for key in found}
@@ -127,14 +161,26 @@ def test_published_accuracies_are_fractions_with_a_source():
 
 
 def test_field_table_flattens_and_keeps_the_order():
-    table = metrics.field_table({"epochs": 3, "options": {"width": 0.25}, "learning_rate": 0.0005, "keep": "best"})
-    assert table["value"].to_dict() == {"epochs": "3", "width": "0.25", "learning_rate": "0.0005", "keep": "best"}
+    table = metrics.field_table(
+        {"epochs": 3, "options": {"width": 0.25}, "learning_rate": 0.0005, "keep": "best"}
+    )
+    assert table["value"].to_dict() == {
+        "epochs": "3",
+        "width": "0.25",
+        "learning_rate": "0.0005",
+        "keep": "best",
+    }
     assert table.index.tolist() == ["epochs", "width", "learning_rate", "keep"]
 
 
 def test_styled_tables_are_short_and_readable():
     table = pd.DataFrame(
-        {"trial": [1, 2], "parameters": [4478727, 1000], "accuracy": [0.63184, np.nan], "rate": [5e-4, 0.001]}
+        {
+            "trial": [1, 2],
+            "parameters": [4478727, 1000],
+            "accuracy": [0.63184, np.nan],
+            "rate": [5e-4, 0.001],
+        }
     )
     html = metrics.styled(table, "{:.1%}", ["accuracy"]).to_html()
     for said in ("4,478,727", "63.2%", "–", "0.0005"):
@@ -144,7 +190,9 @@ def test_styled_tables_are_short_and_readable():
 
 def test_styled_tables_have_words_to_the_left_and_numbers_as_they_are():
     table = pd.DataFrame({"model": ["a"], "share": [0.5], "p": [np.nan], "seeds": ["1, 2"]})
-    css = re.sub(r"\s+", "", metrics.styled(table, "{:.1%}", ["share"]).to_html().partition("</style>")[0])
+    css = re.sub(
+        r"\s+", "", metrics.styled(table, "{:.1%}", ["share"]).to_html().partition("</style>")[0]
+    )
     assert re.findall(r"\.col(\d+){text-align:left;white-space:normal;}", css) == ["0", "3"]
 
 
@@ -155,22 +203,38 @@ def test_emotions_of_confusion_cover_all(tmp_path):
 
 
 def test_note_sets_the_real_runs_beside_drawn_faces(faces, canonical):
-    rows = [summary("tang", 0.64, "jitter"), summary("seed_cnn", 0.62, seeds="1, 2"), summary("tang", 0.6)]
+    rows = [
+        summary("tang", 0.64, "jitter"),
+        summary("baseline_cnn", 0.62, seeds="1, 2"),
+        summary("tang", 0.6),
+    ]
     note = metrics.data_note(faces, pd.DataFrame(rows))
     assert faces.drawn and note.startswith(f"- {faces.notices[0]}")
     assert (
-        "real FER-2013" in note and "seeds 1, 2, PublicTest" in note and "PrivateTest 62.0% (52.0% to 72.0%)." in note
+        "real FER-2013" in note
+        and "seeds 1, 2, PublicTest" in note
+        and "PrivateTest 62.0% (52.0% to 72.0%)." in note
     )
-    assert "seed_cnn, 3 epochs" in note and "tang" not in note, "the best that answered once"
-    assert metrics.data_note(faces, pd.DataFrame()) == "\n".join(f"- {notice}" for notice in faces.notices)
+    assert "baseline_cnn, 3 epochs" in note and "tang" not in note, "the best that answered once"
+    assert metrics.data_note(faces, pd.DataFrame()) == "\n".join(
+        f"- {notice}" for notice in faces.notices
+    )
     assert metrics.data_note(canonical, pd.DataFrame(rows)) == "", "real runs speak for themselves"
 
 
 def test_values_stand_with_their_intervals():
     table = pd.DataFrame(
-        {"score": ["a", "b"], "value": [0.5, 0.25], "low": [0.4, None], "high": [0.6, None], "meaning": ["x", "y"]}
+        {
+            "score": ["a", "b"],
+            "value": [0.5, 0.25],
+            "low": [0.4, None],
+            "high": [0.6, None],
+            "meaning": ["x", "y"],
+        }
     )
     text = metrics.with_intervals(table, {"value": ("low", "high")}, keep=["score"]).to_html()
     assert "50.0% (40.0% to 60.0%)" in text and ">25.0%<" in text
     assert "low" not in text and "meaning" not in text
-    assert ">y<" in metrics.with_intervals(table, {"value": ("low", "high")}).to_html(), "words are shown by themselves"
+    assert ">y<" in metrics.with_intervals(table, {"value": ("low", "high")}).to_html(), (
+        "words are shown by themselves"
+    )

@@ -35,14 +35,18 @@ def voted(faces):
     wish = generator.random((len(faces), 10)) ** 3
     wish[np.arange(len(faces)), [CATEGORIES.index(NAMES[e]) for e in faces.emotion]] += 1.5
     votes = np.array([generator.multinomial(10, row / row.sum()) for row in wish])
-    return replace(faces, votes=pd.DataFrame(votes, columns=CATEGORIES).astype(np.uint8), truth=None)
+    return replace(
+        faces, votes=pd.DataFrame(votes, columns=CATEGORIES).astype(np.uint8), truth=None
+    )
 
 
 @pytest.fixture(scope="module")
 def logits(voted):
     """Of a model that follows a tagger drawn at random, mostly."""
     shares = voted.votes[NAMES].to_numpy() / 10
-    return (2 * shares + np.random.default_rng(2).gumbel(size=shares.shape) * 0.6).astype(np.float32)
+    return (2 * shares + np.random.default_rng(2).gumbel(size=shares.shape) * 0.6).astype(
+        np.float32
+    )
 
 
 @pytest.fixture(scope="module")
@@ -104,10 +108,16 @@ def test_pairs_are_the_loops(voted, logits):
         assert row["images"] == len(taken) and row["share"] == pytest.approx(len(taken) / len(of))
         assert row["low"] <= row["share"] + 1e-12 and row["share"] - 1e-12 <= row["high"]
         votes = [voted.votes.iloc[i] for i in taken]
-        assert row["tagger_rate"] == pytest.approx(np.mean([voted.votes.iloc[i][NAMES[said]] for i in of]) / 10)
+        assert row["tagger_rate"] == pytest.approx(
+            np.mean([voted.votes.iloc[i][NAMES[said]] for i in of]) / 10
+        )
         if taken:
-            assert row["tagger_share"] == pytest.approx(np.mean([v[NAMES[said]] for v in votes]) / 10)
-            assert row["majority_share"] == pytest.approx(np.mean([of_majority(v) == NAMES[said] for v in votes]))
+            assert row["tagger_share"] == pytest.approx(
+                np.mean([v[NAMES[said]] for v in votes]) / 10
+            )
+            assert row["majority_share"] == pytest.approx(
+                np.mean([of_majority(v) == NAMES[said] for v in votes])
+            )
         else:
             assert np.isnan(row["tagger_share"]) and np.isnan(row["majority_share"])
 
@@ -124,20 +134,25 @@ def test_pairs_without_votes_and_without_an_emotion(faces):
 def test_correlation_is_scipys(voted, logits):
     table = confused_pairs(logits, voted)
     rho, pairs = confusion_correlation(table)
-    assert pairs == 42 and rho == pytest.approx(stats.spearmanr(table["share"], table["tagger_rate"])[0])
+    assert pairs == 42 and rho == pytest.approx(
+        stats.spearmanr(table["share"], table["tagger_rate"])[0]
+    )
     assert rho > 0.2
     assert f"correlation {rho:.2f})" in confusion_finding(table)
 
 
 def test_a_model_without_a_mistake(voted):
-    right = np.eye(7)[voted.emotion]
-    table = confused_pairs(right, voted)
+    correct = np.eye(7)[voted.emotion]
+    table = confused_pairs(correct, voted)
     assert np.isnan(confusion_correlation(table).rho)
     assert confusion_finding(table) == "No answer is wrong."
-    shared = shared_with_taggers(right, voted)
+    shared = shared_with_taggers(correct, voted)
     assert shared["errors"].tolist() == [0, 0, 0] and shared["share"].isna().all()
     assert shared_finding(shared) == "No answer is wrong."
-    assert confident_finding(voted, confident_mistakes(right, voted.emotion, 5)) == "No answer is wrong."
+    assert (
+        confident_finding(voted, confident_mistakes(correct, voted.emotion, 5))
+        == "No answer is wrong."
+    )
 
 
 def test_shared_errors_are_the_loops(voted, logits):
@@ -152,12 +167,17 @@ def test_shared_errors_are_the_loops(voted, logits):
     assert table.index.tolist() == list(tests)
     for name, test in tests.items():
         row = table.loc[name]
-        assert row["errors"] == len(wrong) and row["shared"] == sum(test(i, answers[i]) for i in wrong)
+        assert row["errors"] == len(wrong) and row["shared"] == sum(
+            test(i, answers[i]) for i in wrong
+        )
         assert row["share"] == pytest.approx(row["shared"] / len(wrong))
         others = [test(i, e) for i in wrong for e in range(7) if e != voted.emotion[i]]
         assert row["random"] == pytest.approx(np.mean(others))
         # Each error with the answer to each other error on its emotion, as often as it was given.
-        mixed = [np.mean([test(i, answers[j]) for j in wrong if voted.emotion[j] == voted.emotion[i]]) for i in wrong]
+        mixed = [
+            np.mean([test(i, answers[j]) for j in wrong if voted.emotion[j] == voted.emotion[i]])
+            for i in wrong
+        ]
         assert row["same_confusions"] == pytest.approx(np.mean(mixed))
     assert (table["share"] > table["random"]).all()
     assert f"Of the {len(wrong):,} wrong answers" in shared_finding(table.reset_index())
@@ -166,16 +186,29 @@ def test_shared_errors_are_the_loops(voted, logits):
 def test_planted_labels_excuse_the_model_that_sees_the_picture(faces):
     """Of drawn faces what was drawn is known: a perfect eye errs on wrong labels only, and each time with reason."""
     drawn = faces.truth.set_index("row")["true_emotion"].reindex(faces.row)
-    shown = np.array([e if isinstance(e, str) else EMOTIONS[k] for e, k in zip(drawn, faces.emotion, strict=True)])
+    shown = np.array(
+        [
+            e if isinstance(e, str) else EMOTIONS[k]
+            for e, k in zip(drawn, faces.emotion, strict=True)
+        ]
+    )
     logits = 5 * np.eye(7)[[EMOTIONS.index(e) for e in shown]]
     table = shared_with_taggers(logits, faces)
     assert table["answer_is"].tolist() == ["the emotion that was drawn"]
-    assert table["errors"][0] == table["shared"][0] == (shown != np.array(EMOTIONS)[faces.emotion]).sum() > 3
+    assert (
+        table["errors"][0]
+        == table["shared"][0]
+        == (shown != np.array(EMOTIONS)[faces.emotion]).sum()
+        > 3
+    )
     assert table["random"][0] == pytest.approx(1 / 6)
     assert "100% are the emotion that was drawn (at random 17%)" in shared_finding(table)
     doubtful, why = doubtful_labels(faces)
     planted = faces.truth["fault"].isin(["wrong_label", "not_a_face"])
-    assert set(faces.row[doubtful]) == set(faces.truth["row"][planted]) and "drawn with a wrong label" in why
+    assert (
+        set(faces.row[doubtful]) == set(faces.truth["row"][planted])
+        and "drawn with a wrong label" in why
+    )
 
 
 def test_nothing_is_known_without_votes_and_truth(voted, logits):
@@ -191,7 +224,10 @@ def test_nothing_is_known_without_votes_and_truth(voted, logits):
 def test_confident_mistakes_with_votes(voted, logits):
     chosen = confident_mistakes(logits, voted.emotion, 30)
     votes = voted.votes.to_numpy()
-    agrees = [votes[i, CATEGORIES.index(NAMES[voted.emotion[i]])] == votes[i].max() for i in range(len(voted))]
+    agrees = [
+        votes[i, CATEGORIES.index(NAMES[voted.emotion[i]])] == votes[i].max()
+        for i in range(len(voted))
+    ]
     said = confident_finding(voted, chosen)
     assert said.startswith(f"Of these 30, {30 - np.array(agrees)[chosen].sum()} have a label")
     assert said.endswith(f"{1 - np.mean(agrees):.0%}.")
@@ -204,10 +240,18 @@ def test_taggers_share_what_the_committed_small_resnet_gets_wrong(project, real_
     from fer_utils.emotions import PRIVATE
     from fer_utils.training.runs import logits_of
 
-    faces = join_votes(read("csv", real_data / "fer2013.csv.gz"), real_data / "fer2013new.csv").of(PRIVATE)
+    faces = join_votes(read("csv", real_data / "fer2013.csv.gz"), real_data / "fer2013new.csv").of(
+        PRIVATE
+    )
     logits = logits_of(project / "reports" / "evidence" / "small_resnet-seed1", faces)
     shared = shared_with_taggers(logits, faces)
     assert shared["errors"].tolist() == [1105] * 3
     assert shared["shared"].tolist() == [425, 776, 647]
-    assert (shared["low"] > shared["same_confusions"]).all() and (shared["same_confusions"] > shared["random"]).all()
-    assert tuple(confused_pairs(logits, faces).iloc[0][["emotion", "answer", "images"]]) == ("sad", "neutral", 123)
+    assert (shared["low"] > shared["same_confusions"]).all() and (
+        shared["same_confusions"] > shared["random"]
+    ).all()
+    assert tuple(confused_pairs(logits, faces).iloc[0][["emotion", "answer", "images"]]) == (
+        "sad",
+        "neutral",
+        123,
+    )

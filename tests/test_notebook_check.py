@@ -61,8 +61,14 @@ def state(project) -> dict:
     paths = ["data", "reports", "notebooks", "dvc.yaml", "dvc.lock", "params.yaml"]
     command = ["git", "status", "--porcelain", "--", *paths]
     status = subprocess.run(command, cwd=project, check=True, capture_output=True).stdout
-    folders = [project / "data" / "prepared", project / "data" / "champion", *(project / "reports").iterdir()]
-    files = [file for folder in folders for file in (folder.rglob("*") if folder.is_dir() else [folder])]
+    folders = [
+        project / "data" / "prepared",
+        project / "data" / "champion",
+        *(project / "reports").iterdir(),
+    ]
+    files = [
+        file for folder in folders for file in (folder.rglob("*") if folder.is_dir() else [folder])
+    ]
     digests = {file: hashlib.md5(file.read_bytes()).hexdigest() for file in files if file.is_file()}
     return {"status": status, "files": digests}
 

@@ -13,7 +13,9 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from fer_utils.errors import StudyError
 from fer_utils.reports import notebooks
 
-PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
+PIXEL = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
+)
 DECLARED = 'epochs = 2  # passes over Training; b=64\nname = "a=b"  # free text\nrates: list = [\n    0.1,\n]'
 
 
@@ -28,14 +30,19 @@ def write(folder: Path, *cells: str, tagged: bool = True) -> Path:
     first = new_code_cell(DECLARED, id="p", metadata={"tags": ["parameters"]} if tagged else {})
     code = [new_code_cell(source, id=f"c{number}") for number, source in enumerate(cells)]
     path = folder / "small.ipynb"
-    nbformat.write(new_notebook(cells=[new_markdown_cell("# Small\n\nOne sentence.", id="t"), first, *code]), path)
+    nbformat.write(
+        new_notebook(cells=[new_markdown_cell("# Small\n\nOne sentence.", id="t"), first, *code]),
+        path,
+    )
     return path
 
 
 def run(source: Path, parameters: dict, name: str = "executed") -> Path:
     """Run `source` beside itself and give the executed notebook's path."""
     executed = source.parent / "out" / f"{name}.ipynb"
-    notebooks.run_notebook(source, executed, executed.with_suffix(".html"), parameters, source.parent)
+    notebooks.run_notebook(
+        source, executed, executed.with_suffix(".html"), parameters, source.parent
+    )
     return executed
 
 
@@ -43,13 +50,27 @@ def test_runs_with_parameters_in_cwd_with_this_interpreter(tmp_path, monkeypatch
     """Another kernelspec named python3 in the user's folders does not take the kernel's place."""
     spec = tmp_path / "user" / "kernels" / "python3"
     spec.mkdir(parents=True)
-    other = {"argv": ["/bin/false", "{connection_file}"], "display_name": "Other", "language": "python"}
+    other = {
+        "argv": ["/bin/false", "{connection_file}"],
+        "display_name": "Other",
+        "language": "python",
+    }
     (spec / "kernel.json").write_text(json.dumps(other))
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "user"))
     monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "0")
-    source = write(tmp_path, "import sys, pathlib", "print(epochs, name, rates, sys.executable, pathlib.Path.cwd())")
+    source = write(
+        tmp_path,
+        "import sys, pathlib",
+        "print(epochs, name, rates, sys.executable, pathlib.Path.cwd())",
+    )
     executed = nbformat.read(run(source, {"epochs": 7}), as_version=4)
-    assert executed.cells[-1].outputs[0].text.split() == ["7", "a=b", "[0.1]", sys.executable, str(tmp_path)]
+    assert executed.cells[-1].outputs[0].text.split() == [
+        "7",
+        "a=b",
+        "[0.1]",
+        sys.executable,
+        str(tmp_path),
+    ]
     assert not list((tmp_path / "build" / "failed").iterdir())
 
 
@@ -77,7 +98,10 @@ def test_what_is_no_notebook_is_one_clear_error(tmp_path, content):
 @pytest.mark.parametrize(
     ("code", "told"),
     [
-        ("limit = 3\nraise KeyError('lost')", r"code cell 3 \(`limit = 3`\) failed with KeyError: 'lost'"),
+        (
+            "limit = 3\nraise KeyError('lost')",
+            r"code cell 3 \(`limit = 3`\) failed with KeyError: 'lost'",
+        ),
         ("import sys; sys.exit()", r"code cell 3 .* failed with SystemExit"),
         ("import os\nos._exit(1)", r"code cell 3 \(`import os`\) failed with DeadKernelError"),
     ],
@@ -153,20 +177,29 @@ class Page(HTMLParser):
 
 def rendered(*cells, name: str = "02_replicate") -> str:
     """The page of an executed notebook with a title, the declared parameters and `cells`."""
-    title = new_markdown_cell("# A title\n\nGo to [the next](03_tune.ipynb). Costs $a$ <br>", id="t")
+    title = new_markdown_cell(
+        "# A title\n\nGo to [the next](03_tune.ipynb). Costs $a$ <br>", id="t"
+    )
     first = new_code_cell(DECLARED, id="p", metadata={"tags": ["parameters"]})
-    given = new_code_cell("# Parameters\nepochs = 9", id="i", metadata={"tags": ["injected-parameters"]})
+    given = new_code_cell(
+        "# Parameters\nepochs = 9", id="i", metadata={"tags": ["injected-parameters"]}
+    )
     return notebooks.render_html(new_notebook(cells=[title, first, given, *cells]), name)
 
 
 def test_page_fetches_nothing_and_links_its_neighbours():
-    text = rendered(new_code_cell("1 + 1", id="c", outputs=[new_output("execute_result", {"text/plain": "2"})]))
+    text = rendered(
+        new_code_cell("1 + 1", id="c", outputs=[new_output("execute_result", {"text/plain": "2"})])
+    )
     page = Page(text)
     assert page.fetched == []
     assert not re.search(r"url\(|@import|https?://", text)
     links = {attributes["href"] for attributes in page.all("a")}
     home = {"../index.html", "../index.html#glossary"}
-    assert links == home | {"03_tune.html", *(f"{name}.html" for name in notebooks.NOTEBOOKS.values())}
+    assert links == home | {
+        "03_tune.html",
+        *(f"{name}.html" for name in notebooks.NOTEBOOKS.values()),
+    }
     assert [a["href"] for a in page.all("a") if a.get("aria-current")] == ["02_replicate.html"]
     assert "<title>A title</title>" in text
     assert text.count('<details class="code">') == 1

@@ -20,7 +20,9 @@ def test_the_squared_hinge_is_the_l2_svms():
         for index, score in enumerate(row):
             sign = 1 if index == label else -1
             total += max(0.0, 1 - sign * score) ** 2
-    assert float(squared_hinge(np.eye(7, dtype=np.float32)[emotion], scores)) == pytest.approx(2 * total / 5, rel=1e-5)
+    assert float(squared_hinge(np.eye(7, dtype=np.float32)[emotion], scores)) == pytest.approx(
+        2 * total / 5, rel=1e-5
+    )
 
 
 def test_cross_entropy_of_labels_is_keras():
@@ -47,13 +49,16 @@ def test_tangs_rate_falls_as_published():
 
 def test_tangs_rate_is_a_function_of_the_share_of_updates():
     np.testing.assert_allclose(
-        rates(optimizer(TANG, 500), (0, 100, 200, 400)), rates(optimizer(TANG, 50_000), (0, 10_000, 20_000, 40_000))
+        rates(optimizer(TANG, 500), (0, 100, 200, 400)),
+        rates(optimizer(TANG, 50_000), (0, 10_000, 20_000, 40_000)),
     )
 
 
 def test_tangs_momentum_is_a_half_for_a_tenth_of_the_updates():
     assert isinstance(optimizer(TANG, 100), TangSGD)
-    made = TangSGD(0.1, momentum=0.9, updates=100)  # at a constant rate, so that the velocity shows the momentum
+    made = TangSGD(
+        0.1, momentum=0.9, updates=100
+    )  # at a constant rate, so that the velocity shows the momentum
     variable = keras.Variable(np.zeros(1, np.float32))
     made.build([variable])
     velocity, momenta = 0.0, []
@@ -74,7 +79,12 @@ def test_cosine_climbs_then_falls_to_nothing():
 
 
 def test_decay_spares_what_normalisation_and_biases_are():
-    made = optimizer(get_recipe("resnet").but(schedule="plateau", warmup=0.0, learning_rate=0.1, weight_decay=0.5), 10)
+    made = optimizer(
+        get_recipe("resnet").but(
+            schedule="plateau", warmup=0.0, learning_rate=0.1, weight_decay=0.5
+        ),
+        10,
+    )
     layer, norm = keras.layers.Dense(2, bias_initializer="ones"), keras.layers.BatchNormalization()
     norm(layer(np.ones((1, 3), np.float32)))
     variables = [*layer.trainable_variables, *norm.trainable_variables]

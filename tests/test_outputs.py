@@ -24,12 +24,24 @@ OUTPUTS = {
     ("predict", "--annotate (folder)"): FOLDER,
 }
 # Options with paths that are read, and the run store, whose folders are called after what is in them.
-READ = {"--data", "--faces", "--path", "--votes", "--csv", "--model", "--yunet", "--video", "--runs"}
+READ = {
+    "--data",
+    "--faces",
+    "--path",
+    "--votes",
+    "--csv",
+    "--model",
+    "--yunet",
+    "--video",
+    "--runs",
+}
 
 
 def subcommands() -> dict[str, argparse.ArgumentParser]:
     (choices,) = [
-        action.choices for action in cli.make_parser()._actions if isinstance(action, argparse._SubParsersAction)
+        action.choices
+        for action in cli.make_parser()._actions
+        if isinstance(action, argparse._SubParsersAction)
     ]
     return choices
 
@@ -64,7 +76,7 @@ def command(option: tuple[str, str], folder, run, out) -> list[str]:
         ("prepare", "--out"): ["prepare", "--count", "30", "--out", out],
         ("export", "--out"): ["export", run, *faces, "--out", out],
         ("tune", "--out"): [
-            *("tune", "seed_cnn", *small, "--search", "dropout=0.1..0.5", "--trials", "1"),
+            *("tune", "baseline_cnn", *small, "--search", "dropout=0.1..0.5", "--trials", "1"),
             *(*faces, *runs, "--out", out),
         ],
         ("ablate", "--out"): [

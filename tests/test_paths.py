@@ -11,7 +11,9 @@ from fer_utils import paths
 def elsewhere(tmp_path, monkeypatch):
     """A package that lies outside of any study, and no variable that names one."""
     monkeypatch.delenv("FER_STUDY_ROOT", raising=False)
-    monkeypatch.setattr(paths, "__file__", str(tmp_path / "site-packages" / "fer_utils" / "paths.py"))
+    monkeypatch.setattr(
+        paths, "__file__", str(tmp_path / "site-packages" / "fer_utils" / "paths.py")
+    )
     return tmp_path
 
 

@@ -23,7 +23,14 @@ MARK = "# NBVAL_CHECK_OUTPUT"
 
 # What the parameters of notebooks name: these files and folders a stage leaves, the store of runs it shares with
 # others, and every other one it reads.
-LEFT = {"published_folder", "export_folder", "metrics_file", "history_file", "ledger_file", "confusion_file"}
+LEFT = {
+    "published_folder",
+    "export_folder",
+    "metrics_file",
+    "history_file",
+    "ledger_file",
+    "confusion_file",
+}
 LEFT |= {"figures_folder", "tables_folder", "page_file"}
 STORE = {"runs_folder": "data/runs"}
 
@@ -79,7 +86,9 @@ def test_deps_name_the_modules_that_are_imported(pipeline, stage):
         "to add to its deps": sorted(set(imported) - set(named)),
         "to take out": sorted(set(named) - set(imported)),
         "named twice": sorted({dep for dep in named if named.count(dep) > 1}),
-    } == {"to add to its deps": [], "to take out": [], "named twice": []}, f"dvc.yaml, stage {stage}"
+    } == {"to add to its deps": [], "to take out": [], "named twice": []}, (
+        f"dvc.yaml, stage {stage}"
+    )
 
 
 def test_missing_and_needless_modules_are_put_right():
@@ -94,11 +103,15 @@ def test_missing_and_needless_modules_are_put_right():
 @pytest.mark.parametrize("stage", STAGES)
 def test_stage_runs_its_command_with_its_parameters(pipeline, stage):
     assert pipeline["stages"][stage]["cmd"] == f"fer-study stage {stage}"
-    assert pipeline["stages"][stage]["params"] == (["profile", "prepare"] if stage == "index" else [stage])
+    assert pipeline["stages"][stage]["params"] == (
+        ["profile", "prepare"] if stage == "index" else [stage]
+    )
 
 
 @pytest.mark.parametrize(("stage", "name"), NOTEBOOKS.items())
-def test_notebook_stage_reads_its_notebook_and_leaves_it_executed_and_as_html(pipeline, stage, name):
+def test_notebook_stage_reads_its_notebook_and_leaves_it_executed_and_as_html(
+    pipeline, stage, name
+):
     described = pipeline["stages"][stage]
     assert described["deps"][0] == f"notebooks/{name}.ipynb"
     assert {f"reports/notebooks/{name}.ipynb", f"reports/html/{name}.html"} <= outputs(described)
@@ -108,7 +121,9 @@ def test_notebook_stage_reads_its_notebook_and_leaves_it_executed_and_as_html(pi
 def test_parameters_name_what_the_stage_reads_and_leaves(pipeline, stage, name):
     described = pipeline["stages"][stage]
     deps, outs = set(described["deps"]), outputs(described)
-    paths = {key: value for key, value in parameters(stage).items() if key.endswith(("_file", "_folder"))}
+    paths = {
+        key: value for key, value in parameters(stage).items() if key.endswith(("_file", "_folder"))
+    }
 
     left = {value for key, value in paths.items() if key in LEFT}
     assert left == outs - {f"reports/notebooks/{name}.ipynb", f"reports/html/{name}.html"}
@@ -117,7 +132,11 @@ def test_parameters_name_what_the_stage_reads_and_leaves(pipeline, stage, name):
     }
     read = {key: value for key, value in paths.items() if key not in LEFT | STORE.keys()}
     assert read, "a stage that reads nothing?"
-    strangers = {key: value for key, value in read.items() if not deps & {value, *map(str, Path(value).parents)}}
+    strangers = {
+        key: value
+        for key, value in read.items()
+        if not deps & {value, *map(str, Path(value).parents)}
+    }
     assert strangers == {}, "read, and no dependency; or left, and then to be listed in LEFT above"
 
 
@@ -133,11 +152,15 @@ def test_paths_in_the_code_are_dependencies(pipeline, stage):
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
         if re.fullmatch(r"(data|reports|notebooks|conf)(/[\w.-]+)+", node.value)
     }
-    assert [path for path in named if not any(dep == path or dep.startswith(f"{path}/") for dep in deps)] == []
+    assert [
+        path for path in named if not any(dep == path or dep.startswith(f"{path}/") for dep in deps)
+    ] == []
 
 
 def test_what_is_read_is_left_by_an_earlier_stage_or_is_committed(pipeline):
-    tracked = subprocess.run(["git", "ls-files"], cwd=PROJECT, check=True, capture_output=True, text=True).stdout
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=PROJECT, check=True, capture_output=True, text=True
+    ).stdout
     known = set(tracked.splitlines())
     known |= {str(folder) for path in known for folder in Path(path).parents}
     for name, stage in pipeline["stages"].items():
@@ -148,7 +171,9 @@ def test_what_is_read_is_left_by_an_earlier_stage_or_is_committed(pipeline):
 
 def test_plots_read_what_stages_leave(pipeline):
     left = set().union(*(outputs(stage) for stage in pipeline["stages"].values()))
-    drawn = {path for plot in pipeline["plots"] for described in plot.values() for path in described["y"]}
+    drawn = {
+        path for plot in pipeline["plots"] for described in plot.values() for path in described["y"]
+    }
     assert drawn
     assert drawn <= left
     tables = {path for path in left if path.startswith("reports/plots/")}
@@ -159,11 +184,15 @@ def test_plots_read_what_stages_leave(pipeline):
 
 
 def test_params_as_committed_are_the_sample_profile(tmp_path):
-    assert (PROJECT / "params.yaml").read_text(encoding="utf-8") == compose("sample", tmp_path / "params.yaml")
+    assert (PROJECT / "params.yaml").read_text(encoding="utf-8") == compose(
+        "sample", tmp_path / "params.yaml"
+    )
 
 
 def test_profiles_are_the_ones_named_here():
-    assert sorted(path.stem for path in (PROJECT / "conf" / "profile").iterdir()) == sorted(PROFILES)
+    assert sorted(path.stem for path in (PROJECT / "conf" / "profile").iterdir()) == sorted(
+        PROFILES
+    )
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -176,20 +205,28 @@ def test_profile_sets_only_what_the_notebooks_declare(tmp_path, profile):
         assert sorted(set(composed[stage]) - set(declared)) == [], f"unknown to {NOTEBOOKS[stage]}"
         for name, value in composed[stage].items():
             whole = isinstance(declared[name], float) and isinstance(value, int)
-            assert isinstance(value, type(declared[name])) or whole, f"{stage}.{name} of profile {profile}"
+            assert isinstance(value, type(declared[name])) or whole, (
+                f"{stage}.{name} of profile {profile}"
+            )
 
 
 def test_profiles_differ_in_what_they_say(tmp_path):
-    composed = {profile: yaml.safe_load(compose(profile, tmp_path / "p.yaml")) for profile in PROFILES}
+    composed = {
+        profile: yaml.safe_load(compose(profile, tmp_path / "p.yaml")) for profile in PROFILES
+    }
     assert composed["sample"]["prepare"]["source"] == "sample"
     for profile in ("cpu", "full"):
         assert composed[profile]["prepare"]["source"] == "csv"
         assert composed[profile]["replicate"]["width"] == 1.0, "the published network"
         given = composed[profile]["replicate"]
-        assert (given["epochs"], given["batch_size"], given["start"]) == (0, 0, 1.0), "each recipe's own"
+        assert (given["epochs"], given["batch_size"], given["start"]) == (0, 0, 1.0), (
+            "each recipe's own"
+        )
         assert set(given["recipe_names"]) <= set(RECIPES)
     assert len(composed["full"]["replicate"]["seeds"]) >= 3
-    assert {"tang_l2svm_full", "tang_softmax_full"} < set(composed["full"]["replicate"]["recipe_names"])
+    assert {"tang_l2svm_full", "tang_softmax_full"} < set(
+        composed["full"]["replicate"]["recipe_names"]
+    )
     assert composed["full"]["tune"]["trials"] > composed["cpu"]["tune"]["trials"]
 
 
@@ -216,7 +253,12 @@ def test_git_ignores_all_that_a_run_leaves_but_the_lock(pipeline):
     left = set().union(*(outputs(stage) for stage in pipeline["stages"].values()))
     machine_made = {*left, "data/runs/", "build/", "dvc_plots/", "data/raw/fer2013.csv.gz"}
     assert [path for path in sorted(machine_made) if not git_ignores(path)] == []
-    kept = ["dvc.lock", "params.yaml", "reports/evidence/results.csv", "reports/evidence/x-seed1/predictions.npz"]
+    kept = [
+        "dvc.lock",
+        "params.yaml",
+        "reports/evidence/results.csv",
+        "reports/evidence/x-seed1/predictions.npz",
+    ]
     assert [path for path in kept if git_ignores(path)] == []
 
 
@@ -234,7 +276,11 @@ def test_dvc_finds_nothing_to_ignore(pipeline):
 
 def test_dvc_reports_nothing_home_and_composes_the_profile(project):
     shown = subprocess.run(
-        ["git", "config", "--file", ".dvc/config", "--list"], cwd=project, check=True, capture_output=True, text=True
+        ["git", "config", "--file", ".dvc/config", "--list"],
+        cwd=project,
+        check=True,
+        capture_output=True,
+        text=True,
     ).stdout.splitlines()
     assert "core.analytics=false" in shown
     assert "hydra.enabled=true" in [line.lower() for line in shown]
@@ -253,19 +299,27 @@ class TestNotebook:
         assert re.match(r"# \S.*\n\n\S[^\n]*[.?!](\n|$)", first.source), first.source
 
     def test_declares_flat_parameters_each_with_a_comment(self, stage):
-        tagged = [cell for cell in code_cells(stage) if "parameters" in cell.metadata.get("tags", ())]
+        tagged = [
+            cell for cell in code_cells(stage) if "parameters" in cell.metadata.get("tags", ())
+        ]
         assert len(tagged) == 1
         for statement in ast.parse(tagged[0].source).body:
             assert isinstance(statement, ast.Assign), ast.unparse(statement)
             value = ast.literal_eval(statement.value)
             flat = value if isinstance(value, list) else [value]
-            assert all(isinstance(one, str | int | float | bool) for one in flat), ast.unparse(statement)
+            assert all(isinstance(one, str | int | float | bool) for one in flat), ast.unparse(
+                statement
+            )
         declared = notebooks.declared_parameters(read(stage))
         assert [p.name for p in declared if not p.comment] == []
 
     def test_uses_every_parameter(self, stage):
         """A parameter that reaches nothing is the usual mistake with papermill."""
-        rest = [cell.source for cell in code_cells(stage) if "parameters" not in cell.metadata.get("tags", ())]
+        rest = [
+            cell.source
+            for cell in code_cells(stage)
+            if "parameters" not in cell.metadata.get("tags", ())
+        ]
         tree = ast.parse(re.sub(r"^%.*$", "", "\n".join(rest), flags=re.M))
         used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
         assert sorted(set(parameters(stage)) - used) == []
@@ -295,9 +349,14 @@ class TestNotebook:
                 # Without the count nbval takes the cell for one that was never run, and compares nothing.
                 assert cell.outputs, f"{cell.id}: python tests/notebooks/check.py --update"
                 assert cell.execution_count is not None, cell.id
-                assert {output.output_type for output in cell.outputs} <= {"stream", "execute_result"}, cell.id
+                assert {output.output_type for output in cell.outputs} <= {
+                    "stream",
+                    "execute_result",
+                }, cell.id
             else:
-                assert (cell.outputs, cell.execution_count) == ([], None), f"{cell.id} was committed with its output"
+                assert (cell.outputs, cell.execution_count) == ([], None), (
+                    f"{cell.id} was committed with its output"
+                )
 
     def test_has_the_metadata_of_no_particular_machine(self, stage):
         notebook = read(stage)
@@ -311,12 +370,18 @@ class TestNotebook:
     def test_names_no_path_of_a_machine(self, stage):
         text = (PROJECT / "notebooks" / f"{NOTEBOOKS[stage]}.ipynb").read_text(encoding="utf-8")
         assert (
-            re.findall(r"(?:(?<![\w.~])/(?:home|root|Users|tmp|var|work|mnt|content)/\S*|[A-Za-z]:\\\\\S*)", text) == []
+            re.findall(
+                r"(?:(?<![\w.~])/(?:home|root|Users|tmp|var|work|mnt|content)/\S*|[A-Za-z]:\\\\\S*)",
+                text,
+            )
+            == []
         )
 
 
 def test_some_output_is_compared_in_most_notebooks():
-    marked = [stage for stage in NOTEBOOKS if any(MARK in cell.source for cell in code_cells(stage))]
+    marked = [
+        stage for stage in NOTEBOOKS if any(MARK in cell.source for cell in code_cells(stage))
+    ]
     assert len(marked) >= 4, marked
 
 
@@ -335,7 +400,9 @@ def test_a_missing_module_is_noticed(tmp_path, monkeypatch):
     import dvc_deps
 
     for part in ("notebooks", "fer_utils"):
-        shutil.copytree(PROJECT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            PROJECT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__")
+        )
     name = tmp_path / "notebooks" / f"{NOTEBOOKS['explore']}.ipynb"
     changed = nbformat.read(name, as_version=4)
     code = next(cell for cell in changed.cells if cell.cell_type == "code")

@@ -90,14 +90,23 @@ def test_examples_are_of_their_emotion_and_follow_the_seed(faces, few):
     assert [row[0].get_ylabel() for row in axes] == list(EMOTIONS)
 
     def shown(figure):
-        return [np.asarray(image.get_array()) for image in figure.findobj(plt.matplotlib.image.AxesImage)]
+        return [
+            np.asarray(image.get_array())
+            for image in figure.findobj(plt.matplotlib.image.AxesImage)
+        ]
 
     for number, row in enumerate(axes):
         of_emotion = faces.images[faces.emotion == number]
         for ax in row:
             assert (of_emotion == np.asarray(ax.images[0].get_array())).all(axis=(1, 2)).any()
-    assert all(np.array_equal(a, b) for a, b in zip(shown(figure), shown(plots.examples(faces, 3, 1)), strict=True))
-    assert not all(np.array_equal(a, b) for a, b in zip(shown(figure), shown(plots.examples(faces, 3, 2)), strict=True))
+    assert all(
+        np.array_equal(a, b)
+        for a, b in zip(shown(figure), shown(plots.examples(faces, 3, 1)), strict=True)
+    )
+    assert not all(
+        np.array_equal(a, b)
+        for a, b in zip(shown(figure), shown(plots.examples(faces, 3, 2)), strict=True)
+    )
     assert len(shown(drawn(plots.examples(few, per_emotion=4)))) == 3
 
 
@@ -105,7 +114,9 @@ def test_mean_faces(faces, few):
     figure = drawn(plots.mean_faces(faces))
     mean = faces.images[faces.emotion == 3].mean(axis=0)
     np.testing.assert_allclose(figure.axes[3].images[0].get_array(), mean)
-    np.testing.assert_allclose(figure.axes[7 + 3].images[0].get_array(), mean - faces.images.mean(axis=0))
+    np.testing.assert_allclose(
+        figure.axes[7 + 3].images[0].get_array(), mean - faces.images.mean(axis=0)
+    )
     drawn(plots.mean_faces(few))
     drawn(plots.mean_faces(few.select(np.array([0]))))
 
@@ -118,7 +129,7 @@ def test_brightness_and_contrast(faces, few):
 def test_network_has_a_box_for_the_input_and_each_layer_with_a_kernel():
     from fer_utils.networks import build
 
-    model = build("seed_cnn", width=0.125)
+    model = build("baseline_cnn", width=0.125)
     figure = drawn(plots.network(model))
     boxes = [patch for patch in figure.axes[0].patches if isinstance(patch, FancyBboxPatch)]
     kernels = [layer for layer in model.layers if type(layer).__name__ in ("Conv2D", "Dense")]
@@ -154,13 +165,13 @@ def test_predictions_say_label_answer_and_probability(faces, logits):
     certain[4] = np.where(np.arange(7) == faces.emotion[4], 50, 0)
     certain[9] = np.where(np.arange(7) == (faces.emotion[9] + 1) % 7, 50, 0)
     figure = drawn(plots.predictions(faces, certain, [4, 9]))
-    right, wrong, *others = figure.axes
-    for ax, index in ((right, 4), (wrong, 9)):
+    correct, wrong, *others = figure.axes
+    for ax, index in ((correct, 4), (wrong, 9)):
         assert ax.get_title() == EMOTIONS[faces.emotion[index]]
         assert np.array_equal(ax.images[0].get_array(), faces.images[index])
-    assert right.get_xlabel() == f"{EMOTIONS[faces.emotion[4]]} 100%"
+    assert correct.get_xlabel() == f"{EMOTIONS[faces.emotion[4]]} 100%"
     assert wrong.get_xlabel() == f"{EMOTIONS[(faces.emotion[9] + 1) % 7]} 100%"
-    assert right.xaxis.label.get_color() != wrong.xaxis.label.get_color()
+    assert correct.xaxis.label.get_color() != wrong.xaxis.label.get_color()
     assert not any(ax.images for ax in others)
     drawn(plots.predictions(faces, logits, range(11), columns=4))
     drawn(plots.predictions(faces, logits, []))  # a model that makes no mistake
@@ -197,7 +208,9 @@ def test_same_figure_same_bytes(faces, tmp_path):
         plots.counts(faces).savefig(tmp_path / f"{name}.png")
         plots.counts(faces).savefig(tmp_path / f"{name}.svg", metadata={"Date": None})
     for suffix in ("png", "svg"):
-        assert (tmp_path / f"one.{suffix}").read_bytes() == (tmp_path / f"other.{suffix}").read_bytes()
+        assert (tmp_path / f"one.{suffix}").read_bytes() == (
+            tmp_path / f"other.{suffix}"
+        ).read_bytes()
 
 
 def test_a_kept_figure_is_the_same_pdf_each_time_and_is_given_back(faces, tmp_path):
@@ -220,7 +233,10 @@ def test_figures_need_no_trainer():
 def test_accuracy_by_epoch_has_a_named_line_a_run_and_names_that_do_not_touch():
     histories = {
         f"run {number}": pd.DataFrame(
-            {"epoch": range(1, 4 + number % 3), "val_accuracy": [0.3, 0.4, 0.5, 0.51, 0.5][: 3 + number % 3]}
+            {
+                "epoch": range(1, 4 + number % 3),
+                "val_accuracy": [0.3, 0.4, 0.5, 0.51, 0.5][: 3 + number % 3],
+            }
         )
         for number in range(9)
     }

@@ -25,12 +25,16 @@ def drawn(figure) -> Figure:
 
 
 def texts(figure) -> str:
-    return "\n".join(text.get_text() for ax in figure.axes for text in [*ax.texts, ax.title, ax.xaxis.label])
+    return "\n".join(
+        text.get_text() for ax in figure.axes for text in [*ax.texts, ax.title, ax.xaxis.label]
+    )
 
 
 def test_reliability_shows_accuracy_with_its_interval_over_counts(answers):
     table = reliability(*answers)
-    figure = drawn(plots.reliability({"before": table, "after": table.iloc[::-1]}, {"before": "ECE 3%"}))
+    figure = drawn(
+        plots.reliability({"before": table, "after": table.iloc[::-1]}, {"before": "ECE 3%"})
+    )
     upper, _, lower, _ = figure.axes
     full = table.dropna()
     (points,) = [line for line in upper.lines if line.get_marker() == "o"]
@@ -38,7 +42,10 @@ def test_reliability_shows_accuracy_with_its_interval_over_counts(answers):
     ends = np.array([each[:, 1] for each in upper.collections[0].get_segments()])
     np.testing.assert_allclose(ends, 100 * full[["accuracy_low", "accuracy_high"]])
     assert [bar.get_height() for bar in lower.patches] == table["images"].tolist()
-    assert [ax.get_title(loc="left") or ax.get_title() for ax in figure.axes[:2]] == ["before", "after"]
+    assert [ax.get_title(loc="left") or ax.get_title() for ax in figure.axes[:2]] == [
+        "before",
+        "after",
+    ]
     assert "ECE 3%" in texts(figure)
     assert len(drawn(plots.reliability({"only": table})).axes) == 2
 

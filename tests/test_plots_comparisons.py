@@ -25,7 +25,9 @@ def pairs(points: dict[str, float], apart: float = 2.5) -> pd.DataFrame:
     for model, other in combinations(points, 2):
         difference = (points[model] - points[other]) / 100
         row = {"model": model, "other": other, "difference": difference, "low": difference - 0.012}
-        rows.append(row | {"high": difference + 0.021, "significant": abs(difference) >= apart / 100})
+        rows.append(
+            row | {"high": difference + 0.021, "significant": abs(difference) >= apart / 100}
+        )
     return pd.DataFrame(rows)
 
 
@@ -35,7 +37,10 @@ def scores(models: list[str], variants: dict[str, int]) -> pd.DataFrame:
     for model in models:
         for variant, images in variants.items():
             rows.append({"model": model, "variant": variant, "images": images})
-            for score, names in (("accuracy", ("low", "high")), ("macro_f1", ("macro_f1_low", "macro_f1_high"))):
+            for score, names in (
+                ("accuracy", ("low", "high")),
+                ("macro_f1", ("macro_f1_low", "macro_f1_high")),
+            ):
                 value = 0.5 + 0.01 * len(rows) + 0.003 * len(score)
                 rows[-1] |= {score: value, names[0]: value - 0.02, names[1]: value + 0.03}
     return pd.DataFrame(rows)
@@ -56,7 +61,12 @@ def assert_apart(figure, texts) -> None:
     boxes = [text.get_window_extent() for text in texts if text.get_text()]
     assert not [(a, b) for a, b in combinations(boxes, 2) if a.overlaps(b)]
     for box in boxes:
-        assert box.x0 >= 0 and box.x1 <= figure.bbox.width and box.y0 >= 0 and box.y1 <= figure.bbox.height
+        assert (
+            box.x0 >= 0
+            and box.x1 <= figure.bbox.width
+            and box.y0 >= 0
+            and box.y1 <= figure.bbox.height
+        )
 
 
 def test_pairs_are_differences_of_the_better_from_the_worse():
@@ -92,7 +102,9 @@ def test_a_pair_below_zero_has_a_minus_sign():
     table = pairs({"a": 60.2, "b": 60})
     (texts,) = cell_texts(pairwise(table)).values()
     assert [text.get_text() for text in texts] == ["+0.2", "−1.0 to 2.3"]
-    assert len(pairwise(table.assign(difference=0.0)).axes[0].patches) == 1, "nor does nought divide"
+    assert len(pairwise(table.assign(difference=0.0)).axes[0].patches) == 1, (
+        "nor does nought divide"
+    )
 
 
 @pytest.mark.parametrize("models", [2, 3, 6, 9])
@@ -100,7 +112,9 @@ def test_no_text_of_pairs_lies_on_another(models):
     table = pairs({name: -number - 10.0 for name, number in list(NINE.items())[:models]})
     figure = pairwise(table)
     ax = figure.axes[0]
-    assert_apart(figure, [*ax.texts, *ax.get_yticklabels(), ax.xaxis.label, *figure.legends[0].get_texts()])
+    assert_apart(
+        figure, [*ax.texts, *ax.get_yticklabels(), ax.xaxis.label, *figure.legends[0].get_texts()]
+    )
     # Slanted labels have boxes that overlap: their baselines must not.
     figure.draw_without_rendering()
     top = max(label.get_window_extent().y1 for label in ax.get_xticklabels())
@@ -113,12 +127,16 @@ def test_variants_are_bands_and_models_marks():
     variants = {"canonical": 3589, "without leaks": 3301, "FER+ majority": 3350}
     table = scores(["net", "other"], variants)
     figure = side_by_side(table)
-    left, right = figure.axes
+    left, correct = figure.axes
     labels = [label.get_text() for label in left.get_yticklabels()]
-    assert labels == ["canonical\n3,589 images", "without leaks\n3,301 images", "FER+ majority\n3,350 images"]
+    assert labels == [
+        "canonical\n3,589 images",
+        "without leaks\n3,301 images",
+        "FER+ majority\n3,350 images",
+    ]
     for ax, score, low, high in (
         (left, "accuracy", "low", "high"),
-        (right, "macro_f1", "macro_f1_low", "macro_f1_high"),
+        (correct, "macro_f1", "macro_f1_low", "macro_f1_high"),
     ):
         lines = [c for c in ax.containers if isinstance(c, ErrorbarContainer)]
         assert [line.get_label() for line in lines] == ["net", "other"]
@@ -130,7 +148,9 @@ def test_variants_are_bands_and_models_marks():
             ends = np.array([[segment[0, 0], segment[1, 0]] for segment in bars.get_segments()])
             np.testing.assert_allclose(ends, 100 * chosen[[low, high]])
         first, second = (line.lines[0].get_ydata() for line in lines)
-        assert (np.abs((first - second).astype(float)) > 0.2).all(), "side by side, not on each other"
+        assert (np.abs((first - second).astype(float)) > 0.2).all(), (
+            "side by side, not on each other"
+        )
 
 
 def test_one_model_needs_no_legend_and_lies_in_the_middle():
@@ -150,9 +170,14 @@ def test_a_variant_without_an_image_is_left_empty():
 
 def test_nine_models_are_told_apart_without_colour():
     figure = side_by_side(scores(list(NINE), {"canonical": 3589, "without leaks": 3301}))
-    left, right = figure.axes
+    left, correct = figure.axes
     assert len({line.lines[0].get_marker() for line in left.containers}) == 9
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
     assert legend == list(NINE)
-    texts = [*left.get_yticklabels(), *figure.legends[0].get_texts(), left.xaxis.label, right.xaxis.label]
+    texts = [
+        *left.get_yticklabels(),
+        *figure.legends[0].get_texts(),
+        left.xaxis.label,
+        correct.xaxis.label,
+    ]
     assert_apart(figure, texts)

@@ -43,7 +43,8 @@ def test_maps_are_over_their_mean_faces(faces, maps):
     figure = drawn(importance_maps(means, trained.maps, untrained.maps, trained.images))
     axes = np.array(figure.axes[:21]).reshape(3, 7)
     assert [ax.get_title() for ax in axes[0]] == [
-        f"{emotion} ({images})".replace(" ", "\n") for emotion, images in zip(EMOTIONS, trained.images, strict=True)
+        f"{emotion} ({images})".replace(" ", "\n")
+        for emotion, images in zip(EMOTIONS, trained.images, strict=True)
     ]
     for column in range(5):
         np.testing.assert_allclose(axes[0, column].images[0].get_array(), means[column])
@@ -73,14 +74,23 @@ def test_maps_of_nothing_can_be_drawn():
 def test_region_shares_have_intervals_and_the_share_of_the_area(maps):
     table = region_table(*maps)
     figure = drawn(region_shares(table))
-    assert [ax.get_title(loc="left") or ax.get_title() for ax in figure.axes] == list(table["region"].unique())
+    assert [ax.get_title(loc="left") or ax.get_title() for ax in figure.axes] == list(
+        table["region"].unique()
+    )
     for ax, (_, rows) in zip(figure.axes, table.groupby("region", sort=False), strict=True):
         assert ax.lines[0].get_xdata()[0] == pytest.approx(100 * rows["area"].iloc[0])
         intervals, points = ax.lines[1:15:2], ax.lines[2:15:2]
-        np.testing.assert_allclose([line.get_xdata() for line in intervals], 100 * rows[["low", "high"]])
+        np.testing.assert_allclose(
+            [line.get_xdata() for line in intervals], 100 * rows[["low", "high"]]
+        )
         np.testing.assert_allclose([line.get_xdata()[0] for line in points], 100 * rows["share"])
         assert [line.get_ydata()[0] for line in points] == list(range(7))
-    assert {*EMOTIONS, "share of the evidence for the emotion, %", "trained", "share of the area"} <= set(texts(figure))
+    assert {
+        *EMOTIONS,
+        "share of the evidence for the emotion, %",
+        "trained",
+        "share of the area",
+    } <= set(texts(figure))
     assert "random weights" not in texts(figure)
     assert figure.axes[0].get_ylim() == (6.5, -0.5), "emotions without images keep their place"
 

@@ -10,7 +10,11 @@ from fer_utils.audits.labels import SHOWN
 from fer_utils.emotions import EMOTIONS
 from fer_utils.plots.labels import ceilings, label_votes
 
-TABLE = pd.DataFrame(np.arange(77).reshape(7, 11), index=EMOTIONS, columns=[*EMOTIONS, *SHOWN.values(), "no majority"])
+TABLE = pd.DataFrame(
+    np.arange(77).reshape(7, 11),
+    index=EMOTIONS,
+    columns=[*EMOTIONS, *SHOWN.values(), "no majority"],
+)
 CEILING = pd.DataFrame(
     [
         ("planted faults", "truth", 0.93, np.nan, np.nan, 3500),
@@ -29,9 +33,13 @@ def rendered(figure: Figure) -> Figure:
 def test_label_votes_shows_shares_and_counts():
     figure = rendered(label_votes(TABLE))
     ax = figure.axes[0]
-    np.testing.assert_allclose(ax.images[0].get_array()[2], 100 * TABLE.iloc[2] / TABLE.iloc[2].sum())
+    np.testing.assert_allclose(
+        ax.images[0].get_array()[2], 100 * TABLE.iloc[2] / TABLE.iloc[2].sum()
+    )
     said = [text.get_text() for text in ax.texts]
-    assert len(said) == 77 and said[0] == "0 %\n0" and said[-1].endswith("\n76") and "2 %\n1" in said
+    assert (
+        len(said) == 77 and said[0] == "0 %\n0" and said[-1].endswith("\n76") and "2 %\n1" in said
+    )
     assert ax.get_yticklabels()[0].get_text() == "angry (55)"
 
 
@@ -45,14 +53,19 @@ def test_label_votes_says_that_a_small_share_is_not_none():
 def test_ceilings_draws_each_estimate_with_its_interval_on_the_band_of_people():
     figure = rendered(ceilings(CEILING))
     ax = figure.axes[0]
-    np.testing.assert_allclose([dots.get_offsets()[0] for dots in ax.collections], [(93, 0), (55, 1)])
+    np.testing.assert_allclose(
+        [dots.get_offsets()[0] for dots in ax.collections], [(93, 0), (55, 1)]
+    )
     bars = [line.get_xdata().tolist() for line in ax.lines if len(set(line.get_ydata())) == 1]
     np.testing.assert_allclose(bars, [[54, 57]])
     band = ax.patches[0]
     np.testing.assert_allclose([band.get_x(), band.get_x() + band.get_width()], [60, 70])
     said = [text.get_text() for text in ax.texts]
     assert said == ["people, 65%", "93.0", "55.0"]
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["planted faults (3,500)", "one FER+ tagger (3,500)"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == [
+        "planted faults (3,500)",
+        "one FER+ tagger (3,500)",
+    ]
 
 
 def test_ceilings_without_an_estimate():

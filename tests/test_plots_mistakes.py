@@ -21,9 +21,18 @@ def pairs():
             if emotion != answer:
                 images = int(generator.exponential(20))
                 low, high = accuracy_interval(images / 400, 400)
-                row = {"emotion": emotion, "answer": answer, "images": images, "share": images / 400}
-                rows.append(row | {"low": low, "high": high, "tagger_rate": generator.exponential(0.06)})
-    return pd.DataFrame(rows).sort_values("images", ascending=False, kind="stable", ignore_index=True)
+                row = {
+                    "emotion": emotion,
+                    "answer": answer,
+                    "images": images,
+                    "share": images / 400,
+                }
+                rows.append(
+                    row | {"low": low, "high": high, "tagger_rate": generator.exponential(0.06)}
+                )
+    return pd.DataFrame(rows).sort_values(
+        "images", ascending=False, kind="stable", ignore_index=True
+    )
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +41,8 @@ def answers():
     emotion = generator.integers(0, 7, 300)
     models = ("first", "second", "third", "fourth")
     return {
-        name: np.where(generator.random(300) < 0.6, emotion, generator.integers(0, 7, 300)) for name in models
+        name: np.where(generator.random(300) < 0.6, emotion, generator.integers(0, 7, 300))
+        for name in models
     }, emotion
 
 
@@ -80,7 +90,11 @@ def test_agreement_has_a_cell_a_pair(answers):
         shown = sorted(text.get_text() for text in ax.texts if text.get_text())
         assert shown == sorted(f"{100 * value:.0f}" for value in table[column])
         assert [label.get_text() for label in ax.get_xticklabels()] == ["first", "second", "third"]
-    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["second", "third", "fourth"]
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == [
+        "second",
+        "third",
+        "fourth",
+    ]
     drawn(plots.model_agreement(table.iloc[:1]))
 
 
@@ -90,4 +104,6 @@ def test_solved_by_shows_shares_and_what_independence_gives(answers):
     np.testing.assert_allclose([bar.get_height() for bar in ax.patches], 100 * table["share"])
     np.testing.assert_allclose(ax.lines[-1].get_ydata(), 100 * table["expected"])
     ends = [each[:, 1] for each in ax.collections[0].get_segments()]
-    np.testing.assert_allclose(ends, [100 * np.array(accuracy_interval(s, 300)) for s in table["share"]])
+    np.testing.assert_allclose(
+        ends, [100 * np.array(accuracy_interval(s, 300)) for s in table["share"]]
+    )

@@ -14,11 +14,16 @@ def table_of(*models: str) -> pd.DataFrame:
     generator = np.random.default_rng(0)
     rows = []
     for model in models:
-        conditions = [("clean", 0), *((name, strength) for name in CORRUPTIONS for strength in STRENGTHS)]
+        conditions = [
+            ("clean", 0),
+            *((name, strength) for name in CORRUPTIONS for strength in STRENGTHS),
+        ]
         for corruption, strength in conditions:
             accuracy = generator.uniform(0.2, 0.7)
             rows.append((model, corruption, strength, accuracy, accuracy - 0.03, accuracy + 0.02))
-    return pd.DataFrame(rows, columns=["model", "corruption", "strength", "accuracy", "low", "high"])
+    return pd.DataFrame(
+        rows, columns=["model", "corruption", "strength", "accuracy", "low", "high"]
+    )
 
 
 @pytest.mark.parametrize("models", [("one",), ("one", "other", *"abcdef")])
@@ -32,19 +37,30 @@ def test_curves_are_the_table(models):
     assert [ax.get_title() or ax.get_title(loc="left") for ax in panels] == list(CORRUPTIONS)
     for ax, (name, (unit, values)) in zip(panels, CORRUPTIONS.items(), strict=True):
         assert ax.get_xlabel() == unit
-        assert [label.get_text() for label in ax.get_xticklabels()] == ["clean", *(f"{value:g}" for value in values)]
-        lines = {line.get_label(): line for line in ax.lines if not line.get_label().startswith("_")}
+        assert [label.get_text() for label in ax.get_xticklabels()] == [
+            "clean",
+            *(f"{value:g}" for value in values),
+        ]
+        lines = {
+            line.get_label(): line for line in ax.lines if not line.get_label().startswith("_")
+        }
         assert set(lines) == {*models, "commonest emotion"}
         assert set(lines["commonest emotion"].get_ydata()) == {24.5}
         bands = [band.get_paths()[0].vertices[:, 1] for band in ax.collections]
         for model, band in zip(sorted(models), bands, strict=True):
             rows = table[(table["model"] == model) & table["corruption"].isin(["clean", name])]
             assert lines[model].get_xdata().tolist() == [0, *STRENGTHS]
-            assert lines[model].get_ydata().tolist() == pytest.approx((100 * rows["accuracy"]).tolist())
+            assert lines[model].get_ydata().tolist() == pytest.approx(
+                (100 * rows["accuracy"]).tolist()
+            )
             assert band.min() == pytest.approx(100 * rows["low"].min())
             assert band.max() == pytest.approx(100 * rows["high"].max())
-            dotted = [line for line in ax.lines if line.get_linestyle() == ":" and len(line.get_ydata())]
-            assert 100 * rows["accuracy"].iloc[0] in [pytest.approx(line.get_ydata()[0]) for line in dotted]
+            dotted = [
+                line for line in ax.lines if line.get_linestyle() == ":" and len(line.get_ydata())
+            ]
+            assert 100 * rows["accuracy"].iloc[0] in [
+                pytest.approx(line.get_ydata()[0]) for line in dotted
+            ]
     legend = [text.get_text() for text in figure.axes[-1].get_legend().get_texts()]
     assert sorted(legend) == sorted([*models, "clean images", "commonest emotion"])
 
@@ -60,5 +76,9 @@ def test_the_strip_is_the_corrupted_face():
         for strength in STRENGTHS:
             ax = axes[strength, column]
             assert ax.get_xlabel().split()[0] == f"{values[strength - 1]:g}"
-            assert np.array_equal(ax.images[0].get_array(), corrupt(face[None], name, strength, seed=2)[0])
-        assert ax.get_xlabel().split() == [f"{values[-1]:g}", *unit.split()], "the last row names the unit"
+            assert np.array_equal(
+                ax.images[0].get_array(), corrupt(face[None], name, strength, seed=2)[0]
+            )
+        assert ax.get_xlabel().split() == [f"{values[-1]:g}", *unit.split()], (
+            "the last row names the unit"
+        )

@@ -13,8 +13,8 @@ from fer_utils.plots.style import ACCENT, MUTED
 def table():
     generator = np.random.default_rng(4)
     hard = generator.choice(["a", "b"], 500)
-    right = generator.random(500) < np.where(hard == "a", 0.4, 0.8)
-    return slice_table(right, {"hard": hard, "rare": np.repeat(["no", "yes"], [490, 10])})
+    correct = generator.random(500) < np.where(hard == "a", 0.4, 0.8)
+    return slice_table(correct, {"hard": hard, "rare": np.repeat(["no", "yes"], [490, 10])})
 
 
 def test_each_group_has_its_point_interval_and_number(table):
@@ -26,7 +26,11 @@ def test_each_group_has_its_point_interval_and_number(table):
     np.testing.assert_allclose([point.get_xdata()[0] for point in points], 100 * table["accuracy"])
     ends = [bars.get_segments()[0][:, 0] for bars in ax.collections]
     np.testing.assert_allclose(ends, 100 * table[["low", "high"]])
-    assert [label.get_text() for label in ax.get_yticklabels()] == table["group"].tolist() == ["a", "b", "no", "yes"]
+    assert (
+        [label.get_text() for label in ax.get_yticklabels()]
+        == table["group"].tolist()
+        == ["a", "b", "no", "yes"]
+    )
     hollow = [point.get_markerfacecolor() == "white" for point in points]
     assert hollow == table["small"].tolist() == [False, False, False, True]
     assert "hollow" in ax.get_xlabel()

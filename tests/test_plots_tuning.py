@@ -28,13 +28,31 @@ def ledger(trials: int = 30, noise: float = 0.002, failed: tuple[int, ...] = (3,
     for trial in range(1, trials + 1):
         rate, dropout = 10 ** random.uniform(-4, -1), random.uniform(0, 0.5)
         loss = str(random.choice(["cross_entropy", "squared_hinge"]))
-        row = {"trial": trial, "seed": 1, "depth": int(random.integers(1, 3)), "loss": loss, "dropout": dropout}
+        row = {
+            "trial": trial,
+            "seed": 1,
+            "depth": int(random.integers(1, 3)),
+            "loss": loss,
+            "dropout": dropout,
+        }
         row |= {"learning_rate": rate, "label_smoothing": 0.1 if loss == "cross_entropy" else None}
         score = 0.6 - 0.05 * (np.log10(rate) + 2.5) ** 2 - 0.02 * dropout + random.normal(0, noise)
         works = trial not in failed
-        row |= {"status": "completed" if works else "failed", "problem": "" if works else "</script><b>&"}
-        row |= {"parameters": 9, "epoch_kept": 4, "run": f"r{trial}", "seconds": 8.0 if works else 2.0}
-        row |= {"val_accuracy": score if works else None, "epochs": 4 if works else 1, "curve": [0.2, 0.3, 0.4, score]}
+        row |= {
+            "status": "completed" if works else "failed",
+            "problem": "" if works else "</script><b>&",
+        }
+        row |= {
+            "parameters": 9,
+            "epoch_kept": 4,
+            "run": f"r{trial}",
+            "seconds": 8.0 if works else 2.0,
+        }
+        row |= {
+            "val_accuracy": score if works else None,
+            "epochs": 4 if works else 1,
+            "curve": [0.2, 0.3, 0.4, score],
+        }
         rows.append(row)
     return make_ledger(rows, NAMES)
 
@@ -82,7 +100,11 @@ def test_searches_are_compared_at_equal_compute():
 
 def test_curves_have_a_row_an_epoch():
     table = curves(ledger(trials=2, failed=()))
-    assert table["epoch"].tolist() == [1, 2, 3, 4] * 2 and table["val_accuracy"][:3].tolist() == [0.2, 0.3, 0.4]
+    assert table["epoch"].tolist() == [1, 2, 3, 4] * 2 and table["val_accuracy"][:3].tolist() == [
+        0.2,
+        0.3,
+        0.4,
+    ]
 
 
 # --- importance ---
@@ -120,7 +142,10 @@ def test_the_panels_of_trials():
     assert [ax.get_xlabel().replace(" ", "_") for ax in figure.axes] == ["trial", *NAMES]
     of = dict(zip(["trial", *NAMES], figure.axes, strict=True))
     assert of["learning_rate"].get_xscale() == "log"
-    assert [text.get_text() for text in of["loss"].get_xticklabels()] == ["cross\nentropy", "squared\nhinge"]
+    assert [text.get_text() for text in of["loss"].get_xticklabels()] == [
+        "cross\nentropy",
+        "squared\nhinge",
+    ]
     given = ledger()
     meant = given["label_smoothing"].notna() & (given["status"] == "completed")
     assert len(of["label_smoothing"].collections[0].get_offsets()) == meant.sum()
@@ -147,7 +172,12 @@ def test_the_other_figures_show_their_tables():
     compared = against_random(ledger(), ledger(failed=()))
     ax = figures.against_random(compared, "ours").axes[0]
     np.testing.assert_allclose(ax.lines[-1].get_ydata(), 100 * compared["best"])
-    rows = {"model": ["winner", "untuned"], "search_accuracy": [0.6, np.nan], "mean": [0.5, 0.4], "runs": 3}
+    rows = {
+        "model": ["winner", "untuned"],
+        "search_accuracy": [0.6, np.nan],
+        "mean": [0.5, 0.4],
+        "runs": 3,
+    }
     made = figures.retrained(pd.DataFrame(rows | {"low": [0.4, 0.3], "high": [0.7, 0.5]}))
     made.canvas.draw()
     assert [text.get_text() for text in made.axes[0].get_yticklabels()] == ["winner", "untuned"]
@@ -169,6 +199,8 @@ def test_the_page_holds_all_trials_and_fetches_nothing():
     assert page.count("</script>") == 2, "what a problem says ends no script"
     data = json.loads(re.search(r'id="trials">(.*?)</script>', page, re.DOTALL)[1])
     assert [row["value"]["trial"] for row in data["rows"]] == given["trial"].tolist()
-    assert [row["best"] for row in data["rows"]].index(True) == 0 and sum(row["best"] for row in data["rows"]) == 1
+    assert [row["best"] for row in data["rows"]].index(True) == 0 and sum(
+        row["best"] for row in data["rows"]
+    ) == 1
     (failed,) = [row for row in data["rows"] if row["failed"]]
     assert failed["at"]["val_accuracy"] is None and failed["text"]["problem"] == "</script><b>&"

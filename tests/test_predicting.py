@@ -52,10 +52,18 @@ def printed(recognizer, path, **options):
 def test_a_photo_in_each_form(recognizer, photos):
     file = photos / "face.jpg"
     face = recognizer.recognize(file)[0].as_dict()
-    assert json.loads(printed(recognizer, file, form="json")) == {"width": 512, "height": 512, "faces": [face]}
+    assert json.loads(printed(recognizer, file, form="json")) == {
+        "width": 512,
+        "height": 512,
+        "faces": [face],
+    }
     assert printed(recognizer, file).startswith(f"{file}: {face['emotion']} ")
     (row,) = csv.DictReader(io.StringIO(printed(recognizer, file, form="csv")))
-    assert (row["file"], int(row["x"]), row["emotion"]) == (str(file), face["box"]["x"], face["emotion"])
+    assert (row["file"], int(row["x"]), row["emotion"]) == (
+        str(file),
+        face["box"]["x"],
+        face["emotion"],
+    )
     assert {emotion: float(row[emotion]) for emotion in EMOTIONS} == face["probabilities"]
 
 
@@ -80,7 +88,9 @@ def test_what_is_drawn_is_kept(recognizer, photos, video, tmp_path):
     printed(recognizer, photos / "face.jpg", annotated=tmp_path / "one.png")
     assert Image.open(tmp_path / "one.png").width >= 512
     printed(recognizer, photos, annotated=tmp_path / "all")
-    assert {path.relative_to(tmp_path / "all").as_posix() for path in (tmp_path / "all").rglob("*.png")} == {
+    assert {
+        path.relative_to(tmp_path / "all").as_posix() for path in (tmp_path / "all").rglob("*.png")
+    } == {
         "face.jpg.png",
         "deeper/none.png.png",
     }
@@ -94,7 +104,9 @@ def test_what_is_neither_is_named(recognizer, tmp_path):
     with pytest.raises(StudyError, match="found nothing there"):
         predict(recognizer, tmp_path / "nowhere")
     (tmp_path / "notes.txt").write_text("no picture at all")
-    with pytest.raises(StudyError, match=r"notes.txt: expected an image .* found 17 bytes of something else"):
+    with pytest.raises(
+        StudyError, match=r"notes.txt: expected an image .* found 17 bytes of something else"
+    ):
         predict(recognizer, tmp_path / "notes.txt")
 
 
@@ -104,7 +116,10 @@ def test_several_paths_are_answered_in_turn(recognizer, photos, tmp_path):
     predict(recognizer, *paths, form="json", annotated=tmp_path / "drawn", out=out)
     lines = [json.loads(line) for line in out.getvalue().splitlines()]
     assert [line["file"] for line in lines] == [str(paths[0]), str(paths[1] / "none.png")]
-    assert sorted(path.name for path in (tmp_path / "drawn").iterdir()) == ["face.jpg.png", "none.png.png"]
+    assert sorted(path.name for path in (tmp_path / "drawn").iterdir()) == [
+        "face.jpg.png",
+        "none.png.png",
+    ]
 
 
 def test_photos_of_the_same_name_are_not_drawn_over_each_other(recognizer, photos, tmp_path):
@@ -133,13 +148,17 @@ def test_annotated_photos_are_not_taken_for_the_users_own(recognizer, photos, tm
 
 
 @pytest.mark.parametrize("ending", [".png", ".jpg", ".webp", ".tif", ".avif"])
-def test_an_annotated_photo_is_made_anew_and_anybody_elses_kept(recognizer, photos, tmp_path, ending):
+def test_an_annotated_photo_is_made_anew_and_anybody_elses_kept(
+    recognizer, photos, tmp_path, ending
+):
     ours, theirs = tmp_path / f"ours{ending}", tmp_path / f"theirs{ending}"
     printed(recognizer, photos / "face.jpg", annotated=ours)
     printed(recognizer, photos / "face.jpg", annotated=ours)
     Image.fromarray(ASTRONAUT).save(theirs)
     before = theirs.read_bytes()
-    with pytest.raises(StudyError, match="expected nothing there, or an annotated photo made by fer-study"):
+    with pytest.raises(
+        StudyError, match="expected nothing there, or an annotated photo made by fer-study"
+    ):
         printed(recognizer, photos / "face.jpg", annotated=theirs)
     assert theirs.read_bytes() == before
 

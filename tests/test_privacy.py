@@ -66,7 +66,8 @@ class Machine:
             key: value
             for key, value in os.environ.items()
             # What tells a program that it is tested, or where its cache is.
-            if key not in ("CI", "ORT_DISABLE_TELEMETRY", "MPLCONFIGDIR") and not key.startswith(("XDG_", "KERAS"))
+            if key not in ("CI", "ORT_DISABLE_TELEMETRY", "MPLCONFIGDIR")
+            and not key.startswith(("XDG_", "KERAS"))
         }
         paths = [str(folder / "site"), str(Path(__file__).resolve().parent.parent)]
         self.environment = kept | {
@@ -76,16 +77,25 @@ class Machine:
         }
 
     def run(self, *command, traced: Path | None = None) -> subprocess.CompletedProcess:
-        before = ["strace", "-f", "-qq", "--seccomp-bpf", "-e", "trace=connect", "-o", traced] if traced else []
+        before = (
+            ["strace", "-f", "-qq", "--seccomp-bpf", "-e", "trace=connect", "-o", traced]
+            if traced
+            else []
+        )
         done = subprocess.run(
-            [str(word) for word in (*before, *command)], env=self.environment, capture_output=True, text=True
+            [str(word) for word in (*before, *command)],
+            env=self.environment,
+            capture_output=True,
+            text=True,
         )
         assert done.returncode == 0, done.stderr[-3000:]
         return done
 
     def left(self) -> list[str]:
         """The files in the home that are no known cache."""
-        files = [str(path.relative_to(self.home)) for path in self.home.rglob("*") if path.is_file()]
+        files = [
+            str(path.relative_to(self.home)) for path in self.home.rglob("*") if path.is_file()
+        ]
         return [file for file in files if not any(re.fullmatch(cache, file) for cache in CACHES)]
 
 
@@ -109,7 +119,9 @@ def test_predicting_leaves_nothing_in_the_home(machine, photo, tmp_path):
 def test_onnx_runtime_sends_nothing_unless_asked_to(machine, given, held):
     if given is not None:
         machine.environment["ORT_DISABLE_TELEMETRY"] = given
-    said = machine.run(sys.executable, "-c", "import fer_utils, os; print(os.environ['ORT_DISABLE_TELEMETRY'])")
+    said = machine.run(
+        sys.executable, "-c", "import fer_utils, os; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    )
     assert said.stdout.strip() == held
 
 
@@ -124,9 +136,19 @@ def test_no_command_asks_for_an_address_or_leaves_anything(machine, photo, tmp_p
         ["prepare", "--count", "210", "--out", tmp_path / "faces"],
         ["audit", "--faces", tmp_path / "faces"],
         ["networks"],
-        ["train", "seed_cnn", *small, *faces, *runs],
+        ["train", "baseline_cnn", *small, *faces, *runs],
         [
-            *("tune", "seed_cnn", *small, "--search", "dropout=0.1..0.5", "--trials", "1", *faces, *runs),
+            *(
+                "tune",
+                "baseline_cnn",
+                *small,
+                "--search",
+                "dropout=0.1..0.5",
+                "--trials",
+                "1",
+                *faces,
+                *runs,
+            ),
             *("--out", tmp_path / "search"),
         ],
         ["predict", photo],
@@ -134,10 +156,14 @@ def test_no_command_asks_for_an_address_or_leaves_anything(machine, photo, tmp_p
     for number, command in enumerate(commands):
         traced = tmp_path / f"connections-{number}"
         machine.run(*FER_STUDY, *command, traced=traced)
-        outside = [line for line in traced.read_text().splitlines() if "AF_INET" in line and "127.0.0.1" not in line]
+        outside = [
+            line
+            for line in traced.read_text().splitlines()
+            if "AF_INET" in line and "127.0.0.1" not in line
+        ]
         assert outside == [], command
         assert machine.left() == [] and not machine.asked.exists(), command
-    run = next((tmp_path / "runs").glob("seed_cnn-*"))
+    run = next((tmp_path / "runs").glob("baseline_cnn-*"))
     for command in (
         ["export", run, *faces, "--out", tmp_path / "model"],
         ["score", run, *faces],

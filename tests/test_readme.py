@@ -44,7 +44,9 @@ def inline(page: str) -> list[str]:
 
 def commands(page: str) -> list[list[str]]:
     """Words of every command: lines of bash blocks, and what in the text begins with one of our programs."""
-    lines = [line for block in blocks(page, "bash") for line in block.replace("\\\n", " ").splitlines()]
+    lines = [
+        line for block in blocks(page, "bash") for line in block.replace("\\\n", " ").splitlines()
+    ]
     lines += [code for code in inline(page) if re.match(r"(make|fer-study|dvc)( |$)", code)]
     return [words for line in lines if (words := shlex.split(line, comments=True))]
 
@@ -105,7 +107,9 @@ def test_targets_and_settings_of_make_exist():
 def test_the_makefiles_help_lists_every_target():
     makefile = text("Makefile")
     phony = re.search(r"^\.PHONY: (.*)$", makefile, re.M)[1].split()
-    shown = subprocess.run(["make", "help"], cwd=PROJECT, check=True, capture_output=True, text=True).stdout
+    shown = subprocess.run(
+        ["make", "help"], cwd=PROJECT, check=True, capture_output=True, text=True
+    ).stdout
     assert re.findall(r"^ +make ([a-z-]+)", shown, re.M) == phony
     assert sorted(re.findall(r"^([a-z-]+):", makefile, re.M)) == sorted(phony)
 
@@ -113,7 +117,11 @@ def test_the_makefiles_help_lists_every_target():
 def test_commands_and_options_of_fer_study_exist():
     found = of("fer-study")
     assert found
-    assert [(page, " ".join(words)) for page, words in found if unknown_words(cli.make_parser(), words[1:])] == []
+    assert [
+        (page, " ".join(words))
+        for page, words in found
+        if unknown_words(cli.make_parser(), words[1:])
+    ] == []
 
 
 def test_commands_and_options_of_dvc_exist():
@@ -121,7 +129,11 @@ def test_commands_and_options_of_dvc_exist():
 
     found = of("dvc")
     assert found
-    assert [(page, " ".join(words)) for page, words in found if unknown_words(get_main_parser(), words[1:])] == []
+    assert [
+        (page, " ".join(words))
+        for page, words in found
+        if unknown_words(get_main_parser(), words[1:])
+    ] == []
 
 
 def test_parameters_that_are_set_exist():
@@ -153,9 +165,17 @@ def test_links_lead_somewhere(page):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_paths_in_the_text_exist(page):
-    paths = [code for code in inline(page) if re.fullmatch(r"[\w.-]+(/[\w.-]*)+", code) and not OWN.search(code)]
+    paths = [
+        code
+        for code in inline(page)
+        if re.fullmatch(r"[\w.-]+(/[\w.-]*)+", code) and not OWN.search(code)
+    ]
     folder = Path(page).parent
-    missing = [path for path in paths if not (exists_or_is_made(path) or exists_or_is_made(str(folder / path)))]
+    missing = [
+        path
+        for path in paths
+        if not (exists_or_is_made(path) or exists_or_is_made(str(folder / path)))
+    ]
     assert missing == []
 
 
@@ -182,7 +202,10 @@ def test_python_imports_what_there_is(page):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_nothing_is_left_to_fill_in(page):
-    assert re.findall(r"\b(?:TODO|TBD|FIXME|XXX|[A-Z]+_(?:TIME|INSTALL|SIZE|SCORE)\w*)\b", text(page)) == []
+    assert (
+        re.findall(r"\b(?:TODO|TBD|FIXME|XXX|[A-Z]+_(?:TIME|INSTALL|SIZE|SCORE)\w*)\b", text(page))
+        == []
+    )
 
 
 def marked_blocks() -> list:

@@ -10,37 +10,49 @@ from fer_utils.training.recipes import RECIPES, get_recipe
 
 
 def test_defaults_are_the_replicated_works():
-    recipe = get_recipe("seed_cnn")
-    assert (recipe.network, recipe.options) == ("seed_cnn", {})
+    recipe = get_recipe("baseline_cnn")
+    assert (recipe.network, recipe.options) == ("baseline_cnn", {})
     assert (recipe.batch_size, recipe.learning_rate) == (64, 5e-4)
-    assert (recipe.plateau_patience, recipe.plateau_factor, recipe.minimum_learning_rate) == (2, 0.1, 1e-5)
-    assert recipe.mirror and recipe.keep == "best"
+    assert (recipe.plateau_patience, recipe.plateau_factor, recipe.minimum_learning_rate) == (
+        2,
+        0.1,
+        1e-5,
+    )
+    assert recipe.flip and recipe.keep == "best"
 
 
 def test_recipes_are_called_what_they_are_found_by():
-    assert {name: recipe.name for name, recipe in RECIPES.items()} == {name: name for name in RECIPES}
+    assert {name: recipe.name for name, recipe in RECIPES.items()} == {
+        name: name for name in RECIPES
+    }
 
 
 def test_unknown_recipe_lists_the_known():
-    with pytest.raises(StudyError, match=r"one of seed_cnn, mini_xception, tang_l2svm, .*, found 'seed_cn'"):
+    with pytest.raises(
+        StudyError, match=r"one of baseline_cnn, mini_xception, tang_l2svm, .*, found 'seed_cn'"
+    ):
         get_recipe("seed_cn")
 
 
 def test_but_changes_fields_and_options_and_leaves_the_original():
-    base = Recipe("base", "seed_cnn", {"width": 0.5, "dropout": 0.1})
+    base = Recipe("base", "baseline_cnn", {"width": 0.5, "dropout": 0.1})
     changed = base.but(epochs=3, dropout=0.2, batch_norm_momentum=0.9)
-    assert changed == Recipe("base", "seed_cnn", {"width": 0.5, "dropout": 0.2, "batch_norm_momentum": 0.9}, epochs=3)
-    assert base == Recipe("base", "seed_cnn", {"width": 0.5, "dropout": 0.1})
+    assert changed == Recipe(
+        "base", "baseline_cnn", {"width": 0.5, "dropout": 0.2, "batch_norm_momentum": 0.9}, epochs=3
+    )
+    assert base == Recipe("base", "baseline_cnn", {"width": 0.5, "dropout": 0.1})
 
 
 def test_round_trip_as_plain_values():
-    recipe = get_recipe("seed_cnn").but(width=0.5, keep="last", learning_rate=1e-3)
+    recipe = get_recipe("baseline_cnn").but(width=0.5, keep="last", learning_rate=1e-3)
     assert recipe_from_dict(recipe.to_dict()) == recipe
 
 
 def test_unknown_field_lists_the_known():
-    with pytest.raises(StudyError, match=r"unknown field momentun; known are name, network, .*keep, .*"):
-        recipe_from_dict({"name": "a", "network": "seed_cnn", "momentun": 1})
+    with pytest.raises(
+        StudyError, match=r"unknown field momentun; known are name, network, .*keep, .*"
+    ):
+        recipe_from_dict({"name": "a", "network": "baseline_cnn", "momentun": 1})
 
 
 @pytest.mark.parametrize(
@@ -60,8 +72,8 @@ def test_unknown_field_lists_the_known():
         ("learning_rate", float("inf")),
         ("plateau_factor", 1.5),
         ("minimum_learning_rate", -1e-6),
-        ("mirror", "yes"),
-        ("mirror", None),
+        ("flip", "yes"),
+        ("flip", None),
         ("keep", "first"),
         ("optimizer", "lion"),
         ("schedule", "cyclic"),
@@ -83,10 +95,10 @@ def test_unknown_field_lists_the_known():
         ("fold", 1),
         ("snapshots", 0),
         ("snapshots", 3),
-        ("views", None),
+        ("tta", None),
         ("teacher_share", 2),
-        ("whole_batches", 1),
-        ("alternate", 1),
+        ("drop_last", 1),
+        ("alternating_flip", 1),
         ("crop_side", 49),
         ("crop_side", 12),
         ("crop_side", 44.0),
@@ -95,7 +107,7 @@ def test_unknown_field_lists_the_known():
 )
 def test_a_value_out_of_range_is_named(name, value):
     with pytest.raises(StudyError) as problem:
-        get_recipe("seed_cnn").but(**{name: value})
+        get_recipe("baseline_cnn").but(**{name: value})
     # A schedule that wants another optimiser names that.
     named = "optimizer" if value == "tang" else name
     assert f": {named}: expected " in str(problem.value)
@@ -103,31 +115,36 @@ def test_a_value_out_of_range_is_named(name, value):
 
 
 def test_mirroring_that_is_off_cannot_alternate():
-    with pytest.raises(StudyError, match="mirror: expected true where mirroring alternates, found False"):
-        get_recipe("seed_cnn").but(mirror=False, alternate=True)
+    with pytest.raises(StudyError, match="flip: expected true where flips alternate, found False"):
+        get_recipe("baseline_cnn").but(flip=False, alternating_flip=True)
 
 
 def test_the_last_epochs_show_whole_images_with_lighter_augmentation():
     recipe = get_recipe("small_resnet").but(epochs=10, crop_side=44, full_epochs=3)
     assert recipe.in_epoch(7) is recipe
     last = recipe.in_epoch(8)
-    changed = {"crop_side": 48, "erase": 0.0, "rotation": 7.5, "zoom": 0.075, "shift": 2.0}
+    changed = {"crop_side": 48, "erase": 0.0, "rotation": 7.5, "zoom": 0.075, "translation": 2.0}
     assert last == recipe.but(**changed) == recipe.in_epoch(10)
 
 
-@pytest.mark.parametrize("change", [{"label_smoothing": 0.1}, {"mixup": 0.2}, {"cutmix": 1.0}, {"teacher": "a"}])
+@pytest.mark.parametrize(
+    "change", [{"label_smoothing": 0.1}, {"mixup": 0.2}, {"cutmix": 1.0}, {"teacher": "a"}]
+)
 def test_the_svm_wants_one_emotion_an_image(change):
     with pytest.raises(StudyError, match="wants one emotion an image"):
         get_recipe("tang_l2svm").but(**change)
 
 
 def test_lists_and_tuples_are_the_same_options():
-    lists, tuples = (get_recipe("resnet").but(widths=kind((8, 16)), blocks=kind((1, 1))) for kind in (list, tuple))
+    lists, tuples = (
+        get_recipe("resnet").but(widths=kind((8, 16)), blocks=kind((1, 1)))
+        for kind in (list, tuple)
+    )
     assert lists == tuples == recipe_from_dict(json.loads(json.dumps(tuples.to_dict())))
 
 
 def test_every_fold():
-    recipe = get_recipe("seed_cnn")
+    recipe = get_recipe("baseline_cnn")
     assert recipe.every_fold == (recipe,)
     assert [each.fold for each in recipe.but(folds=3).every_fold] == [1, 2, 3]
     assert recipe.but(folds=3, fold=2).every_fold == (recipe.but(folds=3, fold=2),)
@@ -138,7 +155,7 @@ def test_a_budget_of_zero_is_the_recipes_own_and_foreign_options_are_left_out():
     assert at_budget(recipe, epochs=0, batch_size=0, batch_norm_momentum=0.9) == recipe
     small = at_budget(recipe, epochs=3, batch_size=64, width=0.25, batch_norm_momentum=0.9)
     assert small == recipe.but(epochs=3, batch_size=64, width=0.25)
-    assert at_budget(get_recipe("seed_cnn"), batch_norm_momentum=0.9, start=10.0).options == {
+    assert at_budget(get_recipe("baseline_cnn"), batch_norm_momentum=0.9, start=10.0).options == {
         "batch_norm_momentum": 0.9
     }
 
@@ -153,8 +170,13 @@ def test_a_budget_that_says_what_holds_anyway_is_the_same_recipe():
 def test_what_has_no_effect_is_not_said_of_a_recipe():
     said = get_recipe("small_resnet").in_effect
     assert said["options"] == {"widths": (32, 64, 128, 256), "blocks": (1, 2, 1, 1), "dropout": 0.2}
-    assert said["momentum"] == 0.9 and "plateau_factor" not in said and "snapshots" not in said and "mixup" not in said
-    said = get_recipe("seed_cnn").in_effect
+    assert (
+        said["momentum"] == 0.9
+        and "plateau_factor" not in said
+        and "snapshots" not in said
+        and "mixup" not in said
+    )
+    said = get_recipe("baseline_cnn").in_effect
     assert said["plateau_factor"] == 0.1 and not {"options", "momentum", "warmup"} & said.keys()
     assert get_recipe("small_student").but(teacher="t").in_effect["teacher_share"] == 0.8
 
@@ -165,4 +187,4 @@ def test_the_winners_protocol_has_its_updates_and_members():
         recipe = get_recipe(name)
         updates = recipe.epochs * (28_709 * 7 // 8 // recipe.batch_size)
         assert abs(updates - 50_000) < 50
-        assert (len(recipe.every_fold), recipe.snapshots, recipe.views) == (8, 5, "jitter")
+        assert (len(recipe.every_fold), recipe.snapshots, recipe.tta) == (8, 5, "jitter")

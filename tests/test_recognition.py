@@ -94,14 +94,18 @@ def test_a_model_knows_what_it_was_trained_on(write_model, tmp_path):
 
 @pytest.mark.parametrize("count", [0, 1, 3, 64, 65, 130])
 @pytest.mark.parametrize("temperature", [1.0, 2.5])
-def test_classify_is_the_softmax_of_the_models_logits_over_the_temperature(write_model, tmp_path, count, temperature):
+def test_classify_is_the_softmax_of_the_models_logits_over_the_temperature(
+    write_model, tmp_path, count, temperature
+):
     folder = write_model(tmp_path, temperature=temperature)
     faces = np.random.default_rng(count).integers(0, 256, (count, 48, 48), dtype=np.uint8)
     probabilities = Recognizer(folder).classify(faces)
     assert probabilities.shape == (count, 7)
     assert probabilities.dtype == np.float32
     if count:
-        kernel = numpy_helper.to_array(onnx.load(folder / "model.onnx").graph.initializer[0]).astype(np.float64)
+        kernel = numpy_helper.to_array(
+            onnx.load(folder / "model.onnx").graph.initializer[0]
+        ).astype(np.float64)
         logits = faces.reshape(count, -1) @ kernel / temperature
         expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
         np.testing.assert_allclose(probabilities, expected, atol=1e-5)
@@ -132,7 +136,10 @@ def test_every_kind_of_input_gives_the_same_face(recognizer, tmp_path):
     image = Image.fromarray(ASTRONAUT)
     file = tmp_path / "astronaut.png"
     image.save(file)
-    answers = [recognizer.recognize(given) for given in (file, str(file), file.read_bytes(), image, ASTRONAUT)]
+    answers = [
+        recognizer.recognize(given)
+        for given in (file, str(file), file.read_bytes(), image, ASTRONAUT)
+    ]
     for faces in answers:
         check_astronaut(faces)
         assert faces[0].emotion == EMOTIONS[int(faces[0].probabilities.argmax())]
@@ -176,7 +183,9 @@ def test_exif_orientation_is_honoured(recognizer, orientation):
 
 def test_exif_that_lies_does_no_harm(recognizer):
     for exif in (b"Exif\0\0garbage", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff"):
-        check_astronaut(recognizer.recognize(encoded(Image.fromarray(ASTRONAUT), "JPEG", quality=95, exif=exif)))
+        check_astronaut(
+            recognizer.recognize(encoded(Image.fromarray(ASTRONAUT), "JPEG", quality=95, exif=exif))
+        )
 
 
 def test_faces_come_from_left_to_right(recognizer):
@@ -215,7 +224,9 @@ def test_another_detector_can_be_given_and_its_boxes_are_cut_to_the_photo(model_
             sizes.append(photo.shape)
             return [Detection(Box(-10, -20, 700, 400), 1.0), Detection(Box(5000, 0, 9, 9), 1.0)]
 
-    faces = Recognizer(model_folder, detector=Everywhere()).recognize(np.zeros((900, 2048, 3), np.uint8))
+    faces = Recognizer(model_folder, detector=Everywhere()).recognize(
+        np.zeros((900, 2048, 3), np.uint8)
+    )
     assert [face.box for face in faces] == [Box(0, 0, 2048, 900)]
     assert sizes == [(281, 640, 3), (450, 1024, 3)]
 
@@ -258,8 +269,14 @@ def test_a_folder_is_walked_in_order_and_warns_of_what_it_cannot_read(recognizer
     ("files", "said"),
     [
         ({}, "expected a folder of photos, found nothing in it"),
-        ({"notes.txt": b"words", "clip.mp4": b"film"}, "expected a folder of photos, found 2 other files"),
-        ({"a.jpg": b"no photo", "b.png": b""}, "expected photos that can be read, found none among 2 files"),
+        (
+            {"notes.txt": b"words", "clip.mp4": b"film"},
+            "expected a folder of photos, found 2 other files",
+        ),
+        (
+            {"a.jpg": b"no photo", "b.png": b""},
+            "expected photos that can be read, found none among 2 files",
+        ),
     ],
 )
 def test_a_folder_in_which_nothing_can_be_read_is_an_error(recognizer, tmp_path, files, said):
@@ -289,7 +306,14 @@ def test_the_crop_is_a_slightly_larger_square_about_the_box():
 
 
 @pytest.mark.parametrize(
-    "box", [Box(0, 0, 60, 60), Box(40, 40, 60, 60), Box(0, 70, 100, 30), Box(0, 0, 100, 100), Box(99, 99, 1, 1)]
+    "box",
+    [
+        Box(0, 0, 60, 60),
+        Box(40, 40, 60, 60),
+        Box(0, 70, 100, 30),
+        Box(0, 0, 100, 100),
+        Box(99, 99, 1, 1),
+    ],
 )
 def test_a_face_at_the_border_is_padded_with_the_border(box):
     photo = np.full((100, 100, 3), 77, np.uint8)

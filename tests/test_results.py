@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from fer_utils import evaluation
-from fer_utils.audits.copies import leaked
+from fer_utils.audits.duplicates import leaked
 from fer_utils.data.faces import Faces
 from fer_utils.emotions import PRIVATE, PUBLIC, TRAINING
 from fer_utils.errors import StudyError
@@ -16,8 +16,8 @@ from fer_utils.results.tables import SPLITS, compare, shown, summarise
 from fer_utils.training.recipe import Recipe
 from fer_utils.training.runs import logits_of, write_predictions
 
-NET = Recipe("net", "seed_cnn")
-OTHER = Recipe("other", "seed_cnn", {"width": 0.5}, epochs=3)
+NET = Recipe("net", "baseline_cnn")
+OTHER = Recipe("other", "baseline_cnn", {"width": 0.5}, epochs=3)
 COUNTS = {TRAINING: 60, PUBLIC: 90, PRIVATE: 110}
 LEAKS = 12
 
@@ -47,20 +47,26 @@ def leave(small, tmp_path):
         folder = tmp_path / recipe.label(seed)
         generator = np.random.default_rng(list(folder.name.encode()))
         tests = small.select(generator.permutation(np.flatnonzero(small.usage != TRAINING)))
-        for averages in recipe.kinds:
+        for tta in recipe.kinds:
             known = generator.random(len(tests)) < share
             answer = np.where(known, tests.emotion, generator.integers(0, 7, len(tests)))
             logits = generator.normal(size=(len(tests), 7)) + 2 * np.eye(7)[answer]
-            write_predictions(folder, tests.row, logits, averaged=averages)
-        values = {"recipe": recipe.to_dict(), "seed": seed, "parameters": 1234, "seconds": 600.0, "machine": "a desk"}
+            write_predictions(folder, tests.row, logits, tta=tta)
+        values = {
+            "recipe": recipe.to_dict(),
+            "seed": seed,
+            "parameters": 1234,
+            "seconds": 600.0,
+            "machine": "a desk",
+        }
         return {folder: values | about}
 
     return leave
 
 
-def right(abouts: dict, part: Faces, averaged: bool = False) -> np.ndarray:
+def correct(abouts: dict, part: Faces, tta: bool = False) -> np.ndarray:
     """Whether each run's answer is right, bool (runs, n)."""
-    return np.stack([logits_of(f, part, averaged=averaged).argmax(axis=1) == part.emotion for f in abouts])
+    return np.stack([logits_of(f, part, tta=tta).argmax(axis=1) == part.emotion for f in abouts])
 
 
 def expect_scores(row: dict, answers: dict[str, np.ndarray], small: Faces) -> None:
@@ -81,9 +87,9 @@ def test_a_model_has_the_mean_of_its_seeds_and_their_spread(leave, small):
     ten, two = leave(seed=10, seconds=1200.0), leave(seed=2, share=0.7, machine="a shelf")
     (row,) = summarise(ten | two, small).to_dict("records")
     assert (row["model"], row["parameters"], row["epochs"]) == ("net", 1234, 15)
-    assert row["seeds"] == "2, 10" and row["averaging"] == "" and row["data"] == "folder"
+    assert row["seeds"] == "2, 10" and row["tta"] == "" and row["data"] == "folder"
     assert row["minutes"] == 15 and row["machine"] == "a desk; a shelf"
-    answers = {split: right(two | ten, small.of(usage)) for split, usage in SPLITS.items()}
+    answers = {split: correct(two | ten, small.of(usage)) for split, usage in SPLITS.items()}
     assert row["public_spread"] > 0.01, "the seeds differ"
     expect_scores(row, answers, small)
 
@@ -92,7 +98,9 @@ def test_one_seed_has_no_spread(leave, small):
     run = leave(seed=3)
     (row,) = summarise(run, small).to_dict("records")
     assert row["seeds"] == "3" and np.isnan(row["private_spread"])
-    expect_scores(row, {split: right(run, small.of(usage)) for split, usage in SPLITS.items()}, small)
+    expect_scores(
+        row, {split: correct(run, small.of(usage)) for split, usage in SPLITS.items()}, small
+    )
 
 
 def test_unleaked_is_the_accuracy_on_what_training_does_not_hold(leave, small):
@@ -108,7 +116,11 @@ def test_unleaked_is_the_accuracy_on_what_training_does_not_hold(leave, small):
 def test_where_everything_leaked_nothing_is_unleaked(leave, small):
     blank = dataclasses.replace(small, images=np.zeros_like(small.images))
     table = summarise(leave(), blank)
-    assert table[[f"unleaked_{key}" for key in ("accuracy", "low", "high", "spread")]].isna().all(axis=None)
+    assert (
+        table[[f"unleaked_{key}" for key in ("accuracy", "low", "high", "spread")]]
+        .isna()
+        .all(axis=None)
+    )
     assert table["private_accuracy"].notna().all()
     assert shown(table)["PrivateTest without leaks, %"].tolist() == ["–"]
 
@@ -116,9 +128,9 @@ def test_where_everything_leaked_nothing_is_unleaked(leave, small):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"views": "jitter"}, "jitter"),
+        ({"tta": "jitter"}, "jitter"),
         ({"snapshots": 2}, "2 snapshots"),
-        ({"views": "mirror", "snapshots": 2}, "mirror, 2 snapshots"),
+        ({"tta": "flip", "snapshots": 2}, "flip, 2 snapshots"),
     ],
 )
 def test_averaging_is_a_row_more(leave, small, changes, words):
@@ -126,35 +138,51 @@ def test_averaging_is_a_row_more(leave, small, changes, words):
     runs = leave(recipe, 1) | leave(recipe, 2)
     table = summarise(runs | leave(OTHER), small)
     assert table["model"].tolist() == ["net", "net", "other"]
-    assert table["averaging"].tolist() == ["", words, ""]
-    plain, averaged, _ = table.to_dict("records")
-    for row, kind in ((plain, False), (averaged, True)):
+    assert table["tta"].tolist() == ["", words, ""]
+    plain, tta, _ = table.to_dict("records")
+    for row, kind in ((plain, False), (tta, True)):
         assert row["seeds"] == "1, 2" and row["minutes"] == 10
-        expect_scores(row, {split: right(runs, small.of(usage), kind) for split, usage in SPLITS.items()}, small)
-    assert plain["public_accuracy"] != averaged["public_accuracy"]
+        expect_scores(
+            row,
+            {split: correct(runs, small.of(usage), kind) for split, usage in SPLITS.items()},
+            small,
+        )
+    assert plain["public_accuracy"] != tta["public_accuracy"]
 
 
 def test_folds_become_one_ensemble_a_seed(leave, small):
-    recipe = NET.but(folds=3, views="mirror")
-    by_seed = [{k: v for fold in recipe.every_fold for k, v in leave(fold, seed).items()} for seed in (1, 2)]
+    recipe = NET.but(folds=3, tta="flip")
+    by_seed = [
+        {k: v for fold in recipe.every_fold for k, v in leave(fold, seed).items()}
+        for seed in (1, 2)
+    ]
     # As they come from a folder: by fold, then by seed.
     table = summarise(dict(sorted((by_seed[0] | by_seed[1]).items())), small)
-    assert table["seeds"].tolist() == ["1, 2"] * 2 and table["averaging"].tolist() == ["", "mirror"]
+    assert table["seeds"].tolist() == ["1, 2"] * 2 and table["tta"].tolist() == ["", "flip"]
     for kind, row in enumerate(table.to_dict("records")):
         answers = {}
         for split, usage in SPLITS.items():
             part = small.of(usage)
-            members = [[logits_of(folder, part, averaged=bool(kind)) for folder in runs] for runs in by_seed]
-            answers[split] = np.stack([evaluation.averaged(m).argmax(axis=1) == part.emotion for m in members])
+            members = [
+                [logits_of(folder, part, tta=bool(kind)) for folder in runs] for runs in by_seed
+            ]
+            answers[split] = np.stack(
+                [evaluation.mean_prediction(m).argmax(axis=1) == part.emotion for m in members]
+            )
         assert row["minutes"] == 30, "a seed takes as long as all its folds"
-        assert row["private_accuracy"] > right(by_seed[0], small.of(PRIVATE), bool(kind)).mean(axis=1).max()
+        assert (
+            row["private_accuracy"]
+            > correct(by_seed[0], small.of(PRIVATE), bool(kind)).mean(axis=1).max()
+        )
         expect_scores(row, answers, small)
 
 
 def test_one_fold_alone_answers_for_itself(leave, small):
     run = leave(NET.but(folds=3, fold=2))
     (row,) = summarise(run, small).to_dict("records")
-    expect_scores(row, {split: right(run, small.of(usage)) for split, usage in SPLITS.items()}, small)
+    expect_scores(
+        row, {split: correct(run, small.of(usage)) for split, usage in SPLITS.items()}, small
+    )
 
 
 def test_seeds_of_different_recipes_are_not_averaged(leave, small):
@@ -170,12 +198,12 @@ def test_older_recipes_without_newer_fields_have_the_defaults(leave, small):
     recipe = NET.but(widths=(8, 16))
     ((folder, about),) = leave(recipe, 1).items()
     older = json.loads(json.dumps(about))  # Of a tuple JSON makes a list.
-    for field in ("views", "snapshots", "folds", "fold", "teacher", "precision"):
+    for field in ("tta", "snapshots", "folds", "fold", "teacher", "precision"):
         del older["recipe"][field]
     (row,) = summarise({folder: older} | leave(recipe, 2), small).to_dict("records")
-    assert row["seeds"] == "1, 2" and row["averaging"] == ""
+    assert row["seeds"] == "1, 2" and row["tta"] == ""
 
-    older["recipe"]["mirror"] = False
+    older["recipe"]["flip"] = False
     with pytest.raises(StudyError, match="expected one recipe"):
         summarise({folder: older} | leave(recipe, 2), small)
 
@@ -208,14 +236,18 @@ def test_data_are_called_by_what_they_are(leave, small, monkeypatch):
 
 
 def test_missing_logits_are_told(leave, small):
-    recipe = NET.but(views="jitter")
+    recipe = NET.but(tta="jitter")
     ((folder, about),) = leave(recipe).items()
-    (folder / "averaged.npz").unlink()
-    with pytest.raises(StudyError, match=r"net-seed1/averaged\.npz: expected logits for 90 faces of PublicTest"):
+    (folder / "tta.npz").unlink()
+    with pytest.raises(
+        StudyError, match=r"net-seed1/averaged\.npz: expected logits for 90 faces of PublicTest"
+    ):
         summarise({folder: about}, small)
     public = small.of(PUBLIC)
     write_predictions(folder, public.row, np.zeros((len(public), 7)))
-    with pytest.raises(StudyError, match=r"predictions\.npz: expected logits for 110 faces of PrivateTest"):
+    with pytest.raises(
+        StudyError, match=r"predictions\.npz: expected logits for 110 faces of PrivateTest"
+    ):
         summarise({folder: about}, small)
 
 
@@ -226,10 +258,25 @@ def test_rows_are_shown_in_words():
     scores = {
         f"{split}_{key}": value
         for split, mean in (("public", 0.61604), ("private", 0.622736), ("unleaked", 0.608906))
-        for key, value in (("accuracy", mean), ("low", mean - 0.016), ("high", mean + 0.0161), ("spread", 0.00456))
+        for key, value in (
+            ("accuracy", mean),
+            ("low", mean - 0.016),
+            ("high", mean + 0.0161),
+            ("spread", 0.00456),
+        )
     }
-    row = {"model": "net", "parameters": 4478727, "epochs": 15, "seeds": "0, 1", "averaging": "jitter"} | scores
-    one = row | {"model": "other", "seeds": 3, "averaging": ""} | {k: np.nan for k in row if k.endswith("_spread")}
+    row = {
+        "model": "net",
+        "parameters": 4478727,
+        "epochs": 15,
+        "seeds": "0, 1",
+        "tta": "jitter",
+    } | scores
+    one = (
+        row
+        | {"model": "other", "seeds": 3, "tta": ""}
+        | {k: np.nan for k in row if k.endswith("_spread")}
+    )
     assert shown(pd.DataFrame([row, one])).to_dict("records") == [
         {
             "model": "net, averaged (jitter)",
@@ -282,10 +329,13 @@ def test_models_are_compared_seed_by_seed_and_over_all_seeds(leave, small):
     theirs = leave(OTHER, 4) | leave(OTHER, 3) | leave(OTHER, 2)
     table = compare(ours | theirs, small, "net", "other")
     assert table.columns.tolist() == [
-        *("averaging", "seeds", "only_model", "only_other", "p", "difference", "low", "high"),
+        *("tta", "seeds", "only_model", "only_other", "p", "difference", "low", "high"),
     ]
-    assert table["seeds"].tolist() == ["2", "3", "all 3"] and set(table["averaging"]) == {""}
-    a, b = right(dict(sorted(ours.items())), private), right(dict(sorted(theirs.items())), private)
+    assert table["seeds"].tolist() == ["2", "3", "all 3"] and set(table["tta"]) == {""}
+    a, b = (
+        correct(dict(sorted(ours.items())), private),
+        correct(dict(sorted(theirs.items())), private),
+    )
     two, three, every = table.to_dict("records")
     expect_pair(two, a[1], b[0])
     expect_pair(three, a[2], b[1])
@@ -297,7 +347,7 @@ def test_one_seed_each_is_one_row(leave, small):
     ours, theirs = leave(), leave(OTHER)
     (row,) = compare(theirs | ours, small, "net", "other").to_dict("records")
     assert row["seeds"] == "1"
-    expect_pair(row, right(ours, small.of(PRIVATE))[0], right(theirs, small.of(PRIVATE))[0])
+    expect_pair(row, correct(ours, small.of(PRIVATE))[0], correct(theirs, small.of(PRIVATE))[0])
 
 
 @pytest.mark.parametrize(
@@ -313,19 +363,25 @@ def test_models_need_not_have_the_same_seeds(leave, small, seeds, others, said):
     theirs = {folder: about for seed in others for folder, about in leave(OTHER, seed).items()}
     table = compare(ours | theirs, small, "net", "other")
     assert table["seeds"].tolist() == said
-    expect_all(table.iloc[-1].to_dict(), right(ours, small.of(PRIVATE)), right(theirs, small.of(PRIVATE)))
+    expect_all(
+        table.iloc[-1].to_dict(),
+        correct(ours, small.of(PRIVATE)),
+        correct(theirs, small.of(PRIVATE)),
+    )
 
 
 def test_averaged_answers_are_compared_where_both_average(leave, small):
     private = small.of(PRIVATE)
-    ours, theirs = leave(NET.but(views="jitter")), leave(OTHER.but(views="jitter"))
+    ours, theirs = leave(NET.but(tta="jitter")), leave(OTHER.but(tta="jitter"))
     table = compare(ours | theirs, small, "net", "other")
-    assert table["averaging"].tolist() == ["", "jitter"]
+    assert table["tta"].tolist() == ["", "jitter"]
     for kind, row in enumerate(table.to_dict("records")):
-        expect_pair(row, right(ours, private, bool(kind))[0], right(theirs, private, bool(kind))[0])
+        expect_pair(
+            row, correct(ours, private, bool(kind))[0], correct(theirs, private, bool(kind))[0]
+        )
 
     single = leave(OTHER.but(name="single"))
-    assert compare(ours | single, small, "net", "single")["averaging"].tolist() == [""]
+    assert compare(ours | single, small, "net", "single")["tta"].tolist() == [""]
 
 
 def test_folds_are_compared_as_ensembles(leave, small):
@@ -333,8 +389,8 @@ def test_folds_are_compared_as_ensembles(leave, small):
     ours = {folder: about for fold in recipe.every_fold for folder, about in leave(fold).items()}
     theirs = leave(OTHER)
     (row,) = compare(ours | theirs, small, "net", "other").to_dict("records")
-    ensemble = evaluation.averaged([logits_of(folder, private) for folder in ours])
-    expect_pair(row, ensemble.argmax(axis=1) == private.emotion, right(theirs, private)[0])
+    ensemble = evaluation.mean_prediction([logits_of(folder, private) for folder in ours])
+    expect_pair(row, ensemble.argmax(axis=1) == private.emotion, correct(theirs, private)[0])
 
 
 def test_a_model_without_runs_is_named(leave, small):

@@ -34,11 +34,13 @@ def some(faces):
 
 @pytest.fixture(scope="module")
 def measured(some):
-    return robustness({"by pixels": by_pixels, "happy": happy}, some.images, some.emotion, progress=False)
+    return robustness(
+        {"by pixels": by_pixels, "happy": happy}, some.images, some.emotion, progress=False
+    )
 
 
 def test_accuracy_is_that_of_a_loop(some, measured):
-    table, right, _ = measured
+    table, correct, _ = measured
     assert list(table.columns) == [
         *("model", "corruption", "strength", "value", "unit", "images", "accuracy", "low", "high"),
     ]
@@ -50,11 +52,13 @@ def test_accuracy_is_that_of_a_loop(some, measured):
         for row in rows.itertuples():
             shown, value = some.images, np.nan
             if row.strength:
-                shown = np.stack([corrupt(image[None], row.corruption, row.strength)[0] for image in some.images])
+                shown = np.stack(
+                    [corrupt(image[None], row.corruption, row.strength)[0] for image in some.images]
+                )
                 value = CORRUPTIONS[row.corruption].values[row.strength - 1]
             answers = predict(shown).argmax(axis=1)
             assert row.accuracy == pytest.approx(accuracy_score(some.emotion, answers))
-            assert np.array_equal(right[model][row.Index], answers == some.emotion)
+            assert np.array_equal(correct[model][row.Index], answers == some.emotion)
             np.testing.assert_equal(row.value, value)
             hits = int((answers == some.emotion).sum())
             interval = binomtest(hits, len(some)).proportion_ci(method="wilson")
@@ -66,7 +70,9 @@ def test_who_ignores_the_image_is_flat_and_keeps_everything(some, measured):
     share = (some.emotion == 3).mean()
     assert table.loc[table["model"] == "happy", "accuracy"].tolist() == pytest.approx([share] * 56)
     scores = summary(measured).set_index("model").loc["happy"]
-    assert scores[["relative", "relative_low", "relative_high"]].tolist() == pytest.approx([1, 1, 1])
+    assert scores[["relative", "relative_low", "relative_high"]].tolist() == pytest.approx(
+        [1, 1, 1]
+    )
     assert scores["corrupted"] == pytest.approx(share)
     assert floor == pytest.approx(max(np.mean(some.emotion == number) for number in range(7)))
 
@@ -92,7 +98,9 @@ def test_intervals_are_those_of_resampling_images(measured):
     resamples = []
     for _ in range(4000):
         drawn = answers[:, generator.integers(0, answers.shape[1], answers.shape[1])]
-        resamples.append((drawn[1:].mean(), drawn[1:].mean() / drawn[0].mean() if drawn[0].any() else np.nan))
+        resamples.append(
+            (drawn[1:].mean(), drawn[1:].mean() / drawn[0].mean() if drawn[0].any() else np.nan)
+        )
     row = summary(measured).set_index("model").loc["by pixels"]
     for column, values in zip(("corrupted", "relative"), np.transpose(resamples), strict=True):
         low, high = np.nanquantile(values, [0.025, 0.975])
@@ -105,7 +113,9 @@ def test_one_predictor_and_one_that_is_never_right(some):
     sad = np.full(len(some), 4, np.uint8)
     measured = robustness(happy, some.images, sad, progress=False)
     (row,) = summary(measured).to_dict("records")
-    assert row["model"] == "model" and row["clean"] == row["corrupted"] == row["worst_accuracy"] == 0
+    assert (
+        row["model"] == "model" and row["clean"] == row["corrupted"] == row["worst_accuracy"] == 0
+    )
     assert np.isnan(row["relative"]) and np.isnan(row["relative_low"]) and row["floor"] == 1
     said = finding(summary(measured))
     assert "to 0.0% on average" in said and "nan" not in said
@@ -137,4 +147,9 @@ def test_what_is_unknown_is_refused(images):
     with pytest.raises(StudyError, match="24 images and 23 emotions"):
         robustness(happy, images, np.zeros(23, np.uint8))
     with pytest.raises(StudyError, match=r"lame: expected logits \(24, 7\), found \(24, 3\)"):
-        robustness({"lame": lambda shown: happy(shown)[:, :3]}, images, np.zeros(24, np.uint8), progress=False)
+        robustness(
+            {"lame": lambda shown: happy(shown)[:, :3]},
+            images,
+            np.zeros(24, np.uint8),
+            progress=False,
+        )

@@ -12,7 +12,14 @@ from fer_utils.emotions import PRIVATE, PUBLIC, TRAINING
 from fer_utils.errors import StudyError
 from fer_utils.training.recipe import Recipe
 from fer_utils.training.recipes import get_recipe
-from fer_utils.training.runs import Run, logits_of, publish_run, run_fingerprint, run_folder, write_predictions
+from fer_utils.training.runs import (
+    Run,
+    logits_of,
+    publish_run,
+    run_fingerprint,
+    run_folder,
+    write_predictions,
+)
 
 
 @pytest.fixture
@@ -25,17 +32,17 @@ def copy(run, tmp_path) -> Run:
 
 
 def test_explicit_defaults_change_nothing(faces):
-    plain = Recipe("seed_cnn", "seed_cnn")
+    plain = Recipe("baseline_cnn", "baseline_cnn")
     for spelled_out in (
         plain.but(width=1.0),
         plain.but(width=1, dropout=0.25, batch_norm_momentum=0.99),
-        plain.but(epochs=15, learning_rate=0.0005, mirror=True, keep="best"),
+        plain.but(epochs=15, learning_rate=0.0005, flip=True, keep="best"),
     ):
         assert run_fingerprint(spelled_out, 1, faces) == run_fingerprint(plain, 1, faces)
 
 
 def test_whatever_decides_the_weights_changes_it(faces):
-    plain = get_recipe("seed_cnn")
+    plain = get_recipe("baseline_cnn")
     other = {
         "name": "other",
         "epochs": 14,
@@ -44,7 +51,7 @@ def test_whatever_decides_the_weights_changes_it(faces):
         "plateau_patience": 3,
         "plateau_factor": 0.5,
         "minimum_learning_rate": 1e-6,
-        "mirror": False,
+        "flip": False,
         "keep": "last",
         "optimizer": "sgd",
         "momentum": 0.8,
@@ -55,25 +62,25 @@ def test_whatever_decides_the_weights_changes_it(faces):
         "label_smoothing": 0.1,
         "rotation": 10,
         "zoom": 0.1,
-        "shift": 2,
+        "translation": 2,
         "border": "zero",
         "erase": 0.1,
         "mixup": 0.4,
         "cutmix": 1.0,
-        "whole_batches": True,
+        "drop_last": True,
         "sam": 0.05,
         "ema": 0.99,
         "precision": "bfloat16",
         "data_parallel": True,
         "folds": 8,
         "snapshots": 2,
-        "views": "mirror",
+        "tta": "flip",
         "teacher": "0123456789ab",
         "teacher_share": 0.5,
         "crop": 0.6,
         "crop_side": 44,
         "full_epochs": 2,
-        "alternate": True,
+        "alternating_flip": True,
         "width": 0.5,
         "dropout": 0.3,
         "batch_norm_momentum": 0.9,
@@ -87,7 +94,7 @@ def test_whatever_decides_the_weights_changes_it(faces):
 
 
 def test_privatetest_does_not_count_and_the_other_usages_do(faces):
-    recipe = get_recipe("seed_cnn")
+    recipe = get_recipe("baseline_cnn")
 
     def with_a_changed(usage):
         images = faces.images.copy()
@@ -102,7 +109,7 @@ def test_privatetest_does_not_count_and_the_other_usages_do(faces):
 
 def test_unknown_options_have_no_fingerprint(faces):
     with pytest.raises(StudyError, match="unknown option widht"):
-        run_fingerprint(get_recipe("seed_cnn").but(widht=1), 1, faces)
+        run_fingerprint(get_recipe("baseline_cnn").but(widht=1), 1, faces)
 
 
 def test_fingerprints_stay_what_they_are():
@@ -110,13 +117,19 @@ def test_fingerprints_stay_what_they_are():
     class Known:
         fingerprint = "0" * 64
 
-    recipe = Recipe("seed_cnn", "seed_cnn", {"width": 0.25}, epochs=8)
-    assert run_folder("runs", recipe, 1, Known).name == "seed_cnn-seed1-e979a55b066e"
+    recipe = Recipe("baseline_cnn", "baseline_cnn", {"width": 0.25}, epochs=8)
+    assert run_folder("runs", recipe, 1, Known).name == "baseline_cnn-seed1-e979a55b066e"
 
 
 def test_folds_are_told_apart_by_name(faces):
-    names = [run_folder("runs", fold, 1, faces).name for fold in get_recipe("seed_cnn").but(folds=2).every_fold]
-    assert [name.rsplit("-", 1)[0] for name in names] == ["seed_cnn-fold1-seed1", "seed_cnn-fold2-seed1"]
+    names = [
+        run_folder("runs", fold, 1, faces).name
+        for fold in get_recipe("baseline_cnn").but(folds=2).every_fold
+    ]
+    assert [name.rsplit("-", 1)[0] for name in names] == [
+        "baseline_cnn-fold1-seed1",
+        "baseline_cnn-fold2-seed1",
+    ]
 
 
 # --- a finished run ---
@@ -124,7 +137,7 @@ def test_folds_are_told_apart_by_name(faces):
 
 def test_a_run_says_what_it_is(run, recipe, faces):
     assert (run.recipe, run.seed) == (recipe, 1)
-    assert run.folder.name == f"seed_cnn-seed1-{run.about['fingerprint'][:12]}"
+    assert run.folder.name == f"baseline_cnn-seed1-{run.about['fingerprint'][:12]}"
     assert run.about["fingerprint"] == run_fingerprint(recipe, 1, faces)
     assert run.about["faces"] == faces.fingerprint
     assert run.about["source"] == "sample"
@@ -160,7 +173,9 @@ def test_logits_are_found_by_row_in_the_order_asked_for(tmp_path, faces):
 def test_missing_logits_are_counted(copy, faces):
     private = faces.of(PRIVATE)
     assert copy.holds(faces.of(PUBLIC)) and not copy.holds(private)
-    with pytest.raises(StudyError, match=rf"{len(private)} faces of PrivateTest, found none for {len(private)}"):
+    with pytest.raises(
+        StudyError, match=rf"{len(private)} faces of PrivateTest, found none for {len(private)}"
+    ):
         copy.logits(private)
 
 
@@ -187,12 +202,18 @@ def test_published_run_has_what_others_need_without_times(copy, run, faces, tmp_
     names = ["about.json", "history.csv", "model.keras", "predictions.npz"]
     assert sorted(path.name for path in (tmp_path / "one").iterdir()) == names
     for name in names:
-        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "other" / name).read_bytes(), name
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "other" / name).read_bytes(), (
+            name
+        )
     published = json.loads((tmp_path / "one" / "about.json").read_text())
-    assert published["name"] == "seed_cnn, seed 1"
+    assert published["name"] == "baseline_cnn, seed 1"
     kept = run.history[run.history["epoch"] == published["epoch_kept"]]
     assert published["public_accuracy"] == kept["val_accuracy"].item()
-    assert np.array_equal(logits_of(tmp_path / "one", faces.of(PUBLIC)), run.logits(faces.of(PUBLIC)))
+    assert np.array_equal(
+        logits_of(tmp_path / "one", faces.of(PUBLIC)), run.logits(faces.of(PUBLIC))
+    )
     pd.testing.assert_frame_equal(
-        pd.read_csv(tmp_path / "one" / "history.csv"), run.history.drop(columns="seconds"), check_exact=True
+        pd.read_csv(tmp_path / "one" / "history.csv"),
+        run.history.drop(columns="seconds"),
+        check_exact=True,
     )

@@ -108,7 +108,10 @@ def test_truth_survives_saving(faces, tmp_path):
     assert (again.images == faces.images).all()
     assert again.truth.columns.tolist() == faces.truth.columns.tolist()
     assert again.truth["of"].fillna(-1).tolist() == faces.truth["of"].fillna(-1).tolist()
-    assert again.truth["true_emotion"].fillna("").tolist() == faces.truth["true_emotion"].fillna("").tolist()
+    assert (
+        again.truth["true_emotion"].fillna("").tolist()
+        == faces.truth["true_emotion"].fillna("").tolist()
+    )
 
 
 @pytest.mark.parametrize(

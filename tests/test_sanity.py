@@ -26,7 +26,12 @@ def network():
 
     model = build("resnet", widths=(4, 8), blocks=(1, 1))
     generator = np.random.default_rng(5)
-    model.set_weights([generator.uniform(0.3, 0.9, weight.shape).astype(np.float32) for weight in model.get_weights()])
+    model.set_weights(
+        [
+            generator.uniform(0.3, 0.9, weight.shape).astype(np.float32)
+            for weight in model.get_weights()
+        ]
+    )
     return model
 
 
@@ -39,7 +44,9 @@ def test_randomised_differs_in_all_weights_and_leaves_the_original(network):
         assert np.array_equal(old, now)
         assert old.shape == new.shape and not np.isclose(old, new).any()
     statistics = [v for v in fresh.non_trainable_variables if "moving" in v.path]
-    assert statistics and all(np.isin(keras.ops.convert_to_numpy(v), [0, 1]).all() for v in statistics)
+    assert statistics and all(
+        np.isin(keras.ops.convert_to_numpy(v), [0, 1]).all() for v in statistics
+    )
 
 
 def test_randomised_follows_the_seed(network):
@@ -57,21 +64,27 @@ def test_randomised_renews_nested_parts_and_what_began_as_zeros(noise):
     front.adapt(noise[0])
     fitted = [weight.copy() for weight in front.get_weights()]
     fresh = randomised(model, 1)
-    for old, now, new in zip(fitted, front.get_weights(), fresh.get_layer("front").get_weights(), strict=True):
+    for old, now, new in zip(
+        fitted, front.get_weights(), fresh.get_layer("front").get_weights(), strict=True
+    ):
         assert np.array_equal(old, now) and not np.array_equal(old, new)
-    kernels = [(a, b) for a, b in zip(model.get_weights(), fresh.get_weights(), strict=True) if a.ndim > 1]
+    kernels = [
+        (a, b) for a, b in zip(model.get_weights(), fresh.get_weights(), strict=True) if a.ndim > 1
+    ]
     assert len(kernels) > 6 and not any(np.array_equal(a, b) for a, b in kernels)
     logits = predict(fresh, noise[0])
     assert (logits.std(axis=0) > 0).all()
-    assert (predict(model, noise[0]).std(axis=0) == 0).all(), "Tang's network answers alike before it is trained"
+    assert (predict(model, noise[0]).std(axis=0) == 0).all(), (
+        "Tang's network answers alike before it is trained"
+    )
     assert np.array_equal(logits, predict(randomised(model, 1), noise[0]))
 
 
 def planted(box, seed: int, count: int = 42) -> np.ndarray:
     """Maps that are high in a box, with noise of their own, (count, 48, 48)."""
     maps = np.random.default_rng(seed).normal(0, 0.3, (count, 48, 48))
-    top, bottom, left, right = box
-    maps[:, top:bottom, left:right] += 1
+    top, bottom, left, correct = box
+    maps[:, top:bottom, left:correct] += 1
     return maps
 
 
@@ -107,17 +120,26 @@ def test_correlations_are_scipys():
     trained, untrained = generator.normal(size=(2, 6, 48, 48)).round(1)
     untrained += 0.2 * trained
     table = sanity_check(trained, untrained, np.arange(6) // 2).table.set_index("comparison")
-    same = [spearmanr(a.ravel(), b.ravel()).statistic for a, b in zip(trained, untrained, strict=True)]
+    same = [
+        spearmanr(a.ravel(), b.ravel()).statistic for a, b in zip(trained, untrained, strict=True)
+    ]
     row = table.loc["trained with random, same image"]
     assert (row["correlation"], row["images"]) == (pytest.approx(np.mean(same)), 6)
     assert (row["low"], row["high"]) == pytest.approx(tuple(np.quantile(same, [0.025, 0.975])))
     # With two images of an emotion, each half is one of them, whichever way they fall.
     pairs = [spearmanr(trained[i].ravel(), trained[i + 1].ravel()).statistic for i in (0, 2, 4)]
-    assert table.loc["trained with itself, other images"]["correlation"] == pytest.approx(np.mean(pairs))
+    assert table.loc["trained with itself, other images"]["correlation"] == pytest.approx(
+        np.mean(pairs)
+    )
     across = [(i, i ^ 1) for i in range(6)]
     pairs = [spearmanr(trained[i].ravel(), untrained[j].ravel()).statistic for i, j in across]
-    assert table.loc["trained with random, other images"]["correlation"] == pytest.approx(np.mean(pairs))
-    unsigned = [spearmanr(abs(a).ravel(), abs(b).ravel()).statistic for a, b in zip(trained, untrained, strict=True)]
+    assert table.loc["trained with random, other images"]["correlation"] == pytest.approx(
+        np.mean(pairs)
+    )
+    unsigned = [
+        spearmanr(abs(a).ravel(), abs(b).ravel()).statistic
+        for a, b in zip(trained, untrained, strict=True)
+    ]
     found = table.loc["trained with random, same image, without sign"]["correlation"]
     assert found == pytest.approx(np.mean(unsigned))
 

@@ -43,7 +43,10 @@ def test_a_second_call_opens_nothing(copy, real, tmp_path, monkeypatch):
     monkeypatch.setattr(training, "predict", lambda *given: pytest.fail("predicted"))
     monkeypatch.setattr(Run, "model", lambda self: pytest.fail("opened the model"))
     score(Run(copy.folder), real, log=tmp_path / "log.csv")
-    assert before == ((copy.folder / "predictions.npz").read_bytes(), (tmp_path / "log.csv").read_bytes())
+    assert before == (
+        (copy.folder / "predictions.npz").read_bytes(),
+        (tmp_path / "log.csv").read_bytes(),
+    )
 
 
 def test_real_faces_are_logged_and_drawn_ones_not(copy, run, faces, real, tmp_path, monkeypatch):
@@ -57,8 +60,12 @@ def test_real_faces_are_logged_and_drawn_ones_not(copy, run, faces, real, tmp_pa
     assert tuple(log.columns) == LOG_COLUMNS
     assert log["run"].tolist() == ["first", "second"]
     private = real.of(PRIVATE)
-    assert set(log["images"]) == {len(private)} and set(log["fingerprint"]) == {run.about["fingerprint"]}
-    np.testing.assert_allclose(log["accuracy"], accuracy(scored.logits(private), private.emotion), atol=1e-6)
+    assert set(log["images"]) == {len(private)} and set(log["fingerprint"]) == {
+        run.about["fingerprint"]
+    }
+    np.testing.assert_allclose(
+        log["accuracy"], accuracy(scored.logits(private), private.emotion), atol=1e-6
+    )
     assert datetime.fromisoformat(log["when"][0]).utcoffset().total_seconds() == 0
 
 
@@ -79,7 +86,9 @@ def test_changed_faces_are_refused_with_both_fingerprints(copy, real, tmp_path, 
     changed = dataclasses.replace(real, images=images)
     with pytest.raises(StudyError) as problem:
         score(copy, changed, log=tmp_path / "log.csv")
-    assert real.fingerprint[:12] in str(problem.value) and changed.fingerprint[:12] in str(problem.value)
+    assert real.fingerprint[:12] in str(problem.value) and changed.fingerprint[:12] in str(
+        problem.value
+    )
     assert not (tmp_path / "log.csv").exists() and not copy.holds(real.of(PRIVATE))
 
 

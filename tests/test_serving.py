@@ -111,7 +111,9 @@ def test_several_photos_are_answered_in_their_order(client):
     assert answer.json["images"][0] == {"width": 60, "height": 40, "faces": []}
 
 
-@pytest.mark.parametrize("kind", ["image/jpeg", "image/png", "IMAGE/JPEG; q=1", "application/octet-stream"])
+@pytest.mark.parametrize(
+    "kind", ["image/jpeg", "image/png", "IMAGE/JPEG; q=1", "application/octet-stream"]
+)
 def test_a_photo_may_be_the_body_itself(client, kind):
     # What the body calls itself does not matter: its bytes say what it is.
     answer = client.post(PREDICT, data=ASTRONAUT, content_type=kind)
@@ -120,10 +122,13 @@ def test_a_photo_may_be_the_body_itself(client, kind):
 
 
 @pytest.mark.parametrize(
-    "kind", ["text/plain", "application/json", "application/x-www-form-urlencoded", "video/mp4", None]
+    "kind",
+    ["text/plain", "application/json", "application/x-www-form-urlencoded", "video/mp4", None],
 )
 def test_a_body_of_another_kind_is_a_415(client, kind):
-    check_problem(client.post(PREDICT, data=ASTRONAUT, content_type=kind), 415, kind or "no content type")
+    check_problem(
+        client.post(PREDICT, data=ASTRONAUT, content_type=kind), 415, kind or "no content type"
+    )
 
 
 def test_more_photos_than_the_limit_are_a_400(recognizer):
@@ -134,7 +139,9 @@ def test_more_photos_than_the_limit_are_a_400(recognizer):
 
 def test_one_bad_photo_among_several_is_named(client):
     check_problem(post(client, NO_FACE, b"junk", NO_FACE), 400, "Image 2 of 3")
-    check_problem(post(client, NO_FACE, encoded(Image.new("1", (16000, 16000)))), 413, "Image 2 of 2")
+    check_problem(
+        post(client, NO_FACE, encoded(Image.new("1", (16000, 16000)))), 413, "Image 2 of 2"
+    )
 
 
 def test_no_face_is_an_empty_list(client):
@@ -156,7 +163,10 @@ def test_the_size_is_that_of_the_upright_photo(client):
         (Image.new("RGBA", (30, 30)), {}),
         (Image.new("CMYK", (30, 30)), {"format": "JPEG"}),
         (Image.fromarray(np.full((30, 30), 40_000, np.uint16)), {}),
-        (Image.new("P", (30, 30)), {"format": "GIF", "save_all": True, "append_images": [Image.new("P", (30, 30), 1)]}),
+        (
+            Image.new("P", (30, 30)),
+            {"format": "GIF", "save_all": True, "append_images": [Image.new("P", (30, 30), 1)]},
+        ),
         (Image.new("1", (30, 30)), {"format": "TIFF"}),
     ],
 )
@@ -166,7 +176,9 @@ def test_unusual_images_are_read(client, image, options):
     assert answer.json["faces"] == []
 
 
-@pytest.mark.parametrize("junk", [b"not an image", b"\xff\xd8\xff\xe0junk", ASTRONAUT[:2000], b"<svg/>"])
+@pytest.mark.parametrize(
+    "junk", [b"not an image", b"\xff\xd8\xff\xe0junk", ASTRONAUT[:2000], b"<svg/>"]
+)
 def test_what_is_no_image_is_a_400_with_a_reason(client, junk):
     check_problem(post(client, junk), 400, "expected")
 
@@ -178,10 +190,14 @@ def test_an_empty_file_is_a_400(client):
 
 
 def test_a_missing_field_is_a_400(client):
-    check_problem(client.post(PREDICT, data={"other": (io.BytesIO(ASTRONAUT), "a.jpg")}), 400, "`image`")
+    check_problem(
+        client.post(PREDICT, data={"other": (io.BytesIO(ASTRONAUT), "a.jpg")}), 400, "`image`"
+    )
     form = {"data": {"image": "just text"}, "content_type": "multipart/form-data"}
     check_problem(client.post(PREDICT, **form), 400, "`image`")
-    check_problem(client.post(PREDICT, data=b"torn", content_type="multipart/form-data"), 400, "`image`")
+    check_problem(
+        client.post(PREDICT, data=b"torn", content_type="multipart/form-data"), 400, "`image`"
+    )
 
 
 def test_a_path_from_the_client_is_never_opened(client, tmp_path):
@@ -189,14 +205,18 @@ def test_a_path_from_the_client_is_never_opened(client, tmp_path):
     photo.write_bytes(ASTRONAUT)
     form = {"data": {"image": str(photo)}, "content_type": "multipart/form-data"}
     check_problem(client.post(PREDICT, **form), 400, "`image`")
-    check_problem(client.post(PREDICT, data=str(photo), content_type="image/jpeg"), 400, "expected an image")
+    check_problem(
+        client.post(PREDICT, data=str(photo), content_type="image/jpeg"), 400, "expected an image"
+    )
     named = client.post(PREDICT, data={"image": (io.BytesIO(NO_FACE), str(photo))})
     assert named.json["faces"] == []
 
 
 def test_an_upload_over_the_limit_is_a_413(client):
     check_problem(post(client, b"\0" * 300_000), 413, "larger")
-    check_problem(client.post(PREDICT, data=b"\0" * 300_000, content_type="image/png"), 413, "larger")
+    check_problem(
+        client.post(PREDICT, data=b"\0" * 300_000, content_type="image/png"), 413, "larger"
+    )
 
 
 def test_a_decompression_bomb_is_a_413(client):
@@ -241,7 +261,12 @@ def test_the_page_names_the_model_and_its_limits(client):
 
 
 def test_the_page_says_when_the_model_knows_drawn_faces_only(write_model, tmp_path):
-    page = create_app(Recognizer(write_model(tmp_path, source="sample"))).test_client().get("/").get_data(as_text=True)
+    page = (
+        create_app(Recognizer(write_model(tmp_path, source="sample")))
+        .test_client()
+        .get("/")
+        .get_data(as_text=True)
+    )
     assert "Trained on drawn faces" in page
     assert "mean little" in page
 
@@ -275,7 +300,9 @@ def test_unknown_paths_and_methods_are_problems(client):
     check_problem(client.get("/static/../app.py"), 404, "not found")
 
 
-@pytest.mark.parametrize("path", ["/", "/docs", "/healthz", PREDICT, "/metrics", "/nothing", "/static/page.js"])
+@pytest.mark.parametrize(
+    "path", ["/", "/docs", "/healthz", PREDICT, "/metrics", "/nothing", "/static/page.js"]
+)
 def test_every_answer_has_the_security_headers(client, path):
     headers = client.get(path).headers
     policy = dict(part.split(" ", 1) for part in headers["Content-Security-Policy"].split("; "))
@@ -333,7 +360,8 @@ def metrics(client, **options):
     assert answer.content_type.startswith("text/plain")
     families = text_string_to_metric_families(answer.get_data(as_text=True))
     return {
-        sample.name + "".join(f" {value}" for _, value in sorted(sample.labels.items())): sample.value
+        sample.name
+        + "".join(f" {value}" for _, value in sorted(sample.labels.items())): sample.value
         for family in families
         for sample in family.samples
     }
@@ -391,7 +419,11 @@ def test_the_description_is_valid_openapi(recognizer, options):
 def test_the_description_is_complete(recognizer, tmp_path):
     app = create_app(recognizer, token="abc", video=write_video(tmp_path / "clip.avi"))
     document = app.test_client().get("/openapi.json", base_url="http://localhost").json
-    described = {(path, method.upper()) for path, operations in document["paths"].items() for method in operations}
+    described = {
+        (path, method.upper())
+        for path, operations in document["paths"].items()
+        for method in operations
+    }
     there = {
         (rule.rule, method)
         for rule in app.url_map.iter_rules()
@@ -400,10 +432,15 @@ def test_the_description_is_complete(recognizer, tmp_path):
     }
     assert described == there
     secured = {
-        path for path, operations in document["paths"].items() for each in operations.values() if "security" in each
+        path
+        for path, operations in document["paths"].items()
+        for each in operations.values()
+        if "security" in each
     }
     assert secured == {PREDICT, "/video_feed", "/metrics"}
-    limits = document["paths"][PREDICT]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
+    limits = document["paths"][PREDICT]["post"]["requestBody"]["content"]["multipart/form-data"][
+        "schema"
+    ]
     assert limits["properties"]["image"]["maxItems"] == 16
 
 
@@ -411,7 +448,8 @@ def test_answers_are_as_described(client):
     document = client.get("/openapi.json").json
     names = ("Photo", "Photos", "Problem")
     photo, photos, problem = (
-        jsonschema.Draft202012Validator({"$ref": f"#/components/schemas/{name}", **document}) for name in names
+        jsonschema.Draft202012Validator({"$ref": f"#/components/schemas/{name}", **document})
+        for name in names
     )
     photo.validate(post(client, ASTRONAUT).json)
     photos.validate(post(client, ASTRONAUT, NO_FACE).json)
@@ -475,12 +513,16 @@ def test_a_token_is_asked_for(guarded, sent):
 
 def test_who_has_the_token_is_answered(guarded):
     assert len(post(guarded, ASTRONAUT, headers=GOOD).json["faces"]) == 1
-    assert post(guarded, NO_FACE, headers={"Authorization": "bearer s3cret-token"}).status_code == 200
+    assert (
+        post(guarded, NO_FACE, headers={"Authorization": "bearer s3cret-token"}).status_code == 200
+    )
     assert metrics(guarded, headers=GOOD)["fer_study_faces_total"] == 1
     check_problem(guarded.get("/video_feed", headers=GOOD), 404, "--camera")
 
 
-@pytest.mark.parametrize("path", ["/", "/docs", "/openapi.json", "/healthz", "/readyz", "/static/docs.css"])
+@pytest.mark.parametrize(
+    "path", ["/", "/docs", "/openapi.json", "/healthz", "/readyz", "/static/docs.css"]
+)
 def test_page_health_and_docs_are_open(guarded, path):
     assert guarded.get(path).status_code == 200
 
@@ -602,7 +644,9 @@ def send(url, photo, timeout=60):
     head = f'--{boundary}\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n\r\n'
     body = head.encode() + photo + f"\r\n--{boundary}--\r\n".encode()
     kind = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
-    with urllib.request.urlopen(urllib.request.Request(f"{url}{PREDICT}", body, kind), timeout=timeout) as answer:
+    with urllib.request.urlopen(
+        urllib.request.Request(f"{url}{PREDICT}", body, kind), timeout=timeout
+    ) as answer:
         return json.load(answer)
 
 
@@ -634,7 +678,9 @@ def test_many_clients_at_once_get_their_own_answers(recognizer):
     assert all(answer == answers[n % 2] for n, answer in enumerate(answers))
 
 
-@pytest.mark.parametrize("size", [250_000, 3_000_000])  # what the application refuses, and what waitress does
+@pytest.mark.parametrize(
+    "size", [250_000, 3_000_000]
+)  # what the application refuses, and what waitress does
 def test_a_client_still_sending_too_much_learns_why(recognizer, size):
     with running(recognizer, max_upload_bytes=200_000) as url:
         with pytest.raises(urllib.error.HTTPError) as raised:
@@ -750,12 +796,16 @@ def try_upload(url):
 
 
 def test_who_asks_before_sending_too_much_is_answered_at_once(recognizer, monkeypatch):
-    monkeypatch.setattr("fer_utils.serving.server._PATIENCE", 600.0)  # else it is answered when that is over
+    monkeypatch.setattr(
+        "fer_utils.serving.server._PATIENCE", 600.0
+    )  # else it is answered when that is over
     with running(recognizer, max_upload_bytes=1000) as url:
         host, port = url.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port)), timeout=30) as client:
             head = f"POST {PREDICT} HTTP/1.1\r\nHost: {host}\r\nContent-Type: image/png\r\n"
-            client.sendall(f"{head}Content-Length: 5000000\r\nExpect: 100-continue\r\n\r\n".encode())
+            client.sendall(
+                f"{head}Content-Length: 5000000\r\nExpect: 100-continue\r\n\r\n".encode()
+            )
             assert client.makefile("rb").readline() == b"HTTP/1.1 413 Request Entity Too Large\r\n"
 
 
@@ -801,7 +851,9 @@ def test_serve_without_a_model_leaves_the_port_free(tmp_path, monkeypatch):
             serve(port=port)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
 def test_a_signal_ends_the_server_cleanly(model_folder, number):
     code = (
         "from fer_utils.recognition.recognizer import Recognizer; from fer_utils.serving import serve; "
@@ -809,7 +861,11 @@ def test_a_signal_ends_the_server_cleanly(model_folder, number):
     )
     environment = os.environ | {"PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
     ) as server:
         try:
             said = server.stdout.readline()

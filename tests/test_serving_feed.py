@@ -344,7 +344,9 @@ def test_a_viewer_who_reads_nothing_holds_little_and_is_given_up(recognizer, cam
         wait_until(lambda: app.extensions["feed"].viewers == 1)
         wait_until(lambda: app.extensions["feed"].viewers == 0)
         wait_until(lambda: not readers())
-    assert 0 < max(held) < 600_000  # a frame and what was left of the one before, not those of a second
+    assert (
+        0 < max(held) < 600_000
+    )  # a frame and what was left of the one before, not those of a second
 
 
 def test_a_viewer_who_left_is_noticed_while_no_frame_comes(recognizer, camera, monkeypatch):
@@ -373,7 +375,9 @@ def test_stopping_ends_the_streams(recognizer, camera):
     with viewer:
         while more := viewer.recv(65536):
             got += more
-    assert got.endswith(b"--frame--\r\n\r\n0\r\n\r\n")  # its end, and not cut off when patience was over
+    assert got.endswith(
+        b"--frame--\r\n\r\n0\r\n\r\n"
+    )  # its end, and not cut off when patience was over
     assert camera.released == camera.opened == 1
     assert not readers()
 
@@ -414,7 +418,9 @@ def test_a_camera_that_gives_no_picture_is_a_503(recognizer, camera, monkeypatch
     wait_until(lambda: camera.released == 1)
 
 
-def test_a_reader_that_fails_ends_the_stream_and_tells_nothing(recognizer, camera, monkeypatch, caplog):
+def test_a_reader_that_fails_ends_the_stream_and_tells_nothing(
+    recognizer, camera, monkeypatch, caplog
+):
     def fail(self):
         raise RuntimeError("secret")
 

@@ -46,8 +46,23 @@ def test_answers_keep_what_the_description_promises(model_folder, tmp_path, toke
     for number, image in enumerate(images):
         (tmp_path / "images" / str(number)).write_bytes(image)
     # The command and not its plug-in for pytest: that one does not run under pytest 9.1 and later.
-    command = [sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()", "run"]
-    command += ["--checks", "all", "--max-examples", "40", "--seed", "2013", "--no-color", "--request-timeout", "60"]
+    command = [
+        sys.executable,
+        "-c",
+        "from schemathesis.cli import schemathesis; schemathesis()",
+        "run",
+    ]
+    command += [
+        "--checks",
+        "all",
+        "--max-examples",
+        "40",
+        "--seed",
+        "2013",
+        "--no-color",
+        "--request-timeout",
+        "60",
+    ]
     if token:
         command += ["--header", f"Authorization: Bearer {token}"]
     environment = os.environ | {"SCHEMATHESIS_HOOKS": "hooks", "PYTHONPATH": str(tmp_path)}
@@ -61,7 +76,9 @@ def test_answers_keep_what_the_description_promises(model_folder, tmp_path, toke
             timeout=300,
         )
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
-    assert re.search(r"Tested: 6\b", done.stdout), done.stdout  # all but the document, which it has read
+    assert re.search(r"Tested: 6\b", done.stdout), (
+        done.stdout
+    )  # all but the document, which it has read
     assert int(re.search(r"(\d+) generated", done.stdout)[1]) > 50
 
 
@@ -72,22 +89,36 @@ def png(width, height, depth=8, colour=2, rows=b"\0" * 100):
     """A PNG that says it has this size, whatever it holds."""
 
     def chunk(kind, body):
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        return (
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        )
 
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
 
 
 def bmp(width, height, bits=24):
     body = b"\0" * 64
     return (
-        b"BM" + struct.pack("<IHHIIiiHHIIiiII", 54 + 64, 0, 0, 54, 40, width, height, 1, bits, 0, 0, 1, 1, 0, 0) + body
+        b"BM"
+        + struct.pack(
+            "<IHHIIiiHHIIiiII", 54 + 64, 0, 0, 54, 40, width, height, 1, bits, 0, 0, 1, 1, 0, 0
+        )
+        + body
     )
 
 
 def gif(width, height):
     return (
-        b"GIF89a" + struct.pack("<HHBBB", width, height, 0, 0, 0) + b",\0\0\0\0" + struct.pack("<HHB", width, height, 0)
+        b"GIF89a"
+        + struct.pack("<HHBBB", width, height, 0, 0, 0)
+        + b",\0\0\0\0"
+        + struct.pack("<HHB", width, height, 0)
     )
 
 
@@ -102,7 +133,13 @@ def jpeg_of_size(width, height):
 def lying_exif(orientation, kind=3, count=1):
     """A JPEG whose EXIF data say this orientation, as a field of this type, so many times."""
     field = struct.pack("<HHIHH", 0x0112, kind, count, orientation & 0xFFFF, 0)
-    tiff = b"II*\0" + struct.pack("<I", 8) + struct.pack("<H", 1) + field + struct.pack("<I", 0xFFFFFFFF)
+    tiff = (
+        b"II*\0"
+        + struct.pack("<I", 8)
+        + struct.pack("<H", 1)
+        + field
+        + struct.pack("<I", 0xFFFFFFFF)
+    )
     return encoded(PORTRAIT, "JPEG", exif=b"Exif\0\0" + tiff)
 
 
@@ -141,14 +178,29 @@ def seeds():
         b"\0" * 5000,
         *(
             png(*size)
-            for size in ((0, 0), (0, 9), (9, 0), (2**31 - 1, 2**31 - 1), (2**31, 1), (60_000, 60_000), (16000, 16000))
+            for size in (
+                (0, 0),
+                (0, 9),
+                (9, 0),
+                (2**31 - 1, 2**31 - 1),
+                (2**31, 1),
+                (60_000, 60_000),
+                (16000, 16000),
+            )
         ),
         *(png(8, 8, depth, colour) for depth in (0, 1, 3, 16, 255) for colour in (0, 1, 2, 3, 7)),
-        *(bmp(*size) for size in ((0, 0), (-5, 5), (5, -5), (2**31 - 1, 2**31 - 1), (40_000, -40_000))),
+        *(
+            bmp(*size)
+            for size in ((0, 0), (-5, 5), (5, -5), (2**31 - 1, 2**31 - 1), (40_000, -40_000))
+        ),
         *(bmp(8, 8, bits) for bits in (0, 1, 7, 32, 999)),
         *(gif(*size) for size in ((0, 0), (65_535, 65_535), (1, 0))),
         *(jpeg_of_size(*size) for size in ((0, 0), (65_535, 65_535), (1, 65_535), (7000, 7000))),
-        *(lying_exif(65_535, kind, count) for kind in (0, 2, 3, 5, 13, 999) for count in (0, 1, 2**32 - 1)),
+        *(
+            lying_exif(65_535, kind, count)
+            for kind in (0, 2, 3, 5, 13, 999)
+            for count in (0, 1, 2**32 - 1)
+        ),
         encoded(PORTRAIT, "ICO"),
         encoded(PORTRAIT, "PDF"),
         encoded(PORTRAIT, "TGA"),
@@ -165,7 +217,9 @@ def mutated(random):
     """One broken image."""
     whole, wrong = seeds()
     file = bytearray(
-        whole[random.integers(len(whole))] if random.random() < 0.85 else wrong[random.integers(len(wrong))]
+        whole[random.integers(len(whole))]
+        if random.random() < 0.85
+        else wrong[random.integers(len(wrong))]
     )
     for _ in range(random.integers(1, 4)):
         if not file:
@@ -187,13 +241,21 @@ def mutated(random):
             case 4:
                 del file[at : at + int(random.integers(1, 200))]
             case 5:
-                file[at:at] = bytes(random.integers(256, size=random.integers(1, 200), dtype=np.uint8))
+                file[at:at] = bytes(
+                    random.integers(256, size=random.integers(1, 200), dtype=np.uint8)
+                )
             case 6:
                 file += whole[random.integers(len(whole))][: int(random.integers(1, 2000))]
     return bytes(file)
 
 
-KINDS = ("image/jpeg", "image/png", "image/x-none", "application/octet-stream", "multipart/form-data")
+KINDS = (
+    "image/jpeg",
+    "image/png",
+    "image/x-none",
+    "application/octet-stream",
+    "multipart/form-data",
+)
 
 
 def post(client, file, kind):

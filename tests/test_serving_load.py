@@ -9,14 +9,25 @@ import pytest
 
 @pytest.mark.slow
 def test_the_load_benchmark_prints_what_it_promises(model_folder, project):
-    command = [sys.executable, project / "benchmarks/serve.py", "--model", model_folder, "--requests", "100"]
+    command = [
+        sys.executable,
+        project / "benchmarks/serve.py",
+        "--model",
+        model_folder,
+        "--requests",
+        "100",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr
     rows = re.findall(
-        r"^ +(\d+) +(\d+) +[\d.]+ +([\d.]+) +([\d.]+) +([\d.]+) +(\d+) +(\d+)$", done.stdout, re.MULTILINE
+        r"^ +(\d+) +(\d+) +[\d.]+ +([\d.]+) +([\d.]+) +([\d.]+) +(\d+) +(\d+)$",
+        done.stdout,
+        re.MULTILINE,
     )
     assert [(row[0], row[1]) for row in rows] == [("1", "20"), ("8", "40"), ("64", "40")]
     assert all(float(p50) <= float(p95) <= float(p99) for _, _, p50, p95, p99, *_ in rows)
     assert [row[6] for row in rows] == ["0"] * 3  # errors
     assert [row[5] for row in rows[:2]] == ["0"] * 2  # refusals: eight are fewer than are let in
-    assert re.search(r"^resident memory: .* after 100 requests more, ratio \d\.\d+ ", done.stdout, re.MULTILINE)
+    assert re.search(
+        r"^resident memory: .* after 100 requests more, ratio \d\.\d+ ", done.stdout, re.MULTILINE
+    )

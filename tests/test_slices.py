@@ -9,8 +9,8 @@ from scipy import stats
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
 from fer_utils.analysis.slices import SMALL, parts, slice_table, slices_finding, slices_of
-from fer_utils.audits.copies import leaked
-from fer_utils.audits.near_copies import near_copies
+from fer_utils.audits.duplicates import leaked
+from fer_utils.audits.near_duplicates import near_duplicates
 from fer_utils.audits.pictures import brightness
 from fer_utils.data.faces import Faces
 from fer_utils.data.votes import CATEGORIES
@@ -27,7 +27,11 @@ def test_parts_state_their_bounds():
     expected = np.where(values <= bounds[0], low, np.where(values <= bounds[1], middle, high))
     assert np.array_equal(np.asarray(groups), expected)
     assert pd.Series(groups).value_counts().between(310, 357).all()
-    assert parts(np.linspace(0, 1, 9)).categories.tolist() == ["up to 0.33", "0.33 to 0.67", "over 0.67"]
+    assert parts(np.linspace(0, 1, 9)).categories.tolist() == [
+        "up to 0.33",
+        "0.33 to 0.67",
+        "over 0.67",
+    ]
     assert parts(values, 4).categories.size == 4
 
 
@@ -46,17 +50,26 @@ def test_slices_of_drawn_faces(faces):
     assert all(len(groups) == len(part) and len(set(groups)) > 1 for groups in slices.values())
 
 
-def test_near_copies_are_a_group_where_they_are_not_chance():
+def test_near_duplicates_are_a_group_where_they_are_not_chance():
     images = np.random.default_rng(2).integers(0, 256, (40, 48, 48), np.uint8)
     images[35] = images[3]
     images[36] = np.clip(images[4].astype(int) + 9, 0, 255)
     usage = np.repeat([TRAINING, PRIVATE], [30, 10])
-    noise = Faces(images=images, emotion=np.zeros(40, np.uint8), usage=usage, row=np.arange(40), source="folder")
+    noise = Faces(
+        images=images,
+        emotion=np.zeros(40, np.uint8),
+        usage=usage,
+        row=np.arange(40),
+        source="folder",
+    )
     copies = slices_of(noise, PRIVATE)["copy in Training"]
     assert list(copies) == ["none"] * 5 + ["equal", "near copy"] + ["none"] * 3
-    pairs = near_copies(noise)
+    pairs = near_duplicates(noise)
     assert list(slices_of(noise, PRIVATE, pairs)["copy in Training"]) == list(copies)
-    assert list(slices_of(noise, PRIVATE, pairs[:0])["copy in Training"]) == ["none"] * 5 + ["equal"] + ["none"] * 4
+    assert (
+        list(slices_of(noise, PRIVATE, pairs[:0])["copy in Training"])
+        == ["none"] * 5 + ["equal"] + ["none"] * 4
+    )
 
 
 def test_slices_by_votes(faces):
@@ -68,11 +81,15 @@ def test_slices_by_votes(faces):
     winner, most = [], []
     for (_, row), emotion in zip(private.votes.iterrows(), private.emotion, strict=True):
         best = max(row[name] for name in names)
-        winner.append("5 or fewer" if best < 6 else "6, 7" if best < 8 else "8, 9" if best < 10 else "10")
+        winner.append(
+            "5 or fewer" if best < 6 else "6, 7" if best < 8 else "8, 9" if best < 10 else "10"
+        )
         leaders = [name for name in CATEGORIES if row[name] == row.max()]
         one = leaders[0] if len(leaders) == 1 and leaders[0] in names else None
         label = one == names[emotion]
-        most.append("none of the seven" if one is None else "the label" if label else "another of the seven")
+        most.append(
+            "none of the seven" if one is None else "the label" if label else "another of the seven"
+        )
     assert slices["FER+ votes for the winner"].tolist() == winner
     assert slices["FER+ majority"].tolist() == most
 
@@ -87,27 +104,37 @@ def planted():
     """Answers that are wrong more often in one group of "hard", and the same everywhere in "easy"; "few" is small."""
     generator = np.random.default_rng(4)
     hard = generator.choice(["a", "b", "c"], 900)
-    slices = {"hard": hard, "easy": generator.choice(["x", "y", "z"], 900), "few": np.repeat(["no", "yes"], [890, 10])}
+    slices = {
+        "hard": hard,
+        "easy": generator.choice(["x", "y", "z"], 900),
+        "few": np.repeat(["no", "yes"], [890, 10]),
+    }
     return generator.random(900) < np.where(hard == "c", 0.45, 0.75), slices
 
 
 def test_the_planted_weakness_is_found_and_no_other(planted):
     table = slice_table(*planted)
     assert set(table["slice"][table["p"] < 0.05]) == {"hard"}
-    assert table["small"].tolist() == [*[False] * 7, True] and table["images"].iloc[-1] == 10 < SMALL
+    assert (
+        table["small"].tolist() == [*[False] * 7, True] and table["images"].iloc[-1] == 10 < SMALL
+    )
     said = slices_finding(table)
-    assert said.startswith("Accuracy differs by 1 of 3 slices") and "(c) to" in said and "1 of the groups" in said
+    assert (
+        said.startswith("Accuracy differs by 1 of 3 slices")
+        and "(c) to" in said
+        and "1 of the groups" in said
+    )
     weak = table[(table["group"] == "c")].iloc[0]
     assert weak["difference_high"] < 0
 
 
 def test_numbers_are_scipys_and_statsmodels(planted):
-    right, slices = planted
-    table = slice_table(right, slices)
+    correct, slices = planted
+    table = slice_table(correct, slices)
     raw = [
-        stats.chi2_contingency(pd.crosstab(slices["hard"], right)).pvalue,
-        stats.chi2_contingency(pd.crosstab(slices["easy"], right)).pvalue,
-        stats.fisher_exact(pd.crosstab(slices["few"], right)).pvalue,
+        stats.chi2_contingency(pd.crosstab(slices["hard"], correct)).pvalue,
+        stats.chi2_contingency(pd.crosstab(slices["easy"], correct)).pvalue,
+        stats.fisher_exact(pd.crosstab(slices["few"], correct)).pvalue,
     ]
     # Holm: the smallest by 3, the next by 2, never falling.
     holm, least = {}, 0.0
@@ -116,33 +143,46 @@ def test_numbers_are_scipys_and_statsmodels(planted):
         holm[list(slices)[which]] = least
     for row in table.to_dict("records"):
         inside = slices[row["slice"]] == row["group"]
-        assert row["images"] == inside.sum() and row["accuracy"] == pytest.approx(right[inside].mean())
-        interval = proportion_confint(right[inside].sum(), inside.sum(), method="wilson")
+        assert row["images"] == inside.sum() and row["accuracy"] == pytest.approx(
+            correct[inside].mean()
+        )
+        interval = proportion_confint(correct[inside].sum(), inside.sum(), method="wilson")
         assert (row["low"], row["high"]) == pytest.approx(interval)
-        assert row["difference"] == pytest.approx(right[inside].mean() - right[~inside].mean())
+        assert row["difference"] == pytest.approx(correct[inside].mean() - correct[~inside].mean())
         ends = confint_proportions_2indep(
-            right[inside].sum(), inside.sum(), right[~inside].sum(), (~inside).sum(), method="newcomb"
+            correct[inside].sum(),
+            inside.sum(),
+            correct[~inside].sum(),
+            (~inside).sum(),
+            method="newcomb",
         )
         assert (row["difference_low"], row["difference_high"]) == pytest.approx(ends)
         assert row["p"] == pytest.approx(holm[row["slice"]])
 
 
 def test_few_images_are_permuted():
-    right = np.array([True] * 9 + [False] * 3)
-    table = slice_table(right, {"s": np.repeat(["a", "b", "c"], [4, 4, 4])})
+    correct = np.array([True] * 9 + [False] * 3)
+    table = slice_table(correct, {"s": np.repeat(["a", "b", "c"], [4, 4, 4])})
     # All three wrong ones are in c: that, or all in another group, happens in 3 * 4 of the 220 ways to place them.
     assert table["p"].iloc[0] == pytest.approx(12 / 220, abs=0.01)
 
 
 def test_nothing_to_compare():
-    table = slice_table(np.ones(40, bool), {"one": np.full(40, "a"), "two": np.repeat(["a", "b"], 20)})
+    table = slice_table(
+        np.ones(40, bool), {"one": np.full(40, "a"), "two": np.repeat(["a", "b"], 20)}
+    )
     assert table["p"].tolist() == [1, 1, 1] and np.isnan(table["difference"][0])
-    assert slices_finding(table) == "Accuracy differs by none of 2 slices (at 5%, after Holm's correction)."
+    assert (
+        slices_finding(table)
+        == "Accuracy differs by none of 2 slices (at 5%, after Holm's correction)."
+    )
     assert not len(slice_table(np.ones(3, bool), {}))
 
 
 def test_slices_want_a_group_for_each_answer():
-    with pytest.raises(StudyError, match="light: expected a group for each of the 3 images, found 2"):
+    with pytest.raises(
+        StudyError, match="light: expected a group for each of the 3 images, found 2"
+    ):
         slice_table(np.ones(3, bool), {"light": np.array(["a", "b"])})
     with pytest.raises(StudyError, match="right: expected"):
         slice_table(np.ones(3), {})

@@ -29,7 +29,8 @@ def make_rows(count: int = ROWS, seed: int = 0) -> list[tuple[str, str, str]]:
     """Emotion, pixels and usage of each row, as text."""
     rng = np.random.default_rng(seed)
     return [
-        (str(index % 7), " ".join(map(str, rng.integers(0, 256, 2304))), USAGES[index % 3]) for index in range(count)
+        (str(index % 7), " ".join(map(str, rng.integers(0, 256, 2304))), USAGES[index % 3])
+        for index in range(count)
     ]
 
 
@@ -55,7 +56,9 @@ def write(tmp_path):
 
 def assert_reads_good(path: Path) -> None:
     faces = read_csv(path)
-    expected = np.array([[int(one) for one in pixels.split()] for _, pixels, _ in ROWS_HERE]).reshape(-1, 48, 48)
+    expected = np.array(
+        [[int(one) for one in pixels.split()] for _, pixels, _ in ROWS_HERE]
+    ).reshape(-1, 48, 48)
     assert faces.images.dtype == np.uint8
     np.testing.assert_array_equal(faces.images, expected)
     assert faces.emotion.tolist() == [int(emotion) for emotion, _, _ in ROWS_HERE]
@@ -87,7 +90,9 @@ def icml(content: bytes) -> bytes:
         icml(GOOD).replace(b",T", b", T").replace(b"\n", b" \n"),
         icml(GOOD).replace(b"emotion, Usage, pixels", b'"emotion","Usage", "pixels"'),
         b"\xef\xbb\xbf" + GOOD.replace(b"emotion,pixels,Usage", b'"Emotion","Pixels","usage"'),
-        b"".join(b"x,\xc3\xa4," + line + b"\n" for line in GOOD.splitlines()).replace(b"x,\xc3\xa4", b"a,b", 1),
+        b"".join(b"x,\xc3\xa4," + line + b"\n" for line in GOOD.splitlines()).replace(
+            b"x,\xc3\xa4", b"a,b", 1
+        ),
         b"".join(b'"a,""b""",' + line + b"\n" for line in GOOD.splitlines()),
         GOOD.replace(b" 7 ", b" 007 ").replace(b" 80 ", b"  080\t"),
     ],
@@ -157,7 +162,9 @@ def test_reads_each_packing(write, name):
     assert_reads_good(write(PACKED[name], name))
 
 
-@pytest.mark.parametrize("name", ["fer2013.csv", "icml_face_data.csv", "fer2013.tar.gz", "FER2013.zip"])
+@pytest.mark.parametrize(
+    "name", ["fer2013.csv", "icml_face_data.csv", "fer2013.tar.gz", "FER2013.zip"]
+)
 def test_finds_the_file_in_a_folder(write, name):
     content = PACKED.get(name.lower(), GOOD)
     write(b"Usage,Image name\n", "fer2013new.csv")
@@ -272,7 +279,10 @@ def pixel(text: str, index: int = 5) -> str:
         ({"emotion": "1.0"}, "found '1.0'"),
         ({"emotion": ""}, "found ''"),
         ({"emotion": "happy"}, "found 'happy'"),
-        ({"usage": "training"}, "Usage: expected one of Training, PublicTest, PrivateTest, found 'training'"),
+        (
+            {"usage": "training"},
+            "Usage: expected one of Training, PublicTest, PrivateTest, found 'training'",
+        ),
         ({"usage": ""}, "Usage: expected"),
         ({"usage": "Training,"}, "expected 3 fields, found 4"),
         ({"usage": 'Training"'}, "Usage: expected"),
@@ -288,7 +298,10 @@ def test_counts_swapped_between_rows_do_not_make_up_for_each_other(write):
     rows = [list(row) for row in ROWS_HERE]
     rows[3][1] += " 5"
     rows[4][1] = rows[4][1].partition(" ")[2]
-    fails(write(make_csv([tuple(row) for row in rows])), "row 3 (line 5): expected 2,304 pixels, found 2,305")
+    fails(
+        write(make_csv([tuple(row) for row in rows])),
+        "row 3 (line 5): expected 2,304 pixels, found 2,305",
+    )
 
 
 def test_names_the_first_of_several_wrong_rows(write):
@@ -318,7 +331,10 @@ def test_names_the_first_of_several_wrong_rows(write):
         (GOOD[:-5], f"row {ROWS - 1} (line {ROWS + 1}): Usage: expected"),
         (bytes(range(256)) * 40, "line 1: expected"),
         (b"\x00" * (3 << 20), "without a line end"),
-        (GOOD.replace(b"\nT", b"\n\xff\xfe", 1).replace(b"3,", b"\xff,", 1), "expected a row of a CSV in UTF-8"),
+        (
+            GOOD.replace(b"\nT", b"\n\xff\xfe", 1).replace(b"3,", b"\xff,", 1),
+            "expected a row of a CSV in UTF-8",
+        ),
         (GOOD.decode().encode("utf-16"), "line 1: expected a row of a CSV in UTF-8, found UTF-16"),
         (b"\xfe\xff" + GOOD.decode().encode("utf-16-be"), "found UTF-16"),
         (gzip.compress(GOOD), "line 1"),
@@ -359,7 +375,10 @@ def test_checks_the_checksum_of_zip(write):
     ("members", "said"),
     [
         ({"a.csv": GOOD, "b.csv": GOOD}, "found a.csv, b.csv"),
-        ({"x/fer2013.csv": GOOD, "icml_face_data.csv": GOOD}, "found x/fer2013.csv, icml_face_data.csv"),
+        (
+            {"x/fer2013.csv": GOOD, "icml_face_data.csv": GOOD},
+            "found x/fer2013.csv, icml_face_data.csv",
+        ),
         ({"README": b"nothing"}, "found no CSV"),
         ({"x/fer2013.tar.gz": b""}, "found no CSV. Unpack it and give x/fer2013.tar.gz"),
         ({"x/train/sad/1.jpg": b""}, "found no CSV. It holds images in folders: unpack it"),
@@ -457,7 +476,11 @@ def slow_parse(content: bytes) -> tuple[list[list[int]], list[int], list[str]]:
         table.append(next(csv.reader([line], strict=True)) if '"' in line else line.split(","))
     names = [name.strip().lower() for name in table[0]] if table else []
     names = [re.sub(r'^"(.*)"$', r"\1", name, flags=re.S).strip() for name in names]
-    if sorted(name for name in names if name in ("emotion", "pixels", "usage")) != ["emotion", "pixels", "usage"]:
+    if sorted(name for name in names if name in ("emotion", "pixels", "usage")) != [
+        "emotion",
+        "pixels",
+        "usage",
+    ]:
         raise ValueError("header")
     if len(table) == 1:
         raise ValueError("no rows")
@@ -471,7 +494,12 @@ def slow_parse(content: bytes) -> tuple[list[list[int]], list[int], list[str]]:
             raise ValueError("pixel")
         pixels = [int(token) for token in tokens]
         emotion, usage = fields["emotion"].strip(" \t\r\v\f"), fields["usage"].strip(" \t\r\v\f")
-        if len(pixels) != 2304 or max(pixels) > 255 or emotion not in list("0123456") or usage not in USAGES:
+        if (
+            len(pixels) != 2304
+            or max(pixels) > 255
+            or emotion not in list("0123456")
+            or usage not in USAGES
+        ):
             raise ValueError("row")
         images.append(pixels)
         emotions.append(int(emotion))
@@ -497,24 +525,57 @@ def assert_reads_as_slow_parser(path: Path, content: bytes | None) -> None:
 
 # Few rows, so that changes hit what is between the pixels too.
 SMALL = make_csv(make_rows(3, seed=1))
-SMALL_FORMS = {"plain": SMALL, "icml": icml(SMALL), "quoted": quoted(SMALL), "crlf": SMALL.replace(b"\n", b"\r\n")}
+SMALL_FORMS = {
+    "plain": SMALL,
+    "icml": icml(SMALL),
+    "quoted": quoted(SMALL),
+    "crlf": SMALL.replace(b"\n", b"\r\n"),
+}
 
 # A line and an offset from its beginning: anywhere in it, or near the seam to the one before.
 places = st.tuples(st.integers(0, 3), st.integers(0, 8500) | st.integers(-14, 14))
 snippets = st.one_of(
     st.binary(max_size=6),
-    st.sampled_from([",", "\n", "\r", "\r\n", "\n\n", '"', '""', '",', ',"', "\t", "\0"]).map(str.encode),
-    st.sampled_from(["-", "+", ".", "_", "0", "9", "255", "256", "Training", "Usage"]).map(str.encode),
-    st.sampled_from([" ", "  ", "0 0", " ,", ", ", "\x1c", "\x0b", "\xa0", "\x85", "\u2028", "\ufeff"]).map(str.encode),
+    st.sampled_from([",", "\n", "\r", "\r\n", "\n\n", '"', '""', '",', ',"', "\t", "\0"]).map(
+        str.encode
+    ),
+    st.sampled_from(["-", "+", ".", "_", "0", "9", "255", "256", "Training", "Usage"]).map(
+        str.encode
+    ),
+    st.sampled_from(
+        [" ", "  ", "0 0", " ,", ", ", "\x1c", "\x0b", "\xa0", "\x85", "\u2028", "\ufeff"]
+    ).map(str.encode),
 )
 # What stands for one number, and is often still right.
 numbers = st.sampled_from(
-    ["7", "255", "007", "0255", "0000", " 9", "9\t", "9  ", "9\r", "9\x0b", "256", "1 2", "-0", "9\x1c", '9"', "1000"]
+    [
+        "7",
+        "255",
+        "007",
+        "0255",
+        "0000",
+        " 9",
+        "9\t",
+        "9  ",
+        "9\r",
+        "9\x0b",
+        "256",
+        "1 2",
+        "-0",
+        "9\x1c",
+        '9"',
+        "1000",
+    ]
 ).map(str.encode)
 wild = st.tuples(
-    st.sampled_from(["delete", "insert", "replace", "repeat", "truncate"]), places, st.integers(1, 4), snippets
+    st.sampled_from(["delete", "insert", "replace", "repeat", "truncate"]),
+    places,
+    st.integers(1, 4),
+    snippets,
 )
-mild = st.tuples(st.just("number"), st.tuples(st.integers(1, 3), st.integers(20, 8000)), st.just(1), numbers)
+mild = st.tuples(
+    st.just("number"), st.tuples(st.integers(1, 3), st.integers(20, 8000)), st.just(1), numbers
+)
 mutations = st.lists(mild, min_size=1, max_size=3) | st.lists(wild, min_size=1, max_size=3)
 
 
@@ -567,7 +628,9 @@ def check_mutated_archive(path: Path, whole: bytes, changes: list) -> None:
         assert faces.images.reshape(-1, 2304).tolist() == slow_parse(SMALL)[0]
 
 
-quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quick = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 thorough = settings(quick, max_examples=4000)
 forms = st.sampled_from(sorted(SMALL_FORMS))
 ARCHIVES = {
@@ -626,7 +689,7 @@ def test_the_real_file_is_canonical(real_data):
     counts = faces.counts()
     for usage, expected in CANONICAL_COUNTS.items():
         assert tuple(counts.loc[usage, list(EMOTIONS)]) == expected
-    assert faces.departures() == []
+    assert faces.deviations() == []
     assert faces.notices == ()
     assert faces.canonical
     assert [int((faces.usage == usage).sum()) for usage in USAGES] == [28709, 3589, 3589]
@@ -640,7 +703,9 @@ def test_the_real_pixels_are_those_of_the_slow_loop(real_data):
     faces = read("csv", real_data / "fer2013.csv.gz")
     first = 0
     for part in pd.read_csv(real_data / "fer2013.csv.gz", chunksize=4000):
-        pixels = np.array([row.split() for row in part["pixels"]], dtype=np.uint8).reshape(-1, 48, 48)
+        pixels = np.array([row.split() for row in part["pixels"]], dtype=np.uint8).reshape(
+            -1, 48, 48
+        )
         chosen = slice(first, first + len(part))
         np.testing.assert_array_equal(faces.images[chosen], pixels)
         np.testing.assert_array_equal(faces.emotion[chosen], part["emotion"])

@@ -54,7 +54,9 @@ def test_reads_kaggles_layout(kaggle):
         for number, emotion in enumerate(EMOTIONS)
         for index in (0, 1)
     ]
-    found = zip(faces.usage.tolist(), faces.emotion.tolist(), faces.images[:, 7, 7].tolist(), strict=True)
+    found = zip(
+        faces.usage.tolist(), faces.emotion.tolist(), faces.images[:, 7, 7].tolist(), strict=True
+    )
     assert list(found) == expected
     assert (faces.images == faces.images[:, :1, :1]).all()
     assert faces.row.tolist() == list(range(42))
@@ -83,7 +85,10 @@ def test_splits_test_by_emotion_always_alike(plain):
             usage: faces.images[(faces.usage == usage) & (faces.emotion == number), 0, 0].tolist()
             for usage in (PUBLIC, PRIVATE)
         }
-        assert shades == {PUBLIC: [shade(emotion, 10), shade(emotion, 12)], PRIVATE: [shade(emotion, 11)]}
+        assert shades == {
+            PUBLIC: [shade(emotion, 10), shade(emotion, 12)],
+            PRIVATE: [shade(emotion, 11)],
+        }
     assert any("dealt out by this study" in notice for notice in faces.notices)
 
 
@@ -155,7 +160,9 @@ def test_images_are_turned_upright(kaggle):
 
 def test_resizes_on_request_only(kaggle):
     put(kaggle, "train/happy/Training_2.png", 77, size=(64, 50))
-    with pytest.raises(StudyError, match=r"Training_2\.png: expected .* 48x48 pixels, found 64x50\. Say --resize"):
+    with pytest.raises(
+        StudyError, match=r"Training_2\.png: expected .* 48x48 pixels, found 64x50\. Say --resize"
+    ):
         read_folder(kaggle)
     faces = read_folder(kaggle, resize=True)
     assert (faces.images[8] == 77).all()
@@ -168,7 +175,10 @@ def fails(match: str, folder, **options) -> None:
 
 
 def test_refuses_test_images_nobody_explains(plain):
-    fails(r"test: expected file names .* found such as im0\.png\. Say what test/ is with --test-usage", plain)
+    fails(
+        r"test: expected file names .* found such as im0\.png\. Say what test/ is with --test-usage",
+        plain,
+    )
     said = r"--test-usage: expected one of PublicTest, PrivateTest, split, found 'public'"
     fails(said, plain, test_usage="public")
 

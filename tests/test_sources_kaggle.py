@@ -34,8 +34,15 @@ def test_says_what_to_do_when_the_download_fails(monkeypatch, problem):
     with pytest.raises(StudyError) as caught:
         read("kaggle")
     said = str(caught.value)
-    assert said.startswith(f"Kaggle: expected to download {FILE}, found {type(problem).__name__}: {problem}.")
-    for advice in ("KAGGLE_API_TOKEN", f"{COMPETITION}/rules", "--source csv --path", "--source folder"):
+    assert said.startswith(
+        f"Kaggle: expected to download {FILE}, found {type(problem).__name__}: {problem}."
+    )
+    for advice in (
+        "KAGGLE_API_TOKEN",
+        f"{COMPETITION}/rules",
+        "--source csv --path",
+        "--source folder",
+    ):
         assert advice in said
 
 
@@ -52,7 +59,10 @@ def test_kagglehub_itself_asks_for_credentials(monkeypatch, tmp_path):
 
 def test_reads_what_came(monkeypatch, tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (6, 2304))
-    rows = [f"{index},{' '.join(map(str, row))},{USAGES[index % 3]}\n" for index, row in enumerate(pixels)]
+    rows = [
+        f"{index},{' '.join(map(str, row))},{USAGES[index % 3]}\n"
+        for index, row in enumerate(pixels)
+    ]
     content = ("emotion,pixels,Usage\n" + "".join(rows)).encode()
     with tarfile.open(tmp_path / FILE, "w:gz") as archive:
         member = tarfile.TarInfo("fer2013/fer2013.csv")

@@ -48,11 +48,23 @@ def test_joins_by_row(faces, table, tmp_path):
     [
         (lambda table: table.iloc[:-1], "expected votes for 6 rows, as there are faces, found 5"),
         (lambda table: pd.concat([table, table.iloc[:1]]), "found 7"),
-        (lambda table: table.iloc[::-1], r"row 0: expected Usage Training, as the face has, found 'PrivateTest'"),
+        (
+            lambda table: table.iloc[::-1],
+            r"row 0: expected Usage Training, as the face has, found 'PrivateTest'",
+        ),
         (lambda table: table.drop(columns="NF"), "expected one column 'NF'"),
-        (lambda table: table.rename(columns={"NF": "fear"}), "expected one column 'NF'|one column 'fear'"),
-        (lambda table: table.astype({"fear": str}).replace({"fear": r"^.*$"}, "x", regex=True), "row 0: fear: .*'x'"),
-        (lambda table: table.assign(fear=-1), "row 0: fear: expected a number of votes 0..99, found '-1'"),
+        (
+            lambda table: table.rename(columns={"NF": "fear"}),
+            "expected one column 'NF'|one column 'fear'",
+        ),
+        (
+            lambda table: table.astype({"fear": str}).replace({"fear": r"^.*$"}, "x", regex=True),
+            "row 0: fear: .*'x'",
+        ),
+        (
+            lambda table: table.assign(fear=-1),
+            "row 0: fear: expected a number of votes 0..99, found '-1'",
+        ),
         (lambda table: table.assign(fear=1.5), "row 0: fear: .*'1.5'"),
         (lambda table: table.assign(fear=None), "row 0: fear: .*''"),
     ],
@@ -65,7 +77,9 @@ def test_refuses_votes_that_do_not_fit(faces, table, tmp_path, change, said):
     assert str(caught.value).startswith(str(path))
 
 
-@pytest.mark.parametrize("content", [b"", b"\x00\xff\xfe" * 50, b"a,b\n1,2,3\n1\n", b'Usage,"neutral\n'])
+@pytest.mark.parametrize(
+    "content", [b"", b"\x00\xff\xfe" * 50, b"a,b\n1,2,3\n1\n", b'Usage,"neutral\n']
+)
 def test_refuses_what_is_no_table(faces, tmp_path, content):
     path = tmp_path / "fer2013new.csv"
     path.write_bytes(content)

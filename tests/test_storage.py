@@ -116,7 +116,9 @@ def test_old_folder_comes_back_when_the_new_one_cannot_take_its_place(tmp_path, 
 
 def test_a_file_in_the_folders_place_is_left_alone(tmp_path):
     (tmp_path / "taken").write_text("mine")
-    with pytest.raises(StudyError, match="taken: expected nothing there, or texts made by fer-study"):
+    with pytest.raises(
+        StudyError, match="taken: expected nothing there, or texts made by fer-study"
+    ):
         write_folder(tmp_path / "taken", "new")
     assert (tmp_path / "taken").read_text() == "mine"
     assert names(tmp_path) == ["taken"]
@@ -125,7 +127,9 @@ def test_a_file_in_the_folders_place_is_left_alone(tmp_path):
 # --- what may be replaced ---
 
 
-@pytest.mark.parametrize("theirs", ["thesis.tex", "sub/thesis.tex", "text/deeper", "note", ".hidden"])
+@pytest.mark.parametrize(
+    "theirs", ["thesis.tex", "sub/thesis.tex", "text/deeper", "note", ".hidden"]
+)
 def test_a_folder_with_anything_of_the_users_is_left_alone(tmp_path, theirs):
     folder = tmp_path / "folder"
     write_folder(folder, "ours")
@@ -170,7 +174,9 @@ def test_what_is_read_is_never_replaced_under_any_name(tmp_path):
     (tmp_path / "same").symlink_to(tmp_path / "photo")
     for name in ("photo", "same"):
         with pytest.raises(StudyError, match="expected another file than the one that is read"):
-            expect_replaceable(tmp_path / name, "a drawing", lambda path: True, reads=tmp_path / "photo")
+            expect_replaceable(
+                tmp_path / name, "a drawing", lambda path: True, reads=tmp_path / "photo"
+            )
 
 
 def test_a_link_that_leads_nowhere_is_somebodys(tmp_path):

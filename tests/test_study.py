@@ -39,7 +39,9 @@ def asked(monkeypatch, tmp_path):
     tools, notes = tmp_path / "tools", tmp_path / "notes"
     tools.mkdir()
     dvc = tools / "dvc"
-    dvc.write_text(f"#!/bin/sh\nfor word; do printf '%s\\0' \"$word\"; done > {notes}\nexit ${{DVC_STATUS:-0}}\n")
+    dvc.write_text(
+        f"#!/bin/sh\nfor word; do printf '%s\\0' \"$word\"; done > {notes}\nexit ${{DVC_STATUS:-0}}\n"
+    )
     dvc.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
 
@@ -85,8 +87,14 @@ def test_nothing_given_is_the_profile_as_it_is(asked):
     ("given", "said"),
     [
         ({"profile": "big"}, "PROFILE: expected one of cpu, full, sample, found 'big'"),
-        ({"data": Path("gone.csv")}, "DATA: expected a file or a folder, found nothing at .*gone.csv"),
-        ({"votes": Path("gone.csv")}, "VOTES: expected a file or a folder, found nothing at .*gone.csv"),
+        (
+            {"data": Path("gone.csv")},
+            "DATA: expected a file or a folder, found nothing at .*gone.csv",
+        ),
+        (
+            {"votes": Path("gone.csv")},
+            "VOTES: expected a file or a folder, found nothing at .*gone.csv",
+        ),
     ],
 )
 def test_what_is_wrong_is_said_before_dvc_begins(asked, tmp_path, given, said):
@@ -119,7 +127,15 @@ def test_make_hands_over_what_was_typed(asked, project, tmp_path):
     fer_study = tmp_path / "tools" / "fer-study"
     fer_study.write_text(f'#!/bin/sh\nexec {sys.executable} -m fer_utils.cli "$@"\n')
     fer_study.chmod(0o755)
-    command = ["make", "-o", ".venv/.ready", "BIN=.none", f"PATH={os.environ['PATH']}", "study", f"DATA={path}"]
+    command = [
+        "make",
+        "-o",
+        ".venv/.ready",
+        "BIN=.none",
+        f"PATH={os.environ['PATH']}",
+        "study",
+        f"DATA={path}",
+    ]
     done = subprocess.run(
         [*command, "SET=tune.trials=3 tune.width=[0.1,0.2]"],
         cwd=project,

@@ -32,7 +32,10 @@ def mostly(emotion, p=0.7):
 def follow(frames, rate=25, **options):
     """Numbers of the faces of each frame, each frame a list of faces, at `rate` frames a second."""
     tracker = Tracker(threshold=0.5, **options)
-    return [[found.track for found in tracker.update(faces, index / rate)] for index, faces in enumerate(frames)]
+    return [
+        [found.track for found in tracker.update(faces, index / rate)]
+        for index, faces in enumerate(frames)
+    ]
 
 
 def changes(labels):
@@ -43,7 +46,9 @@ def changes(labels):
 
 
 def test_a_face_keeps_its_number_and_each_new_one_gets_the_next():
-    frames = [[face(10 + 3 * i)] for i in range(10)] + [[face(400), face(40)]] + [[face(40), face(400)]]
+    frames = (
+        [[face(10 + 3 * i)] for i in range(10)] + [[face(400), face(40)]] + [[face(40), face(400)]]
+    )
 
     assert follow(frames) == [[1]] * 10 + [[2, 1], [1, 2]]
 
@@ -63,7 +68,10 @@ def test_two_faces_that_cross_keep_their_numbers(hidden):
 
 
 def test_the_greatest_overlap_wins_whatever_the_order_of_the_faces():
-    frames = [[face(0), face(60)], [face(70), face(30)]]  # the second of the new ones overlaps both old ones
+    frames = [
+        [face(0), face(60)],
+        [face(70), face(30)],
+    ]  # the second of the new ones overlaps both old ones
 
     assert follow(frames) == [[1, 2], [2, 1]]
 
@@ -109,7 +117,9 @@ def test_a_moving_face_that_is_missed_is_looked_for_where_it_would_be():
     frames = [*moving, *[[]] * 9, seen(190)]
 
     assert follow(frames)[-1] == [1]
-    assert follow([*[seen(90)] * 10, *[[]] * 9, seen(190)])[-1] == [2]  # one that stood still was not him
+    assert follow([*[seen(90)] * 10, *[[]] * 9, seen(190)])[-1] == [
+        2
+    ]  # one that stood still was not him
 
 
 def test_sparse_frames_are_no_missed_faces():
@@ -123,7 +133,9 @@ def test_a_number_is_not_used_again_and_an_earlier_time_is_a_new_video():
     again = tracker.update([face(10)], 0.0)[0]
 
     assert (first.track, again.track) == (1, 2)
-    assert again.probabilities == pytest.approx(face(10).probabilities)  # nothing of the old video is in it
+    assert again.probabilities == pytest.approx(
+        face(10).probabilities
+    )  # nothing of the old video is in it
 
 
 def test_frames_without_faces_and_empty_videos_are_fine():
@@ -225,10 +237,15 @@ def test_smoothing_is_that_of_the_time_constant():
 
 
 def test_uncertain_is_judged_on_the_smoothed_probabilities():
-    sure, unsure = face(10, probabilities=mostly("happy", 0.9)), face(10, probabilities=mostly("happy", 0.3))
+    sure, unsure = (
+        face(10, probabilities=mostly("happy", 0.9)),
+        face(10, probabilities=mostly("happy", 0.3)),
+    )
     tracker = Tracker(threshold=0.5)
 
-    assert [tracker.update([sure if i < 25 else unsure], i / 25)[0].uncertain for i in (0, 24, 25, 26)] == [False] * 4
+    assert [
+        tracker.update([sure if i < 25 else unsure], i / 25)[0].uncertain for i in (0, 24, 25, 26)
+    ] == [False] * 4
     assert tracker.update([unsure], 4.0)[0].uncertain
     assert not Tracker(threshold=0.2).update([unsure], 0.0)[0].uncertain
 
@@ -237,7 +254,10 @@ def test_faces_given_are_not_changed_and_two_people_are_not_mixed():
     tracker = Tracker(threshold=0.5)
     first = face(10)
     tracker.update([first], 0.0)
-    left, right = face(10, probabilities=mostly("fear")), face(400, probabilities=mostly("surprise"))
+    left, right = (
+        face(10, probabilities=mostly("fear")),
+        face(400, probabilities=mostly("surprise")),
+    )
     for i in range(200):
         found = tracker.update([left, right], 0.04 + i / 25)
 
@@ -264,7 +284,9 @@ def test_without_steadying_boxes_are_the_detectors():
     tracker = Tracker(threshold=0.5, steadying=0)
     boxes = [face(200 + 3 * (-1) ** i, y=40 + i) for i in range(20)]
 
-    assert [tracker.update([one], i / 25)[0].box for i, one in enumerate(boxes)] == [one.box for one in boxes]
+    assert [tracker.update([one], i / 25)[0].box for i, one in enumerate(boxes)] == [
+        one.box for one in boxes
+    ]
 
 
 def test_a_box_at_the_border_stays_inside_the_frame():

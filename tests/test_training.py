@@ -21,7 +21,7 @@ from fer_utils.audits.labels import vote_targets
 from fer_utils.data.votes import CATEGORIES
 from fer_utils.emotions import PUBLIC, TRAINING
 from fer_utils.errors import StudyError
-from fer_utils.evaluation import accuracy, averaged, cross_entropy
+from fer_utils.evaluation import accuracy, cross_entropy, mean_prediction
 from fer_utils.networks import build, parts
 from fer_utils.networks.backend import keras
 from fer_utils.training import augmentation, checkpoint, runs
@@ -30,7 +30,7 @@ from fer_utils.training.distillation import teach, teach_by
 from fer_utils.training.engines.tensorflow import Engine
 from fer_utils.training.fit import epoch_plan, fit, fold_of
 from fer_utils.training.optimizers import learning_rate
-from fer_utils.training.predict import predict, predict_averaged
+from fer_utils.training.predict import predict, predict_with_tta
 from fer_utils.training.recipe import Recipe
 from fer_utils.training.recipes import get_recipe
 from fer_utils.training.runs import VOTES, Run, learned_from_votes, run_folder
@@ -48,7 +48,9 @@ def assert_same(one: Run, other: Run) -> None:
     for here, there in zip(one.predictions(), other.predictions(), strict=True):
         assert np.array_equal(here, there)
     times = ["seconds"]
-    pd.testing.assert_frame_equal(one.history.drop(columns=times), other.history.drop(columns=times), check_exact=True)
+    pd.testing.assert_frame_equal(
+        one.history.drop(columns=times), other.history.drop(columns=times), check_exact=True
+    )
     ignored = {"seconds", "machine"}
     assert {k: v for k, v in one.about.items() if k not in ignored} == {
         k: v for k, v in other.about.items() if k not in ignored
@@ -102,7 +104,10 @@ def half_done(tiny_network, interrupted, faces, recipe, tmp_path):
 def test_the_moving_average_is_judged_and_kept(tiny_network, faces, recipe, tmp_path):
     """One update an epoch, so that runs of 1, 2 and 3 epochs have the weights after each update."""
     plain = recipe.but(dropout=0.0, batch_size=512, plateau_patience=0)
-    after = [fit(plain.but(epochs=n), faces, 1, tmp_path, progress=False).model().get_weights() for n in (1, 2, 3)]
+    after = [
+        fit(plain.but(epochs=n), faces, 1, tmp_path, progress=False).model().get_weights()
+        for n in (1, 2, 3)
+    ]
     run = fit(plain.but(epochs=3, ema=0.75), faces, 1, tmp_path, progress=False)
     for kept, first, second, third in zip(run.model().get_weights(), *after, strict=True):
         expected = 0.75 * (0.75 * first + 0.25 * second) + 0.25 * third
@@ -113,19 +118,19 @@ def test_the_moving_average_is_judged_and_kept(tiny_network, faces, recipe, tmp_
 
 
 def test_an_interrupted_average_goes_on(tiny_network, faces, recipe, tmp_path, monkeypatch):
-    averaging = recipe.but(ema=0.9, epochs=3)
-    undisturbed = fit(averaging, faces, 1, tmp_path / "one", progress=False)
+    tta = recipe.but(ema=0.9, epochs=3)
+    undisturbed = fit(tta, faces, 1, tmp_path / "one", progress=False)
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
         interrupt_after(1, patch)
-        fit(averaging, faces, 1, tmp_path / "two", progress=False)
-    assert_same(fit(averaging, faces, 1, tmp_path / "two", progress=False), undisturbed)
+        fit(tta, faces, 1, tmp_path / "two", progress=False)
+    assert_same(fit(tta, faces, 1, tmp_path / "two", progress=False), undisturbed)
 
 
 # --- batches ---
 
 
 def in_order(faces):
-    """Faces whose images tell their number, and whether they were mirrored."""
+    """Faces whose images tell their number, and whether they were flipped."""
     images = np.zeros((len(faces), 48, 48), np.uint8)
     images[:, 0, 0], images[:, 0, 1] = np.arange(len(faces)) % 256, np.arange(len(faces)) // 256
     images[:, 1, 0] = 1
@@ -133,53 +138,64 @@ def in_order(faces):
 
 
 def epoch_of(faces, recipe, seed, epoch):
-    """The numbers of the images in order, and whether each was mirrored."""
+    """The numbers of the images in order, and whether each was flipped."""
     order, draws = epoch_plan(recipe, seed, epoch, len(faces), 48)
     images = augmentation.apply(faces.images[order], draws.of(order), 48, recipe.border)
-    mirrored = images[:, 1, 47] == 1
-    upright = np.where(mirrored[:, None, None], images[:, :, ::-1], images)
-    return (upright[:, 0, 0] + 256 * upright[:, 0, 1]).astype(int), mirrored
+    flipped = images[:, 1, 47] == 1
+    upright = np.where(flipped[:, None, None], images[:, :, ::-1], images)
+    return (upright[:, 0, 0] + 256 * upright[:, 0, 1]).astype(int), flipped
 
 
 def test_every_image_comes_once_an_epoch(faces, recipe):
     assert sorted(epoch_of(in_order(faces), recipe, 1, 1)[0]) == list(range(len(faces)))
 
 
-def test_whole_batches_leave_out_what_fills_none_and_others_each_epoch(faces, recipe):
-    left = [set(range(210)) - set(epoch_of(in_order(faces), recipe.but(whole_batches=True), 1, e)[0]) for e in (1, 2)]
+def test_drop_last_leave_out_what_fills_none_and_others_each_epoch(faces, recipe):
+    left = [
+        set(range(210)) - set(epoch_of(in_order(faces), recipe.but(drop_last=True), 1, e)[0])
+        for e in (1, 2)
+    ]
     assert [len(each) for each in left] == [210 % 32] * 2 and left[0] != left[1]
     few = faces.select(np.arange(20))
-    assert len(epoch_plan(recipe.but(whole_batches=True), 1, 1, len(few), 48)[0]) == 20, "nothing would be left"
+    assert len(epoch_plan(recipe.but(drop_last=True), 1, 1, len(few), 48)[0]) == 20, (
+        "nothing would be left"
+    )
 
 
 def test_order_and_mirroring_are_decided_by_seed_and_epoch(faces, recipe):
     faces = in_order(faces)
-    first, mirrored = epoch_of(faces, recipe, 1, 1)
+    first, flipped = epoch_of(faces, recipe, 1, 1)
     np.random.seed(99)
     random.seed(99)
-    again, mirrored_again = epoch_of(faces, recipe, 1, 1)
-    assert np.array_equal(first, again) and np.array_equal(mirrored, mirrored_again)
+    again, flipped_again = epoch_of(faces, recipe, 1, 1)
+    assert np.array_equal(first, again) and np.array_equal(flipped, flipped_again)
     for seed, epoch in ((1, 2), (2, 1)):
         order, others = epoch_of(faces, recipe, seed, epoch)
-        assert not np.array_equal(order, first) and not np.array_equal(others, mirrored)
+        assert not np.array_equal(order, first) and not np.array_equal(others, flipped)
 
 
 def test_alternating_mirroring_shows_both_sides_in_two_epochs(faces, recipe):
     faces = in_order(faces)
     by_epoch = []
     for epoch in range(1, 5):
-        order, mirrored = epoch_of(faces, recipe.but(alternate=True), 1, epoch)
-        by_epoch.append(mirrored[np.argsort(order)])
+        order, flipped = epoch_of(faces, recipe.but(alternating_flip=True), 1, epoch)
+        by_epoch.append(flipped[np.argsort(order)])
     first, second, third, fourth = by_epoch
     assert 0.35 < first.mean() < 0.65
-    assert np.array_equal(second, ~first) and np.array_equal(third, first) and np.array_equal(fourth, second)
+    assert (
+        np.array_equal(second, ~first)
+        and np.array_equal(third, first)
+        and np.array_equal(fourth, second)
+    )
 
 
 def test_the_network_trains_on_crops_and_then_on_whole_images(faces):
     recipe = get_recipe("small_resnet").but(epochs=3, crop_side=40, full_epochs=1)
     sides = [epoch_plan(recipe, 1, epoch, len(faces), 48)[1].side for epoch in (1, 2, 3)]
     assert sides == [40, 40, 48]
-    assert epoch_plan(recipe, 1, 3, len(faces), 42)[1].side == 42, "a trunk that takes less gets no more"
+    assert epoch_plan(recipe, 1, 3, len(faces), 42)[1].side == 42, (
+        "a trunk that takes less gets no more"
+    )
 
 
 def test_a_run_of_crops_is_kept_for_whole_images_and_goes_on(faces, tmp_path, monkeypatch):
@@ -193,11 +209,15 @@ def test_a_run_of_crops_is_kept_for_whole_images_and_goes_on(faces, tmp_path, mo
         assert np.array_equal(one, other)
     public = faces.of(PUBLIC)
     assert whole.model().input_shape == (None, 48, 48, 1)
-    np.testing.assert_allclose(predict(whole.model(), public.images), whole.logits(public), atol=1e-4)
+    np.testing.assert_allclose(
+        predict(whole.model(), public.images), whole.logits(public), atol=1e-4
+    )
 
 
 def test_a_network_whose_weights_depend_on_the_side_refuses_crops(faces, recipe, tmp_path):
-    with pytest.raises(StudyError, match="crop_side: expected a side that leaves the shapes of its weights, as 48"):
+    with pytest.raises(
+        StudyError, match="crop_side: expected a side that leaves the shapes of its weights, as 48"
+    ):
         fit(recipe.but(crop_side=40), faces, 1, tmp_path, progress=False)
 
 
@@ -205,7 +225,7 @@ def test_mirroring_is_where_asked_and_about_half(faces, recipe):
     faces = in_order(faces)
     share = np.mean([epoch_of(faces, recipe, 1, epoch)[1] for epoch in range(1, 6)])
     assert 0.42 < share < 0.58  # 1,050 coins: five standard deviations
-    assert not epoch_of(faces, recipe.but(mirror=False), 1, 1)[1].any()
+    assert not epoch_of(faces, recipe.but(flip=False), 1, 1)[1].any()
 
 
 def test_batches_leave_the_faces_as_they_are(faces, recipe):
@@ -251,19 +271,19 @@ def keras_rates(recipe: Recipe, losses: list[float]) -> list[float]:
 )
 def test_learning_rate_is_that_of_keras(steps, patience, rate):
     losses = np.cumsum([1.0, *steps]).tolist()
-    recipe = get_recipe("seed_cnn").but(plateau_patience=patience, learning_rate=rate)
+    recipe = get_recipe("baseline_cnn").but(plateau_patience=patience, learning_rate=rate)
     ours = [learning_rate(recipe, losses[:epoch]) for epoch in range(len(losses) + 1)]
     np.testing.assert_allclose(ours, keras_rates(recipe, losses), rtol=1e-5)
 
 
 def test_learning_rate_by_default_falls_after_two_epochs_without_progress_to_the_floor():
-    recipe = get_recipe("seed_cnn")
+    recipe = get_recipe("baseline_cnn")
     rates = [learning_rate(recipe, [1.0] * epochs) for epochs in range(8)]
     np.testing.assert_allclose(rates, [5e-4, 5e-4, 5e-4, 5e-5, 5e-5, 1e-5, 1e-5, 1e-5])
 
 
 def test_learning_rate_without_patience_is_constant():
-    recipe = get_recipe("seed_cnn").but(plateau_patience=0)
+    recipe = get_recipe("baseline_cnn").but(plateau_patience=0)
     assert learning_rate(recipe, [1.0] * 20) == 5e-4
 
 
@@ -297,17 +317,19 @@ def test_history_is_of_the_epochs(run, faces, recipe):
 
 
 def test_it_learns(tiny_network, faces, recipe, tmp_path):
-    quick = recipe.but(epochs=4, learning_rate=5e-3, dropout=0.0, mirror=False)
+    quick = recipe.but(epochs=4, learning_rate=5e-3, dropout=0.0, flip=False)
     history = fit(quick, faces, 1, tmp_path, progress=False).history
     assert history["loss"].iloc[-1] < 0.92 * history["loss"].iloc[0]
 
 
-def test_validation_and_prediction_see_images_as_they_are(tiny_network, faces, recipe, tmp_path, monkeypatch):
+def test_validation_and_prediction_see_images_as_they_are(
+    tiny_network, faces, recipe, tmp_path, monkeypatch
+):
     seen = []
 
-    def note(model, images, views=""):
+    def note(model, images, tta=""):
         seen.append(images.copy())
-        return predict(model, images, views)
+        return predict(model, images, tta)
 
     monkeypatch.setattr(training, "predict", note)
     fit(recipe, faces, 1, tmp_path, progress=False)
@@ -332,17 +354,23 @@ def test_a_missing_usage_is_named(faces, recipe, tmp_path, missing):
 
 @pytest.mark.parametrize("seed", [-1, 2**32])
 def test_a_seed_out_of_range_is_named(faces, recipe, tmp_path, seed):
-    with pytest.raises(StudyError, match=f"seed: expected a whole number from 0 to 4294967295, found {seed}"):
+    with pytest.raises(
+        StudyError, match=f"seed: expected a whole number from 0 to 4294967295, found {seed}"
+    ):
         fit(recipe, faces, seed, tmp_path, progress=False)
 
 
 def test_another_seed_gives_other_weights(tiny_network, tiny_run, faces, recipe, tmp_path):
     other = fit(recipe, faces, 2, tmp_path, progress=False)
-    for here, there in zip(tiny_run.model().get_weights(), other.model().get_weights(), strict=True):
+    for here, there in zip(
+        tiny_run.model().get_weights(), other.model().get_weights(), strict=True
+    ):
         assert not np.array_equal(here, there)
 
 
-def test_global_random_states_do_not_matter(tiny_network, tiny_run, faces, recipe, tmp_path, monkeypatch):
+def test_global_random_states_do_not_matter(
+    tiny_network, tiny_run, faces, recipe, tmp_path, monkeypatch
+):
     """No checkpoint holds the state of Python's and NumPy's global generators."""
     plain = Engine.epoch
 
@@ -359,7 +387,7 @@ def test_the_same_seed_gives_the_same_weights_in_another_process(run, faces, rec
     """Through the command line, with all faces: the run of the fixture had no PrivateTest."""
     faces.save(tmp_path / "prepared")
     options = {**recipe.options, "epochs": 2, "batch_size": 32, "keep": "last"}
-    command = [sys.executable, "-m", "fer_utils.cli", "train", "seed_cnn", "--seed", "1"]
+    command = [sys.executable, "-m", "fer_utils.cli", "train", "baseline_cnn", "--seed", "1"]
     command += ["--data", tmp_path / "prepared", "--runs", tmp_path / "runs"]
     command += [word for name, value in options.items() for word in ("--set", f"{name}={value}")]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -392,7 +420,9 @@ def test_the_weights_kept(tiny_network, faces, recipe, tmp_path, monkeypatch, ke
 # --- interrupted ---
 
 
-def test_an_interrupted_run_goes_on_as_if_nothing_had_been(run, faces, recipe, tmp_path, monkeypatch):
+def test_an_interrupted_run_goes_on_as_if_nothing_had_been(
+    run, faces, recipe, tmp_path, monkeypatch
+):
     """With the real network: convolutions, batch normalisation, and dropout's generators in the checkpoint."""
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
         interrupt_after(1, patch)
@@ -463,7 +493,10 @@ def test_a_corrupt_checkpoint_is_set_aside_and_named(half_done, damage):
     folder, go_on = half_done
     raw = (folder / "checkpoint.npz").read_bytes()
     (folder / "checkpoint.npz").write_bytes(DAMAGE[damage](raw))
-    with pytest.raises(StudyError, match=r"checkpoint.npz: expected a checkpoint .* set aside as corrupt-checkpoint"):
+    with pytest.raises(
+        StudyError,
+        match=r"checkpoint.npz: expected a checkpoint .* set aside as corrupt-checkpoint",
+    ):
         go_on()
     assert [path.name for path in folder.iterdir()] == ["corrupt-checkpoint.npz"]
     assert (folder / "corrupt-checkpoint.npz").read_bytes() == DAMAGE[damage](raw)
@@ -500,7 +533,7 @@ def test_a_checkpoint_is_never_half_loaded(half_done, recipe, damage):
         arrays[last] = np.zeros((3, 3), np.float32)
     np.savez(folder / "checkpoint.npz", **arrays)
 
-    model, descent = training.build("seed_cnn"), keras.optimizers.Adam()
+    model, descent = training.build("baseline_cnn"), keras.optimizers.Adam()
     descent.build(model.trainable_variables)
     before = [np.asarray(v) for v in (*model.variables, *descent.variables)]
     state = checkpoint.Checkpoint(folder / "checkpoint.npz", model, descent)
@@ -511,7 +544,9 @@ def test_a_checkpoint_is_never_half_loaded(half_done, recipe, damage):
         assert np.array_equal(np.asarray(variable), value)
 
 
-def test_checkpoints_take_a_small_share_of_the_time(tiny_network, tiny_run, faces, recipe, tmp_path, monkeypatch):
+def test_checkpoints_take_a_small_share_of_the_time(
+    tiny_network, tiny_run, faces, recipe, tmp_path, monkeypatch
+):
     """Where epochs are short, not each is followed by one; a run that goes on repeats what was not saved."""
     monkeypatch.setattr(checkpoint, "CHECKPOINT_SHARE", 1e-9)
     long = recipe.but(epochs=4)
@@ -548,7 +583,9 @@ def test_folds_leave_out_each_image_once(tiny_network, faces, recipe, tmp_path, 
     folds = recipe.but(folds=4, epochs=1).every_fold
     count = len(faces.of(TRAINING))
     part_of = fold_of(folds[0], count)
-    assert sorted(np.bincount(part_of).tolist()) == sorted([0, *np.bincount(np.arange(count) % 4).tolist()])
+    assert sorted(np.bincount(part_of).tolist()) == sorted(
+        [0, *np.bincount(np.arange(count) % 4).tolist()]
+    )
     assert np.array_equal(part_of, fold_of(folds[2], count)), "all folds cut alike"
     seen, plain = [], Engine.__init__
 
@@ -568,7 +605,9 @@ def test_all_folds_at_once_is_no_training(faces, recipe, tmp_path):
         fit(recipe.but(folds=4), faces, 1, tmp_path, progress=False)
 
 
-def test_snapshots_are_weights_of_the_last_sixth_and_are_averaged(tiny_network, faces, recipe, tmp_path):
+def test_snapshots_are_weights_of_the_last_sixth_and_are_averaged(
+    tiny_network, faces, recipe, tmp_path
+):
     kept = recipe.but(epochs=12, snapshots=2, learning_rate=0.01)
     run, public = fit(kept, faces, 1, tmp_path, progress=False), faces.of(PUBLIC)
     assert training._snapshot_epochs(kept) == [11, 12]
@@ -577,11 +616,13 @@ def test_snapshots_are_weights_of_the_last_sixth_and_are_averaged(tiny_network, 
     assert any(not np.array_equal(a, b) for a, b in zip(earlier, model.get_weights(), strict=True))
     model.set_weights(earlier)
     members.append(predict(model, public.images))
-    np.testing.assert_allclose(run.logits(public, averaged=True), averaged(members), atol=1e-5)
-    assert np.array_equal(predict_averaged(run, public.images), run.logits(public, averaged=True))
+    np.testing.assert_allclose(run.logits(public, tta=True), mean_prediction(members), atol=1e-5)
+    assert np.array_equal(predict_with_tta(run, public.images), run.logits(public, tta=True))
 
 
-def test_a_run_with_snapshots_goes_on_as_if_nothing_had_been(tiny_network, faces, recipe, tmp_path, monkeypatch):
+def test_a_run_with_snapshots_goes_on_as_if_nothing_had_been(
+    tiny_network, faces, recipe, tmp_path, monkeypatch
+):
     kept = recipe.but(epochs=12, snapshots=2)
     whole = fit(kept, faces, 1, tmp_path / "whole", progress=False)
     monkeypatch.setattr(checkpoint, "CHECKPOINT_SHARE", float("inf"))
@@ -592,21 +633,30 @@ def test_a_run_with_snapshots_goes_on_as_if_nothing_had_been(tiny_network, faces
     again = fit(kept, faces, 1, tmp_path, progress=False)
     for here, there in zip(again.snapshots()[0], whole.snapshots()[0], strict=True):
         assert np.array_equal(here, there)
-    assert np.array_equal(again.predictions(averaged=True)[1], whole.predictions(averaged=True)[1])
+    assert np.array_equal(again.predictions(tta=True)[1], whole.predictions(tta=True)[1])
 
 
-def test_views_are_averaged_as_probabilities_and_never_without_their_name(tiny_network, faces, recipe, tmp_path):
-    run, public = fit(recipe.but(views="mirror"), faces, 1, tmp_path, progress=False), faces.of(PUBLIC)
-    plain, mirrored = (predict(run.model(), images) for images in (public.images, public.images[:, :, ::-1]))
+def test_views_are_averaged_as_probabilities_and_never_without_their_name(
+    tiny_network, faces, recipe, tmp_path
+):
+    run, public = (
+        fit(recipe.but(tta="flip"), faces, 1, tmp_path, progress=False),
+        faces.of(PUBLIC),
+    )
+    plain, flipped = (
+        predict(run.model(), images) for images in (public.images, public.images[:, :, ::-1])
+    )
     assert np.array_equal(run.logits(public), plain)
-    np.testing.assert_allclose(run.logits(public, averaged=True), averaged([plain, mirrored]), atol=1e-5)
-    with pytest.raises(StudyError, match="views: expected one of mirror"):
+    np.testing.assert_allclose(
+        run.logits(public, tta=True), mean_prediction([plain, flipped]), atol=1e-5
+    )
+    with pytest.raises(StudyError, match="tta: expected one of flip"):
         predict(run.model(), public.images, "flips")
 
 
 def test_a_network_with_a_front_is_trained_on_what_the_front_makes(faces, tmp_path, monkeypatch):
     """Tang's: adapted to Training alone, and the middle of the image where nothing is augmented."""
-    recipe = get_recipe("tang_l2svm").but(width=0.05, epochs=1, batch_size=64, views="")
+    recipe = get_recipe("tang_l2svm").but(width=0.05, epochs=1, batch_size=64, tta="")
     run, public = fit(recipe, faces, 1, tmp_path, progress=False), faces.of(PUBLIC)
     model = run.model()
     front, trunk = parts(model)
@@ -624,7 +674,9 @@ def test_soft_labels_are_learned_from(tiny_network, faces, recipe, tmp_path):
     soft = np.full((len(training_faces), 7), -20.0, np.float32)
     soft[:, 2] = 20.0  # all fear, says the teacher
     name = teach([soft, soft], training_faces, tmp_path, ["a-seed1", "b-seed2"])
-    np.testing.assert_allclose(soft_labels(name, training_faces, tmp_path), np.eye(7)[[2] * len(soft)], atol=1e-6)
+    np.testing.assert_allclose(
+        soft_labels(name, training_faces, tmp_path), np.eye(7)[[2] * len(soft)], atol=1e-6
+    )
     taught = recipe.but(teacher=name, epochs=6, learning_rate=0.02, keep="last")
     run = fit(taught, faces, 1, tmp_path, progress=False)
     assert (run.logits(faces.of(PUBLIC)).argmax(1) == 2).all()
@@ -644,14 +696,18 @@ def test_votes_are_soft_labels_of_a_track_of_their_own(tiny_network, faces, reci
     expected = np.zeros(7)
     expected[[3, 6]] = 2 / 3, 1 / 3
     silent = voted.of(TRAINING).votes["NF"].to_numpy() == 10
-    np.testing.assert_allclose(soft[~silent], np.broadcast_to(expected, (len(soft) - silent.sum(), 7)), atol=1e-3)
+    np.testing.assert_allclose(
+        soft[~silent], np.broadcast_to(expected, (len(soft) - silent.sum(), 7)), atol=1e-3
+    )
     assert np.array_equal(soft[silent].argmax(axis=1), training_faces.emotion[silent])
     run = fit(recipe.but(teacher=name, epochs=1), voted, 1, tmp_path, progress=False)
     assert learned_from_votes(run.about)
     # What learns from such a network has seen the votes as well.
     name = teach_by({run.folder: 1}, training_faces, tmp_path)
-    pupil = fit(recipe.but(teacher=name, epochs=1), faces, 2, tmp_path, progress=False)
-    assert pupil.about["taught_by"] == ["seed_cnn-seed1", VOTES] and learned_from_votes(pupil.about)
+    student = fit(recipe.but(teacher=name, epochs=1), faces, 2, tmp_path, progress=False)
+    assert student.about["taught_by"] == ["baseline_cnn-seed1", VOTES] and learned_from_votes(
+        student.about
+    )
     with pytest.raises(StudyError, match=r"expected FER\+ votes"):
         vote_targets(training_faces)
 
@@ -676,7 +732,10 @@ def test_label_smoothing_and_the_teachers_share_make_the_targets(faces, recipe, 
 
 
 def test_a_run_in_bfloat16_is_kept_and_judged_in_float32(tiny_network, faces, recipe, tmp_path):
-    run, public = fit(recipe.but(precision="bfloat16"), faces, 1, tmp_path, progress=False), faces.of(PUBLIC)
+    run, public = (
+        fit(recipe.but(precision="bfloat16"), faces, 1, tmp_path, progress=False),
+        faces.of(PUBLIC),
+    )
     model = run.model()
     assert {layer.compute_dtype for layer in model.layers} == {"float32"}
     assert np.array_equal(predict(model, public.images), run.logits(public))
@@ -686,18 +745,22 @@ def test_a_run_in_bfloat16_is_kept_and_judged_in_float32(tiny_network, faces, re
 # --- losses that are no number ---
 
 
-def test_a_loss_that_is_no_number_stops_with_the_epoch_and_the_last_good_checkpoint(half_done, recipe, monkeypatch):
+def test_a_loss_that_is_no_number_stops_with_the_epoch_and_the_last_good_checkpoint(
+    half_done, recipe, monkeypatch
+):
     folder, go_on = half_done
     good = (folder / "checkpoint.npz").read_bytes()
     plain = Engine.epoch
 
     def diverge(self, *args):
-        losses, right = plain(self, *args)
+        losses, correct = plain(self, *args)
         losses[3] = np.nan
-        return losses, right
+        return losses, correct
 
     monkeypatch.setattr(Engine, "epoch", diverge)
-    expected = r"epoch 2: expected a finite loss, found nan at step 4 of 6.*epoch 1\) is kept.* 0.0005"
+    expected = (
+        r"epoch 2: expected a finite loss, found nan at step 4 of 6.*epoch 1\) is kept.* 0.0005"
+    )
     with pytest.raises(StudyError, match=expected):
         go_on()
     assert (folder / "checkpoint.npz").read_bytes() == good
@@ -705,7 +768,9 @@ def test_a_loss_that_is_no_number_stops_with_the_epoch_and_the_last_good_checkpo
 
 
 def test_a_rate_that_is_too_high_is_named(tiny_network, faces, recipe, tmp_path):
-    with pytest.raises(StudyError, match=r"epoch 1: expected a finite loss, found .*There is no checkpoint yet"):
+    with pytest.raises(
+        StudyError, match=r"epoch 1: expected a finite loss, found .*There is no checkpoint yet"
+    ):
         fit(recipe.but(learning_rate=1e38), faces, 1, tmp_path, progress=False)
 
 
@@ -743,19 +808,27 @@ print("finished", flush=True)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("network", ["seed_cnn", "tang"])
+@pytest.mark.parametrize("network", ["baseline_cnn", "tang"])
 def test_killed_at_any_moment_it_ends_with_the_same_weights(faces, recipe, tmp_path, network):
     recipe = recipe.but(epochs=8)
     if network == "tang":  # momentum, a schedule by update, jitter
-        recipe = get_recipe("tang_l2svm").but(width=0.05, epochs=8, batch_size=32, views="mirror")
+        recipe = get_recipe("tang_l2svm").but(width=0.05, epochs=8, batch_size=32, tta="flip")
     reference = fit(recipe, faces, 1, tmp_path / "whole", progress=False)
     faces.save(tmp_path / "prepared")
     generator = random.Random(0)
 
     def start(writes: int = 0) -> subprocess.Popen:
-        arguments = [tmp_path / "prepared", tmp_path / "runs", json.dumps(recipe.to_dict()), str(writes)]
+        arguments = [
+            tmp_path / "prepared",
+            tmp_path / "runs",
+            json.dumps(recipe.to_dict()),
+            str(writes),
+        ]
         return subprocess.Popen(
-            [sys.executable, "-c", KILLED, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", KILLED, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
 
     folder = tmp_path / "runs" / reference.folder.name
@@ -775,7 +848,11 @@ def test_killed_at_any_moment_it_ends_with_the_same_weights(faces, recipe, tmp_p
     for _ in range(4):
         before = checkpoint.stat().st_mtime_ns
         process = start()
-        while process.poll() is None and checkpoint.exists() and checkpoint.stat().st_mtime_ns == before:
+        while (
+            process.poll() is None
+            and checkpoint.exists()
+            and checkpoint.stat().st_mtime_ns == before
+        ):
             time.sleep(0.002)
         time.sleep(generator.uniform(0, 0.2))
         kill(process)

@@ -13,7 +13,17 @@ from fer_utils.tuning import trials as tuning_trials
 
 COLUMNS = [
     *("trial", "status", "width", "dropout", "learning_rate"),
-    *("parameters", "val_accuracy", "epoch_kept", "epochs", "seconds", "seed", "curve", "run", "problem"),
+    *(
+        "parameters",
+        "val_accuracy",
+        "epoch_kept",
+        "epochs",
+        "seconds",
+        "seed",
+        "curve",
+        "run",
+        "problem",
+    ),
 ]
 
 
@@ -75,15 +85,22 @@ def test_search_trains_and_repeats_nothing(tiny_network, counted, faces, recipe,
     assert ledger["val_accuracy"].is_monotonic_decreasing
     for row in ledger.to_dict("records"):
         made = Run(tmp_path / row["run"])
-        assert made.recipe == recipe.but(**{name: row[name] for name in ("width", "dropout", "learning_rate")})
+        assert made.recipe == recipe.but(
+            **{name: row[name] for name in ("width", "dropout", "learning_rate")}
+        )
         assert row["val_accuracy"] == made.history["val_accuracy"].iloc[row["epoch_kept"] - 1]
-        assert (row["parameters"], row["epoch_kept"]) == (made.about["parameters"], made.about["epoch_kept"])
+        assert (row["parameters"], row["epoch_kept"]) == (
+            made.about["parameters"],
+            made.about["epoch_kept"],
+        )
 
     pd.testing.assert_frame_equal(run(), ledger, check_exact=True)
     assert len(counted) == 3 * recipe.epochs
 
 
-def test_an_interrupted_training_goes_on_in_the_search(tiny_network, counted, faces, recipe, tmp_path, monkeypatch):
+def test_an_interrupted_training_goes_on_in_the_search(
+    tiny_network, counted, faces, recipe, tmp_path, monkeypatch
+):
     given = {"oracle": "random", "trials": 2, "seed": 1, "progress": False, "isolated": False}
     whole = search(SPACE, recipe, faces.without_private(), store=tmp_path / "whole", **given)
     counted.clear()
@@ -110,7 +127,10 @@ def test_trials_lie_in_the_space_and_nothing_is_said(searching, oracle, capsys, 
     ledger = searching(Trainings(), oracle=oracle, trials=4)
     assert len(ledger) == 4 and ledger["run"].is_unique
     assert set(ledger["width"]) <= set(SPACE.width)
-    assert ledger["dropout"].between(0.1, 0.5).all() and ledger["learning_rate"].between(1e-4, 1e-2).all()
+    assert (
+        ledger["dropout"].between(0.1, 0.5).all()
+        and ledger["learning_rate"].between(1e-4, 1e-2).all()
+    )
     assert capsys.readouterr() == ("", "")
     assert not [warning for warning in recwarn if issubclass(warning.category, UserWarning)]
 
@@ -123,15 +143,22 @@ def test_learning_rates_are_drawn_on_a_logarithmic_scale(searching):
 @pytest.mark.slow
 def test_the_bayesian_oracle_follows_the_scores(searching):
     """Its first trials are random; then it seeks out where the stand-in's scores are high: 1e-3, dropout 0.1."""
-    tried = {name: searching(Trainings(), name, oracle=name, trials=8).sort_values("trial") for name in ORACLES}
+    tried = {
+        name: searching(Trainings(), name, oracle=name, trials=8).sort_values("trial")
+        for name in ORACLES
+    }
     same = np.isclose(tried["random"]["learning_rate"], tried["bayesian"]["learning_rate"])
     assert same.tolist() == [True] * 4 + [False] * 4
-    assert tried["bayesian"]["val_accuracy"][-4:].mean() > tried["random"]["val_accuracy"][-4:].mean()
+    assert (
+        tried["bayesian"]["val_accuracy"][-4:].mean() > tried["random"]["val_accuracy"][-4:].mean()
+    )
 
 
 def test_seed_and_oracle_decide_the_trials(searching):
     def tried(store, **changes):
-        return searching(Trainings(), store, **changes).sort_values("trial")["learning_rate"].tolist()
+        return (
+            searching(Trainings(), store, **changes).sort_values("trial")["learning_rate"].tolist()
+        )
 
     assert tried("one", seed=1) == tried("other", seed=1) != tried("one", seed=2)
 
@@ -144,7 +171,11 @@ def test_a_resumed_search_gives_the_same_ledger_and_repeats_nothing(searching, o
     undisturbed = Trainings()
     whole = searching(undisturbed, "whole", oracle=oracle, trials=6)
     done = []
-    for stop_at in (2, 4, 0):  # of those left: before the second, then before the fifth, a guided one
+    for stop_at in (
+        2,
+        4,
+        0,
+    ):  # of those left: before the second, then before the fifth, a guided one
         trainings = Trainings(stop_at)
         if stop_at:
             with pytest.raises(Interrupted):
@@ -183,11 +214,24 @@ def test_a_search_in_which_all_failed_says_why(searching):
 
 def test_a_real_failure_is_recorded(tiny_network, faces, recipe, tmp_path):
     """The loss of trials with such a learning rate is no longer finite."""
-    space = SearchSpace(optimizer=("adam", "sgd"), learning_rate=(1e-4, 1e-3), sgd_learning_rate=(1e200, 1e201))
-    given = {"oracle": "random", "trials": 5, "seed": 1, "store": tmp_path, "progress": False, "isolated": False}
+    space = SearchSpace(
+        optimizer=("adam", "sgd"), learning_rate=(1e-4, 1e-3), sgd_learning_rate=(1e200, 1e201)
+    )
+    given = {
+        "oracle": "random",
+        "trials": 5,
+        "seed": 1,
+        "store": tmp_path,
+        "progress": False,
+        "isolated": False,
+    }
     ledger = search(space, recipe.but(epochs=1), faces.without_private(), **given)
     assert set(ledger["status"]) == {"completed", "failed"}
-    assert ledger.loc[ledger["optimizer"] == "sgd", "problem"].str.contains("expected a finite loss").all()
+    assert (
+        ledger.loc[ledger["optimizer"] == "sgd", "problem"]
+        .str.contains("expected a finite loss")
+        .all()
+    )
     assert (ledger.loc[ledger["optimizer"] == "adam", "status"] == "completed").all()
 
 

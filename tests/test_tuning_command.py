@@ -16,9 +16,19 @@ from fer_utils.tuning.spaces import SearchSpace
 
 
 def test_words_are_a_space():
-    given = ["width=0.25,1", "depth=1,2", "learning_rate=1e-4..5e-3", "dropout=0..0.5", "loss=cross_entropy"]
+    given = [
+        "width=0.25,1",
+        "depth=1,2",
+        "learning_rate=1e-4..5e-3",
+        "dropout=0..0.5",
+        "loss=cross_entropy",
+    ]
     assert parse_space(given) == SearchSpace(
-        width=(0.25, 1.0), depth=(1, 2), learning_rate=(1e-4, 5e-3), dropout=(0, 0.5), loss=("cross_entropy",)
+        width=(0.25, 1.0),
+        depth=(1, 2),
+        learning_rate=(1e-4, 5e-3),
+        dropout=(0, 0.5),
+        loss=("cross_entropy",),
     )
 
 
@@ -42,13 +52,35 @@ def test_the_command_leaves_its_tables(faces, tmp_path, monkeypatch, capsys):
     """With a stand-in for training, in this process."""
     faces.save(tmp_path / "faces")
     monkeypatch.setattr(tuning_trials, "fit", Trainings())
-    monkeypatch.setattr(command, "search", lambda *a, **k: search(*a, **k, isolated=False, progress=False))
-    given = ["tune", "seed_cnn", "--data", tmp_path / "faces", "--runs", tmp_path / "runs", "--out", tmp_path / "out"]
-    given += ["--set", "epochs=2", "--search", "dropout=0.1..0.5", "--search", "learning_rate=1e-4..1e-2"]
+    monkeypatch.setattr(
+        command, "search", lambda *a, **k: search(*a, **k, isolated=False, progress=False)
+    )
+    given = [
+        "tune",
+        "baseline_cnn",
+        "--data",
+        tmp_path / "faces",
+        "--runs",
+        tmp_path / "runs",
+        "--out",
+        tmp_path / "out",
+    ]
+    given += [
+        "--set",
+        "epochs=2",
+        "--search",
+        "dropout=0.1..0.5",
+        "--search",
+        "learning_rate=1e-4..1e-2",
+    ]
     assert cli.main([*map(str, given), "--trials", "4", "--oracle", "random"]) == 0
     ledger = pd.read_csv(tmp_path / "out" / "ledger.csv")
     best = json.loads((tmp_path / "out" / "best.json").read_text())
-    assert len(ledger) == 4 and best["learning_rate"] == ledger["learning_rate"][0] and best["epochs"] == 2
+    assert (
+        len(ledger) == 4
+        and best["learning_rate"] == ledger["learning_rate"][0]
+        and best["epochs"] == 2
+    )
     assert json.loads(ledger["curve"][0])[0] == pytest.approx(ledger["val_accuracy"][0], abs=1e-6)
     assert "<svg" in (tmp_path / "out" / "trials.html").read_text()
     assert "4 trials, 0 failed" in capsys.readouterr().out
@@ -62,7 +94,7 @@ def test_the_command_leaves_its_tables(faces, tmp_path, monkeypatch, capsys):
     ],
 )
 def test_half_a_role_is_refused(given, said, capsys):
-    assert cli.main(["tune", "seed_cnn", *given]) == 2
+    assert cli.main(["tune", "baseline_cnn", *given]) == 2
     assert said in capsys.readouterr().err
 
 
@@ -72,10 +104,19 @@ def test_half_a_role_is_refused(given, said, capsys):
 def test_the_retrained_show_the_search_s_optimism(faces, recipe, tiny_network, tmp_path):
     faces = faces.without_private()
     space = SearchSpace(dropout=(0.1, 0.5), learning_rate=(1e-3, 1e-2))
-    given = {"oracle": "random", "trials": 3, "seed": 1, "store": tmp_path, "progress": False, "isolated": False}
+    given = {
+        "oracle": "random",
+        "trials": 3,
+        "seed": 1,
+        "store": tmp_path,
+        "progress": False,
+        "isolated": False,
+    }
     ledger = search(space, recipe, faces, **given)
     found = retraining.contenders(ledger, space, recipe)
-    assert [each.model for each in found] == ["winner", "runner-up", "untuned"] and found[-1].recipe == recipe
+    assert [each.model for each in found] == ["winner", "runner-up", "untuned"] and found[
+        -1
+    ].recipe == recipe
     assert [each.trial for each in found[:2]] == ledger["trial"][:2].tolist()
     runs = retraining.retrain(found, faces, [2, 3, 4], tmp_path, search_seed=1, progress=False)
     table = retraining.retrained_table(found, runs, faces)
@@ -92,10 +133,20 @@ def test_the_retrained_show_the_search_s_optimism(faces, recipe, tiny_network, t
 
 @pytest.mark.parametrize(
     ("low", "high", "said"),
-    [(0.01, 0.03, "tuning gained"), (-0.03, -0.01, "tuning lost"), (-0.01, 0.03, "no gain is shown")],
+    [
+        (0.01, 0.03, "tuning gained"),
+        (-0.03, -0.01, "tuning lost"),
+        (-0.01, 0.03, "no gain is shown"),
+    ],
 )
 def test_a_gain_is_claimed_where_its_interval_is_above_zero(low, high, said):
-    row = {"search_accuracy": 0.6, "mean": 0.55, "runs": 3, "optimism": 0.05, "gain": (low + high) / 2}
+    row = {
+        "search_accuracy": 0.6,
+        "mean": 0.55,
+        "runs": 3,
+        "optimism": 0.05,
+        "gain": (low + high) / 2,
+    }
     text = retraining.retraining_finding(pd.DataFrame([row | {"gain_low": low, "gain_high": high}]))
     assert said in text and "+5.00 points" in text
 

@@ -37,12 +37,23 @@ def chief(faces, recipe, tmp_path):
 
     def start(folder="chief", address=None, **changes):
         address, got = address or free_address(), {}
-        given = {"oracle": "random", "trials": 4, "seed": 1, "patience": 20, "progress": False} | changes
+        given = {
+            "oracle": "random",
+            "trials": 4,
+            "seed": 1,
+            "patience": 20,
+            "progress": False,
+        } | changes
 
         def run() -> None:
             try:
                 got["ledger"] = search_as_chief(
-                    SPACE, recipe, faces.without_private(), address=address, folder=tmp_path / folder, **given
+                    SPACE,
+                    recipe,
+                    faces.without_private(),
+                    address=address,
+                    folder=tmp_path / folder,
+                    **given,
                 )
             except StudyError as problem:
                 got["problem"] = problem
@@ -69,8 +80,22 @@ def working(faces, recipe, tmp_path, monkeypatch):
 
     def run(fit, address, worker="1", space=SPACE, **changes) -> int:
         monkeypatch.setattr(tuning_trials, "fit", fit)
-        given = {"oracle": "random", "trials": 4, "seed": 1, "patience": 20, "store": tmp_path / "store"} | changes
-        return work(space, recipe, faces.without_private(), address=address, worker=worker, isolated=False, **given)
+        given = {
+            "oracle": "random",
+            "trials": 4,
+            "seed": 1,
+            "patience": 20,
+            "store": tmp_path / "store",
+        } | changes
+        return work(
+            space,
+            recipe,
+            faces.without_private(),
+            address=address,
+            worker=worker,
+            isolated=False,
+            **given,
+        )
 
     return run
 
@@ -84,20 +109,34 @@ class Client:
 
     def trial(self) -> Trial:
         request = self.service.CreateTrialRequest(tuner_id=self.name)
-        return Trial.from_proto(self.stub.CreateTrial(request, wait_for_ready=True, timeout=30).trial)
+        return Trial.from_proto(
+            self.stub.CreateTrial(request, wait_for_ready=True, timeout=30).trial
+        )
 
     def end(self, trial: Trial, score: float) -> None:
-        outcome = {"run": "late", "status": "completed", "problem": "", "parameters": 1, "val_accuracy": score}
-        attach_outcome(trial, outcome | {"epoch_kept": 1, "epochs": 1, "seconds": 1.0, "curve": [score]})
+        outcome = {
+            "run": "late",
+            "status": "completed",
+            "problem": "",
+            "parameters": 1,
+            "val_accuracy": score,
+        }
+        attach_outcome(
+            trial, outcome | {"epoch_kept": 1, "epochs": 1, "seconds": 1.0, "curve": [score]}
+        )
         self.stub.UpdateTrial(
-            self.service.UpdateTrialRequest(trial_id=trial.trial_id, metrics={"val_accuracy": score}, step=0)
+            self.service.UpdateTrialRequest(
+                trial_id=trial.trial_id, metrics={"val_accuracy": score}, step=0
+            )
         )
         trial.status = "COMPLETED"
         self.stub.EndTrial(self.service.EndTrialRequest(trial=trial.to_proto()))
 
 
 @pytest.mark.parametrize("oracle", ["random", "hyperband"])
-def test_one_worker_finds_what_a_search_of_its_own_finds(chief, working, faces, recipe, tmp_path, oracle, capfd):
+def test_one_worker_finds_what_a_search_of_its_own_finds(
+    chief, working, faces, recipe, tmp_path, oracle, capfd
+):
     """The same trials, the same runs, the same reasons of three failures in a row, though they went over the wire."""
     address, ledger = chief(oracle=oracle, trials=6)
     assert working(Trainings(fail_at=(2, 3, 4)), address, oracle=oracle, trials=6) == 6
@@ -170,7 +209,9 @@ def test_what_a_worker_hands_in_after_it_was_given_up_counts(chief, working):
     assert working(Trainings(), address, trials=2) == 1
     ours = ledger()
     assert (
-        set(ours["status"]) == {"completed"} and ours.loc[0, "run"] == "late" and ours.loc[0, "val_accuracy"] == 0.875
+        set(ours["status"]) == {"completed"}
+        and ours.loc[0, "run"] == "late"
+        and ours.loc[0, "val_accuracy"] == 0.875
     )
 
 
@@ -221,14 +262,24 @@ def processes(faces, tmp_path):
 
     def start(*arguments: str) -> subprocess.Popen:
         command = [
-            *(sys.executable, "-m", "fer_utils.cli", "tune", "seed_cnn", "--data", tmp_path / "faces"),
+            *(
+                sys.executable,
+                "-m",
+                "fer_utils.cli",
+                "tune",
+                "baseline_cnn",
+                "--data",
+                tmp_path / "faces",
+            ),
             *("--set", "width=0.03", "--set", "batch_norm_momentum=0.5", "--set", "epochs=40"),
             *("--search", "dropout=0.1..0.5", "--search", "learning_rate=1e-4..1e-2"),
             *("--oracle", "random", "--trials", "5", "--patience", "30", *arguments),
         ]
         log = (tmp_path / f"log-{len(started)}").open("w")
         environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-        started.append(subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment))
+        started.append(
+            subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
+        )
         return started[-1]
 
     yield start
@@ -243,7 +294,9 @@ def test_two_workers_of_which_both_are_killed_and_one_comes_back(processes, tmp_
     boss = processes("--chief", address, "--out", str(tmp_path / "out"))
 
     def worker(number: int) -> subprocess.Popen:
-        return processes("--worker", address, "--id", str(number), "--runs", str(tmp_path / f"runs-{number}"))
+        return processes(
+            "--worker", address, "--id", str(number), "--runs", str(tmp_path / f"runs-{number}")
+        )
 
     def in_a_trial(number: int) -> list:
         deadline = time.monotonic() + 600

@@ -44,7 +44,10 @@ def check(words: list[str]) -> dict:
 
 
 def kubernetes() -> dict[tuple[str, str], dict]:
-    return {(each["kind"], each["metadata"]["name"]): each for each in yaml.safe_load_all(block("### Kubernetes"))}
+    return {
+        (each["kind"], each["metadata"]["name"]): each
+        for each in yaml.safe_load_all(block("### Kubernetes"))
+    }
 
 
 # --- commands ---
@@ -58,11 +61,15 @@ def test_the_search_on_one_machine_is_one():
 
 def test_chief_and_workers_have_the_same_search():
     script = block("## On several machines")
-    chief, *workers = [check(words) for words in commands(script, SEARCH=re.search(r'SEARCH="(.*)"', script)[1])]
+    chief, *workers = [
+        check(words) for words in commands(script, SEARCH=re.search(r'SEARCH="(.*)"', script)[1])
+    ]
     assert chief["chief"] == "0.0.0.0:5999" and [each["id"] for each in workers] == ["1", "2"]
     for each in workers:
         assert each["worker"] == "first:5999"
-        assert [each[name] for name in ("search", "set", "trials")] == [chief[n] for n in ("search", "set", "trials")]
+        assert [each[name] for name in ("search", "set", "trials")] == [
+            chief[n] for n in ("search", "set", "trials")
+        ]
 
 
 def test_the_slurm_script_is_one_and_starts_a_chief_and_workers():
@@ -83,8 +90,13 @@ def test_what_the_manifests_name_is_there():
         spec = job["template"]["spec"]
         (container,) = spec["containers"]
         (variable,) = container["env"]
-        assert variable["valueFrom"]["configMapKeyRef"] == {"name": config["metadata"]["name"], "key": "search"}
-        assert {mount["name"] for mount in container["volumeMounts"]} == {volume["name"] for volume in spec["volumes"]}
+        assert variable["valueFrom"]["configMapKeyRef"] == {
+            "name": config["metadata"]["name"],
+            "key": "search",
+        }
+        assert {mount["name"] for mount in container["volumeMounts"]} == {
+            volume["name"] for volume in spec["volumes"]
+        }
         assert container["command"][:2] == ["sh", "-c"]
         values = {variable["name"]: config["data"]["search"], "JOB_COMPLETION_INDEX": "0"}
         (words,) = commands(container["command"][2], **values)
@@ -93,15 +105,22 @@ def test_what_the_manifests_name_is_there():
         read = given[job is chief]
         written = str(read["out"] if job is chief else read["runs"])
         assert str(read["data"]) in mounted and written in mounted
-    assert given[False]["worker"] == f"{service['metadata']['name']}:{service['spec']['ports'][0]['port']}"
     assert (
-        given[True]["chief"].endswith(":5999") and given[False]["id"] == "0" and workers["completionMode"] == "Indexed"
+        given[False]["worker"]
+        == f"{service['metadata']['name']}:{service['spec']['ports'][0]['port']}"
+    )
+    assert (
+        given[True]["chief"].endswith(":5999")
+        and given[False]["id"] == "0"
+        and workers["completionMode"] == "Indexed"
     )
     policy = found["NetworkPolicy", "tune-chief"]["spec"]
     labels = chief["template"]["metadata"]["labels"]
     assert service["spec"]["selector"] == policy["podSelector"]["matchLabels"] == labels
     (rule,) = policy["ingress"]
-    assert rule["from"][0]["podSelector"]["matchLabels"] == workers["template"]["metadata"]["labels"]
+    assert (
+        rule["from"][0]["podSelector"]["matchLabels"] == workers["template"]["metadata"]["labels"]
+    )
 
 
 # --- experiments ---
@@ -113,7 +132,9 @@ def test_the_grid_of_experiments_runs_as_written_but_smaller(tmp_path):
 
     clone = Clone(tmp_path)
     script = block("## DVC experiments")
-    small = " ".join(f"-S 'tune.{name}={value}'" for name, value in BUDGET["tune"].items() if name != "epochs")
+    small = " ".join(
+        f"-S 'tune.{name}={value}'" for name, value in BUDGET["tune"].items() if name != "epochs"
+    )
     smaller = script.replace("-S tune.trials=3", small)
     assert smaller != script
     *queue, show = re.split(r"(?<=[^\\])\n(?=dvc exp show)", smaller)
@@ -135,7 +156,13 @@ def test_the_grid_of_experiments_runs_as_written_but_smaller(tmp_path):
     lines = [line.rstrip() for line in table.splitlines()]
     assert max(map(len, lines)) <= 120, table
     heading = next(line for line in lines if "Experiment" in line)
-    wanted = {"best_public_accuracy", "retrained_public_accuracy", "gain", "tune.oracle", "tune.epochs"}
+    wanted = {
+        "best_public_accuracy",
+        "retrained_public_accuracy",
+        "gain",
+        "tune.oracle",
+        "tune.epochs",
+    }
     assert set(heading.split()) == {"Experiment"} | wanted
 
     rows = csv.DictReader(clone.run("dvc", "exp", "show", "--csv").stdout.splitlines())
@@ -151,7 +178,9 @@ def test_the_grid_of_experiments_runs_as_written_but_smaller(tmp_path):
     applied = clone.run("dvc", "exp", "apply", first, check=False)
     assert "Checkout failed" in applied.stderr and "reports/html/03_tune.html" not in applied.stderr
     applied = yaml.safe_load((clone.root / "params.yaml").read_text(encoding="utf-8"))["tune"]
-    assert [applied["oracle"], str(applied["epochs"])] == [rows[first][f"tune.{name}"] for name in ("oracle", "epochs")]
+    assert [applied["oracle"], str(applied["epochs"])] == [
+        rows[first][f"tune.{name}"] for name in ("oracle", "epochs")
+    ]
     assert (clone.root / "reports" / "html" / "03_tune.html").is_file()
     clone.run("dvc", "plots", "diff", first, second)
     page = (clone.root / "dvc_plots" / "index.html").read_text(encoding="utf-8")
@@ -162,5 +191,7 @@ def test_the_grid_of_experiments_runs_as_written_but_smaller(tmp_path):
 
 def names(clone) -> set[str]:
     """The experiments that have ended, as git has them; one that waits is in DVC's stash."""
-    listed = clone.run("git", "for-each-ref", "--format=%(refname:lstrip=4)", "refs/exps").stdout.split()
+    listed = clone.run(
+        "git", "for-each-ref", "--format=%(refname:lstrip=4)", "refs/exps"
+    ).stdout.split()
     return {name for name in listed if "/" not in name and name != "stash"}

@@ -39,8 +39,13 @@ def test_every_hyperparameter_reaches_the_recipe():
         values, recipe = ALL.values(hp, RESNET), ALL.recipe(hp, RESNET)
         assert list(values) == list(ALL.names)
         low, high = ALL.sgd_learning_rate if recipe.optimizer == "sgd" else ALL.learning_rate
-        assert low <= recipe.learning_rate <= high and recipe.learning_rate == values["learning_rate"]
-        assert recipe.options["blocks"] == (values["depth"],) * 4 and recipe.options["width"] == values["width"]
+        assert (
+            low <= recipe.learning_rate <= high and recipe.learning_rate == values["learning_rate"]
+        )
+        assert (
+            recipe.options["blocks"] == (values["depth"],) * 4
+            and recipe.options["width"] == values["width"]
+        )
         for name in ("optimizer", "loss", "schedule", "weight_decay"):
             assert getattr(recipe, name) == values[name]
         for name, full in AUGMENTATION.items():
@@ -50,7 +55,10 @@ def test_every_hyperparameter_reaches_the_recipe():
         assert ALL.changed(values, RESNET) == recipe
         for name, value in values.items():
             seen[name].add(value)
-    assert seen["optimizer"] == {"adam", "sgd"} and seen["loss"] == {"cross_entropy", "squared_hinge"}
+    assert seen["optimizer"] == {"adam", "sgd"} and seen["loss"] == {
+        "cross_entropy",
+        "squared_hinge",
+    }
     assert seen["depth"] == {1, 2} and all(len(values) > 1 for values in seen.values())
 
 
@@ -63,17 +71,27 @@ def test_what_is_not_searched_stays():
 
 def test_one_optimiser_has_its_own_rates():
     space = SearchSpace(learning_rate=(0.02, 0.4))
-    assert all(0.02 <= space.recipe(hp, RESNET).learning_rate <= 0.4 for hp in drawn(space, RESNET, 5))
+    assert all(
+        0.02 <= space.recipe(hp, RESNET).learning_rate <= 0.4 for hp in drawn(space, RESNET, 5)
+    )
 
 
 @pytest.mark.parametrize(
     ("given", "network", "said"),
     [
-        ({"depth": (1, 2)}, "seed_cnn", "has no option 'blocks'"),
+        ({"depth": (1, 2)}, "baseline_cnn", "has no option 'blocks'"),
         ({"dropout": (0, 0.5)}, "mini_xception", "has no option 'dropout'"),
-        ({"optimizer": ("adam", "sgd"), "learning_rate": (1e-4, 1e-3)}, "seed_cnn", "a range for each optimiser"),
-        ({"sgd_learning_rate": (0.1, 0.2)}, "seed_cnn", "a range for each optimiser"),
-        ({"loss": ("squared_hinge",), "label_smoothing": (0, 0.1)}, "seed_cnn", "expected the cross-entropy"),
+        (
+            {"optimizer": ("adam", "sgd"), "learning_rate": (1e-4, 1e-3)},
+            "baseline_cnn",
+            "a range for each optimiser",
+        ),
+        ({"sgd_learning_rate": (0.1, 0.2)}, "baseline_cnn", "a range for each optimiser"),
+        (
+            {"loss": ("squared_hinge",), "label_smoothing": (0, 0.1)},
+            "baseline_cnn",
+            "expected the cross-entropy",
+        ),
     ],
 )
 def test_combinations_that_mean_nothing(given, network, said):

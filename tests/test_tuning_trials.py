@@ -18,7 +18,9 @@ from fer_utils.tuning import search, trials
 from fer_utils.tuning.trials import FAILED, TrainingProcess, known, train_trial
 
 
-def test_a_trial_whose_process_is_killed_has_failed_and_the_next_one_is_trained(faces, recipe, tmp_path):
+def test_a_trial_whose_process_is_killed_has_failed_and_the_next_one_is_trained(
+    faces, recipe, tmp_path
+):
     """As the system does when memory runs out."""
     faces = faces.without_private()
     process = TrainingProcess(faces, tmp_path)
@@ -72,13 +74,22 @@ def test_a_full_disk_ends_the_search(faces, recipe, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(trials, "fit", fail)
-    given = {"oracle": "random", "trials": 2, "seed": 1, "store": tmp_path, "progress": False, "isolated": False}
+    given = {
+        "oracle": "random",
+        "trials": 2,
+        "seed": 1,
+        "store": tmp_path,
+        "progress": False,
+        "isolated": False,
+    }
     with pytest.raises(OSError, match="No space left"):
         search(SPACE, recipe, faces.without_private(), **given)
     assert not list(tmp_path.glob(f"*/{FAILED}"))
 
 
-def test_a_checkpoint_that_cannot_be_read_is_no_failure_of_the_trial(faces, recipe, tiny_network, tmp_path):
+def test_a_checkpoint_that_cannot_be_read_is_no_failure_of_the_trial(
+    faces, recipe, tiny_network, tmp_path
+):
     faces = faces.without_private()
     folder = run_folder(tmp_path, recipe, 1, faces)
     folder.mkdir()
@@ -90,8 +101,25 @@ def test_a_checkpoint_that_cannot_be_read_is_no_failure_of_the_trial(faces, reci
 def test_a_search_that_is_killed_takes_its_training_along_and_goes_on(faces, tmp_path):
     faces.save(tmp_path / "faces")
     command = [
-        *(sys.executable, "-m", "fer_utils.cli", "tune", "seed_cnn", "--data", tmp_path / "faces"),
-        *("--runs", tmp_path / "runs", "--out", tmp_path / "out", "--oracle", "bayesian", "--trials", "3"),
+        *(
+            sys.executable,
+            "-m",
+            "fer_utils.cli",
+            "tune",
+            "baseline_cnn",
+            "--data",
+            tmp_path / "faces",
+        ),
+        *(
+            "--runs",
+            tmp_path / "runs",
+            "--out",
+            tmp_path / "out",
+            "--oracle",
+            "bayesian",
+            "--trials",
+            "3",
+        ),
         *("--set", "width=0.03", "--set", "batch_norm_momentum=0.5", "--set", "epochs=10"),
         *("--search", "dropout=0.1..0.5", "--search", "learning_rate=1e-4..1e-2"),
     ]
@@ -100,7 +128,9 @@ def test_a_search_that_is_killed_takes_its_training_along_and_goes_on(faces, tmp
         with (tmp_path / f"log-{ended}").open("w") as log:
             process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
         deadline = time.monotonic() + 600
-        while len(list(tmp_path.glob("runs/*/run.json"))) < ended or not list(tmp_path.glob("runs/*/checkpoint.npz")):
+        while len(list(tmp_path.glob("runs/*/run.json"))) < ended or not list(
+            tmp_path.glob("runs/*/checkpoint.npz")
+        ):
             assert time.monotonic() < deadline and process.poll() is None
             time.sleep(0.05)
         children = psutil.Process(process.pid).children(recursive=True)
@@ -110,5 +140,9 @@ def test_a_search_that_is_killed_takes_its_training_along_and_goes_on(faces, tmp
         kept |= {run: run.read_bytes() for run in tmp_path.glob("runs/*/run.json")}
     subprocess.run(command, check=True, capture_output=True)
     ledger = pd.read_csv(tmp_path / "out" / "ledger.csv")
-    assert set(ledger["status"]) == {"completed"} and len(ledger) == 3 and set(ledger["epochs"]) == {10}
+    assert (
+        set(ledger["status"]) == {"completed"}
+        and len(ledger) == 3
+        and set(ledger["epochs"]) == {10}
+    )
     assert kept and all(run.read_bytes() == before for run, before in kept.items())

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from fer_utils.analysis.variants import side_by_side, variants, variants_finding
-from fer_utils.audits.near_copies import near_copies
+from fer_utils.audits.near_duplicates import near_duplicates
 from fer_utils.data.faces import Faces
 from fer_utils.data.sources import read
 from fer_utils.data.votes import CATEGORIES
@@ -16,7 +16,17 @@ from fer_utils.errors import StudyError
 from fer_utils.evaluation import macro_f1, score_table
 
 NAMES = ["canonical", "without leaks", "de-duplicated", "FER+ majority", "FER+ agrees"]
-COLUMNS = ["model", "variant", "images", "accuracy", "low", "high", "macro_f1", "macro_f1_low", "macro_f1_high"]
+COLUMNS = [
+    "model",
+    "variant",
+    "images",
+    "accuracy",
+    "low",
+    "high",
+    "macro_f1",
+    "macro_f1_low",
+    "macro_f1_high",
+]
 ANGER, HAPPINESS, CONTEMPT = (CATEGORIES.index(name) for name in ("anger", "happiness", "contempt"))
 
 
@@ -76,23 +86,32 @@ def test_scores_are_those_of_the_images_and_labels(planted):
     logits = {"one": generator.normal(size=(10, 7)), "seeds": generator.normal(size=(3, 10, 7))}
     table = side_by_side(logits, planted, resamples=200)
     assert table.columns.tolist() == COLUMNS
-    assert table["model"].tolist() == ["one"] * 5 + ["seeds"] * 5 and table["variant"].tolist() == NAMES * 2
+    assert (
+        table["model"].tolist() == ["one"] * 5 + ["seeds"] * 5
+        and table["variant"].tolist() == NAMES * 2
+    )
     assert table["images"].tolist() == [10, 9, 7, 8, 5] * 2
-    for row, (which, emotion) in zip(table.to_dict("records"), list(variants(planted).values()) * 2, strict=True):
+    for row, (which, emotion) in zip(
+        table.to_dict("records"), list(variants(planted).values()) * 2, strict=True
+    ):
         chosen = logits[row["model"]][..., which, :]
         scores = score_table(chosen, emotion[which], resamples=200)
         assert [row[key] for key in COLUMNS[3:6]] == scores.loc["accuracy"].tolist()
         assert [row[key] for key in COLUMNS[6:]] == scores.loc["macro F1"].tolist()
         runs = chosen.reshape(-1, which.sum(), 7)
         assert row["accuracy"] == pytest.approx(np.mean(runs.argmax(axis=2) == emotion[which]))
-        assert row["macro_f1"] == pytest.approx(np.mean([macro_f1(run, emotion[which]) for run in runs]))
+        assert row["macro_f1"] == pytest.approx(
+            np.mean([macro_f1(run, emotion[which]) for run in runs])
+        )
 
 
 def test_a_model_that_knows_leaks_and_one_that_knows_people(planted):
     # Right on what it has seen only; and as the taggers say.
     remembers, sees = np.full(10, 6), np.zeros(10, int)
     remembers[0], sees[5] = 0, 3
-    table = side_by_side({"remembers": np.eye(7)[remembers], "sees": np.eye(7)[sees]}, planted, resamples=50)
+    table = side_by_side(
+        {"remembers": np.eye(7)[remembers], "sees": np.eye(7)[sees]}, planted, resamples=50
+    )
     accuracy = table.pivot(index="variant", columns="model", values="accuracy")
     assert accuracy["remembers"][["canonical", "without leaks"]].tolist() == [0.1, 0]
     assert accuracy["sees"][["canonical", "FER+ majority", "FER+ agrees"]].tolist() == [0.7, 1, 1]
@@ -103,16 +122,24 @@ def test_a_model_that_knows_leaks_and_one_that_knows_people(planted):
 
 
 def test_without_votes_there_is_no_fer_plus(planted):
-    table = side_by_side({"one": np.eye(7)[np.zeros(10, int)]}, dataclasses.replace(planted, votes=None), resamples=50)
+    table = side_by_side(
+        {"one": np.eye(7)[np.zeros(10, int)]},
+        dataclasses.replace(planted, votes=None),
+        resamples=50,
+    )
     assert table["variant"].tolist() == NAMES[:3]
-    assert variants_finding(table).endswith("of one model changes without leaked copies by -2.2 points.")
+    assert variants_finding(table).endswith(
+        "of one model changes without leaked copies by -2.2 points."
+    )
 
 
 def test_a_variant_without_an_image_has_no_score(planted):
     blank = dataclasses.replace(planted, images=np.zeros_like(planted.images), votes=None)
     table = side_by_side({"one": np.zeros((10, 7))}, blank, resamples=50)
     assert table["images"].tolist() == [10, 0, 0]
-    assert table.loc[1:, COLUMNS[3:]].isna().all(axis=None) and table.loc[0, COLUMNS[3:]].notna().all()
+    assert (
+        table.loc[1:, COLUMNS[3:]].isna().all(axis=None) and table.loc[0, COLUMNS[3:]].notna().all()
+    )
     assert variants_finding(table) == "Accuracy of one model is known on the canonical images only."
 
 
@@ -121,11 +148,13 @@ def test_logits_of_other_images_are_refused(planted):
         side_by_side({"short": np.zeros((9, 7))}, planted)
 
 
-def test_near_copies_of_training_are_left_out_where_there_are_some(planted):
+def test_near_duplicates_of_training_are_left_out_where_there_are_some(planted):
     images = planted.images.copy()
-    images[24] = np.clip(images[4].astype(int) + np.random.default_rng(5).integers(-9, 10, (48, 48)), 0, 255)
+    images[24] = np.clip(
+        images[4].astype(int) + np.random.default_rng(5).integers(-9, 10, (48, 48)), 0, 255
+    )
     copied = dataclasses.replace(planted, images=images, votes=None)
-    found, pairs = variants(copied), near_copies(copied)
+    found, pairs = variants(copied), near_duplicates(copied)
     assert list(found) == [*NAMES[:3], "without near copies"]
     assert left_out(found, "without near copies") == [0, 4], "the equal one too"
     assert list(variants(copied, near=pairs)) == list(found)
@@ -135,7 +164,10 @@ def test_near_copies_of_training_are_left_out_where_there_are_some(planted):
 def test_drawn_faces_have_variants_too(faces):
     logits = np.random.default_rng(4).normal(size=(len(faces.of(PUBLIC)), 7))
     table = side_by_side({"net": logits}, faces, PUBLIC, resamples=100)
-    assert table["images"].iloc[0] == len(faces.of(PUBLIC)) and (table["images"].diff().dropna() <= 0)[:2].all()
+    assert (
+        table["images"].iloc[0] == len(faces.of(PUBLIC))
+        and (table["images"].diff().dropna() <= 0)[:2].all()
+    )
 
 
 def test_fer2013s_private_test_without_leaks_and_by_votes(real_data):

@@ -44,14 +44,18 @@ class SquareRecognizer:
             return []
         p = np.full(7, 0.05, np.float32)
         p[EMOTIONS.index("sad" if len(self.seen) % 4 == 0 else "happy")] = 0.7
-        box = Box(int(columns.min()), int(rows.min()), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1)
+        box = Box(
+            int(columns.min()), int(rows.min()), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1
+        )
         return [RecognizedFace(box, 1.5, EMOTIONS[int(p.argmax())], p, False)]
 
 
 def film(path, frames, codec="mp4v", rate=RATE):
     """Write RGB frames as a clip."""
     height, width = frames[0].shape[:2]
-    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*codec), rate, (width, height))
+    writer = cv2.VideoWriter(
+        str(path), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*codec), rate, (width, height)
+    )
     assert writer.isOpened()
     for frame in frames:
         writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
@@ -100,7 +104,9 @@ def test_a_row_for_each_face_of_each_frame(rows):
     assert {row["track"] for row in rows} == {1}
     for i, row in enumerate(rows):
         assert tuple(row) == COLUMNS
-        assert (row["x"], row["y"], row["width"], row["height"]) == pytest.approx((20 + 4 * i, 60, 80, 80), abs=8)
+        assert (row["x"], row["y"], row["width"], row["height"]) == pytest.approx(
+            (20 + 4 * i, 60, 80, 80), abs=8
+        )
         assert row["score"] == 1.5
         assert sum(row[emotion] for emotion in EMOTIONS) == pytest.approx(1, abs=1e-5)
 
@@ -159,8 +165,14 @@ def test_the_recogniser_on_a_portrait_that_moves_across(model_folder, tmp_path):
     assert [row["frame"] for row in found] == list(range(12))
     assert {row["track"] for row in found} == {1}
     # In the first frame there is nothing to average with.
-    assert (found[0]["x"], found[0]["y"], found[0]["emotion"]) == (alone.box.x, alone.box.y, alone.emotion)
-    assert [found[0][emotion] for emotion in EMOTIONS] == pytest.approx(alone.probabilities.tolist(), abs=1e-5)
+    assert (found[0]["x"], found[0]["y"], found[0]["emotion"]) == (
+        alone.box.x,
+        alone.box.y,
+        alone.emotion,
+    )
+    assert [found[0][emotion] for emotion in EMOTIONS] == pytest.approx(
+        alone.probabilities.tolist(), abs=1e-5
+    )
     assert found[-1]["x"] - found[0]["x"] == pytest.approx(110, abs=12)
 
 
@@ -169,7 +181,9 @@ def test_the_recogniser_on_a_portrait_that_moves_across(model_folder, tmp_path):
 
 def test_a_clip_filmed_upright_is_turned_upright(tmp_path):
     lying = film(tmp_path / "lying.mp4", squares()).read_bytes()
-    at = lying.index(b"tkhd") + 44  # the matrix in the track's header; this one turns by 90 degrees to the right
+    at = (
+        lying.index(b"tkhd") + 44
+    )  # the matrix in the track's header; this one turns by 90 degrees to the right
     matrix = struct.pack(">9i", 0, 1 << 16, 0, -(1 << 16), 0, 0, HEIGHT << 16, 0, 1 << 30)
     (tmp_path / "upright.mp4").write_bytes(lying[:at] + matrix + lying[at + 36 :])
     recognizer = SquareRecognizer()
@@ -196,7 +210,9 @@ def test_times_are_those_of_the_file_when_the_frame_rate_varies(tmp_path):
     (tmp_path / "varying.mp4").write_bytes(steady)
     expected = np.concatenate([np.arange(10) / RATE, 10 / RATE + np.arange(20) / RATE / 2])
 
-    assert [row["seconds"] for row in rows_of(tmp_path / "varying.mp4")] == pytest.approx(expected, abs=1e-3)
+    assert [row["seconds"] for row in rows_of(tmp_path / "varying.mp4")] == pytest.approx(
+        expected, abs=1e-3
+    )
 
 
 def test_times_that_go_back_do_not_start_a_new_video(clip, monkeypatch):
@@ -226,7 +242,10 @@ def test_times_that_go_back_do_not_start_a_new_video(clip, monkeypatch):
 def test_csv_and_parquet_read_back_equal(rows, tmp_path):
     assert write_rows(rows, tmp_path / "faces.csv") == 30
     assert write_rows(iter(rows), tmp_path / "faces.parquet") == 30
-    from_csv, from_parquet = pd.read_csv(tmp_path / "faces.csv"), pd.read_parquet(tmp_path / "faces.parquet")
+    from_csv, from_parquet = (
+        pd.read_csv(tmp_path / "faces.csv"),
+        pd.read_parquet(tmp_path / "faces.parquet"),
+    )
 
     assert from_parquet.to_dict("records") == rows
     assert from_csv.to_dict("records") == rows
@@ -266,7 +285,9 @@ def test_a_table_of_somebody_elses_is_left_alone(ending, rows, tmp_path):
     table = tmp_path / f"faces{ending}"
     table.write_bytes(b"PAR1 mine" if ending == ".parquet" else b"frame,mine\n")
     before = table.read_bytes()
-    with pytest.raises(StudyError, match="expected nothing there, or a video's rows made by fer-study"):
+    with pytest.raises(
+        StudyError, match="expected nothing there, or a video's rows made by fer-study"
+    ):
         write_rows(rows, table)
     assert table.read_bytes() == before
 
@@ -279,12 +300,16 @@ def test_a_clip_of_somebody_elses_is_left_alone_and_one_of_ours_made_anew(ending
     assert len(read(out)[0]) == len(read(clip)[0])
     mine = film(tmp_path / "mine.mp4", squares(3)).rename(tmp_path / f"mine{ending}")
     before = mine.read_bytes()
-    with pytest.raises(StudyError, match="expected nothing there, or an annotated clip made by fer-study"):
+    with pytest.raises(
+        StudyError, match="expected nothing there, or an annotated clip made by fer-study"
+    ):
         recognize_video(SquareRecognizer(), clip, annotate=mine, progress=False)
     assert mine.read_bytes() == before
 
 
-@pytest.mark.parametrize("format", ["PNG", "JPEG", "TIFF", "AVIF", "PPM", "JPEG2000", "TGA", "BMP", "GIF"])
+@pytest.mark.parametrize(
+    "format", ["PNG", "JPEG", "TIFF", "AVIF", "PPM", "JPEG2000", "TGA", "BMP", "GIF"]
+)
 def test_a_still_picture_is_no_video(format, tmp_path):
     path = tmp_path / "still.mp4"
     Image.new("RGB", (64, 64)).save(path, format)
@@ -306,7 +331,9 @@ def test_another_ending_is_refused_before_any_work(tmp_path):
         pytest.fail("a row was taken")
         yield
 
-    with pytest.raises(StudyError, match=r"faces\.xlsx: expected a name that ends with \.csv or \.parquet"):
+    with pytest.raises(
+        StudyError, match=r"faces\.xlsx: expected a name that ends with \.csv or \.parquet"
+    ):
         write_rows(untouched(), tmp_path / "faces.xlsx")
 
 
@@ -390,7 +417,9 @@ def test_the_clip_is_not_written_over_the_video(tmp_path):
 
 
 def test_wrong_options_are_refused_at_once(clip, tmp_path):
-    with pytest.raises(StudyError, match=r"out\.gif: expected a clip's name that ends with \.mp4 or \.webm"):
+    with pytest.raises(
+        StudyError, match=r"out\.gif: expected a clip's name that ends with \.mp4 or \.webm"
+    ):
         recognize_video(SquareRecognizer(), clip, annotate=tmp_path / "out.gif")
     with pytest.raises(StudyError, match="every: expected 1 or more, found 0"):
         recognize_video(SquareRecognizer(), clip, every=0)
@@ -401,12 +430,18 @@ def test_wrong_options_are_refused_at_once(clip, tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "content"),
-    [("empty.mp4", b""), ("text.mp4", b"not a video\n" * 500), ("text.txt", b"not a video\n" * 500)],
+    [
+        ("empty.mp4", b""),
+        ("text.mp4", b"not a video\n" * 500),
+        ("text.txt", b"not a video\n" * 500),
+    ],
 )
 def test_what_is_no_video_is_refused_at_once(name, content, tmp_path):
     (tmp_path / name).write_bytes(content)
 
-    with pytest.raises(StudyError, match=rf"{name}: expected a video, found .* bytes of something else"):
+    with pytest.raises(
+        StudyError, match=rf"{name}: expected a video, found .* bytes of something else"
+    ):
         recognize_video(SquareRecognizer(), tmp_path / name)
 
 
@@ -441,7 +476,9 @@ def test_of_a_clip_cut_off_after_its_index_what_is_left_is_recognised(clip, tmp_
     assert 3 <= len(found) < 28
     assert [row["frame"] for row in found] == list(range(len(found)))
     assert len(read(out)[0]) == len(found)
-    assert [f"expected 30 frames, found {len(found)}" in message for message in caplog.messages] == [True]
+    assert [
+        f"expected 30 frames, found {len(found)}" in message for message in caplog.messages
+    ] == [True]
 
 
 def index_first(mp4):
@@ -452,7 +489,9 @@ def index_first(mp4):
     table = index.index(b"stco") + 8  # where in the file the frames lie
     (count,) = struct.unpack(">i", index[table : table + 4])
     places = struct.unpack(f">{count}i", index[table + 4 : table + 4 + 4 * count])
-    index[table + 4 : table + 4 + 4 * count] = struct.pack(f">{count}i", *(place + len(index) for place in places))
+    index[table + 4 : table + 4 + 4 * count] = struct.pack(
+        f">{count}i", *(place + len(index) for place in places)
+    )
     return bytes(frames[:start] + index + frames[start:])
 
 
@@ -502,9 +541,13 @@ def test_the_woman_of_the_real_clip_is_one_track_through_nearly_all_frames(
     detector, every, share, real_data, model_folder, tmp_path
 ):
     path, out = real_data / "media" / "test.mp4", tmp_path / "out.mp4"
-    finds = make_detector(detector, real_data / "models" / "yunet_n_640_640.onnx" if detector == "yunet" else None)
+    finds = make_detector(
+        detector, real_data / "models" / "yunet_n_640_640.onnx" if detector == "yunet" else None
+    )
     recognizer = Recognizer(model_folder, finds)
-    found = pd.DataFrame(recognize_video(recognizer, path, annotate=out, every=every, progress=False))
+    found = pd.DataFrame(
+        recognize_video(recognizer, path, annotate=out, every=every, progress=False)
+    )
     before, rate = read(path)
     after, rate_after = read(out)
     recognised = len(range(0, len(before), every))

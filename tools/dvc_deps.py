@@ -27,7 +27,9 @@ def stage_packages(stage: str) -> list[str]:
     """
     if stage in NOTEBOOKS:
         notebook = nbformat.read(PROJECT / "notebooks" / f"{NOTEBOOKS[stage]}.ipynb", as_version=4)
-        lines = [line for c in notebook.cells if c.cell_type == "code" for line in c.source.splitlines()]
+        lines = [
+            line for c in notebook.cells if c.cell_type == "code" for line in c.source.splitlines()
+        ]
         code = "\n".join(line for line in lines if not line.startswith("%"))
         start = _imported(ast.parse(code)) | {f"{PACKAGE}.reports.notebooks"}
     else:
@@ -51,8 +53,15 @@ def _closure(names: set[str]) -> set[Path]:
         text = path.read_text(encoding="utf-8")
         left |= _imported(ast.parse(text))
         if "import_module(" in text:  # imports by name what lies beside it
-            left |= {".".join(p.relative_to(PROJECT).with_suffix("").parts) for p in path.parent.glob("*.py")}
-        left |= {".".join(p.relative_to(PROJECT).parts) for p in path.parents if (p / "__init__.py").is_file()}
+            left |= {
+                ".".join(p.relative_to(PROJECT).with_suffix("").parts)
+                for p in path.parent.glob("*.py")
+            }
+        left |= {
+            ".".join(p.relative_to(PROJECT).parts)
+            for p in path.parents
+            if (p / "__init__.py").is_file()
+        }
     return found
 
 
@@ -81,7 +90,9 @@ def with_packages(pipeline: str) -> str:
         deps = re.search(r"^    deps:\n((?:    - .*\n)*)", block, re.M)
         others = [line for line in deps[1].splitlines() if not line.startswith(f"    - {PACKAGE}/")]
         lines = [*others, *(f"    - {package}" for package in stage_packages(stage))]
-        pipeline = pipeline.replace(block, block.replace(deps[1], "".join(f"{line}\n" for line in lines)))
+        pipeline = pipeline.replace(
+            block, block.replace(deps[1], "".join(f"{line}\n" for line in lines))
+        )
     return pipeline
 
 

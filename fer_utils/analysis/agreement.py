@@ -38,7 +38,9 @@ def model_agreement(answers: Mapping[str, np.ndarray], emotion: np.ndarray) -> p
                 "model": model,
                 "other": other,
                 "same": float((a == b).mean()),
-                "kappa": float("nan") if one else float(cohen_kappa_score(a, b, labels=range(len(EMOTIONS)))),
+                "kappa": float("nan")
+                if one
+                else float(cohen_kappa_score(a, b, labels=range(len(EMOTIONS)))),
                 "both_wrong": float(both.mean()),
                 "both_wrong_expected": float((a != emotion).mean() * (b != emotion).mean()),
                 "same_wrong": float((a == b)[both].mean()) if both.any() else float("nan"),
@@ -62,13 +64,18 @@ def solved_by(answers: Mapping[str, np.ndarray], emotion: np.ndarray) -> pd.Data
         StudyError: as `model_agreement`.
     """
     _check(answers, emotion)
-    right = np.array([np.asarray(given) == emotion for given in answers.values()])
-    counts = np.bincount(right.sum(axis=0), minlength=len(right) + 1)
+    correct = np.array([np.asarray(given) == emotion for given in answers.values()])
+    counts = np.bincount(correct.sum(axis=0), minlength=len(correct) + 1)
     expected = np.ones(1)
-    for share in right.mean(axis=1):
+    for share in correct.mean(axis=1):
         expected = np.convolve(expected, [1 - share, share])
     return pd.DataFrame(
-        {"models": range(len(counts)), "images": counts, "share": counts / len(emotion), "expected": expected}
+        {
+            "models": range(len(counts)),
+            "images": counts,
+            "share": counts / len(emotion),
+            "expected": expected,
+        }
     )
 
 

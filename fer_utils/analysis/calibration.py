@@ -47,7 +47,9 @@ class Threshold(NamedTuple):
     coverage: float
 
 
-def fit_threshold(probabilities: np.ndarray, emotion: np.ndarray, share_right: float = SHARE_RIGHT) -> Threshold:
+def fit_threshold(
+    probabilities: np.ndarray, emotion: np.ndarray, share_correct: float = SHARE_RIGHT
+) -> Threshold:
     """The threshold that the most images reach while `share_right` of them are answered rightly.
 
     Where no threshold brings that, it is above 1, and every answer is uncertain.
@@ -60,18 +62,23 @@ def fit_threshold(probabilities: np.ndarray, emotion: np.ndarray, share_right: f
     probabilities = np.asarray(probabilities)
     best = probabilities.max(axis=1)
     order = np.argsort(-best, kind="stable")
-    right = (probabilities.argmax(axis=1) == emotion)[order]
-    enough = np.cumsum(right) >= share_right * np.arange(1, len(right) + 1)
+    correct = (probabilities.argmax(axis=1) == emotion)[order]
+    enough = np.cumsum(correct) >= share_correct * np.arange(1, len(correct) + 1)
     # Equal probabilities are on the same side of a threshold.
     ends = np.append(np.diff(best[order]) != 0, True)
     if not (enough & ends).any():
         return Threshold(1.01, 0.0)
     last = int(np.flatnonzero(enough & ends)[-1])
-    return Threshold(float(best[order][last]), (last + 1) / len(right))
+    return Threshold(float(best[order][last]), (last + 1) / len(correct))
 
 
 def calibration_table(
-    logits: np.ndarray, emotion: np.ndarray, temperature: float, *, resamples: int = RESAMPLES, seed: int = 0
+    logits: np.ndarray,
+    emotion: np.ndarray,
+    temperature: float,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
 ) -> pd.DataFrame:
     """Calibration before and after a temperature, with 95 % bootstrap intervals over images.
 
@@ -96,19 +103,31 @@ def calibration_table(
     """
     generator = np.random.default_rng(seed)
     images = len(emotion)
-    drawn = generator.multinomial(images, np.full(images, 1 / images), size=resamples).astype(np.float64)
+    drawn = generator.multinomial(images, np.full(images, 1 / images), size=resamples).astype(
+        np.float64
+    )
     rows, samples = [], []
     for name, divisor in (("before", 1.0), ("after", temperature)):
         scaled = np.asarray(logits, np.float64) / divisor
         shares = probabilities(scaled)
         gaps = binned_gaps(shares, emotion)
-        losses = {"brier": brier_losses(shares, emotion), "cross_entropy": _cross_entropies(scaled, emotion)}
+        losses = {
+            "brier": brier_losses(shares, emotion),
+            "cross_entropy": _cross_entropies(scaled, emotion),
+        }
         sample = {key: drawn @ values / images for key, values in losses.items()}
         sample["ece"] = np.abs(drawn @ gaps).sum(axis=1) / images
         chance = _errors_by_chance(shares, resamples, generator)
-        row: dict[str, Any] = {"probabilities": name, "temperature": divisor, "ece": calibration_error(shares, emotion)}
+        row: dict[str, Any] = {
+            "probabilities": name,
+            "temperature": divisor,
+            "ece": calibration_error(shares, emotion),
+        }
         low, high = np.clip(2 * row["ece"] - np.quantile(sample["ece"], [0.975, 0.025]), 0, 1)
-        row["ece_low"], row["ece_high"] = 0.0 if row["ece"] <= np.quantile(chance, 0.95) else low, max(high, row["ece"])
+        row["ece_low"], row["ece_high"] = (
+            0.0 if row["ece"] <= np.quantile(chance, 0.95) else low,
+            max(high, row["ece"]),
+        )
         row["ece_by_chance"] = chance.mean()
         for key, values in losses.items():
             row[key] = values.mean()
@@ -122,7 +141,9 @@ def calibration_table(
         change[key] = rows[1][key] - rows[0][key]
     for key in samples[0]:
         ends = np.quantile(samples[1][key] - samples[0][key], [0.025, 0.975])
-        change[f"{key}_low"], change[f"{key}_high"] = 2 * change[key] - ends[::-1] if key == "ece" else ends
+        change[f"{key}_low"], change[f"{key}_high"] = (
+            2 * change[key] - ends[::-1] if key == "ece" else ends
+        )
     return pd.DataFrame([*rows, change], columns=list(rows[0]))
 
 
@@ -143,12 +164,14 @@ def calibration_finding(table: pd.DataFrame) -> str:
     )
 
 
-def _errors_by_chance(probabilities: np.ndarray, resamples: int, generator: np.random.Generator) -> np.ndarray:
+def _errors_by_chance(
+    probabilities: np.ndarray, resamples: int, generator: np.random.Generator
+) -> np.ndarray:
     """Calibration errors, float (resamples,), of answers that are right as often as their probabilities say."""
     best = probabilities.max(axis=1)
     members = (bins_of(best, BINS, False)[0][:, None] == np.arange(BINS)).astype(np.float64)
-    right = (generator.random((resamples, len(best))) < best).astype(np.float64)
-    return np.abs((right - best) @ members).sum(axis=1) / len(best)
+    correct = (generator.random((resamples, len(best))) < best).astype(np.float64)
+    return np.abs((correct - best) @ members).sum(axis=1) / len(best)
 
 
 def _cross_entropies(logits: np.ndarray, emotion: np.ndarray) -> np.ndarray:

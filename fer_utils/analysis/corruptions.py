@@ -77,11 +77,17 @@ def corrupt(images: np.ndarray, corruption: str, strength: int, seed: int = 0) -
         StudyError: an unknown corruption or strength, or images of another dtype or shape.
     """
     if corruption not in CORRUPTIONS:
-        raise StudyError(f"corruption: expected one of {', '.join(CORRUPTIONS)}, found {corruption!r}.")
+        raise StudyError(
+            f"corruption: expected one of {', '.join(CORRUPTIONS)}, found {corruption!r}."
+        )
     if strength not in STRENGTHS:
-        raise StudyError(f"strength: expected a whole number from 1 (mildest) to 5, found {strength!r}.")
+        raise StudyError(
+            f"strength: expected a whole number from 1 (mildest) to 5, found {strength!r}."
+        )
     if images.dtype != np.uint8 or images.shape[1:] != (SIDE, SIDE):
-        raise StudyError(f"images: expected uint8 (n, {SIDE}, {SIDE}), found {images.dtype} {images.shape}.")
+        raise StudyError(
+            f"images: expected uint8 (n, {SIDE}, {SIDE}), found {images.dtype} {images.shape}."
+        )
     value = CORRUPTIONS[corruption].values[int(strength) - 1]
     if corruption in MIDDLES:
         return _covered(images, MIDDLES[corruption], int(value))
@@ -120,7 +126,9 @@ def _variants(corruption: str, value: float) -> list:
             return [transforms.GaussNoise(std_range=level, p=1)]
         case "low resolution":
             ways = {"downscale": cv2.INTER_AREA, "upscale": cv2.INTER_LINEAR}
-            return [transforms.Downscale((value / SIDE, value / SIDE), interpolation_pair=ways, p=1)]
+            return [
+                transforms.Downscale((value / SIDE, value / SIDE), interpolation_pair=ways, p=1)
+            ]
         case "darker":
             return [light((-level[0], -level[0]), (0, 0))]
         case "brighter":
@@ -131,6 +139,8 @@ def _variants(corruption: str, value: float) -> list:
             return [move(rotate=(angle, angle)) for angle in (value, -value)]
         case "shift":
             steps = [(value, 0), (-value, 0), (0, value), (0, -value)]
-            return [move(translate_px={"x": (right, right), "y": (down, down)}) for right, down in steps]
+            return [
+                move(translate_px={"x": (right, right), "y": (down, down)}) for right, down in steps
+            ]
         case _:
             return [transforms.ImageCompression("jpeg", quality_range=both, p=1)]

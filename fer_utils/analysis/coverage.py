@@ -26,15 +26,17 @@ def coverage_curve(probabilities: np.ndarray, emotion: np.ndarray) -> pd.DataFra
         A row a threshold, the highest first: probability (the least that is kept), images, coverage (their share),
         accuracy, and its 95 % Wilson interval, low and high. Answers of equal probability are kept together.
     """
-    best, right, ends = _ranked(probabilities, emotion)
+    best, correct, ends = _ranked(probabilities, emotion)
     kept = ends + 1
-    accuracy = np.cumsum(right)[ends] / kept
-    intervals = np.array([accuracy_interval(*each) for each in zip(accuracy, kept.tolist(), strict=True)])
+    accuracy = np.cumsum(correct)[ends] / kept
+    intervals = np.array(
+        [accuracy_interval(*each) for each in zip(accuracy, kept.tolist(), strict=True)]
+    )
     return pd.DataFrame(
         {
             "probability": best[ends],
             "images": kept,
-            "coverage": kept / len(right),
+            "coverage": kept / len(correct),
             "accuracy": accuracy,
             "low": intervals[:, 0],
             "high": intervals[:, 1],
@@ -55,17 +57,23 @@ def risk_area(probabilities: np.ndarray, emotion: np.ndarray) -> RiskArea:
 
     Of answers of equal probability each counts as wrong as the mean of them, whatever their order.
     """
-    _, right, ends = _ranked(probabilities, emotion)
+    _, correct, ends = _ranked(probabilities, emotion)
     sizes = np.diff(ends, prepend=-1)
-    wrong = np.repeat(np.add.reduceat((~right).astype(float), ends - sizes + 1) / sizes, sizes)
-    numbers = np.arange(1, len(right) + 1)
+    wrong = np.repeat(np.add.reduceat((~correct).astype(float), ends - sizes + 1) / sizes, sizes)
+    numbers = np.arange(1, len(correct) + 1)
     error = float(wrong.mean())
-    sorted_out = np.sort(~right)
-    return RiskArea(float((np.cumsum(wrong) / numbers).mean()), error, float((np.cumsum(sorted_out) / numbers).mean()))
+    sorted_out = np.sort(~correct)
+    return RiskArea(
+        float((np.cumsum(wrong) / numbers).mean()),
+        error,
+        float((np.cumsum(sorted_out) / numbers).mean()),
+    )
 
 
 def threshold_table(
-    fitted: tuple[np.ndarray, np.ndarray], judged: tuple[np.ndarray, np.ndarray], targets: tuple[float, ...] = TARGETS
+    fitted: tuple[np.ndarray, np.ndarray],
+    judged: tuple[np.ndarray, np.ndarray],
+    targets: tuple[float, ...] = TARGETS,
 ) -> pd.DataFrame:
     """Thresholds chosen on one split and applied to another.
 
@@ -80,16 +88,20 @@ def threshold_table(
         accuracy NaN where no answer is kept).
     """
     shares, emotion = judged
-    best, right = np.asarray(shares).max(axis=1), np.asarray(shares).argmax(axis=1) == emotion
+    best, correct = np.asarray(shares).max(axis=1), np.asarray(shares).argmax(axis=1) == emotion
     rows = []
     for target in targets:
         threshold = fit_threshold(*fitted, target)
         kept = best >= threshold.probability
         images = int(kept.sum())
-        accuracy = float(right[kept].mean()) if images else float("nan")
+        accuracy = float(correct[kept].mean()) if images else float("nan")
         covered = accuracy_interval(kept.mean(), len(kept))
         low, high = accuracy_interval(accuracy, images) if images else (float("nan"), float("nan"))
-        row = {"target": target, "probability": threshold.probability, "fitted_coverage": threshold.coverage}
+        row = {
+            "target": target,
+            "probability": threshold.probability,
+            "fitted_coverage": threshold.coverage,
+        }
         row |= {"images": images, "coverage": float(kept.mean()), "coverage_low": covered[0]}
         row |= {"coverage_high": covered[1], "accuracy": accuracy, "low": low, "high": high}
         rows.append(row)
@@ -116,10 +128,12 @@ def coverage_finding(table: pd.DataFrame, area: RiskArea) -> str:
     return sentence[0].upper() + sentence[1:]
 
 
-def _ranked(probabilities: np.ndarray, emotion: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _ranked(
+    probabilities: np.ndarray, emotion: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Probability of the top answers, highest first, whether each is right, and the last index of each probability."""
     probabilities = np.asarray(probabilities)
     best = probabilities.max(axis=1)
     order = np.argsort(-best, kind="stable")
-    right = (probabilities.argmax(axis=1) == emotion)[order]
-    return best[order], right, np.flatnonzero(np.append(np.diff(best[order]) != 0, True))
+    correct = (probabilities.argmax(axis=1) == emotion)[order]
+    return best[order], correct, np.flatnonzero(np.append(np.diff(best[order]) != 0, True))

@@ -111,7 +111,9 @@ def choose(emotion: np.ndarray, logits: np.ndarray, per_emotion: int, seed: int)
     generator = np.random.default_rng(seed)
     right = np.argmax(logits, axis=1) == emotion
     of_each = [np.flatnonzero(right & (emotion == number)) for number in range(len(EMOTIONS))]
-    return np.sort(np.concatenate([generator.permutation(there)[:per_emotion] for there in of_each]))
+    return np.sort(
+        np.concatenate([generator.permutation(there)[:per_emotion] for there in of_each])
+    )
 
 
 class MeanMaps(NamedTuple):
@@ -124,8 +126,13 @@ class MeanMaps(NamedTuple):
 def mean_maps(maps: np.ndarray, emotion: np.ndarray) -> MeanMaps:
     """Means by emotion of maps (n, 48, 48), or of images, laid over each other as FER-2013 frames them."""
     images = np.bincount(emotion, minlength=len(EMOTIONS))
-    sums = np.stack([maps[emotion == number].sum(axis=0, dtype=np.float64) for number in range(len(EMOTIONS))])
-    return MeanMaps(np.where(images[:, None, None] > 0, sums / np.maximum(images, 1)[:, None, None], np.nan), images)
+    sums = np.stack(
+        [maps[emotion == number].sum(axis=0, dtype=np.float64) for number in range(len(EMOTIONS))]
+    )
+    return MeanMaps(
+        np.where(images[:, None, None] > 0, sums / np.maximum(images, 1)[:, None, None], np.nan),
+        images,
+    )
 
 
 def region_masks() -> dict[str, np.ndarray]:
@@ -137,7 +144,9 @@ def region_masks() -> dict[str, np.ndarray]:
     return masks | {OUTSIDE: ~np.any(list(masks.values()), axis=0)}
 
 
-def region_table(maps: np.ndarray, emotion: np.ndarray, *, level: float = 0.95, seed: int = 0) -> pd.DataFrame:
+def region_table(
+    maps: np.ndarray, emotion: np.ndarray, *, level: float = 0.95, seed: int = 0
+) -> pd.DataFrame:
     """How an emotion's evidence is spread over the face.
 
     Of each image's map the positive part is taken, and the share of it in each region; images count alike, however
@@ -173,7 +182,9 @@ def region_table(maps: np.ndarray, emotion: np.ndarray, *, level: float = 0.95, 
         for column, region in enumerate(masks):
             row = {"emotion": name, "region": region, "images": len(chosen), "area": area[column]}
             row |= {"share": share[column], "low": low[column], "high": high[column]}
-            rows.append(row | {"relative": share[column] / area[column], "leads": clear and column == best})
+            rows.append(
+                row | {"relative": share[column] / area[column], "leads": clear and column == best}
+            )
     return pd.DataFrame(rows)
 
 
@@ -188,7 +199,9 @@ def finding(table: pd.DataFrame) -> str:
         f"the {region} for {_listed([f'{row.emotion} ({row.relative:.1f})' for row in rows.itertuples()])}"
         for region, rows in leading.groupby("region", sort=False)
     ]
-    if undecided := [emotion for emotion in seen["emotion"].unique() if emotion not in set(leading["emotion"])]:
+    if undecided := [
+        emotion for emotion in seen["emotion"].unique() if emotion not in set(leading["emotion"])
+    ]:
         said.append(f"no single region for {_listed(undecided)}")
     asked = [_answer(seen, "mouth and chin", "happy"), _answer(seen, "brows and eyes", "angry")]
     opening = "Where the evidence is densest (times an even spread)"

@@ -34,7 +34,11 @@ def most_confused(table: pd.DataFrame) -> tuple[str, str, float]:
     """
     mistakes = table.to_numpy() * (1 - np.eye(len(EMOTIONS), dtype=int))
     true, predicted = np.unravel_index(mistakes.argmax(), mistakes.shape)
-    return EMOTIONS[true], EMOTIONS[predicted], float(mistakes[true, predicted] / max(1, table.iloc[true].sum()))
+    return (
+        EMOTIONS[true],
+        EMOTIONS[predicted],
+        float(mistakes[true, predicted] / max(1, table.iloc[true].sum())),
+    )
 
 
 def confident_mistakes(logits: np.ndarray, emotion: np.ndarray, count: int) -> np.ndarray:
@@ -52,10 +56,14 @@ def doubtful_labels(faces: Faces) -> tuple[np.ndarray, str]:
     """
     if faces.truth is not None:
         planted = faces.truth["fault"].isin(["wrong_label", "not_a_face"])
-        return np.isin(faces.row, faces.truth.loc[planted, "row"]), "were drawn with a wrong label or no face"
+        return np.isin(
+            faces.row, faces.truth.loc[planted, "row"]
+        ), "were drawn with a wrong label or no face"
     if faces.votes is not None:
         return ~agrees_with_label(faces), "have a label that FER+'s taggers did not vote for most"
-    return np.zeros(len(faces), bool), "are known to have a wrong label (no FER+ votes were prepared)"
+    return np.zeros(
+        len(faces), bool
+    ), "are known to have a wrong label (no FER+ votes were prepared)"
 
 
 def confident_finding(faces: Faces, chosen: np.ndarray) -> str:
@@ -63,9 +71,7 @@ def confident_finding(faces: Faces, chosen: np.ndarray) -> str:
     if not len(chosen):
         return "No answer is wrong."
     doubtful, why = doubtful_labels(faces)
-    return (
-        f"Of these {len(chosen)}, {doubtful[chosen].sum()} {why}; of all {len(faces):,} images {doubtful.mean():.0%}."
-    )
+    return f"Of these {len(chosen)}, {doubtful[chosen].sum()} {why}; of all {len(faces):,} images {doubtful.mean():.0%}."
 
 
 def confused_pairs(logits: np.ndarray, faces: Faces) -> pd.DataFrame:
@@ -90,13 +96,22 @@ def confused_pairs(logits: np.ndarray, faces: Faces) -> pd.DataFrame:
             count = int(taken.sum())
             share = count / total if total else np.nan
             low, high = accuracy_interval(share, total) if total else (np.nan, np.nan)
-            row = {"emotion": emotion, "answer": answer, "images": count, "share": share, "low": low, "high": high}
+            row = {
+                "emotion": emotion,
+                "answer": answer,
+                "images": count,
+                "share": share,
+                "low": low,
+                "high": high,
+            }
             if votes is not None:
                 row["tagger_rate"] = votes[0][of_emotion, said].mean() if total else np.nan
                 row["tagger_share"] = votes[0][taken, said].mean() if count else np.nan
                 row["majority_share"] = (votes[1][taken] == said).mean() if count else np.nan
             rows.append(row)
-    return pd.DataFrame(rows).sort_values("images", ascending=False, kind="stable", ignore_index=True)
+    return pd.DataFrame(rows).sort_values(
+        "images", ascending=False, kind="stable", ignore_index=True
+    )
 
 
 class Correlation(NamedTuple):
@@ -159,7 +174,8 @@ def shared_finding(table: pd.DataFrame) -> str:
     if not table["errors"].iloc[0]:
         return "No answer is wrong."
     said = [
-        f"{row['share']:.0%} are {row['answer_is']} (at random {row['random']:.0%})" for row in table.to_dict("records")
+        f"{row['share']:.0%} are {row['answer_is']} (at random {row['random']:.0%})"
+        for row in table.to_dict("records")
     ]
     return f"Of the {table['errors'].iloc[0]:,} wrong answers {', '.join(said)}."
 
@@ -175,7 +191,9 @@ def confusion_finding(pairs: pd.DataFrame) -> str:
     )
     if "tagger_rate" not in pairs:
         return said
-    said = f"{said[:-1]}; on these {top['tagger_share']:.0%} of FER+'s votes are for {top['answer']}."
+    said = (
+        f"{said[:-1]}; on these {top['tagger_share']:.0%} of FER+'s votes are for {top['answer']}."
+    )
     rho, count = confusion_correlation(pairs)
     if np.isnan(rho):
         return said
@@ -188,7 +206,9 @@ def _criteria(faces: Faces) -> dict[str, np.ndarray]:
     numbers = np.arange(len(EMOTIONS))
     if faces.truth is not None:
         drawn = faces.truth.set_index("row")["true_emotion"].reindex(faces.row)
-        return {"the emotion that was drawn": drawn.to_numpy()[:, None] == np.array(EMOTIONS)[numbers]}
+        return {
+            "the emotion that was drawn": drawn.to_numpy()[:, None] == np.array(EMOTIONS)[numbers]
+        }
     if faces.votes is None:
         return {}
     votes = votes_by_emotion(faces)[:, : len(EMOTIONS)]

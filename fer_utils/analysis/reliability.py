@@ -26,14 +26,14 @@ def reliability(
         A row a bin: low, high (its ends), images, confidence (their mean probability), accuracy, and its 95 % Wilson
         interval accuracy_low and accuracy_high; the last four NaN where there is no image.
     """
-    best, right = _answers(probabilities, emotion)
+    best, correct = _answers(probabilities, emotion)
     which, edges = bins_of(best, bins, equal_mass)
     rows = []
     for number, (low, high) in enumerate(pairwise(edges)):
         inside = which == number
         row = {"low": low, "high": high, "images": int(inside.sum())}
         if row["images"]:
-            share = float(right[inside].mean())
+            share = float(correct[inside].mean())
             ends = accuracy_interval(share, row["images"])
             row |= {"confidence": float(best[inside].mean()), "accuracy": share}
             row |= {"accuracy_low": ends[0], "accuracy_high": ends[1]}
@@ -50,10 +50,15 @@ def calibration_error(
     In bins of equal width, or of equal mass ("adaptive", Nguyen & O'Connor 2015). Sampling alone makes it larger than
     0 however well calibrated a model is: `calibration_table` says by how much.
     """
-    return float(np.abs(binned_gaps(probabilities, emotion, bins, equal_mass).sum(axis=0)).sum() / len(emotion))
+    return float(
+        np.abs(binned_gaps(probabilities, emotion, bins, equal_mass).sum(axis=0)).sum()
+        / len(emotion)
+    )
 
 
-def classwise_calibration_error(probabilities: np.ndarray, emotion: np.ndarray, bins: int = BINS) -> float:
+def classwise_calibration_error(
+    probabilities: np.ndarray, emotion: np.ndarray, bins: int = BINS
+) -> float:
     """Mean over the classes of the calibration error of each one's probability (Kull et al. 2019), 0 to 1."""
     probabilities = np.asarray(probabilities)
     errors = []
@@ -92,6 +97,6 @@ def binned_gaps(
     probabilities: np.ndarray, emotion: np.ndarray, bins: int = BINS, equal_mass: bool = False
 ) -> np.ndarray:
     """Right less probability of each top answer in the column of its bin, float (n, bins)."""
-    best, right = _answers(probabilities, emotion)
+    best, correct = _answers(probabilities, emotion)
     which, edges = bins_of(best, bins, equal_mass)
-    return (which[:, None] == np.arange(len(edges) - 1)) * (right - best)[:, None]
+    return (which[:, None] == np.arange(len(edges) - 1)) * (correct - best)[:, None]

@@ -50,7 +50,7 @@ class Robustness(NamedTuple):
     """
 
     table: pd.DataFrame
-    right: dict[str, np.ndarray]
+    correct: dict[str, np.ndarray]
     floor: float
 
 
@@ -83,7 +83,7 @@ def robustness(
             f"{len(emotion):,} emotions."
         )
     conditions = [(CLEAN, 0), *((name, strength) for name in CORRUPTIONS for strength in STRENGTHS)]
-    right = {name: np.empty((len(conditions), len(images)), bool) for name in predictors}
+    correct = {name: np.empty((len(conditions), len(images)), bool) for name in predictors}
     for number, (corruption, strength) in enumerate(
         tqdm(conditions, desc="corruptions", unit="condition", disable=not progress)
     ):
@@ -95,16 +95,24 @@ def robustness(
                     f"{name}: expected logits ({len(images)}, {len(EMOTIONS)}), found {logits.shape}. A predictor "
                     "takes images uint8 (n, 48, 48) and gives a score for each emotion."
                 )
-            right[name][number] = logits.argmax(axis=1) == emotion
+            correct[name][number] = logits.argmax(axis=1) == emotion
     rows = []
-    for name, answers in right.items():
+    for name, answers in correct.items():
         for (corruption, strength), share in zip(conditions, answers.mean(axis=1), strict=True):
             unit, values = CORRUPTIONS.get(corruption, ("", (np.nan,)))
-            row = {"model": name, "corruption": corruption, "strength": strength, "value": values[strength - 1]}
+            row = {
+                "model": name,
+                "corruption": corruption,
+                "strength": strength,
+                "value": values[strength - 1],
+            }
             low, high = accuracy_interval(share, len(images))
-            rows.append(row | {"unit": unit, "images": len(images), "accuracy": share, "low": low, "high": high})
+            rows.append(
+                row
+                | {"unit": unit, "images": len(images), "accuracy": share, "low": low, "high": high}
+            )
     floor = float(np.bincount(emotion).max() / len(emotion))
-    return Robustness(pd.DataFrame(rows), right, floor)
+    return Robustness(pd.DataFrame(rows), correct, floor)
 
 
 def summary(measured: Robustness) -> pd.DataFrame:
@@ -124,7 +132,7 @@ def summary(measured: Robustness) -> pd.DataFrame:
         they say nothing of other seeds.
     """
     rows = []
-    for name, answers in measured.right.items():
+    for name, answers in measured.correct.items():
         table = measured.table[(measured.table["model"] == name) & (measured.table["strength"] > 0)]
         by_corruption = table.groupby("corruption", sort=False)["accuracy"].mean()
         scores = np.stack([answers[0], answers[1:].mean(axis=0)])
@@ -137,9 +145,15 @@ def summary(measured: Robustness) -> pd.DataFrame:
             some = drawn_clean > 0  # few images may all be drawn from those that are wrong
             low, high = np.quantile(drawn_corrupted[some] / drawn_clean[some], (0.025, 0.975))
             row |= {"relative": corrupted / clean, "relative_low": low, "relative_high": high}
-        row |= {"worst": by_corruption.idxmin(), "worst_accuracy": by_corruption.min(), "floor": measured.floor}
+        row |= {
+            "worst": by_corruption.idxmin(),
+            "worst_accuracy": by_corruption.min(),
+            "floor": measured.floor,
+        }
         rows.append(row)
-    return pd.DataFrame(rows).sort_values("corrupted", ascending=False, kind="stable", ignore_index=True)
+    return pd.DataFrame(rows).sort_values(
+        "corrupted", ascending=False, kind="stable", ignore_index=True
+    )
 
 
 def _resampled_means(scores: np.ndarray) -> np.ndarray:

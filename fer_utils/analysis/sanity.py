@@ -34,7 +34,12 @@ class SanityCheck(NamedTuple):
 
 
 def sanity_check(
-    trained: np.ndarray, untrained: np.ndarray, emotion: np.ndarray, *, splits: int = SPLITS, seed: int = 0
+    trained: np.ndarray,
+    untrained: np.ndarray,
+    emotion: np.ndarray,
+    *,
+    splits: int = SPLITS,
+    seed: int = 0,
 ) -> SanityCheck:
     """Compare a trained network's maps with those of the same network with random weights (Adebayo et al. 2018,
     arXiv 1810.03292): explanations that look alike for both show the faces, not what was learned.
@@ -65,15 +70,21 @@ def sanity_check(
     there = [np.flatnonzero(emotion == number) for number in range(len(EMOTIONS))]
     there = [indices for indices in there if len(indices) > 1]
     if not there:
-        raise StudyError("sanity check: expected an emotion with two images to divide, found none. Choose more images.")
+        raise StudyError(
+            "sanity check: expected an emotion with two images to divide, found none. Choose more images."
+        )
     generator = np.random.default_rng(seed)
-    halves = np.array([_compare_halves(trained, untrained, there, generator) for _ in range(splits)])
+    halves = np.array(
+        [_compare_halves(trained, untrained, there, generator) for _ in range(splits)]
+    )
     comparisons = {
         "trained with itself, other images": halves[:, 0],
         "trained with random, other images": halves[:, 1],
         "trained with itself, other images of other emotions": halves[:, 2],
         "trained with random, same image": _spearman(trained, untrained),
-        "trained with random, same image, without sign": _spearman(np.abs(trained), np.abs(untrained)),
+        "trained with random, same image, without sign": _spearman(
+            np.abs(trained), np.abs(untrained)
+        ),
     }
     rows = []
     for name, values in comparisons.items():
@@ -81,7 +92,9 @@ def sanity_check(
         low, high = np.quantile(known, [0.025, 0.975]) if len(known) else (np.nan, np.nan)
         mean = known.mean() if len(known) else np.nan
         images = len(known) if "same image" in name else sum(map(len, there))
-        rows.append({"comparison": name, "correlation": mean, "low": low, "high": high, "images": images})
+        rows.append(
+            {"comparison": name, "correlation": mean, "low": low, "high": high, "images": images}
+        )
     table = pd.DataFrame(rows)
     # A random network whose maps are the same all over correlates with nothing.
     better = np.mean(halves[:, 0] > np.nan_to_num(halves[:, 1]))
@@ -115,7 +128,9 @@ def randomised(model, seed: int):
     return fresh
 
 
-def _compare_halves(trained, untrained, there: list[np.ndarray], generator) -> tuple[float, float, float]:
+def _compare_halves(
+    trained, untrained, there: list[np.ndarray], generator
+) -> tuple[float, float, float]:
     """Correlations of mean maps of two random halves: trained with itself, with random, with other emotions."""
     first, second = [], []
     for indices in there:
@@ -127,7 +142,10 @@ def _compare_halves(trained, untrained, there: list[np.ndarray], generator) -> t
         return np.stack([maps[half].mean(axis=0, dtype=np.float64) for half in halves])
 
     one, other = _ranks(means(trained, first)), _ranks(means(trained, second))
-    with_random = [(one * _ranks(means(untrained, second))).sum(1), (_ranks(means(untrained, first)) * other).sum(1)]
+    with_random = [
+        (one * _ranks(means(untrained, second))).sum(1),
+        (_ranks(means(untrained, first)) * other).sum(1),
+    ]
     between = one @ other.T
     same = np.eye(len(there), dtype=bool)
     return _mean(between[same]), _mean(np.concatenate(with_random)), _mean(between[~same])
@@ -160,7 +178,9 @@ def _verdict(correlation: np.ndarray, better: float, passed: bool) -> str:
         return "The random network's maps are the same all over: they have nothing of the trained network's."
     between = f"; between emotions it is {others:.2f}" if not np.isnan(others) else ""
     opening = (
-        "The maps depend on what was learned" if passed else "Nothing shows that the maps depend on what was learned"
+        "The maps depend on what was learned"
+        if passed
+        else "Nothing shows that the maps depend on what was learned"
     )
     return (
         f"{opening}: mean maps of two halves of the images correlate {itself:.2f} for the trained network, and "

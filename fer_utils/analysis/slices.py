@@ -9,9 +9,9 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import confint_proportions_2indep
 
-from fer_utils.audits.copies import leaked
+from fer_utils.audits.duplicates import leaked
 from fer_utils.audits.labels import majority, votes_by_emotion
-from fer_utils.audits.near_copies import near_copies, near_leaked, told_from_chance
+from fer_utils.audits.near_duplicates import near_duplicates, near_leaked, significant
 from fer_utils.audits.pictures import brightness, contrast, near_constant, sharpness
 from fer_utils.data.faces import Faces
 from fer_utils.emotions import EMOTIONS
@@ -24,7 +24,9 @@ PARTS = 3
 """Groups that a measure is cut into, of as many images each."""
 
 
-def slices_of(faces: Faces, usage: str, near: pd.DataFrame | None = None) -> dict[str, pd.Categorical]:
+def slices_of(
+    faces: Faces, usage: str, near: pd.DataFrame | None = None
+) -> dict[str, pd.Categorical]:
     """What the images of a usage are like, as names of groups.
 
     Brightness, contrast and sharpness are cut into thirds of the usage's own images, whose bounds the names state. Near
@@ -34,7 +36,7 @@ def slices_of(faces: Faces, usage: str, near: pd.DataFrame | None = None) -> dic
     Args:
         faces: with Training, in which copies are looked for.
         usage: a test split.
-        near: as `near_copies(faces)` gives it, where it is known already.
+        near: as `near_duplicates(faces)` gives it, where it is known already.
 
     Returns:
         By slice, the group of each image, pd.Categorical (n,) in the order of `faces.of`, whose categories are in a
@@ -48,7 +50,7 @@ def slices_of(faces: Faces, usage: str, near: pd.DataFrame | None = None) -> dic
         "brightness (mean grey level)": parts(brightness(part)),
         "contrast (SD of grey levels)": parts(contrast(part)),
         "sharpness (variance of the Laplacian)": parts(sharpness(part)),
-        "copy in Training": _copies(faces, usage, near_copies(faces) if near is None else near),
+        "copy in Training": _copies(faces, usage, near_duplicates(faces) if near is None else near),
         "near-constant": _yes_no(near_constant(part)),
     }
     if part.votes is not None:
@@ -59,7 +61,7 @@ def slices_of(faces: Faces, usage: str, near: pd.DataFrame | None = None) -> dic
 def _copies(faces: Faces, usage: str, pairs: pd.DataFrame) -> pd.Categorical:
     kinds = ["none", "equal"]
     found = leaked(faces, usage).astype(int)
-    if len(pairs) and told_from_chance(pairs):
+    if len(pairs) and significant(pairs):
         kinds = ["none", "near copy", "equal"]
         found = np.where(found, 2, near_leaked(faces, usage, pairs))
     return pd.Categorical.from_codes(found, kinds, ordered=True)
@@ -70,11 +72,17 @@ def parts(values: np.ndarray, count: int = PARTS) -> pd.Categorical:
     digits = 0 if np.ptp(values) > 10 else 2
     bounds = np.unique(np.round(np.quantile(values, np.linspace(0, 1, count + 1)[1:-1]), digits))
     said = [f"{bound:,.{digits}f}" for bound in bounds]
-    names = [f"up to {said[0]}", *(f"{low} to {high}" for low, high in pairwise(said)), f"over {said[-1]}"]
-    return pd.Categorical.from_codes(np.searchsorted(bounds, values, side="left"), names, ordered=True)
+    names = [
+        f"up to {said[0]}",
+        *(f"{low} to {high}" for low, high in pairwise(said)),
+        f"over {said[-1]}",
+    ]
+    return pd.Categorical.from_codes(
+        np.searchsorted(bounds, values, side="left"), names, ordered=True
+    )
 
 
-def slice_table(right: np.ndarray, slices: Mapping[str, np.ndarray]) -> pd.DataFrame:
+def slice_table(correct: np.ndarray, slices: Mapping[str, np.ndarray]) -> pd.DataFrame:
     """Accuracy of each group of each slice, held against the rest of the images.
 
     Args:
@@ -91,28 +99,34 @@ def slice_table(right: np.ndarray, slices: Mapping[str, np.ndarray]) -> pd.DataF
     Raises:
         StudyError: `right` is not bool (n,), or a slice has another length.
     """
-    right = np.asarray(right)
-    if right.dtype != bool or right.ndim != 1 or not right.size:
-        raise StudyError(f"right: expected whether each answer is right, bool (n,), found {right.dtype} {right.shape}.")
+    correct = np.asarray(correct)
+    if correct.dtype != bool or correct.ndim != 1 or not correct.size:
+        raise StudyError(
+            f"right: expected whether each answer is right, bool (n,), found {correct.dtype} {correct.shape}."
+        )
     tables, p_values = [], []
     for name, given in slices.items():
         groups = given if isinstance(given, pd.Categorical) else pd.Categorical(given)
-        if len(groups) != len(right):
+        if len(groups) != len(correct):
             raise StudyError(
-                f"slices: {name}: expected a group for each of the {len(right):,} images, found {len(groups):,}."
+                f"slices: {name}: expected a group for each of the {len(correct):,} images, found {len(groups):,}."
             )
         there = [code for code in range(len(groups.categories)) if (groups.codes == code).any()]
-        counts = np.array([np.bincount(right[groups.codes == code], minlength=2) for code in there])
+        counts = np.array(
+            [np.bincount(correct[groups.codes == code], minlength=2) for code in there]
+        )
         p_values.append(_p(counts))
         names = groups.categories[there]
         tables.append(
             [
-                {"slice": name} | _row(group, wrong, rights, right)
-                for group, (wrong, rights) in zip(names, counts.tolist(), strict=True)
+                {"slice": name} | _row(group, wrong, correct_counts, correct)
+                for group, (wrong, correct_counts) in zip(names, counts.tolist(), strict=True)
             ]
         )
     corrected = multipletests(p_values, method="holm")[1] if p_values else []
-    rows = [row | {"p": float(p)} for table, p in zip(tables, corrected, strict=True) for row in table]
+    rows = [
+        row | {"p": float(p)} for table, p in zip(tables, corrected, strict=True) for row in table
+    ]
     columns = ["slice", "group", "images", "accuracy", "low", "high"]
     columns += ["difference", "difference_low", "difference_high", "p"]
     table = pd.DataFrame(rows, columns=columns)
@@ -131,11 +145,15 @@ def slices_finding(table: pd.DataFrame, level: float = 0.05) -> str:
         large = rows[~rows["small"]]
         shown = large if len(large) > 1 else rows
         worst, best = shown.loc[shown["accuracy"].idxmin()], shown.loc[shown["accuracy"].idxmax()]
-        said.append(f"{name}: {worst['accuracy']:.0%} ({worst['group']}) to {best['accuracy']:.0%} ({best['group']})")
+        said.append(
+            f"{name}: {worst['accuracy']:.0%} ({worst['group']}) to {best['accuracy']:.0%} ({best['group']})"
+        )
     tested = table["slice"].nunique()
     if not said:
         return f"Accuracy differs by none of {tested} slices (at {level:.0%}, after Holm's correction)."
-    small = f" {table['small'].sum()} of the groups have fewer than {SMALL} images." * bool(table["small"].any())
+    small = f" {table['small'].sum()} of the groups have fewer than {SMALL} images." * bool(
+        table["small"].any()
+    )
     return (
         f"Accuracy differs by {len(said)} of {tested} slices (at {level:.0%}, after Holm's correction): "
         f"{'; '.join(said)}.{small}"
@@ -148,7 +166,9 @@ def _by_votes(part: Faces) -> dict[str, pd.Categorical]:
     what = np.where(most == part.emotion, 0, np.where(most >= 0, 1, 2))
     names = ["the label", "another of the seven", "none of the seven"]
     return {
-        "FER+ votes for the winner": pd.cut(winner, [-1, 5, 7, 9, np.inf], labels=["5 or fewer", "6, 7", "8, 9", "10"]),
+        "FER+ votes for the winner": pd.cut(
+            winner, [-1, 5, 7, 9, np.inf], labels=["5 or fewer", "6, 7", "8, 9", "10"]
+        ),
         "FER+ majority": pd.Categorical.from_codes(what, names, ordered=True),
     }
 
@@ -157,16 +177,20 @@ def _yes_no(holds: np.ndarray) -> pd.Categorical:
     return pd.Categorical.from_codes(holds.astype(int), ["no", "yes"], ordered=True)
 
 
-def _row(group: object, wrong: int, right: int, everyone: np.ndarray) -> dict:
+def _row(group: object, wrong: int, correct: int, everyone: np.ndarray) -> dict:
     """A group's accuracy and its difference to the rest of `everyone`, bool (n,)."""
-    images = int(wrong + right)
-    share, rest = right / images, len(everyone) - images
+    images = int(wrong + correct)
+    share, rest = correct / images, len(everyone) - images
     low, high = accuracy_interval(share, images)
     row = {"group": str(group), "images": images, "accuracy": share, "low": low, "high": high}
     if rest:
-        others = int(everyone.sum() - right)
-        ends = confint_proportions_2indep(right, images, others, rest, method="newcomb")
-        row |= {"difference": share - others / rest, "difference_low": ends[0], "difference_high": ends[1]}
+        others = int(everyone.sum() - correct)
+        ends = confint_proportions_2indep(correct, images, others, rest, method="newcomb")
+        row |= {
+            "difference": share - others / rest,
+            "difference_low": ends[0],
+            "difference_high": ends[1],
+        }
     return row
 
 
@@ -177,5 +201,7 @@ def _p(counts: np.ndarray) -> float:
     if len(counts) == 2:
         return float(stats.fisher_exact(counts).pvalue)
     few = stats.contingency.expected_freq(counts).min() < 5
-    method = stats.PermutationMethod(n_resamples=9_999, rng=np.random.default_rng(0)) if few else None
+    method = (
+        stats.PermutationMethod(n_resamples=9_999, rng=np.random.default_rng(0)) if few else None
+    )
     return float(stats.chi2_contingency(counts, correction=False, method=method).pvalue)

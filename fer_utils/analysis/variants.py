@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from fer_utils.audits.copies import duplicate_groups, leaked
+from fer_utils.audits.duplicates import duplicate_groups, leaked
 from fer_utils.audits.labels import majority
-from fer_utils.audits.near_copies import near_copies, near_leaked, told_from_chance
+from fer_utils.audits.near_duplicates import near_duplicates, near_leaked, significant
 from fer_utils.data.faces import Faces
 from fer_utils.emotions import PRIVATE
 from fer_utils.evaluation import RESAMPLES, score_table
@@ -39,7 +39,7 @@ def variants(
     Args:
         faces: Training and the split.
         usage: PublicTest or PrivateTest.
-        near: as `near_copies(faces)` gives it, where it is known already.
+        near: as `near_duplicates(faces)` gives it, where it is known already.
 
     Raises:
         StudyError: the usage is Training or unknown, or one of the two has no face.
@@ -49,9 +49,13 @@ def variants(
     order = np.argsort(part.row, kind="stable")
     first = np.zeros(len(part), bool)
     first[order[np.unique(duplicate_groups(part.images)[order], return_index=True)[1]]] = True
-    found = {CANONICAL: (np.ones(len(part), bool), label), UNLEAKED: (clean, label), SINGLE: (clean & first, label)}
-    pairs = near_copies(faces) if near is None else near
-    if len(pairs) and told_from_chance(pairs):
+    found = {
+        CANONICAL: (np.ones(len(part), bool), label),
+        UNLEAKED: (clean, label),
+        SINGLE: (clean & first, label),
+    }
+    pairs = near_duplicates(faces) if near is None else near
+    if len(pairs) and significant(pairs):
         found[UNLIKE] = (clean & ~near_leaked(faces, usage, pairs), label)
     if faces.votes is not None:
         voted = majority(part)
@@ -77,7 +81,7 @@ def side_by_side(
         level: share of such intervals that cover, 0 to 1.
         resamples: how many.
         seed: of the resampling.
-        near: as `near_copies(faces)` gives it, where it is known already.
+        near: as `near_duplicates(faces)` gives it, where it is known already.
 
     Returns:
         A row a variant of each model: model, variant, images; accuracy, low, high, macro_f1, macro_f1_low and
@@ -96,7 +100,9 @@ def side_by_side(
             scores = np.full(6, np.nan)
             if which.any():
                 table = score_table(runs[:, which], emotion[which], level, resamples, seed)
-                scores = table.loc[["accuracy", "macro F1"], ["value", "low", "high"]].to_numpy().ravel()
+                scores = (
+                    table.loc[["accuracy", "macro F1"], ["value", "low", "high"]].to_numpy().ravel()
+                )
             rows.append(row | dict(zip(SCORES, scores.tolist(), strict=True)))
     return pd.DataFrame(rows)
 

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from fer_utils.audits.confident import Noise
-from fer_utils.audits.copies import duplicate_groups
+from fer_utils.audits.duplicates import duplicate_groups
 from fer_utils.audits.labels import majority, vote_shares
 from fer_utils.audits.pictures import near_constant
 from fer_utils.data.faces import Faces
@@ -34,7 +34,7 @@ def oracle_credit(faces: Faces) -> np.ndarray:
     return top[np.arange(len(faces)), faces.emotion] / top.sum(axis=1)
 
 
-def copies_agreement(faces: Faces) -> np.ndarray:
+def duplicates_agreement(faces: Faces) -> np.ndarray:
     """How often two copies of a picture have the same label, by picture that has copies, float64 (groups,).
 
     Copies are equal in every pixel; near-constant images, which show nothing to label, are left out. A group of k
@@ -106,7 +106,7 @@ def ceiling(faces: Faces, noise: Mapping[str, Noise] | None = None) -> pd.DataFr
                 "own mistakes, so it comes out too low",
             }
         )
-    agreement = copies_agreement(faces)
+    agreement = duplicates_agreement(faces)
     if len(agreement):
         rows.append(
             _row(
@@ -174,11 +174,11 @@ def _from_truth(faces: Faces, truth: pd.DataFrame) -> dict:
     """Share of drawn faces whose label is what they show; pictures of no face count as missed."""
     shown = truth.drop_duplicates("row").set_index("row")["true_emotion"].reindex(faces.row)
     faulty = np.isin(faces.row, truth["row"])
-    right = ~faulty | (shown.to_numpy(object) == np.array(EMOTIONS, object)[faces.emotion])
+    correct = ~faulty | (shown.to_numpy(object) == np.array(EMOTIONS, object)[faces.emotion])
     return {
         "estimate": "planted faults",
         "kind": "truth",
-        "value": float(right.mean()),
+        "value": float(correct.mean()),
         "low": np.nan,
         "high": np.nan,
         "images": len(faces),
@@ -188,7 +188,13 @@ def _from_truth(faces: Faces, truth: pd.DataFrame) -> dict:
 
 def _row(name: str, credit: np.ndarray, interval: tuple[float, float], meaning: str) -> dict:
     scores = {"value": float(credit.mean()), "low": interval[0], "high": interval[1]}
-    return {"estimate": name, "kind": "estimate", **scores, "images": len(credit), "meaning": meaning}
+    return {
+        "estimate": name,
+        "kind": "estimate",
+        **scores,
+        "images": len(credit),
+        "meaning": meaning,
+    }
 
 
 def _normal_interval(credit: np.ndarray) -> tuple[float, float]:

@@ -1,7 +1,7 @@
 """Confident learning: doubtful labels, and how many are wrong, from out-of-sample probabilities.
 
 Northcutt, Jiang & Chuang 2021 (arXiv 1911.00068), as cleanlab does it. Probabilities are of a classifier that did not
-see the image: `light_probabilities`, or a network's on PublicTest and PrivateTest, which it was not trained on. An
+see the image: `hog_probabilities`, or a network's on PublicTest and PrivateTest, which it was not trained on. An
 image that is given an emotion with more probability than that emotion's own images are on average counts as showing
 it; where its label is another, the label is in doubt. The weaker the classifier, the more of its own mistakes it puts
 down to the labels, so the share of wrong labels comes out too high.
@@ -68,9 +68,13 @@ def label_issues(probabilities: np.ndarray, emotion: np.ndarray) -> pd.DataFrame
     rank = np.empty(len(emotion), np.int64)
     rank[np.argsort(scores["self_confidence"], kind="stable")] = np.arange(1, len(emotion) + 1)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="May not flag all label issues")  # says what the docstring says
+        warnings.filterwarnings(
+            "ignore", message="May not flag all label issues"
+        )  # says what the docstring says
         # One process: a pool costs more than the few milliseconds this takes.
-        flagged = find_label_issues(emotion, probabilities, filter_by="prune_by_noise_rate", n_jobs=1)
+        flagged = find_label_issues(
+            emotion, probabilities, filter_by="prune_by_noise_rate", n_jobs=1
+        )
     names = np.array(EMOTIONS)
     return pd.DataFrame(
         {"label": names[emotion], "suggested": names[probabilities.argmax(axis=1)], **scores}
@@ -78,7 +82,9 @@ def label_issues(probabilities: np.ndarray, emotion: np.ndarray) -> pd.DataFrame
     )
 
 
-def estimated_noise(probabilities: np.ndarray, emotion: np.ndarray, resamples: int = RESAMPLES, seed: int = 0) -> Noise:
+def estimated_noise(
+    probabilities: np.ndarray, emotion: np.ndarray, resamples: int = RESAMPLES, seed: int = 0
+) -> Noise:
     """The share of wrong labels: what the estimated joint of label and true emotion has off its diagonal.
 
     The interval is of the sampling of images and says nothing of the method's bias, which is the larger part.
@@ -98,7 +104,9 @@ def estimated_noise(probabilities: np.ndarray, emotion: np.ndarray, resamples: i
     shares = []
     for _ in range(resamples):
         drawn = generator.integers(0, len(emotion), len(emotion))
-        if np.ptp(emotion[drawn]) == 0:  # of a handful of images: all with one label say nothing of noise
+        if (
+            np.ptp(emotion[drawn]) == 0
+        ):  # of a handful of images: all with one label say nothing of noise
             continue
         shares.append(1 - np.trace(_joint(probabilities[drawn], emotion[drawn])))
     low, high = np.quantile(shares, [0.025, 0.975])
@@ -115,7 +123,9 @@ def estimated_noise(probabilities: np.ndarray, emotion: np.ndarray, resamples: i
     )
 
 
-def detection(issues: pd.DataFrame, wrong: np.ndarray, reference: str) -> dict[str, str | int | float]:
+def detection(
+    issues: pd.DataFrame, wrong: np.ndarray, reference: str
+) -> dict[str, str | int | float]:
     """How well flags and ranking find the labels that something else calls wrong.
 
     Args:
@@ -142,7 +152,9 @@ def detection(issues: pd.DataFrame, wrong: np.ndarray, reference: str) -> dict[s
         "recall": both / int(wrong.sum()) if wrong.any() else nan,
         "base_rate": base_rate,
         "lift": float(precision / base_rate) if wrong.any() else nan,
-        "roc_auc": float(roc_auc_score(wrong, -issues["self_confidence"])) if 0 < base_rate < 1 else nan,
+        "roc_auc": float(roc_auc_score(wrong, -issues["self_confidence"]))
+        if 0 < base_rate < 1
+        else nan,
     }
 
 
@@ -157,11 +169,19 @@ def issues_held_to(issues: pd.DataFrame, faces: Faces) -> pd.DataFrame:
         rows.append(detection(issues, mislabelled(faces), "planted: shows another emotion"))
     if faces.votes is not None:
         most = majority(faces)
-        rows.append(detection(issues, ~agrees_with_label(faces), "FER+: majority does not give the label"))
         rows.append(
-            detection(issues, (most >= 0) & (most != faces.emotion), "FER+: majority gives another of the seven")
+            detection(issues, ~agrees_with_label(faces), "FER+: majority does not give the label")
         )
-    return pd.DataFrame(rows, columns=None if rows else [*detection(issues, np.zeros(len(issues), bool), "")])
+        rows.append(
+            detection(
+                issues,
+                (most >= 0) & (most != faces.emotion),
+                "FER+: majority gives another of the seven",
+            )
+        )
+    return pd.DataFrame(
+        rows, columns=None if rows else [*detection(issues, np.zeros(len(issues), bool), "")]
+    )
 
 
 def issues_finding(table: pd.DataFrame) -> str:
@@ -195,5 +215,7 @@ def _checked(probabilities: np.ndarray, emotion: np.ndarray) -> tuple[np.ndarray
             f"and {emotion.shape}. Take both from the same images."
         )
     if (kinds := len(np.unique(emotion))) < 2:
-        raise StudyError(f"label issues: expected labels of two emotions at least, found {kinds}. Take more faces.")
+        raise StudyError(
+            f"label issues: expected labels of two emotions at least, found {kinds}. Take more faces."
+        )
     return probabilities, emotion

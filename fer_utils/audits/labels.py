@@ -26,7 +26,9 @@ def votes_by_emotion(faces: Faces) -> np.ndarray:
         StudyError: the faces carry no votes.
     """
     if faces.votes is None:
-        raise StudyError("faces: expected FER+ votes, found none. Prepare them with `fer-study prepare --votes FILE`.")
+        raise StudyError(
+            "faces: expected FER+ votes, found none. Prepare them with `fer-study prepare --votes FILE`."
+        )
     return faces.votes[[*NAMED, *OTHERS]].to_numpy(np.int64)
 
 
@@ -77,7 +79,9 @@ def vote_targets(faces: Faces) -> np.ndarray:
     """
     shares = vote_shares(faces)
     named = shares.sum(axis=1, keepdims=True)
-    return np.where(named > 0, shares / np.maximum(named, 1e-9), np.eye(len(EMOTIONS))[faces.emotion])
+    return np.where(
+        named > 0, shares / np.maximum(named, 1e-9), np.eye(len(EMOTIONS))[faces.emotion]
+    )
 
 
 def vote_entropy(faces: Faces) -> np.ndarray:
@@ -102,8 +106,12 @@ def outcomes(faces: Faces) -> np.ndarray:
         StudyError: the faces carry no votes.
     """
     leading = _leading(votes_by_emotion(faces))
-    names = np.array([*["another emotion"] * len(EMOTIONS), *(SHOWN[name] for name in OTHERS), "no majority"])
-    return np.where(leading == faces.emotion, "agrees", names[leading])  # -1, no majority, is the last
+    names = np.array(
+        [*["another emotion"] * len(EMOTIONS), *(SHOWN[name] for name in OTHERS), "no majority"]
+    )
+    return np.where(
+        leading == faces.emotion, "agrees", names[leading]
+    )  # -1, no majority, is the last
 
 
 def vote_table(faces: Faces) -> pd.DataFrame:
@@ -132,7 +140,9 @@ def vote_table(faces: Faces) -> pd.DataFrame:
     found = outcomes(faces)
     rows = []
     for name in (*EMOTIONS, "all"):
-        which = np.ones(len(faces), bool) if name == "all" else faces.emotion == EMOTIONS.index(name)
+        which = (
+            np.ones(len(faces), bool) if name == "all" else faces.emotion == EMOTIONS.index(name)
+        )
         counts = {outcome: int((found[which] == outcome).sum()) for outcome in OUTCOMES}
         rows.append({"emotion": name, "images": int(which.sum()), **each[which].mean(), **counts})
     return pd.DataFrame(rows)
@@ -152,7 +162,9 @@ def disagreement(faces: Faces) -> pd.DataFrame:
     counts = np.zeros((len(EMOTIONS), len(columns)), np.int64)
     np.add.at(counts, (faces.emotion, leading), 1)  # -1, no majority, is the last
     return pd.DataFrame(
-        counts, index=pd.Index(EMOTIONS, name="FER-2013 label"), columns=pd.Index(columns, name="FER+ majority")
+        counts,
+        index=pd.Index(EMOTIONS, name="FER-2013 label"),
+        columns=pd.Index(columns, name="FER+ majority"),
     )
 
 
@@ -165,7 +177,9 @@ def mislabelled(faces: Faces) -> np.ndarray:
         StudyError: the faces were not drawn, so that nobody knows.
     """
     if faces.truth is None:
-        raise StudyError("faces: expected drawn ones, whose faults are known, found none known. Use the sample.")
+        raise StudyError(
+            "faces: expected drawn ones, whose faults are known, found none known. Use the sample."
+        )
     shown = faces.truth.dropna(subset="true_emotion").set_index("row")["true_emotion"]
     shown = pd.Series(faces.row).map(shown).to_numpy(object)
     return np.array(pd.notna(shown) & (shown != np.array(EMOTIONS, object)[faces.emotion]), bool)
@@ -174,7 +188,9 @@ def mislabelled(faces: Faces) -> np.ndarray:
 def votes_finding(table: pd.DataFrame) -> str:
     """One sentence on a table of `vote_table`."""
     every = table[table["emotion"] == "all"].iloc[0]
-    said = table[(table["emotion"] != "all") & (table["images"] > 0)].set_index("emotion")["agreement"]
+    said = table[(table["emotion"] != "all") & (table["images"] > 0)].set_index("emotion")[
+        "agreement"
+    ]
     return (
         f"The most voted category of FER+ is the label of {every['agreement']:.1%} of {every['images']:,} images, of "
         f"{said.max():.0%} of {said.idxmax()} and {said.min():.0%} of {said.idxmin()} ones; one tagger gives the label "

@@ -40,7 +40,7 @@ def near_constant(faces: Faces) -> np.ndarray:
 
 
 def _laplacian_variance(images: np.ndarray) -> np.ndarray:
-    # 3x3 with 4 in the middle; the border is mirrored about its pixels, as cv2 does by default.
+    # 3x3 with 4 in the middle; the border is flipped about its pixels, as cv2 does by default.
     laplacians = np.stack([cv2.Laplacian(image, cv2.CV_16S) for image in images])
     return laplacians.var(axis=(1, 2))
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from fer_utils.audits.copies import conflicting, copied, leaked
+from fer_utils.audits.duplicates import conflicting, copied, leaked
 from fer_utils.audits.labels import mislabelled
 from fer_utils.audits.pictures import near_constant
 from fer_utils.data.faces import Faces
@@ -40,7 +40,14 @@ def planted(faces: Faces, fault: str) -> np.ndarray:
     if fault == "not_a_face":
         return np.isin(faces.row, faces.truth.loc[faces.truth["fault"] == fault, "row"])
     original = faces.truth.dropna(subset="of").set_index("row")["of"]
-    each = pd.DataFrame({"picture": pd.Series(faces.row).map(original).fillna(pd.Series(faces.row)).astype(np.int64)})
+    each = pd.DataFrame(
+        {
+            "picture": pd.Series(faces.row)
+            .map(original)
+            .fillna(pd.Series(faces.row))
+            .astype(np.int64)
+        }
+    )
     each["label"], each["training"] = faces.emotion, faces.usage == TRAINING
     alike = each.groupby("picture")
     if fault == "copy":
@@ -61,13 +68,13 @@ def score(found: np.ndarray, there: np.ndarray) -> dict[str, float]:
         planted (number), found (number), right (number of both), precision (right / found, NaN where nothing was
         found) and recall (right / planted, NaN where nothing was planted).
     """
-    right, flagged, faulty = int((found & there).sum()), int(found.sum()), int(there.sum())
+    correct, flagged, faulty = int((found & there).sum()), int(found.sum()), int(there.sum())
     return {
         "planted": faulty,
         "found": flagged,
-        "right": right,
-        "precision": right / flagged if flagged else np.nan,
-        "recall": right / faulty if faulty else np.nan,
+        "right": correct,
+        "precision": correct / flagged if flagged else np.nan,
+        "recall": correct / faulty if faulty else np.nan,
     }
 
 
@@ -88,7 +95,9 @@ def audit_flags(faces: Faces) -> dict[str, tuple[str, np.ndarray]]:
     }
 
 
-def planted_table(faces: Faces, flags: Mapping[str, tuple[str, np.ndarray]] | None = None) -> pd.DataFrame:
+def planted_table(
+    faces: Faces, flags: Mapping[str, tuple[str, np.ndarray]] | None = None
+) -> pd.DataFrame:
     """Precision and recall of audits on the planted faults, a row an audit.
 
     Args:
@@ -105,9 +114,13 @@ def planted_table(faces: Faces, flags: Mapping[str, tuple[str, np.ndarray]] | No
     for audit, (fault, found) in (audit_flags(faces) if flags is None else flags).items():
         found = np.asarray(found, bool)
         if found.shape != (len(faces),):
-            raise StudyError(f"{audit}: expected a flag for each of {len(faces):,} faces, found shape {found.shape}.")
+            raise StudyError(
+                f"{audit}: expected a flag for each of {len(faces):,} faces, found shape {found.shape}."
+            )
         rows.append({"audit": audit, "fault": fault, **score(found, planted(faces, fault))})
-    return pd.DataFrame(rows, columns=["audit", "fault", "planted", "found", "right", "precision", "recall"])
+    return pd.DataFrame(
+        rows, columns=["audit", "fault", "planted", "found", "right", "precision", "recall"]
+    )
 
 
 def planted_finding(table: pd.DataFrame) -> str:
@@ -120,4 +133,6 @@ def planted_finding(table: pd.DataFrame) -> str:
         + (f", and {row.precision:.0%} of what it finds is right" if row.found else "")
         for row in rest.itertuples()
     ]
-    return ("Of the planted faults, " + "; ".join(parts) + ".") if parts else "No fault was planted."
+    return (
+        ("Of the planted faults, " + "; ".join(parts) + ".") if parts else "No fault was planted."
+    )

@@ -2,9 +2,21 @@
 
 import pandas as pd
 
-from fer_utils.audits.copies import copied, copy_groups, leaked, leaked_same_label, redundant_copies
+from fer_utils.audits.duplicates import (
+    copied,
+    copy_groups,
+    leaked,
+    leaked_same_label,
+    redundant_duplicates,
+)
 from fer_utils.audits.labels import agrees_with_label, outcomes
-from fer_utils.audits.near_copies import MEANINGLESS, SIMILAR, by_chance, near_copies, near_leaked
+from fer_utils.audits.near_duplicates import (
+    MEANINGLESS,
+    SIMILAR,
+    expected_by_chance,
+    near_duplicates,
+    near_leaked,
+)
 from fer_utils.audits.pictures import NEAR_CONSTANT, near_constant
 from fer_utils.audits.planted import planted_table
 from fer_utils.data.faces import Faces
@@ -16,14 +28,14 @@ def summarise(faces: Faces, near: pd.DataFrame | None = None) -> dict:
 
     Args:
         faces: of any source and number.
-        near: as `near_copies(faces)` gives it, where it is known already.
+        near: as `near_duplicates(faces)` gives it, where it is known already.
 
     Returns:
-        source; images, and images_by_usage; redundant_copies (images that could be left out) and images_with_copies;
+        source; images, and images_by_usage; redundant_duplicates (images that could be left out) and images_with_duplicates;
         conflicting_groups (pictures whose equal copies have several labels); near_constant; leaked and
         leaked_same_label (by test usage, the images with an equal copy in Training, and those with one that has their
-        label; null where the usage or Training has no image); near_copies (threshold, pairs, mirrored pairs,
-        conflicting pairs, by_chance_at_most as `near_copies.by_chance`, leaked and leaked_more by test usage: images
+        label; null where the usage or Training has no image); near_duplicates (threshold, pairs, flipped pairs,
+        conflicting pairs, expected_by_chance_at_most as `near_duplicates.expected_by_chance`, leaked and leaked_more by test usage: images
         with a near copy in Training, and those of them without an equal one); votes (agreement: share of images
         whose label FER+ votes most for; not_a_face: images that are no face to most; null without votes); planted
         (for drawn faces a list of precision and recall by audit, else null; a share of nothing is null).
@@ -32,29 +44,35 @@ def summarise(faces: Faces, near: pd.DataFrame | None = None) -> dict:
     there = {usage: int((faces.usage == usage).sum()) for usage in USAGES}
     checkable = [usage for usage in tests if there[usage] and there[TRAINING]]
     exact = {usage: leaked(faces, usage) for usage in checkable}
-    pairs = near_copies(faces) if near is None else near
+    pairs = near_duplicates(faces) if near is None else near
     near_leaks = {usage: near_leaked(faces, usage, pairs) for usage in checkable}
     return {
         "source": faces.source,
         "images": len(faces),
         "images_by_usage": there,
-        "redundant_copies": redundant_copies(faces),
-        "images_with_copies": int(copied(faces).sum()),
+        "redundant_duplicates": redundant_duplicates(faces),
+        "images_with_duplicates": int(copied(faces).sum()),
         "conflicting_groups": int((copy_groups(faces)["labels"] > 1).sum()),
         "near_constant": int(near_constant(faces).sum()),
         "leaked": {usage: int(exact[usage].sum()) if usage in exact else None for usage in tests},
         "leaked_same_label": {
-            usage: int(leaked_same_label(faces, usage).sum()) if usage in exact else None for usage in tests
+            usage: int(leaked_same_label(faces, usage).sum()) if usage in exact else None
+            for usage in tests
         },
-        "near_copies": {
+        "near_duplicates": {
             "threshold": SIMILAR,
             "pairs": len(pairs),
-            "mirrored_pairs": int(pairs["mirrored"].sum()),
+            "flipped_pairs": int(pairs["flipped"].sum()),
             "conflicting_pairs": int((~pairs["same_label"]).sum()),
-            "by_chance_at_most": by_chance(pairs),
-            "leaked": {usage: int(near_leaks[usage].sum()) if usage in near_leaks else None for usage in tests},
+            "expected_by_chance_at_most": expected_by_chance(pairs),
+            "leaked": {
+                usage: int(near_leaks[usage].sum()) if usage in near_leaks else None
+                for usage in tests
+            },
             "leaked_more": {
-                usage: int((near_leaks[usage] & ~exact[usage]).sum()) if usage in near_leaks else None
+                usage: int((near_leaks[usage] & ~exact[usage]).sum())
+                if usage in near_leaks
+                else None
                 for usage in tests
             },
         },
@@ -65,14 +83,16 @@ def summarise(faces: Faces, near: pd.DataFrame | None = None) -> dict:
 
 def summary_text(summary: dict) -> str:
     """The figures of `summarise` for a person, several lines."""
-    images, near = summary["images"], summary["near_copies"]
-    by_usage = ", ".join(f"{usage} {count:,}" for usage, count in summary["images_by_usage"].items())
+    images, near = summary["images"], summary["near_duplicates"]
+    by_usage = ", ".join(
+        f"{usage} {count:,}" for usage, count in summary["images_by_usage"].items()
+    )
     lines = [
         f"{images:,} images of {summary['source']!r}: {by_usage}",
-        f"Equal copies: {summary['redundant_copies']:,} images ({_share(summary['redundant_copies'], images)}) repeat "
+        f"Equal copies: {summary['redundant_duplicates']:,} images ({_share(summary['redundant_duplicates'], images)}) repeat "
         f"another; {summary['conflicting_groups']:,} pictures have copies with different labels",
     ]
-    chance = near["by_chance_at_most"]
+    chance = near["expected_by_chance_at_most"]
     telling = chance is None or chance < MEANINGLESS
     for usage, count in summary["leaked"].items():
         if count is None:
@@ -85,7 +105,7 @@ def summary_text(summary: dict) -> str:
         )
     lines += [
         f"Near copies (similarity {near['threshold']:g} or more): {near['pairs']:,} pairs, "
-        f"{near['conflicting_pairs']:,} with different labels, {near['mirrored_pairs']:,} mirrored"
+        f"{near['conflicting_pairs']:,} with different labels, {near['flipped_pairs']:,} flipped"
         + ("" if chance is None else f"; at most {chance:.1%} of the others by chance")
         + ("" if telling else ", so they say nothing here"),
         f"Near-constant (standard deviation under {NEAR_CONSTANT:g} grey level): {summary['near_constant']:,} images",
@@ -96,7 +116,9 @@ def summary_text(summary: dict) -> str:
             "no face to most"
         )
     for row in summary["planted"] or ():
-        precision, recall = ("-" if row[name] is None else f"{row[name]:.1%}" for name in ("precision", "recall"))
+        precision, recall = (
+            "-" if row[name] is None else f"{row[name]:.1%}" for name in ("precision", "recall")
+        )
         lines.append(
             f"Planted, {row['audit']}: precision {precision}, recall {recall} ({row['right']:,} of {row['planted']:,})"
         )

@@ -80,11 +80,21 @@ def tune(given: argparse.Namespace) -> None:
     from fer_utils.data.faces import load_faces
 
     if bool(given.worker) != bool(given.id):
-        raise StudyError("tune: expected --worker HOST:PORT and --id N together, found one without the other.")
-    if any(address and not address.rpartition(":")[2].isdigit() for address in (given.chief, given.worker)):
+        raise StudyError(
+            "tune: expected --worker HOST:PORT and --id N together, found one without the other."
+        )
+    if any(
+        address and not address.rpartition(":")[2].isdigit()
+        for address in (given.chief, given.worker)
+    ):
         raise StudyError(f"tune: expected HOST:PORT, found {given.chief or given.worker!r}.")
     faces = load_faces(given.data)
-    search = {"oracle": given.oracle, "trials": given.trials, "seed": given.seed, "store": given.runs}
+    search = {
+        "oracle": given.oracle,
+        "trials": given.trials,
+        "seed": given.seed,
+        "store": given.runs,
+    }
     if given.worker:
         from fer_utils.tuning.worker import work
 
@@ -120,7 +130,9 @@ def ablate(given: argparse.Namespace) -> None:
 
     if given.out:
         metrics.expect_place_for_table(given.out, "variant")  # before hours of training
-    table = ablate(_recipe(given), load_faces(given.data).without_private(), given.seeds, given.runs)
+    table = ablate(
+        _recipe(given), load_faces(given.data).without_private(), given.seeds, given.runs
+    )
     print(table.round(4).to_string(index=False))
     if given.out:
         metrics.write_table(given.out, table)
@@ -150,7 +162,9 @@ def ensemble(given: argparse.Namespace) -> None:
     print(path.round(4).to_string(index=False))
     print("Members:", ", ".join(f"{label} x{times}" for label, times in members(path).items()))
     if given.publish:
-        print(f"Evidence: {publish_ensemble(given.publish, path, chosen, faces, resolve(EVIDENCE))}")
+        print(
+            f"Evidence: {publish_ensemble(given.publish, path, chosen, faces, resolve(EVIDENCE))}"
+        )
 
 
 def teach(given: argparse.Namespace) -> None:
@@ -187,11 +201,13 @@ def score(given: argparse.Namespace) -> None:
     run = score(Run(given.run_folder), faces)
     for usage in (PUBLIC, PRIVATE):
         part = faces.of(usage)
-        for averaged in run.recipe.kinds:
-            share = accuracy(run.logits(part, averaged=averaged), part.emotion)
+        for tta in run.recipe.kinds:
+            share = accuracy(run.logits(part, tta=tta), part.emotion)
             low, high = accuracy_interval(share, len(part))
-            how = f"{usage}, averaged" if averaged else usage
-            print(f"{how}: {share:.2%} of {len(part):,} images (95 % interval {low:.2%} to {high:.2%})")
+            how = f"{usage}, averaged" if tta else usage
+            print(
+                f"{how}: {share:.2%} of {len(part):,} images (95 % interval {low:.2%} to {high:.2%})"
+            )
     if given.publish:
         print(f"Evidence: {publish_evidence(run, resolve(EVIDENCE))}")
 

@@ -45,14 +45,21 @@ def make_parser() -> argparse.ArgumentParser:
         "fer-study prepare --source csv --path data/raw/fer2013.csv.gz --out data/prepared",
     )
     add.add_argument(
-        "--source", help="sample (drawn faces), csv, folder or kaggle; default: what --path is, or sample without it"
+        "--source",
+        help="sample (drawn faces), csv, folder or kaggle; default: what --path is, or sample without it",
     )
-    add.add_argument("--path", type=path, help="the CSV (also .gz, .zip, .tar.gz) or the folder of images")
+    add.add_argument(
+        "--path", type=path, help="the CSV (also .gz, .zip, .tar.gz) or the folder of images"
+    )
     add.add_argument("--votes", type=path, help="FER+ votes (fer2013new.csv)")
-    add.add_argument("--out", type=path, default=resolve("data/prepared"), help="default: data/prepared")
+    add.add_argument(
+        "--out", type=path, default=resolve("data/prepared"), help="default: data/prepared"
+    )
     add.add_argument("--resize", action="store_true", help="folder: scale images of another size")
     add.add_argument("--test-usage", help="folder: what test/ is: PublicTest, PrivateTest or split")
-    add.add_argument("--count", type=int, default=3500, help="sample: number of faces; default: 3500")
+    add.add_argument(
+        "--count", type=int, default=3500, help="sample: number of faces; default: 3500"
+    )
     add.add_argument("--seed", type=int, default=0, help="sample: seed of the drawing; default: 0")
 
     add = command(
@@ -62,7 +69,9 @@ def make_parser() -> argparse.ArgumentParser:
         "fer-study study --profile cpu --data path/to/fer2013.csv.gz",
     )
     add.add_argument("--profile", default="sample", help="sample, cpu or full; default: sample")
-    add.add_argument("--data", type=path_or_none, help="faces to study: Kaggle's CSV in any packing, or a folder")
+    add.add_argument(
+        "--data", type=path_or_none, help="faces to study: Kaggle's CSV in any packing, or a folder"
+    )
     add.add_argument("--votes", type=path_or_none, help="FER+ votes (fer2013new.csv)")
     _set_option(add, "a parameter, such as replicate.epochs=2")
 
@@ -73,7 +82,10 @@ def make_parser() -> argparse.ArgumentParser:
         "fer-study audit --faces data/prepared --json",
     )
     add.add_argument(
-        "--faces", type=path, default=resolve("data/prepared"), help="prepared faces; default: data/prepared"
+        "--faces",
+        type=path,
+        default=resolve("data/prepared"),
+        help="prepared faces; default: data/prepared",
     )
     add.add_argument("--json", action="store_true", help="as JSON, for programs")
 
@@ -81,19 +93,22 @@ def make_parser() -> argparse.ArgumentParser:
         "train",
         commands.train,
         "train a recipe with a seed, all its folds where it has them, or go on where it was interrupted",
-        "fer-study train seed_cnn --seed 1 --data data/prepared",
+        "fer-study train baseline_cnn --seed 1 --data data/prepared",
     )
     add.add_argument("recipe", help="a name; an unknown one lists those there are")
     add.add_argument("--seed", type=int, default=1, help="default: 1")
     _data_option(add)
     _runs_option(add)
-    _set_option(add, "change a field of the recipe or an option of its network: epochs=3, width=0.25; may be repeated")
+    _set_option(
+        add,
+        "change a field of the recipe or an option of its network: epochs=3, width=0.25; may be repeated",
+    )
 
     add = command(
         "tune",
         commands.tune,
         "search for better hyperparameters of a recipe, or go on where the search was interrupted",
-        "fer-study tune seed_cnn --set width=0.25 --search dropout=0.1..0.5 --search learning_rate=1e-4..5e-3",
+        "fer-study tune baseline_cnn --set width=0.25 --search dropout=0.1..0.5 --search learning_rate=1e-4..5e-3",
     )
     add.add_argument("recipe", help="a name; an unknown one lists those there are")
     add.add_argument(
@@ -105,10 +120,18 @@ def make_parser() -> argparse.ArgumentParser:
         "loss=cross_entropy,squared_hinge dropout=0.1..0.5 learning_rate=1e-4..5e-3 sgd_learning_rate=0.01..0.3 "
         "weight_decay=1e-5..1e-2 label_smoothing=0..0.2 augmentation=0..1.5",
     )
-    add.add_argument("--oracle", default="bayesian", help="random, bayesian or hyperband; default: bayesian")
+    add.add_argument(
+        "--oracle", default="bayesian", help="random, bayesian or hyperband; default: bayesian"
+    )
     add.add_argument("--trials", type=int, default=20, help="how many, at most; default: 20")
-    add.add_argument("--seed", type=int, default=1, help="of the search and of each trial; default: 1")
-    add.add_argument("--random", action="store_true", help="then search at random with as many epochs, to compare with")
+    add.add_argument(
+        "--seed", type=int, default=1, help="of the search and of each trial; default: 1"
+    )
+    add.add_argument(
+        "--random",
+        action="store_true",
+        help="then search at random with as many epochs, to compare with",
+    )
     add.add_argument(
         "--retrain",
         type=int,
@@ -118,13 +141,22 @@ def make_parser() -> argparse.ArgumentParser:
     )
     _data_option(add)
     _runs_option(add)
-    add.add_argument("--out", type=path, default=resolve("data/search"), help="of the tables; default: data/search")
+    add.add_argument(
+        "--out",
+        type=path,
+        default=resolve("data/search"),
+        help="of the tables; default: data/search",
+    )
     _set_option(add, "change the recipe first, as in `train`")
     role = add.add_mutually_exclusive_group()
     role.add_argument(
-        "--chief", metavar="HOST:PORT", help="choose the trials that workers train, and listen to them here"
+        "--chief",
+        metavar="HOST:PORT",
+        help="choose the trials that workers train, and listen to them here",
     )
-    role.add_argument("--worker", metavar="HOST:PORT", help="train the trials that the chief there chooses")
+    role.add_argument(
+        "--worker", metavar="HOST:PORT", help="train the trials that the chief there chooses"
+    )
     add.add_argument("--id", metavar="N", help="a worker's number or name, unlike the others'")
     add.add_argument(
         "--patience",
@@ -142,7 +174,9 @@ def make_parser() -> argparse.ArgumentParser:
         "fer-study ablate small_resnet --seeds 1 2 --set name=ablation --set epochs=12 --set width=0.5",
     )
     add.add_argument("recipe", help="a name; an unknown one lists those there are")
-    add.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="of each variant; default: 1 2 3")
+    add.add_argument(
+        "--seeds", type=int, nargs="+", default=[1, 2, 3], help="of each variant; default: 1 2 3"
+    )
     _data_option(add)
     _runs_option(add)
     add.add_argument("--out", type=path, metavar="FILE", help="also write the table as CSV")
@@ -155,13 +189,25 @@ def make_parser() -> argparse.ArgumentParser:
         "fer-study ensemble --size 8 --publish ensemble",
     )
     add.add_argument(
-        "labels", metavar="RUN", nargs="*", help=f"which of {EVIDENCE}/; default: all, but for FER+'s track"
+        "labels",
+        metavar="RUN",
+        nargs="*",
+        help=f"which of {EVIDENCE}/; default: all, but for FER+'s track",
     )
-    add.add_argument("--size", type=int, default=8, help="the most members, repeated ones counted; default: 8")
     add.add_argument(
-        "--data", type=path, default=resolve("data/prepared"), help="prepared FER-2013; default: data/prepared"
+        "--size", type=int, default=8, help="the most members, repeated ones counted; default: 8"
     )
-    add.add_argument("--publish", metavar="NAME", help=f"keep it in {EVIDENCE}/ensembles/, and log its PrivateTest use")
+    add.add_argument(
+        "--data",
+        type=path,
+        default=resolve("data/prepared"),
+        help="prepared FER-2013; default: data/prepared",
+    )
+    add.add_argument(
+        "--publish",
+        metavar="NAME",
+        help=f"keep it in {EVIDENCE}/ensembles/, and log its PrivateTest use",
+    )
 
     add = command(
         "teach",
@@ -170,10 +216,16 @@ def make_parser() -> argparse.ArgumentParser:
         "fer-study teach data/runs/resnet-seed1-* data/runs/resnet-seed2-*",
     )
     add.add_argument(
-        "run_folders", metavar="RUN", type=path, nargs="*", help="finished runs; one named twice counts twice"
+        "run_folders",
+        metavar="RUN",
+        type=path,
+        nargs="*",
+        help="finished runs; one named twice counts twice",
     )
     add.add_argument(
-        "--votes", action="store_true", help="FER+'s votes instead: a track of its own, not FER-2013's labels"
+        "--votes",
+        action="store_true",
+        help="FER+'s votes instead: a track of its own, not FER-2013's labels",
     )
     _data_option(add)
     _runs_option(add)
@@ -182,11 +234,13 @@ def make_parser() -> argparse.ArgumentParser:
         "score",
         commands.score,
         "score a finished run on PrivateTest, once, and log it",
-        "fer-study score data/runs/seed_cnn-seed1-0123456789ab --publish",
+        "fer-study score data/runs/baseline_cnn-seed1-0123456789ab --publish",
     )
     add.add_argument("run_folder", metavar="RUN", type=path, help="the run's folder")
     _data_option(add)
-    add.add_argument("--publish", action="store_true", help=f"also keep the run's evidence in {EVIDENCE}/")
+    add.add_argument(
+        "--publish", action="store_true", help=f"also keep the run's evidence in {EVIDENCE}/"
+    )
 
     add = command(
         "results",
@@ -195,7 +249,9 @@ def make_parser() -> argparse.ArgumentParser:
         "fer-study results --csv data/raw/fer2013.csv.gz",
     )
     add.add_argument("--csv", type=path, required=True, help="Kaggle's CSV, in any packing")
-    add.add_argument("--write", action="store_true", help=f"put it into README.md and {EVIDENCE}/results.csv")
+    add.add_argument(
+        "--write", action="store_true", help=f"put it into README.md and {EVIDENCE}/results.csv"
+    )
 
     add = command(
         "networks",
@@ -211,7 +267,9 @@ def make_parser() -> argparse.ArgumentParser:
         "run one stage of the pipeline with its section of params.yaml",
         "fer-study stage explore",
     )
-    add.add_argument("stage", help="prepare, explore, replicate, tune, champion, analyse_errors, serve or index")
+    add.add_argument(
+        "stage", help="prepare, explore, replicate, tune, champion, analyse_errors, serve or index"
+    )
 
     add = command(
         "export",
@@ -222,7 +280,9 @@ def make_parser() -> argparse.ArgumentParser:
     add.add_argument("run_folder", metavar="RUN", type=path, help="the run's folder")
     _data_option(add)
     add.add_argument("--out", type=path, help="folder; default: data/models/RUN")
-    add.add_argument("--int8", action="store_true", help="8-bit integers, where that is as good and faster")
+    add.add_argument(
+        "--int8", action="store_true", help="8-bit integers, where that is as good and faster"
+    )
 
     add = command(
         "predict",
@@ -230,12 +290,24 @@ def make_parser() -> argparse.ArgumentParser:
         "recognise the expressions in a photo, a folder of photos, or a video",
         "fer-study predict photo.jpg --annotate annotated.png",
     )
-    add.add_argument("paths", metavar="PHOTO|FOLDER|VIDEO", type=path, nargs="+", help="several photos, or one video")
+    add.add_argument(
+        "paths",
+        metavar="PHOTO|FOLDER|VIDEO",
+        type=path,
+        nargs="+",
+        help="several photos, or one video",
+    )
     form = add.add_mutually_exclusive_group()
     form.add_argument(
-        "--json", action="store_true", help="print JSON; of a single photo one object, otherwise an object a line"
+        "--json",
+        action="store_true",
+        help="print JSON; of a single photo one object, otherwise an object a line",
     )
-    form.add_argument("--csv", action="store_true", help="print CSV, a row a face (of a video, a row a face a frame)")
+    form.add_argument(
+        "--csv",
+        action="store_true",
+        help="print CSV, a row a face (of a video, a row a face a frame)",
+    )
     add.add_argument(
         "--annotate",
         metavar="OUT",
@@ -254,7 +326,8 @@ def make_parser() -> argparse.ArgumentParser:
     add.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1, this machine only")
     add.add_argument("--port", type=int, default=5000, help="default: 5000; 0 takes a free one")
     add.add_argument(
-        "--token", help="ask clients for this bearer token; FER_STUDY_TOKEN in the environment does the same, unseen"
+        "--token",
+        help="ask clients for this bearer token; FER_STUDY_TOKEN in the environment does the same, unseen",
     )
     add.add_argument(
         "--trusted-host",
@@ -263,8 +336,12 @@ def make_parser() -> argparse.ArgumentParser:
         help="a name that a proxy before it is called by; may be repeated",
     )
     source = add.add_mutually_exclusive_group()
-    source.add_argument("--camera", type=int, metavar="N", help="show this machine's camera N at /video_feed")
-    source.add_argument("--video", type=path, metavar="FILE", help="show a video file at /video_feed")
+    source.add_argument(
+        "--camera", type=int, metavar="N", help="show this machine's camera N at /video_feed"
+    )
+    source.add_argument(
+        "--video", type=path, metavar="FILE", help="show a video file at /video_feed"
+    )
 
     command(
         "fetch-yunet",
@@ -277,12 +354,17 @@ def make_parser() -> argparse.ArgumentParser:
 
 def _data_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--data", type=path, default=resolve("data/prepared"), help="prepared faces; default: data/prepared"
+        "--data",
+        type=path,
+        default=resolve("data/prepared"),
+        help="prepared faces; default: data/prepared",
     )
 
 
 def _runs_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--runs", type=path, default=resolve("data/runs"), help="the run store; default: data/runs")
+    parser.add_argument(
+        "--runs", type=path, default=resolve("data/runs"), help="the run store; default: data/runs"
+    )
 
 
 def _set_option(parser: argparse.ArgumentParser, meaning: str) -> None:
@@ -291,7 +373,13 @@ def _set_option(parser: argparse.ArgumentParser, meaning: str) -> None:
 
 def _recognition_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--model", type=path, help="folder of an exported model; default: the released one, trained on real faces"
+        "--model",
+        type=path,
+        help="folder of an exported model; default: the released one, trained on real faces",
     )
-    parser.add_argument("--detector", choices=("haar", "yunet"), default="haar", help="face detector; default: haar")
-    parser.add_argument("--yunet", type=path, metavar="FILE", help="YuNet's model file; default: `fetch-yunet`'s")
+    parser.add_argument(
+        "--detector", choices=("haar", "yunet"), default="haar", help="face detector; default: haar"
+    )
+    parser.add_argument(
+        "--yunet", type=path, metavar="FILE", help="YuNet's model file; default: `fetch-yunet`'s"
+    )

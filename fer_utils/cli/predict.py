@@ -47,7 +47,9 @@ def predict(
     out = out or sys.stdout
     for path in paths:
         if not path.exists():
-            raise StudyError(f"{path}: expected a photo, a folder of photos or a video, found nothing there.")
+            raise StudyError(
+                f"{path}: expected a photo, a folder of photos or a video, found nothing there."
+            )
     videos = [path for path in paths if path.is_file() and is_video(path)]
     if videos and len(paths) > 1:
         raise StudyError(
@@ -66,7 +68,9 @@ def predict(
         _print_photos(_drawn(recognizer, targets, annotated), form, out)
 
 
-def _predict_photo(recognizer: Recognizer, path: Path, form: str, annotated: Path | None, out: TextIO) -> None:
+def _predict_photo(
+    recognizer: Recognizer, path: Path, form: str, annotated: Path | None, out: TextIO
+) -> None:
     if annotated:
         _expect_place(annotated, path)
     photo = open_image(path)
@@ -121,19 +125,26 @@ def _expect_place(target: Path, photo: Path) -> None:
     expect_replaceable(target, "an annotated photo", is_annotated, reads=photo)
 
 
-def _print_photos(found: Iterable[tuple[Path, list[RecognizedFace]]], form: str, out: TextIO) -> None:
+def _print_photos(
+    found: Iterable[tuple[Path, list[RecognizedFace]]], form: str, out: TextIO
+) -> None:
     table = csv.writer(out, lineterminator="\n")
     if form == "csv":
         table.writerow(_PHOTO_COLUMNS)
     for path, faces in found:
         if form == "json":
-            print(json.dumps({"file": str(path), "faces": [face.as_dict() for face in faces]}), file=out)
+            print(
+                json.dumps({"file": str(path), "faces": [face.as_dict() for face in faces]}),
+                file=out,
+            )
         elif form == "csv":
             for face in faces:
                 plain = face.as_dict()
                 place = (plain["box"][edge] for edge in ("x", "y", "width", "height"))
                 shares = plain["probabilities"].values()
-                table.writerow([path, *place, plain["score"], plain["emotion"], plain["uncertain"], *shares])
+                table.writerow(
+                    [path, *place, plain["score"], plain["emotion"], plain["uncertain"], *shares]
+                )
         else:
             print(f"{path}: {_words(faces)}", file=out)
 
@@ -159,14 +170,18 @@ def _print_changes(rows: Iterator[dict], out: TextIO) -> None:
             shown[row["track"]] = label
             doubt = " (uncertain)" if row["uncertain"] else ""
             share = row[row["emotion"]]
-            print(f"{row['seconds']:8.2f} s  face {row['track']}: {row['emotion']} {share:.0%}{doubt}", file=out)
+            print(
+                f"{row['seconds']:8.2f} s  face {row['track']}: {row['emotion']} {share:.0%}{doubt}",
+                file=out,
+            )
     if not shown:
         print("no face found", file=out)
 
 
 def _words(faces: list[RecognizedFace]) -> str:
     words = [
-        f"{face.emotion} {face.probabilities.max():.0%}{' (uncertain)' if face.uncertain else ''}" for face in faces
+        f"{face.emotion} {face.probabilities.max():.0%}{' (uncertain)' if face.uncertain else ''}"
+        for face in faces
     ]
     return ", ".join(words) or "no face found"
 

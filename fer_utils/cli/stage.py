@@ -47,7 +47,9 @@ def section(stage: str) -> dict:
             f"{path}: expected the pipeline's parameters, found no file. `make study` composes it."
         ) from None
     except (KeyError, TypeError):
-        raise StudyError(f"{path}: expected a section {stage!r}, found none. `make study` composes it anew.") from None
+        raise StudyError(
+            f"{path}: expected a section {stage!r}, found none. `make study` composes it anew."
+        ) from None
 
 
 def _prepare(source: str, path: str, votes: str | None, **options) -> None:
@@ -62,7 +64,9 @@ def _prepare(source: str, path: str, votes: str | None, **options) -> None:
     )
 
 
-def prepare(source: str | None, path: Path | None, votes: Path | None, out: Path, **options) -> None:
+def prepare(
+    source: str | None, path: Path | None, votes: Path | None, out: Path, **options
+) -> None:
     """Read a source, save its faces to the folder `out`, and print their counts and what is odd about them."""
     from fer_utils.data.faces import PREPARED
     from fer_utils.data.sources import read

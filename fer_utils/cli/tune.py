@@ -21,7 +21,14 @@ from fer_utils.tuning.search import random_at_equal_compute, search
 from fer_utils.tuning.spaces import CHOICES, RANGES, SearchSpace
 from fer_utils.tuning.wire import PATIENCE
 
-TABLES = ("ledger.csv", "trials.html", "best.json", "random.csv", "against_random.csv", "retrained.csv")
+TABLES = (
+    "ledger.csv",
+    "trials.html",
+    "best.json",
+    "random.csv",
+    "against_random.csv",
+    "retrained.csv",
+)
 """The files that a search may leave."""
 
 
@@ -36,7 +43,9 @@ def parse_space(given: Sequence[str]) -> SearchSpace:
         name, equals, text = word.partition("=")
         known = (*CHOICES, *RANGES, "sgd_learning_rate")
         if not equals or name not in known:
-            raise StudyError(f"--search: expected NAME=VALUES with one of {', '.join(known)}, found {word!r}.")
+            raise StudyError(
+                f"--search: expected NAME=VALUES with one of {', '.join(known)}, found {word!r}."
+            )
         separator = "," if name in CHOICES else ".."
         form = "values with commas between them" if name in CHOICES else "LOWEST..HIGHEST"
         parts = [part.strip() for part in text.split(separator)]
@@ -80,7 +89,9 @@ def tune(
             f"Chief at {chief}. Start workers with the same command and --worker HOST:PORT --id N instead of --chief."
         )
         options: dict[str, Any] = {"address": chief, "folder": out, "patience": patience}
-        ledger = search_as_chief(space, base, faces, oracle=oracle, trials=trials, seed=seed, **options)
+        ledger = search_as_chief(
+            space, base, faces, oracle=oracle, trials=trials, seed=seed, **options
+        )
     else:
         ledger = search(space, base, faces, oracle=oracle, trials=trials, **given)
     write_ledger(ledger, space, base, out)
@@ -124,4 +135,6 @@ def write_ledger(ledger: pd.DataFrame, space: SearchSpace, base: Recipe, out: Pa
     metrics.write(out / "best.json", best.to_dict())
     shown = ["trial", "status", "val_accuracy", *space.names, "epochs", "seconds"]
     print(ledger[shown].head().to_string(index=False))
-    print(f"{len(ledger)} trials, {(ledger['status'] == 'failed').sum()} failed; all of them: {out / 'ledger.csv'}")
+    print(
+        f"{len(ledger)} trials, {(ledger['status'] == 'failed').sum()} failed; all of them: {out / 'ledger.csv'}"
+    )

@@ -30,7 +30,9 @@ _PIXELS = SIDE * SIDE
 _EMOTION = {str(number).encode(): number for number in range(len(EMOTIONS))}
 _USAGE = {usage.encode(): usage for usage in USAGES}
 _NUMBER = re.compile(rb"0*([0-9]{1,3})")
-_LONGEST_LINE = 1 << 20  # a hundred times a row; what has no line ends is not read into memory whole
+_LONGEST_LINE = (
+    1 << 20
+)  # a hundred times a row; what has no line ends is not read into memory whole
 _ROWS = 12  # few enough for a core's cache, enough to make the calls to numpy cheap
 
 
@@ -85,7 +87,9 @@ def read_csv(path: Path, *, progress: bool = False) -> Faces:
             parts.append(_fast(block, columns) or _exact(block, columns, first, path))
             bar.update(packed.tell() - bar.n)
     if not parts:
-        raise StudyError(f"{path}: expected a row for each face, found a header and nothing below. Get it again.")
+        raise StudyError(
+            f"{path}: expected a row for each face, found a header and nothing below. Get it again."
+        )
     emotion = [number for part in parts for number in part.emotion]
     return Faces(
         images=np.concatenate([part.images for part in parts]),
@@ -198,7 +202,9 @@ def _fast(block: list[bytes], columns: _Columns) -> _Rows | None:
         usage = [_USAGE[row[columns.usage]] for row in rows]
     except KeyError:
         return None
-    if columns.width > len(COLUMNS) and not all(line.isascii() and b'"' not in line for line in block):
+    if columns.width > len(COLUMNS) and not all(
+        line.isascii() and b'"' not in line for line in block
+    ):
         return None
     images = _numbers([row[columns.pixels] for row in rows])
     return None if images is None else _Rows(images, emotion, usage)
@@ -245,9 +251,13 @@ def _exact(block: list[bytes], columns: _Columns, first: int, path: Path) -> _Ro
         fields = _fields(line, where)
         if len(fields) != columns.width:
             raise _unexpected(where, f"{columns.width} fields", f"{len(fields)}")
-        emotion.append(_one_of(_EMOTION, fields[columns.emotion], f"{where}: emotion", "a whole number 0..6"))
+        emotion.append(
+            _one_of(_EMOTION, fields[columns.emotion], f"{where}: emotion", "a whole number 0..6")
+        )
         images[index] = _pixels(fields[columns.pixels], where)
-        usage.append(_one_of(_USAGE, fields[columns.usage], f"{where}: Usage", f"one of {', '.join(USAGES)}"))
+        usage.append(
+            _one_of(_USAGE, fields[columns.usage], f"{where}: Usage", f"one of {', '.join(USAGES)}")
+        )
     return _Rows(images.reshape(-1, SIDE, SIDE), emotion, usage)
 
 
@@ -272,7 +282,9 @@ def _one_of(known: dict, text: bytes, where: str, expected: str):
 
 
 def _unexpected(where: str, expected: str, found: str) -> StudyError:
-    return StudyError(f"{where}: expected {expected}, found {found}. Mend the row, or get the file again.")
+    return StudyError(
+        f"{where}: expected {expected}, found {found}. Mend the row, or get the file again."
+    )
 
 
 def _short(text: bytes | str, most: int = 60) -> str:

@@ -40,7 +40,11 @@ PAINT = 4  # painted at this many times the final size, shaded at half of that
 
 
 def draw_face(
-    emotion: str | None = None, *, action_units: Mapping[int, float] | None = None, seed: int = 0, side: int = SIDE
+    emotion: str | None = None,
+    *,
+    action_units: Mapping[int, float] | None = None,
+    seed: int = 0,
+    side: int = SIDE,
 ) -> np.ndarray:
     """Draw one face upright in even light, without noise: a picture of what action units do.
 
@@ -70,11 +74,15 @@ def draw_face(
         if unit not in DRAWABLE:
             raise StudyError(f"action_units: expected numbers of {DRAWABLE}, found {unit!r}.")
         if not 0 <= intensity <= 1:
-            raise StudyError(f"action_units: expected an intensity of 0 to 1 for {unit}, found {intensity!r}.")
+            raise StudyError(
+                f"action_units: expected an intensity of 0 to 1 for {unit}, found {intensity!r}."
+            )
     rng = np.random.default_rng((seed, 2))
     person = random_person(rng)
     light = (-0.35, -0.45, 0.8)
-    return render(person, both_sides(action_units), rng, side=side, light=light, pose=(0.0, 0.93, 0.0, -0.02))
+    return render(
+        person, both_sides(action_units), rng, side=side, light=light, pose=(0.0, 0.93, 0.0, -0.02)
+    )
 
 
 def check_whole(name: str, value: int, least: int) -> int:
@@ -116,7 +124,12 @@ def _ellipse(x: float, y: float, a: float, b: float) -> np.ndarray:
 def _spline(count: int, closed: bool, steps: int = 6) -> np.ndarray:
     """What turns `count` points into a Catmull-Rom curve: through each, in the direction of its neighbours."""
     t = np.arange(steps)[:, None] / steps
-    basis = np.hstack([-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, t**3 - t**2]) / 2
+    basis = (
+        np.hstack(
+            [-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, t**3 - t**2]
+        )
+        / 2
+    )
     segments = count if closed else count - 1
     curve = np.zeros((segments * steps + (not closed), count))
     for segment in range(segments):
@@ -170,7 +183,9 @@ class _Canvas:
     def fill(self, points, tone: float, lift: float = np.nan) -> None:
         self._waiting.append((points, tone, lift, 0, True))
 
-    def stroke(self, points, tone: float, width: float, lift: float = np.nan, closed: bool = False) -> None:
+    def stroke(
+        self, points, tone: float, width: float, lift: float = np.nan, closed: bool = False
+    ) -> None:
         self._waiting.append((points, tone, lift, width, closed))
 
     @property
@@ -185,7 +200,9 @@ class _Canvas:
             points = np.where(np.isnan(lift)[:, None], points, _turned(points, self.turn, lift))
             fixed = np.rint(((points + REACH) * self.scale - 0.5) * 16).astype(np.int32, order="C")
             end = 0
-            for size, tone, width, close in zip(sizes, to_bytes(tones).tolist(), widths, closed, strict=True):
+            for size, tone, width, close in zip(
+                sizes, to_bytes(tones).tolist(), widths, closed, strict=True
+            ):
                 shape = fixed[end : (end := end + size)]
                 if width:
                     thickness = max(1, round(width * self.scale))
@@ -315,7 +332,9 @@ def render(
     tilt = np.deg2rad(angle)
     # The picture is turned afterwards: the light must turn back first to stay where it is.
     lx, ly, lz = light
-    light = np.array([lx * np.cos(tilt) + ly * np.sin(tilt), ly * np.cos(tilt) - lx * np.sin(tilt), lz])
+    light = np.array(
+        [lx * np.cos(tilt) + ly * np.sin(tilt), ly * np.cos(tilt) - lx * np.sin(tilt), lz]
+    )
     lit = _lighting(solid, who, au, turn, light)
     tones = cv2.resize(paint.pixels, solid.pixels.shape, interpolation=cv2.INTER_AREA) / 255
     tones = tones * lit * (1 - crease.blurred(0.016)) * (1 - shadow.blurred(0.055))
@@ -332,7 +351,9 @@ def render(
     return cv2.resize(turned, (side, side), interpolation=cv2.INTER_AREA)
 
 
-def _lighting(solid: _Canvas, who: dict[str, float], au: np.ndarray, turn: float, light: np.ndarray) -> np.ndarray:
+def _lighting(
+    solid: _Canvas, who: dict[str, float], au: np.ndarray, turn: float, light: np.ndarray
+) -> np.ndarray:
     """Brightness of each point, about 1, from the slope of an ellipsoid with bumps (a Lambertian relief)."""
     cheek = np.maximum(au[:, 6], au[:, 12])
     drop = 0.16 * au[:, 26].mean()
@@ -340,7 +361,13 @@ def _lighting(solid: _Canvas, who: dict[str, float], au: np.ndarray, turn: float
     for s, sign in ((0, -1), (1, 1)):
         bumps += [
             (sign * 0.33, -0.22, 0.15, 0.10, -0.055),  # eye socket
-            (sign * 0.30, -0.40 + 0.06 * au[s, 4], 0.20, 0.06, 0.03 + 0.02 * au[s, 4]),  # brow ridge
+            (
+                sign * 0.30,
+                -0.40 + 0.06 * au[s, 4],
+                0.20,
+                0.06,
+                0.03 + 0.02 * au[s, 4],
+            ),  # brow ridge
             (sign * 0.40, 0.14 - 0.07 * cheek[s], 0.15, 0.11, 0.035 + 0.075 * cheek[s]),  # cheek
             (sign * 0.105 * who["nose_width"], 0.21, 0.05, 0.05, 0.05),  # nostril wing
         ]
@@ -403,7 +430,9 @@ def _ground(paint: _Canvas, who: dict[str, float], rng: np.random.Generator) -> 
             paint.fill(_ellipse(x, y, 0.2 + 0.4 * rng.random(), 0.2 + 0.4 * rng.random()), tone)
         else:
             wide = 0.1 + 0.4 * rng.random()
-            paint.fill([(x - wide, -REACH), (x + wide, -REACH), (x + wide, REACH), (x - wide, REACH)], tone)
+            paint.fill(
+                [(x - wide, -REACH), (x + wide, -REACH), (x + wide, REACH), (x - wide, REACH)], tone
+            )
     size = len(paint.pixels)
     small = cv2.resize(paint.pixels, (32, 32), interpolation=cv2.INTER_AREA)
     small = cv2.GaussianBlur(small, (5, 5), 1.2)  # out of focus
@@ -437,7 +466,9 @@ def _folds(crease: _Canvas, shadow: _Canvas, who: dict[str, float], au: np.ndarr
     for step in range(3):  # across the forehead
         y = -0.59 - 0.09 * step - 0.04 * mean[1]
         fold([(-0.30, y - 0.01), (0.0, y), (0.30, y - 0.01)], 0.45 * mean[1] + 0.12 * age, 0.04)
-    fold([(-0.17, 0.745), (0.0, 0.71), (0.17, 0.745)], 0.14 + 0.45 * mean[17] + 0.15 * mean[15], 0.05)
+    fold(
+        [(-0.17, 0.745), (0.0, 0.71), (0.17, 0.745)], 0.14 + 0.45 * mean[17] + 0.15 * mean[15], 0.05
+    )
     for step in range(2):  # across the bridge of the nose
         y = -0.23 + 0.08 * step
         fold([(-0.09, y + 0.01), (0.0, y - 0.01), (0.09, y + 0.01)], 0.42 * mean[9], 0.04)
@@ -447,20 +478,37 @@ def _folds(crease: _Canvas, shadow: _Canvas, who: dict[str, float], au: np.ndarr
         cheek = max(a[6], a[12])
         # from the nose around the mouth
         round_mouth = np.array(
-            [(0.145, 0.16 - 0.03 * a[9]), (0.27 + 0.03 * a[12], 0.27), (0.35 + 0.09 * a[12], 0.44), (0.37, 0.52)]
+            [
+                (0.145, 0.16 - 0.03 * a[9]),
+                (0.27 + 0.03 * a[12], 0.27),
+                (0.35 + 0.09 * a[12], 0.44),
+                (0.37, 0.52),
+            ]
         )
-        fold(round_mouth * flip, 0.06 + 0.16 * age + 0.36 * cheek + 0.42 * a[9] + 0.10 * a[20], 0.05)
+        fold(
+            round_mouth * flip, 0.06 + 0.16 * age + 0.36 * cheek + 0.42 * a[9] + 0.10 * a[20], 0.05
+        )
         for step in range(2):  # above the outer brow
             y = -0.62 - 0.09 * step - 0.05 * a[2]
-            fold(np.array([(0.27, y), (0.42, y), (0.56, y + 0.08)]) * flip, 0.35 * a[2] + 0.06 * age, 0.035)
+            fold(
+                np.array([(0.27, y), (0.42, y), (0.56, y + 0.08)]) * flip,
+                0.35 * a[2] + 0.06 * age,
+                0.035,
+            )
         # between the brows
-        fold(np.array([(0.06, -0.58), (0.06, -0.44), (0.04, -0.31)]) * flip, 0.8 * a[4] + 0.2 * a[9] + 0.08 * age, 0.04)
+        fold(
+            np.array([(0.06, -0.58), (0.06, -0.44), (0.04, -0.31)]) * flip,
+            0.8 * a[4] + 0.2 * a[9] + 0.08 * age,
+            0.04,
+        )
         # beside the nose
         fold(np.array([(0.10, -0.18), (0.14, -0.06), (0.13, 0.05)]) * flip, 0.35 * a[9])
         # crow's feet, and below the eye
         for rise in (-0.05, 0.02, 0.09):
             fold(
-                np.array([(0.53, -0.20 + 0.3 * rise), (0.66, -0.20 + 1.3 * rise)]) * flip, 0.45 * a[6] + 0.1 * age, 0.03
+                np.array([(0.53, -0.20 + 0.3 * rise), (0.66, -0.20 + 1.3 * rise)]) * flip,
+                0.45 * a[6] + 0.1 * age,
+                0.03,
             )
         fold(
             np.array([(0.17, -0.10), (0.32, -0.055), (0.49, -0.11)]) * flip,
@@ -477,18 +525,27 @@ def _folds(crease: _Canvas, shadow: _Canvas, who: dict[str, float], au: np.ndarr
             shadow.stroke(np.array([(0.40, 0.34), (0.50, 0.40)]) * flip, 45 * cheek, 0.10, 0)
 
 
-def _nose(paint: _Canvas, crease: _Canvas, shadow: _Canvas, who: dict[str, float], au: np.ndarray) -> None:
+def _nose(
+    paint: _Canvas, crease: _Canvas, shadow: _Canvas, who: dict[str, float], au: np.ndarray
+) -> None:
     w, lift = who["nose_width"], 0.12
     up = 0.035 * au[:, 9].mean()
     base = 0.235 * who["nose_length"] - up
     for sign in (-1, 1):
-        paint.fill(_ellipse(sign * 0.062 * w, base, 0.034 * w, 0.017 + 0.3 * up), who["skin"] * 0.38, lift)
-        wing = np.array([(0.115, base - 0.09), (0.145, base - 0.03), (0.12, base + 0.01)]) * (sign * w, 1)
+        paint.fill(
+            _ellipse(sign * 0.062 * w, base, 0.034 * w, 0.017 + 0.3 * up), who["skin"] * 0.38, lift
+        )
+        wing = np.array([(0.115, base - 0.09), (0.145, base - 0.03), (0.12, base + 0.01)]) * (
+            sign * w,
+            1,
+        )
         crease.stroke(_smooth(wing, closed=False), 90 + 2500 * up, 0.022, lift)
     shadow.fill(_ellipse(0, base + 0.055, 0.15 * w, 0.04), 75, 0.06)
 
 
-def _mouth(paint: _Canvas, crease: _Canvas, shadow: _Canvas, who: dict[str, float], au: np.ndarray) -> None:
+def _mouth(
+    paint: _Canvas, crease: _Canvas, shadow: _Canvas, who: dict[str, float], au: np.ndarray
+) -> None:
     mean = au.mean(axis=0)
     t = _ACROSS
     side = (t > 0).astype(int)
@@ -501,7 +558,14 @@ def _mouth(paint: _Canvas, crease: _Canvas, shadow: _Canvas, who: dict[str, floa
     half = half + 0.085 * a[12] + 0.10 * a[20]
     x = t * half
     corner = who["mouth_rest"] - 0.150 * a[12] + 0.03 * a[20] + 0.09 * a[26]
-    seam = 0.49 + 0.035 * mean[12] - 0.03 * a[17] * belly + corner * pull + 0.095 * a[15] * t**2 - 0.02 * a[15]
+    seam = (
+        0.49
+        + 0.035 * mean[12]
+        - 0.03 * a[17] * belly
+        + corner * pull
+        + 0.095 * a[15] * t**2
+        - 0.02 * a[15]
+    )
     raised = 0.065 * mean[9] + 0.015 * part
     dropped = 0.27 * mean[26] + 0.085 * part + 0.09 * mean[16]
     upper = seam - raised * belly
@@ -534,7 +598,9 @@ def _mouth(paint: _Canvas, crease: _Canvas, shadow: _Canvas, who: dict[str, floa
             tongue = np.maximum(lower - 0.09 * belly, teeth + 0.03)
             tongue = np.minimum(tongue, lower)
             middle = np.abs(t) < 0.6
-            paint.fill(area(tongue, lower)[np.concatenate([middle, middle[::-1]])], lip * 0.62, lift)
+            paint.fill(
+                area(tongue, lower)[np.concatenate([middle, middle[::-1]])], lip * 0.62, lift
+            )
     else:
         crease.stroke(np.array([x, (upper + lower) / 2]).T, 175, 0.026, lift)
     crease.stroke(np.array([x, upper]).T, 110, 0.018, lift)
@@ -543,13 +609,21 @@ def _mouth(paint: _Canvas, crease: _Canvas, shadow: _Canvas, who: dict[str, floa
     shadow.fill(_ellipse(0, bottom.max() + 0.045, 0.15, 0.03), 60, 0)
 
 
-def _eye(paint: _Canvas, crease: _Canvas, shadow: _Canvas, who: dict[str, float], a: np.ndarray, s: int) -> None:
+def _eye(
+    paint: _Canvas, crease: _Canvas, shadow: _Canvas, who: dict[str, float], a: np.ndarray, s: int
+) -> None:
     sign = 2 * s - 1
     v = _ACROSS  # from the nose outwards
     half = 0.160 * who["eye_size"]
     x = sign * (0.325 * who["eye_gap"] + half * v)
     open_ = 1 - a[43]
-    above = (0.074 * who["eye_open"] + 0.058 * a[5] - 0.026 * a[7] - 0.022 * a[4] * (1 - a[5]) - 0.02 * a[9]) * open_
+    above = (
+        0.074 * who["eye_open"]
+        + 0.058 * a[5]
+        - 0.026 * a[7]
+        - 0.022 * a[4] * (1 - a[5])
+        - 0.02 * a[9]
+    ) * open_
     below = (0.050 - 0.024 * a[7] - 0.036 * a[6] - 0.02 * a[9]) * open_
     bow = (1 - v**2) ** 0.75
     slant = -0.22 - who["eye_tilt"] * v - 0.018 * a[1] * (1 - v) / 2 * (1 - a[2])
@@ -559,11 +633,13 @@ def _eye(paint: _Canvas, crease: _Canvas, shadow: _Canvas, who: dict[str, float]
     rim = np.array([x, lower]).T
     if open_ > 0.3:
         paint.fill(np.concatenate([lid, rim[::-1]]), 215, 0)
-        iris = _ellipse(sign * 0.325 * who["eye_gap"] + who["gaze_x"], -0.225 + who["gaze_y"], 0.073, 0.073)
+        iris = _ellipse(
+            sign * 0.325 * who["eye_gap"] + who["gaze_x"], -0.225 + who["gaze_y"], 0.073, 0.073
+        )
         centre = iris.mean(axis=0)
-        pupil = centre + 0.42 * (iris - centre)
+        student = centre + 0.42 * (iris - centre)
         glint = _ellipse(centre[0] - 0.025, centre[1] - 0.028, 0.018, 0.018)
-        seen = np.concatenate([iris, pupil, glint])  # as far as the lids let it be
+        seen = np.concatenate([iris, student, glint])  # as far as the lids let it be
         order = np.argsort(x)
         seen[:, 0] = np.clip(seen[:, 0], x.min(), x.max())
         high, low = (np.interp(seen[:, 0], x[order], edge[order]) for edge in (upper, lower))
@@ -601,7 +677,15 @@ def _brow(paint: _Canvas, shadow: _Canvas, who: dict[str, float], a: np.ndarray,
 def _hair_behind(paint: _Canvas, who: dict[str, float]) -> None:
     w = who["width"]
     if who["hairstyle"] == LONG:
-        half = [(0, -1.27), (0.55 * w, -1.15), (0.86 * w, -0.7), (0.92 * w, 0.0), (0.98 * w, 0.8), (0.8, 1.4), (0, 1.4)]
+        half = [
+            (0, -1.27),
+            (0.55 * w, -1.15),
+            (0.86 * w, -0.7),
+            (0.92 * w, 0.0),
+            (0.98 * w, 0.8),
+            (0.8, 1.4),
+            (0, 1.4),
+        ]
         paint.fill(_smooth(_mirrored(half)), who["hair"] * 0.8)
     elif who["hairstyle"] == BOB:
         half = [
@@ -620,16 +704,47 @@ def _hair_behind(paint: _Canvas, who: dict[str, float]) -> None:
             paint.fill(_ellipse(x, y, 0.2, 0.2), who["hair"] * (0.85 + 0.15 * np.sin(5 * turn)))
 
 
-def _hair(paint: _Canvas, crease: _Canvas, shadow: _Canvas, who: dict[str, float], rng: np.random.Generator) -> None:
+def _hair(
+    paint: _Canvas,
+    crease: _Canvas,
+    shadow: _Canvas,
+    who: dict[str, float],
+    rng: np.random.Generator,
+) -> None:
     w, style = who["width"], int(who["hairstyle"])
     line = -0.80 + who["hairline"]
     top = [(0.74 * w, -0.28), (0.80 * w, -0.75), (0.48 * w, -1.22), (0, -1.3)]
     top += [(-x, y) for x, y in top[-2::-1]]
     hairlines = {
-        SHORT: [(-0.66 * w, -0.55), (-0.42, line + 0.02), (0, line - 0.03), (0.42, line + 0.02), (0.66 * w, -0.55)],
-        PARTED: [(-0.66 * w, -0.5), (-0.40, line + 0.12), (-0.25, line - 0.04), (0.3, line + 0.03), (0.66 * w, -0.5)],
-        LONG: [(-0.70 * w, 0.1), (-0.58 * w, -0.5), (0, line - 0.08), (0.58 * w, -0.5), (0.70 * w, 0.1)],
-        BOB: [(-0.70 * w, 0.1), (-0.60 * w, -0.55), (-0.3, -0.62), (0.3, -0.64), (0.60 * w, -0.55), (0.70 * w, 0.1)],
+        SHORT: [
+            (-0.66 * w, -0.55),
+            (-0.42, line + 0.02),
+            (0, line - 0.03),
+            (0.42, line + 0.02),
+            (0.66 * w, -0.55),
+        ],
+        PARTED: [
+            (-0.66 * w, -0.5),
+            (-0.40, line + 0.12),
+            (-0.25, line - 0.04),
+            (0.3, line + 0.03),
+            (0.66 * w, -0.5),
+        ],
+        LONG: [
+            (-0.70 * w, 0.1),
+            (-0.58 * w, -0.5),
+            (0, line - 0.08),
+            (0.58 * w, -0.5),
+            (0.70 * w, 0.1),
+        ],
+        BOB: [
+            (-0.70 * w, 0.1),
+            (-0.60 * w, -0.55),
+            (-0.3, -0.62),
+            (0.3, -0.64),
+            (0.60 * w, -0.55),
+            (0.70 * w, 0.1),
+        ],
         CURLS: [(-0.66 * w, -0.5), (-0.42, line), (0, line - 0.04), (0.42, line), (0.66 * w, -0.5)],
     }
     if style == BALD:
@@ -645,7 +760,9 @@ def _hair(paint: _Canvas, crease: _Canvas, shadow: _Canvas, who: dict[str, float
         end = edge[int(at * (len(edge) - 1))] + (0.06 * (rng.random() - 0.5), -0.06)
         bend = (start + end) / 2 + (0.25 * (at - 0.5), -0.05)
         tone = who["hair"] * (0.78 + 0.42 * rng.random()) + 8 * rng.random()
-        paint.stroke(_smooth([start, bend, end], closed=False), tone, 0.014 + 0.02 * rng.random(), 0)
+        paint.stroke(
+            _smooth([start, bend, end], closed=False), tone, 0.014 + 0.02 * rng.random(), 0
+        )
 
 
 def _beard(paint: _Canvas, who: dict[str, float], au: np.ndarray) -> None:
@@ -695,7 +812,16 @@ def _glasses(paint: _Canvas, who: dict[str, float]) -> None:
         if who["glasses"] == 1:
             rim = _ellipse(x, -0.20, 0.235, 0.215)
         else:
-            half = np.array([(-0.24, -0.15), (0.0, -0.17), (0.24, -0.15), (0.21, 0.16), (0.0, 0.19), (-0.2, 0.16)])
+            half = np.array(
+                [
+                    (-0.24, -0.15),
+                    (0.0, -0.17),
+                    (0.24, -0.15),
+                    (0.21, 0.16),
+                    (0.0, 0.19),
+                    (-0.2, 0.16),
+                ]
+            )
             rim = _smooth(half + np.array([x, -0.21]))
         paint.stroke(rim, tone, 0.032 if who["glasses"] < 3 else 0.02, 0.04, closed=True)
         paint.stroke([(sign * 0.57, -0.26), (sign * 0.74 * who["width"], -0.22)], tone, 0.03, 0)
@@ -729,5 +855,7 @@ def draw_object(rng: np.random.Generator) -> np.ndarray:
             cx, cy = 0.7 * (rng.random(2) - 0.5)
             paint.fill(at(_ellipse(cx, cy - 0.25, 0.3, 0.25)), dark + 30 * rng.random())
     edge = (len(paint.pixels) - SIDE * PAINT) // 2
-    picture = cv2.resize(paint.pixels[edge:-edge, edge:-edge], (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    picture = cv2.resize(
+        paint.pixels[edge:-edge, edge:-edge], (SIDE, SIDE), interpolation=cv2.INTER_AREA
+    )
     return to_bytes(picture + 3 * rng.standard_normal((SIDE, SIDE)))

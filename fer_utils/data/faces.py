@@ -54,7 +54,9 @@ class Faces:
         if self.votes is not None:
             lengths["votes"] = len(self.votes)
         if len(set(lengths.values())) != 1:
-            raise StudyError(f"faces: expected one entry a face everywhere, found lengths {lengths}.")
+            raise StudyError(
+                f"faces: expected one entry a face everywhere, found lengths {lengths}."
+            )
 
     def __len__(self) -> int:
         return len(self.images)
@@ -94,7 +96,10 @@ class Faces:
     def counts(self) -> pd.DataFrame:
         """Number of images by usage (rows, in the order of `USAGES`) and emotion (columns), with totals."""
         table = pd.DataFrame(
-            [np.bincount(self.emotion[self.usage == usage], minlength=len(EMOTIONS)) for usage in USAGES],
+            [
+                np.bincount(self.emotion[self.usage == usage], minlength=len(EMOTIONS))
+                for usage in USAGES
+            ],
             index=pd.Index(USAGES, name="usage"),
             columns=pd.Index(EMOTIONS, name="emotion"),
         )
@@ -102,7 +107,7 @@ class Faces:
         table.loc["all"] = table.sum()
         return table
 
-    def departures(self) -> list[str]:
+    def deviations(self) -> list[str]:
         """How the counts differ from the contest's FER-2013, one sentence a usage; empty for the canonical file."""
         counts = self.counts()
         said = []
@@ -113,7 +118,9 @@ class Faces:
             if not sum(found):
                 said.append(f"{usage} has no image where FER-2013 has {sum(expected):,}.")
             elif sum(found) != sum(expected):
-                said.append(f"{usage} has {sum(found):,} images where FER-2013 has {sum(expected):,}.")
+                said.append(
+                    f"{usage} has {sum(found):,} images where FER-2013 has {sum(expected):,}."
+                )
             else:
                 differing = [
                     f"{emotion} {there:,} for {here:,}"
@@ -126,7 +133,7 @@ class Faces:
     @property
     def canonical(self) -> bool:
         """Whether these are FER-2013's images by usage and emotion."""
-        return not self.drawn and not self.departures()
+        return not self.drawn and not self.deviations()
 
     @cached_property
     def fingerprint(self) -> str:

@@ -138,9 +138,13 @@ def unpacked(path: Path) -> Iterator[tuple[BinaryIO, BinaryIO]]:
     path = Path(path)
     kind = next((suffix for suffix in SUFFIXES if path.name.lower().endswith(suffix)), None)
     if not path.is_file():
-        raise StudyError(f"{path}: expected a file, found {'something else' if path.exists() else 'nothing there'}.")
+        raise StudyError(
+            f"{path}: expected a file, found {'something else' if path.exists() else 'nothing there'}."
+        )
     if kind is None:
-        raise StudyError(f"{path}: expected a name that ends with {', '.join(SUFFIXES)}. Rename it after what it is.")
+        raise StudyError(
+            f"{path}: expected a name that ends with {', '.join(SUFFIXES)}. Rename it after what it is."
+        )
     with ExitStack() as stack:
         try:
             packed = stack.enter_context(path.open("rb", buffering=_BUFFER))
@@ -151,7 +155,9 @@ def unpacked(path: Path) -> Iterator[tuple[BinaryIO, BinaryIO]]:
             raise _broken(path, kind, problem) from problem
         try:
             # The readline of zip's own stream is slow.
-            stream = stack.enter_context(io.BufferedReader(layers[-1], _BUFFER)) if layers else packed
+            stream = (
+                stack.enter_context(io.BufferedReader(layers[-1], _BUFFER)) if layers else packed
+            )
             yield stream, packed
             for layer in (stream, *reversed(layers)):
                 while layer.read(_BUFFER):

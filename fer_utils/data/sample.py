@@ -23,7 +23,9 @@ from fer_utils.emotions import CANONICAL_COUNTS, EMOTIONS, SIDE, TRAINING, USAGE
 # Counted in FER-2013: 1,234 of 28,709 Training images (4.3 %) repeat an earlier one, 54 of them with another
 # label; 280 PublicTest and 288 PrivateTest images (8 %) also occur in Training, 23 with another label.
 DUPLICATE_SHARE = 0.05  # of Training: copies of another Training row
-CONFLICT_SHARE = 0.2  # of those copies: labelled unlike their original; more than there, to give an audit some
+CONFLICT_SHARE = (
+    0.2  # of those copies: labelled unlike their original; more than there, to give an audit some
+)
 LEAK_SHARE = 0.08  # of PublicTest and of PrivateTest: copies of a Training row
 LEAK_CONFLICT_SHARE = 0.1  # of those copies: labelled unlike their original
 # These two are assumed: FER-2013's own shares depend on who judges.
@@ -73,7 +75,9 @@ def draw_sample(count: int = 3500, seed: int = 0, *, progress: bool = False) -> 
             continue
         # A stream for each row: what one picture draws never shifts the next.
         own = np.random.default_rng((seed, 1, row))
-        images[row] = _snapshot(shown[row], own) if isinstance(shown[row], str) else _no_face(own, greys)
+        images[row] = (
+            _snapshot(shown[row], own) if isinstance(shown[row], str) else _no_face(own, greys)
+        )
     images[original[:, 0]] = images[original[:, 1]]
 
     return Faces(
@@ -82,7 +86,9 @@ def draw_sample(count: int = 3500, seed: int = 0, *, progress: bool = False) -> 
         usage=usage,
         row=np.arange(count, dtype=np.int64),
         source="sample",
-        notices=("These faces are drawn by the project; scores on them say nothing about real faces.",),
+        notices=(
+            "These faces are drawn by the project; scores on them say nothing about real faces.",
+        ),
         truth=truth,
     )
 
@@ -106,7 +112,9 @@ def _labels(count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarra
     counts = np.array([CANONICAL_COUNTS[usage] for usage in USAGES])
     sizes = _apportion(count, counts.sum(axis=1))
     emotion = [
-        rng.permutation(np.repeat(np.arange(len(EMOTIONS), dtype=np.uint8), _apportion(size, shares)))
+        rng.permutation(
+            np.repeat(np.arange(len(EMOTIONS), dtype=np.uint8), _apportion(size, shares))
+        )
         for size, shares in zip(sizes, counts, strict=True)
     ]
     return np.repeat(np.array(USAGES), sizes), np.concatenate(emotion)
@@ -123,7 +131,10 @@ def _faults(usage: np.ndarray, emotion: np.ndarray, rng: np.random.Generator) ->
             if name == TRAINING
             else (LEAK_SHARE, LEAK_CONFLICT_SHARE, "leak")
         )
-        numbers = [max(1, round(share * len(rows))) for share in (NOT_A_FACE_SHARE, WRONG_LABEL_SHARE, copied)]
+        numbers = [
+            max(1, round(share * len(rows)))
+            for share in (NOT_A_FACE_SHARE, WRONG_LABEL_SHARE, copied)
+        ]
         if sum(numbers) > len(rows):
             numbers = [1, 0, 0]
         blank, wrong, copies, clean = np.split(rows, np.cumsum(numbers))
@@ -133,7 +144,14 @@ def _faults(usage: np.ndarray, emotion: np.ndarray, rng: np.random.Generator) ->
         for row in wrong:
             weights = np.array(CANONICAL_COUNTS[name], float)
             weights[emotion[row]] = 0
-            faults.append((row, "wrong_label", None, EMOTIONS[rng.choice(len(EMOTIONS), p=weights / weights.sum())]))
+            faults.append(
+                (
+                    row,
+                    "wrong_label",
+                    None,
+                    EMOTIONS[rng.choice(len(EMOTIONS), p=weights / weights.sum())],
+                )
+            )
         for number, row in enumerate(copies):
             agrees = emotion[clean_training] == emotion[row]
             conflicts = number < round(conflicting * len(copies))
@@ -168,7 +186,9 @@ def _snapshot(emotion: str, rng: np.random.Generator) -> np.ndarray:
     turn = float(np.clip(0.16 * rng.standard_normal(), -0.38, 0.38))
     pose = (angle, 1.02 + 0.07 * rng.standard_normal(), *(0.07 * rng.standard_normal(2)))
     light = np.array([0.55 * rng.standard_normal(), -0.45 + 0.3 * rng.standard_normal(), 0.8])
-    picture = render(random_person(rng), np.clip(sides, 0, 1), rng, side=SIDE, light=light, turn=turn, pose=pose)
+    picture = render(
+        random_person(rng), np.clip(sides, 0, 1), rng, side=SIDE, light=light, turn=turn, pose=pose
+    )
 
     picture = picture.astype(np.float64)
     if rng.random() < 0.35:
@@ -189,8 +209,16 @@ def _no_face(rng: np.random.Generator, greys: Iterator[int]) -> np.ndarray:
     y, x = np.mgrid[:SIDE, :SIDE] / SIDE
     if kind <= 1:
         slope = 12 * (rng.random(2) - 0.5)
-        return to_bytes(20 + 215 * rng.random() + slope[0] * x + slope[1] * y + rng.standard_normal((SIDE, SIDE)))
+        return to_bytes(
+            20
+            + 215 * rng.random()
+            + slope[0] * x
+            + slope[1] * y
+            + rng.standard_normal((SIDE, SIDE))
+        )
     if kind == 2:
-        waves = sum(np.sin(2 * np.pi * (a * x + b * y) + c) for a, b, c in 14 * (rng.random((3, 3)) - 0.5))
+        waves = sum(
+            np.sin(2 * np.pi * (a * x + b * y) + c) for a, b, c in 14 * (rng.random((3, 3)) - 0.5)
+        )
         return to_bytes(128 + 35 * waves + 12 * rng.standard_normal((SIDE, SIDE)))
     return draw_object(rng)

@@ -74,7 +74,7 @@ def read(
         from fer_utils.data.votes import join_votes
 
         faces = join_votes(faces, votes)
-    return replace(faces, notices=(*faces.notices, *faces.departures()))
+    return replace(faces, notices=(*faces.notices, *faces.deviations()))
 
 
 def source_of(path: Path) -> str:
@@ -109,7 +109,9 @@ def _check_options(
             "csv": "Kaggle's fer2013.csv, .csv.gz, .zip or .tar.gz, or the folder it lies in",
             "folder": "the folder that holds train/<emotion>/ and test/<emotion>/",
         }[source]
-        raise StudyError(f"source {source!r}: expected a path, found none. Give {what}, with --path.")
+        raise StudyError(
+            f"source {source!r}: expected a path, found none. Give {what}, with --path."
+        )
     if source not in _WITH_PATH and path is not None:
         raise StudyError(
             f"source {source!r}: it reads no path, found {path}. Leave --path out, or read it with --source csv "
@@ -120,7 +122,11 @@ def _check_options(
             "sample": "drawn faces have no taggers",
             "folder": "images in folders have lost the order of the CSV's rows, by which votes are joined",
         }[source]
-        raise StudyError(f"source {source!r}: it takes no votes, because {reason}. Found {votes}; leave --votes out.")
+        raise StudyError(
+            f"source {source!r}: it takes no votes, because {reason}. Found {votes}; leave --votes out."
+        )
     for option, given in (("--resize", resize), ("--test-usage", test_usage is not None)):
         if given and source != "folder":
-            raise StudyError(f"source {source!r}: {option} applies to --source folder only. Leave it out.")
+            raise StudyError(
+                f"source {source!r}: {option} applies to --source folder only. Leave it out."
+            )

@@ -23,7 +23,9 @@ CATEGORIES = (
 )
 """Columns of fer2013new.csv with votes; NF stands for "not a face"."""
 
-_ADVICE = "Votes are joined by row, so take Microsoft's fer2013new.csv and Kaggle's whole fer2013.csv."
+_ADVICE = (
+    "Votes are joined by row, so take Microsoft's fer2013new.csv and Kaggle's whole fer2013.csv."
+)
 
 
 def join_votes(faces: Faces, path: Path) -> Faces:
@@ -45,8 +47,13 @@ def join_votes(faces: Faces, path: Path) -> Faces:
             f"{path}: expected FER+ votes, found no such file. Download fer2013new.csv, or leave --votes out."
         )
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, skip_blank_lines=False, encoding="utf-8-sig")
-    except (OSError, ValueError) as problem:  # pandas' parser errors and UnicodeDecodeError are ValueErrors
+        table = pd.read_csv(
+            path, dtype=str, keep_default_na=False, skip_blank_lines=False, encoding="utf-8-sig"
+        )
+    except (
+        OSError,
+        ValueError,
+    ) as problem:  # pandas' parser errors and UnicodeDecodeError are ValueErrors
         raise StudyError(
             f"{path}: expected a CSV with FER+ votes, found {str(problem).strip()}. Get it again."
         ) from None
@@ -68,7 +75,9 @@ def join_votes(faces: Faces, path: Path) -> Faces:
             f"{path}: row {row}: expected Usage {faces.usage[row]!s}, as the face has, found "
             f"{table['Usage'].iloc[row]!r} ({len(differing):,} rows differ). {_ADVICE}"
         )
-    return replace(faces, votes=pd.DataFrame({name: _counts(table[name], path) for name in CATEGORIES}))
+    return replace(
+        faces, votes=pd.DataFrame({name: _counts(table[name], path) for name in CATEGORIES})
+    )
 
 
 def _counts(column: pd.Series, path: Path) -> np.ndarray:

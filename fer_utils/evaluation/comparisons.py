@@ -16,17 +16,21 @@ from fer_utils.evaluation.intervals import CELLS, means_over_emotions
 from fer_utils.evaluation.resampling import (
     RESAMPLES,
     cells,
+    correct_of,
     logits_of_runs,
     middle,
     resampled,
-    rights_of,
-    share_right,
+    share_correct,
 )
 from fer_utils.evaluation.scores import accuracy, balanced_accuracy, macro_f1
 
 
 def paired_bootstrap(
-    right_a: np.ndarray, right_b: np.ndarray, level: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
+    correct_a: np.ndarray,
+    correct_b: np.ndarray,
+    level: float = 0.95,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
 ) -> tuple[float, float]:
     """Percentile bootstrap interval of a difference in accuracy, a minus b, on the same images.
 
@@ -47,7 +51,9 @@ def paired_bootstrap(
     Raises:
         StudyError: one is not bool, has another shape or is empty, or their numbers of images differ.
     """
-    means_a, means_b = resampled(list(_pair(right_a, right_b)), 2, share_right, resamples, seed)
+    means_a, means_b = resampled(
+        list(_pair(correct_a, correct_b)), 2, share_correct, resamples, seed
+    )
     low, high = middle((means_a - means_b)[:, 0], level)
     return float(low), float(high)
 
@@ -78,15 +84,28 @@ def paired_scores(
     Raises:
         StudyError: logits and emotions do not belong together, or there is no image.
     """
-    a, b = logits_of_runs("logits_a", logits_a, emotion), logits_of_runs("logits_b", logits_b, emotion)
-    means_a, means_b = resampled([cells(a, emotion), cells(b, emotion)], CELLS, means_over_emotions, resamples, seed)
+    a, b = (
+        logits_of_runs("logits_a", logits_a, emotion),
+        logits_of_runs("logits_b", logits_b, emotion),
+    )
+    means_a, means_b = resampled(
+        [cells(a, emotion), cells(b, emotion)], CELLS, means_over_emotions, resamples, seed
+    )
     lows, highs = middle(means_a - means_b, level)
-    right_a, right_b = (runs.argmax(axis=2) == emotion for runs in (a, b))
-    rows = {"accuracy": (accuracy, *paired_bootstrap(right_a, right_b, level, resamples, seed))}
-    rows |= {"macro F1": (macro_f1, lows[0], highs[0]), "balanced accuracy": (balanced_accuracy, lows[1], highs[1])}
+    correct_a, correct_b = (runs.argmax(axis=2) == emotion for runs in (a, b))
+    rows = {"accuracy": (accuracy, *paired_bootstrap(correct_a, correct_b, level, resamples, seed))}
+    rows |= {
+        "macro F1": (macro_f1, lows[0], highs[0]),
+        "balanced accuracy": (balanced_accuracy, lows[1], highs[1]),
+    }
     return pd.DataFrame(
         [
-            (np.mean([score(run, emotion) for run in a]) - np.mean([score(run, emotion) for run in b]), low, high)
+            (
+                np.mean([score(run, emotion) for run in a])
+                - np.mean([score(run, emotion) for run in b]),
+                low,
+                high,
+            )
             for score, low, high in rows.values()
         ],
         index=pd.Index(rows, name="score"),
@@ -103,7 +122,7 @@ class McNemar(NamedTuple):
     p: float
 
 
-def mcnemar(right_a: np.ndarray, right_b: np.ndarray) -> McNemar:
+def mcnemar(correct_a: np.ndarray, correct_b: np.ndarray) -> McNemar:
     """Exact McNemar test (McNemar 1947): two-sided binomial, on the images that just one of two models has right.
 
     It compares two trained models; that another seed of either would do the same it does not say. Where the models
@@ -118,14 +137,16 @@ def mcnemar(right_a: np.ndarray, right_b: np.ndarray) -> McNemar:
     """
     from statsmodels.stats.contingency_tables import mcnemar as test  # Half a second to import.
 
-    a, b = _pair(right_a, right_b)
-    if np.ndim(right_a) != 1 or np.ndim(right_b) != 1:
+    a, b = _pair(correct_a, correct_b)
+    if np.ndim(correct_a) != 1 or np.ndim(correct_b) != 1:
         raise StudyError(
-            f"mcnemar: expected one run each, bool (n,), found {np.shape(right_a)} and {np.shape(right_b)}. Compare "
+            f"mcnemar: expected one run each, bool (n,), found {np.shape(correct_a)} and {np.shape(correct_b)}. Compare "
             "several seeds with paired_bootstrap."
         )
     only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
-    p = float(test([[int((a & b).sum()), only_a], [only_b, int((~a & ~b).sum())]], exact=True).pvalue)
+    p = float(
+        test([[int((a & b).sum()), only_a], [only_b, int((~a & ~b).sum())]], exact=True).pvalue
+    )
     return McNemar(only_a, only_b, (only_a - only_b) / a.size, p)
 
 
@@ -159,19 +180,29 @@ def compare_all(
     from statsmodels.stats.multitest import multipletests
 
     if len(answers) < 2:
-        raise StudyError(f"compare_all: expected two models or more, found {', '.join(answers) or 'none'}.")
+        raise StudyError(
+            f"compare_all: expected two models or more, found {', '.join(answers) or 'none'}."
+        )
     for name, given in answers.items():
-        if np.shape(given) != np.shape(emotion) or not np.issubdtype(np.asarray(given).dtype, np.integer):
+        if np.shape(given) != np.shape(emotion) or not np.issubdtype(
+            np.asarray(given).dtype, np.integer
+        ):
             raise StudyError(
                 f"compare_all: expected an answer of {name} to each of {len(emotion):,} images, int (n,), found "
                 f"{np.asarray(given).dtype} {np.shape(given)}. Give logits.argmax(axis=1) of one run."
             )
-    right = {name: np.asarray(given) == emotion for name, given in answers.items()}
+    correct = {name: np.asarray(given) == emotion for name, given in answers.items()}
     rows = []
-    for model, other in combinations(right, 2):
-        test = mcnemar(right[model], right[other])
-        low, high = paired_bootstrap(right[model], right[other], level, resamples, seed)
-        row = {"model": model, "other": other, "difference": test.difference, "low": low, "high": high}
+    for model, other in combinations(correct, 2):
+        test = mcnemar(correct[model], correct[other])
+        low, high = paired_bootstrap(correct[model], correct[other], level, resamples, seed)
+        row = {
+            "model": model,
+            "other": other,
+            "difference": test.difference,
+            "low": low,
+            "high": high,
+        }
         rows.append(row | {"only_model": test.only_a, "only_other": test.only_b, "p": test.p})
     table = pd.DataFrame(rows)
     significant, corrected, *_ = multipletests(table["p"], alpha=1 - level, method="holm")
@@ -184,15 +215,17 @@ def pairs_finding(table: pd.DataFrame) -> str:
     if apart.empty:
         return f"After Holm's correction none of {len(table)} pairs of models is shown to differ in accuracy."
     most = apart.iloc[apart["difference"].abs().argmax()]
-    better, worse = (most["model"], most["other"]) if most["difference"] > 0 else (most["other"], most["model"])
+    better, worse = (
+        (most["model"], most["other"]) if most["difference"] > 0 else (most["other"], most["model"])
+    )
     return (
         f"After Holm's correction {len(apart)} of {len(table)} pairs of models differ in accuracy, most of all "
         f"{better} from {worse}, by {100 * abs(most['difference']):.1f} points."
     )
 
 
-def _pair(right_a: np.ndarray, right_b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    a, b = rights_of("right_a", right_a), rights_of("right_b", right_b)
+def _pair(correct_a: np.ndarray, correct_b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    a, b = correct_of("right_a", correct_a), correct_of("right_b", correct_b)
     if a.shape[1] != b.shape[1]:
         raise StudyError(
             f"comparison: expected answers to the same images, found {a.shape[1]:,} and {b.shape[1]:,}. Choose the "

@@ -13,11 +13,11 @@ from fer_utils.emotions import EMOTIONS
 from fer_utils.evaluation.resampling import (
     RESAMPLES,
     cells,
+    correct_of,
     logits_of_runs,
     middle,
     resampled,
-    rights_of,
-    share_right,
+    share_correct,
 )
 from fer_utils.evaluation.scores import accuracy, balanced_accuracy, confusion_scores, macro_f1
 
@@ -41,7 +41,7 @@ def split_scores(prefix: str, logits: np.ndarray, emotion: np.ndarray) -> dict[s
 
 
 def bootstrap_interval(
-    right: np.ndarray, level: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
+    correct: np.ndarray, level: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
 ) -> tuple[float, float]:
     """Percentile bootstrap interval (Efron 1979) of the accuracy, mean over seeds.
 
@@ -64,13 +64,17 @@ def bootstrap_interval(
     Raises:
         StudyError: `right` is not bool, has another shape, or is empty.
     """
-    (means,) = resampled([rights_of("right", right)], 2, share_right, resamples, seed)
+    (means,) = resampled([correct_of("right", correct)], 2, share_correct, resamples, seed)
     low, high = middle(means[:, 0], level)
     return float(low), float(high)
 
 
 def score_table(
-    logits: np.ndarray, emotion: np.ndarray, level: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
+    logits: np.ndarray,
+    emotion: np.ndarray,
+    level: float = 0.95,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
 ) -> pd.DataFrame:
     """Accuracy, macro F1 and balanced accuracy, each with its percentile bootstrap interval.
 
@@ -96,17 +100,32 @@ def score_table(
     runs = logits_of_runs("score_table", logits, emotion)
     (means,) = resampled([cells(runs, emotion)], CELLS, means_over_emotions, resamples, seed)
     lows, highs = middle(means, level)
-    rows = {"accuracy": (accuracy, *bootstrap_interval(runs.argmax(axis=2) == emotion, level, resamples, seed))}
-    rows |= {"macro F1": (macro_f1, lows[0], highs[0]), "balanced accuracy": (balanced_accuracy, lows[1], highs[1])}
+    rows = {
+        "accuracy": (
+            accuracy,
+            *bootstrap_interval(runs.argmax(axis=2) == emotion, level, resamples, seed),
+        )
+    }
+    rows |= {
+        "macro F1": (macro_f1, lows[0], highs[0]),
+        "balanced accuracy": (balanced_accuracy, lows[1], highs[1]),
+    }
     return pd.DataFrame(
-        [(np.mean([score(run, emotion) for run in runs]), low, high) for score, low, high in rows.values()],
+        [
+            (np.mean([score(run, emotion) for run in runs]), low, high)
+            for score, low, high in rows.values()
+        ],
         index=pd.Index(rows, name="score"),
         columns=["value", "low", "high"],
     )
 
 
 def per_emotion(
-    logits: np.ndarray, emotion: np.ndarray, level: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
+    logits: np.ndarray,
+    emotion: np.ndarray,
+    level: float = 0.95,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
 ) -> pd.DataFrame:
     """Precision, recall, F1 and number of images by emotion, of one run, with percentile bootstrap intervals.
 

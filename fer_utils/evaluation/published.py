@@ -111,4 +111,4 @@ def read_results(folder: Path) -> pd.DataFrame:
     if not path.is_file():
         return pd.DataFrame()
     table = pd.read_csv(path)
-    return table.assign(averaging=table["averaging"].astype(object).fillna(""))  # an empty cell is read as NaN
+    return table.assign(tta=table["tta"].astype(object).fillna(""))  # an empty cell is read as NaN

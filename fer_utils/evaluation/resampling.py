@@ -18,19 +18,19 @@ AT_ONCE = 1000
 """Resamples worked on together: with several runs there may be as many kinds as images."""
 
 
-def share_right(counts: np.ndarray) -> np.ndarray:
+def share_correct(counts: np.ndarray) -> np.ndarray:
     """Accuracy (..., 1) from how many answers are wrong and right, (..., 2)."""
     return counts[..., 1:] / counts.sum(axis=-1, keepdims=True)
 
 
-def rights_of(name: str, right: np.ndarray) -> np.ndarray:
+def correct_of(name: str, correct: np.ndarray) -> np.ndarray:
     """Whether each answer of each run is right, bool (runs, n), from that or (n,); else a StudyError about `name`."""
-    right = np.asarray(right)
-    if right.dtype != bool or right.ndim not in (1, 2) or not right.size:
+    correct = np.asarray(correct)
+    if correct.dtype != bool or correct.ndim not in (1, 2) or not correct.size:
         raise StudyError(
-            f"{name}: expected whether each answer is right, bool (n,) or (runs, n), found {right.dtype} {right.shape}."
+            f"{name}: expected whether each answer is right, bool (n,) or (runs, n), found {correct.dtype} {correct.shape}."
         )
-    return np.atleast_2d(right)
+    return np.atleast_2d(correct)
 
 
 def logits_of_runs(name: str, logits: np.ndarray, emotion: np.ndarray) -> np.ndarray:
@@ -51,7 +51,11 @@ def cells(logits: np.ndarray, emotion: np.ndarray) -> np.ndarray:
 
 
 def resampled(
-    models: list[np.ndarray], codes: int, score: Callable[[np.ndarray], np.ndarray], resamples: int, seed: int
+    models: list[np.ndarray],
+    codes: int,
+    score: Callable[[np.ndarray], np.ndarray],
+    resamples: int,
+    seed: int,
 ) -> list[np.ndarray]:
     """Scores of each model in each resample of images and of its runs, mean over runs: float64 (resamples, m) each.
 

@@ -25,7 +25,13 @@ def accuracy(logits: np.ndarray, emotion: np.ndarray) -> float:
 def macro_f1(logits: np.ndarray, emotion: np.ndarray) -> float:
     """F1, mean over all seven emotions, 0 to 1; that of an emotion with neither image nor answer counts as 0."""
     return float(
-        f1_score(emotion, np.argmax(logits, axis=1), labels=range(len(EMOTIONS)), average="macro", zero_division=0)
+        f1_score(
+            emotion,
+            np.argmax(logits, axis=1),
+            labels=range(len(EMOTIONS)),
+            average="macro",
+            zero_division=0,
+        )
     )
 
 
@@ -33,7 +39,9 @@ def balanced_accuracy(logits: np.ndarray, emotion: np.ndarray) -> float:
     """Recall, mean over the emotions that have images, 0 to 1 (scikit-learn's definition, not adjusted for chance)."""
     with warnings.catch_warnings():
         # Of answers that name an emotion without an image, mistakes as any other; and of a single emotion.
-        warnings.filterwarnings("ignore", "y_pred contains classes not in y_true|A single label was found")
+        warnings.filterwarnings(
+            "ignore", "y_pred contains classes not in y_true|A single label was found"
+        )
         return float(balanced_accuracy_score(emotion, np.argmax(logits, axis=1)))
 
 
@@ -47,11 +55,11 @@ def confusion_scores(counts: np.ndarray) -> dict[str, np.ndarray]:
     Returns:
         precision, recall and F1, float64 (..., 7); "macro F1" and "balanced accuracy", float64 (...).
     """
-    right = np.diagonal(counts, axis1=-2, axis2=-1).astype(np.float64)
+    correct = np.diagonal(counts, axis1=-2, axis2=-1).astype(np.float64)
     images, answered = counts.sum(axis=-1), counts.sum(axis=-2)
-    precision = right / np.maximum(answered, 1)
-    recall = right / np.maximum(images, 1)
-    f1 = 2 * right / np.maximum(images + answered, 1)
+    precision = correct / np.maximum(answered, 1)
+    recall = correct / np.maximum(images, 1)
+    f1 = 2 * correct / np.maximum(images + answered, 1)
     balanced = recall.sum(axis=-1) / np.maximum((images > 0).sum(axis=-1), 1)
     return {"precision": precision, "recall": recall, "F1": f1, "macro F1": f1.mean(axis=-1)} | {
         "balanced accuracy": balanced
@@ -60,7 +68,11 @@ def confusion_scores(counts: np.ndarray) -> dict[str, np.ndarray]:
 
 def cross_entropy(logits: np.ndarray, emotion: np.ndarray) -> float:
     """Mean negative log-likelihood, in nats."""
-    return float(-log_softmax(np.asarray(logits, np.float64), axis=1)[np.arange(len(emotion)), emotion].mean())
+    return float(
+        -log_softmax(np.asarray(logits, np.float64), axis=1)[
+            np.arange(len(emotion)), emotion
+        ].mean()
+    )
 
 
 class SeedSummary(NamedTuple):
@@ -80,12 +92,16 @@ def seed_summary(accuracies: np.ndarray) -> SeedSummary:
     """
     accuracies = np.asarray(accuracies, np.float64)
     if accuracies.ndim != 1 or not len(accuracies):
-        raise StudyError(f"accuracies: expected one a seed, (runs,), found shape {accuracies.shape}.")
+        raise StudyError(
+            f"accuracies: expected one a seed, (runs,), found shape {accuracies.shape}."
+        )
     deviation = float(accuracies.std(ddof=1)) if len(accuracies) > 1 else float("nan")
-    return SeedSummary(float(accuracies.mean()), deviation, float(accuracies.min()), float(accuracies.max()))
+    return SeedSummary(
+        float(accuracies.mean()), deviation, float(accuracies.min()), float(accuracies.max())
+    )
 
 
-def averaged(members: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
+def mean_prediction(members: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
     """The ensemble's answer: the log of the members' mean probability, float32 (n, 7).
 
     It takes the place of logits: its softmax is the mean of the members' softmaxes.

@@ -10,7 +10,7 @@ from importlib import import_module
 
 from fer_utils.errors import StudyError
 
-NETWORKS = ("seed_cnn", "mini_xception", "tang", "resnet", "vgg")
+NETWORKS = ("baseline_cnn", "mini_xception", "tang", "resnet", "vgg")
 
 
 def build(network: str, **options):
@@ -24,14 +24,18 @@ def build(network: str, **options):
     try:
         return _builder(network)(**options)
     except (TypeError, ValueError) as problem:
-        raise StudyError(f"{network}: expected other options than {options}: {problem}") from problem
+        raise StudyError(
+            f"{network}: expected other options than {options}: {problem}"
+        ) from problem
 
 
 def changed_options(network: str, options: dict) -> dict:
     """The options that differ from the network's defaults. Raises as `build` does."""
     known = options_of(network)
     if unknown := sorted(set(options) - set(known)):
-        raise StudyError(f"{network}: unknown option {', '.join(unknown)}; it has {', '.join(known)}.")
+        raise StudyError(
+            f"{network}: unknown option {', '.join(unknown)}; it has {', '.join(known)}."
+        )
     return {name: value for name, value in options.items() if value != known[name]}
 
 
@@ -70,14 +74,18 @@ def at_side(trunk, side: int):
         return trunk
     pixels = keras.Input((side, side, shape[2]), name="crop")
     try:
-        smaller = keras.models.clone_model(trunk, input_tensors=pixels, clone_function=lambda layer: layer)
+        smaller = keras.models.clone_model(
+            trunk, input_tensors=pixels, clone_function=lambda layer: layer
+        )
     except ValueError as problem:
         raise StudyError(
             f"{trunk.name}: crop_side: expected a side that leaves the shapes of its weights, as {shape[0]} does, "
             f"found {side}: {problem}"
         ) from None
     same = zip(smaller.variables, trunk.variables, strict=True)
-    assert all(one is other for one, other in same), "the engines hand variables over by their order"
+    assert all(one is other for one, other in same), (
+        "the engines hand variables over by their order"
+    )
     return smaller
 
 

@@ -10,7 +10,9 @@ import re
 import sys
 import tempfile
 
-_NOISE = re.compile(rb"oneDNN custom operations are on|^WARNING: All log messages before absl::InitializeLog")
+_NOISE = re.compile(
+    rb"oneDNN custom operations are on|^WARNING: All log messages before absl::InitializeLog"
+)
 
 
 def _import_quietly():

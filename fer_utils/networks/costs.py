@@ -43,7 +43,8 @@ def overview() -> list[dict]:
         found.append(
             {
                 "name": name,
-                "input": _size(taken) + (f" ({_size(inside[:2])} inside)" if inside[:2] != taken[:2] else ""),
+                "input": _size(taken)
+                + (f" ({_size(inside[:2])} inside)" if inside[:2] != taken[:2] else ""),
                 "parameters": parts(model)[1].count_params(),
                 "multiply_adds": multiply_adds(model),
                 "source": import_module(f"fer_utils.networks.{name}").SOURCE,
@@ -56,12 +57,19 @@ def overview_text(found: list[dict]) -> str:
     """The overview as an aligned table, a network a line."""
     rows = [("network", "input", "parameters", "multiply-adds", "source")]
     rows += [
-        (one["name"], one["input"], f"{one['parameters']:,}", f"{one['multiply_adds']:,}", one["source"])
+        (
+            one["name"],
+            one["input"],
+            f"{one['parameters']:,}",
+            f"{one['multiply_adds']:,}",
+            one["source"],
+        )
         for one in found
     ]
     name, size, parameters, adds, _ = (max(map(len, column)) for column in zip(*rows, strict=True))
     return "\n".join(
-        f"{row[0]:{name}}  {row[1]:{size}}  {row[2]:>{parameters}}  {row[3]:>{adds}}  {row[4]}" for row in rows
+        f"{row[0]:{name}}  {row[1]:{size}}  {row[2]:>{parameters}}  {row[3]:>{adds}}  {row[4]}"
+        for row in rows
     )
 
 
@@ -76,25 +84,34 @@ def _of_layer(layer: keras.Layer, model: keras.Model) -> int:
         kernels, channels = [layer.depthwise_kernel, layer.pointwise_kernel], layer.filters
     elif not within and _has_kernel(layer):
         known = "Conv2D, DepthwiseConv2D, SeparableConv2D, Dense and models of them"
-        raise StudyError(f"{layer.name}: expected {known}, found {type(layer).__name__}. Count it in {__name__}.")
+        raise StudyError(
+            f"{layer.name}: expected {known}, found {type(layer).__name__}. Count it in {__name__}."
+        )
     elif not within:
         return 0
     # Keras tells the number of calls nowhere else. A sequential model calls each layer once, and anew whenever one
     # is added.
     if not isinstance(model, keras.Sequential) and (calls := len(layer._inbound_nodes)) != 1:
-        raise StudyError(f"{layer.name}: expected a layer that is called once, found {calls} calls.")
+        raise StudyError(
+            f"{layer.name}: expected a layer that is called once, found {calls} calls."
+        )
     if within:
         return multiply_adds(layer)
     output = layer.output.shape[1:]
     if None in output:
-        raise StudyError(f"{layer.name}: expected an output of known size, found {output}. Name the input's size.")
+        raise StudyError(
+            f"{layer.name}: expected an output of known size, found {output}. Name the input's size."
+        )
     return sum(math.prod(kernel.shape) for kernel in kernels) * math.prod(output) // channels
 
 
 def _has_kernel(layer: keras.Layer) -> bool:
     """Whether a layer has weights that it may multiply its input with: called so, or trained and of 2 axes or more."""
     trained = {id(weight) for weight in layer.trainable_weights}
-    return any("kernel" in weight.name or (len(weight.shape) > 1 and id(weight) in trained) for weight in layer.weights)
+    return any(
+        "kernel" in weight.name or (len(weight.shape) > 1 and id(weight) in trained)
+        for weight in layer.weights
+    )
 
 
 def _first_convolved(model: keras.Model) -> tuple | None:

@@ -11,7 +11,9 @@ INSIDE = 64
 """Side of the images that the network works on, pixels."""
 
 
-def mini_xception(*, width: float = 1.0, l2: float = 0.01, batch_norm_momentum: float = 0.99) -> keras.Model:
+def mini_xception(
+    *, width: float = 1.0, l2: float = 0.01, batch_norm_momentum: float = 0.99
+) -> keras.Model:
     """Two convolutions and four residual modules of separable convolutions: 58,423 parameters at width 1.
 
     Pixels are resized to 64x64 and scaled to -1..1. Two 3x3-8 convolutions, valid, each with batch
@@ -51,11 +53,15 @@ def mini_xception(*, width: float = 1.0, l2: float = 0.01, batch_norm_momentum: 
     x = layers.Rescaling(1 / 127.5, offset=-1)(x)
     for _ in range(2):
         penalty = keras.regularizers.L2(l2)
-        x = relu(normalise(layers.Conv2D(units(8), 3, use_bias=False, kernel_regularizer=penalty)(x)))
+        x = relu(
+            normalise(layers.Conv2D(units(8), 3, use_bias=False, kernel_regularizer=penalty)(x))
+        )
     for full in (16, 32, 64, 128):
         # Every second pixel, then stride 1: the same as the convolution with stride 2, whose gradient writes beyond
         # its memory on CPUs (TensorFlow 2.21 with oneDNN) and ends the process.
-        shortcut = normalise(layers.Conv2D(units(full), 1, use_bias=False)(layers.MaxPooling2D(1, strides=2)(x)))
+        shortcut = normalise(
+            layers.Conv2D(units(full), 1, use_bias=False)(layers.MaxPooling2D(1, strides=2)(x))
+        )
         x = separable(relu(separable(x, full)), full)
         x = layers.Add()([layers.MaxPooling2D(3, strides=2, padding="same")(x), shortcut])
     x = layers.Conv2D(len(EMOTIONS), 3, padding="same")(x)

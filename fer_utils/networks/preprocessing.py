@@ -24,9 +24,13 @@ class ContrastNormalisation(keras.layers.Layer):
         super().__init__(**more)
         self.norm = norm
         shape = (SIDE, SIDE, 1)
-        self.stand_in = self.add_weight(shape=shape, initializer="zeros", trainable=False, name="stand_in")
+        self.stand_in = self.add_weight(
+            shape=shape, initializer="zeros", trainable=False, name="stand_in"
+        )
         self.mean = self.add_weight(shape=shape, initializer="zeros", trainable=False, name="mean")
-        self.deviation = self.add_weight(shape=shape, initializer="ones", trainable=False, name="deviation")
+        self.deviation = self.add_weight(
+            shape=shape, initializer="ones", trainable=False, name="deviation"
+        )
 
     def adapt(self, images: np.ndarray) -> None:
         """Fit to training images, uint8 (n, 48, 48)."""
@@ -35,7 +39,9 @@ class ContrastNormalisation(keras.layers.Layer):
         self.deviation.assign(np.ones((SIDE, SIDE, 1)))
         count, total, squares = len(images), 0.0, 0.0
         for start in range(0, count, 1024):
-            each = ops.convert_to_numpy(self(images[start : start + 1024, ..., None].astype(np.float32)))
+            each = ops.convert_to_numpy(
+                self(images[start : start + 1024, ..., None].astype(np.float32))
+            )
             each = each.astype(np.float64)
             total, squares = total + each.sum(0), squares + (each**2).sum(0)
         self.mean.assign(total / count)

@@ -58,13 +58,19 @@ def resnet(
     """
     widths = tuple(max(4, round(filters * width)) for filters in widths)
     if len(widths) != len(blocks):
-        raise ValueError(f"expected as many widths as blocks, found {len(widths)} and {len(blocks)}")
+        raise ValueError(
+            f"expected as many widths as blocks, found {len(widths)} and {len(blocks)}"
+        )
 
     def convolution(x, filters: int, size: int = 3, stride: int = 1):
-        return layers.Conv2D(filters, size, stride, padding="same", use_bias=False, kernel_initializer="he_normal")(x)
+        return layers.Conv2D(
+            filters, size, stride, padding="same", use_bias=False, kernel_initializer="he_normal"
+        )(x)
 
     def normalise(x, *, gamma: str = "ones"):
-        return layers.BatchNormalization(momentum=batch_norm_momentum, epsilon=1e-5, gamma_initializer=gamma)(x)
+        return layers.BatchNormalization(
+            momentum=batch_norm_momentum, epsilon=1e-5, gamma_initializer=gamma
+        )(x)
 
     def relu(x):
         return layers.Activation("relu")(x)
@@ -77,7 +83,9 @@ def resnet(
     def block(x, filters: int, stride: int, dropped: float):
         shortcut = x
         if stride > 1:
-            shortcut = layers.AveragePooling2D(stride, padding="same")(shortcut)  # of odd sizes, as the branch
+            shortcut = layers.AveragePooling2D(stride, padding="same")(
+                shortcut
+            )  # of odd sizes, as the branch
         if x.shape[-1] != filters:
             shortcut = normalise(convolution(shortcut, filters, 1))
         branch = relu(normalise(convolution(x, filters, 3, stride)))
@@ -96,4 +104,6 @@ def resnet(
             done += 1
             x = block(x, filters, 2 if stage and not repeat else 1, drop_path * done / count)
     x = layers.Dropout(dropout)(layers.GlobalAveragePooling2D()(x))
-    return keras.Model(pixels, layers.Dense(len(EMOTIONS), name="logits", dtype="float32")(x), name="resnet")
+    return keras.Model(
+        pixels, layers.Dense(len(EMOTIONS), name="logits", dtype="float32")(x), name="resnet"
+    )

@@ -41,10 +41,16 @@ def vgg(
         return max(4, round(full * width))
 
     def normalise(x):
-        return layers.Activation("relu")(layers.BatchNormalization(momentum=batch_norm_momentum, epsilon=1e-5)(x))
+        return layers.Activation("relu")(
+            layers.BatchNormalization(momentum=batch_norm_momentum, epsilon=1e-5)(x)
+        )
 
     def convolution(x, filters: int):
-        return normalise(layers.Conv2D(filters, 3, padding="same", use_bias=False, kernel_initializer="he_normal")(x))
+        return normalise(
+            layers.Conv2D(
+                filters, 3, padding="same", use_bias=False, kernel_initializer="he_normal"
+            )(x)
+        )
 
     pixels = keras.Input((SIDE, SIDE, 1), name="pixels")
     # Over one channel, one group is the whole image. Flat images stay flat: epsilon is a variance in grey levels.
@@ -55,4 +61,6 @@ def vgg(
     x = layers.Flatten()(x)
     x = normalise(layers.Dense(scaled(units), use_bias=False, kernel_initializer="he_normal")(x))
     x = layers.Dropout(dense_dropout)(x)
-    return keras.Model(pixels, layers.Dense(len(EMOTIONS), name="logits", dtype="float32")(x), name="vgg")
+    return keras.Model(
+        pixels, layers.Dense(len(EMOTIONS), name="logits", dtype="float32")(x), name="vgg"
+    )

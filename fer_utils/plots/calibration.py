@@ -13,7 +13,9 @@ FEWEST = 20
 """Answers that a coverage curve begins at: the accuracy of fewer is mostly chance."""
 
 
-def reliability(tables: Mapping[str, pd.DataFrame], notes: Mapping[str, str] | None = None) -> Figure:
+def reliability(
+    tables: Mapping[str, pd.DataFrame], notes: Mapping[str, str] | None = None
+) -> Figure:
     """Reliability diagrams, one below each title, over the number of images in each bin.
 
     Bars show how often answers of a probability are right, with 95 % intervals; the line what calibrated ones would be.
@@ -23,13 +25,18 @@ def reliability(tables: Mapping[str, pd.DataFrame], notes: Mapping[str, str] | N
         notes: by title, what to write into the diagram, such as its calibration error.
     """
     figure = Figure(figsize=(WIDTH if len(tables) > 1 else WIDTH / 1.8, 4.6), layout="constrained")
-    axes = figure.subplots(2, len(tables), sharex=True, sharey="row", squeeze=False, height_ratios=[3.2, 1])
+    axes = figure.subplots(
+        2, len(tables), sharex=True, sharey="row", squeeze=False, height_ratios=[3.2, 1]
+    )
     for (upper, lower), (title, table) in zip(axes.T, tables.items(), strict=True):
         middle, width = 50 * (table["low"] + table["high"]), 100 * (table["high"] - table["low"])
         full = table.dropna(subset="accuracy")
         upper.plot([0, 100], [0, 100], color=MUTED, linewidth=1, linestyle=(0, (4, 4)), zorder=1)
         upper.bar(middle, 100 * table["accuracy"], 0.94 * width, color=ACCENT, alpha=0.28, zorder=0)
-        ends = np.abs(100 * full[["accuracy_low", "accuracy_high"]].to_numpy().T - 100 * full["accuracy"].to_numpy())
+        ends = np.abs(
+            100 * full[["accuracy_low", "accuracy_high"]].to_numpy().T
+            - 100 * full["accuracy"].to_numpy()
+        )
         upper.errorbar(
             100 * full["confidence"],
             100 * full["accuracy"],
@@ -73,7 +80,9 @@ def coverage(curves: Mapping[str, pd.DataFrame], thresholds: pd.DataFrame | None
         curve = curve[curve["images"] >= min(FEWEST, curve["images"].max())]
         x = 100 * curve["coverage"]
         if len(curves) <= 2:
-            ax.fill_between(x, 100 * curve["low"], 100 * curve["high"], color=colour, alpha=0.16, linewidth=0)
+            ax.fill_between(
+                x, 100 * curve["low"], 100 * curve["high"], color=colour, alpha=0.16, linewidth=0
+            )
         ax.plot(
             x,
             100 * curve["accuracy"],
@@ -85,14 +94,39 @@ def coverage(curves: Mapping[str, pd.DataFrame], thresholds: pd.DataFrame | None
     kept = [] if thresholds is None else thresholds[thresholds["images"] > 0].to_dict("records")
     for number, row in enumerate(kept):
         x, y = 100 * row["coverage"], 100 * row["accuracy"]
-        ends = 100 * np.array([[row["coverage_low"], row["coverage_high"]], [row["low"], row["high"]]])
+        ends = 100 * np.array(
+            [[row["coverage_low"], row["coverage_high"]], [row["low"], row["high"]]]
+        )
         across, up = np.abs(ends - [[x], [y]])[:, :, None]
         ax.axhline(100 * row["target"], color=INK, linewidth=1, linestyle=(0, (4, 4)), zorder=1)
         note = "threshold chosen on other images, for the accuracy dashed" if not number else None
-        ax.errorbar(x, y, up, across, fmt="D", color=INK, ms=5.5, elinewidth=1.2, capsize=2, zorder=4, label=note)
-        ax.annotate(f"p ≥ {row['probability']:.2f}", (x, y), (8, 8), textcoords="offset points", fontsize=9, zorder=5)
+        ax.errorbar(
+            x,
+            y,
+            up,
+            across,
+            fmt="D",
+            color=INK,
+            ms=5.5,
+            elinewidth=1.2,
+            capsize=2,
+            zorder=4,
+            label=note,
+        )
+        ax.annotate(
+            f"p ≥ {row['probability']:.2f}",
+            (x, y),
+            (8, 8),
+            textcoords="offset points",
+            fontsize=9,
+            zorder=5,
+        )
     ax.set(xlabel="answers kept, % (coverage)", ylabel="right of those kept, %", xlim=(0, 101))
     ax.grid(color=GRID, linewidth=0.8)
     ax.set_axisbelow(True)
-    figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=1 if len(curves) < 3 else 3)
+    figure.legend(
+        *ax.get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=1 if len(curves) < 3 else 3,
+    )
     return figure

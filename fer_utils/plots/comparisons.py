@@ -25,7 +25,9 @@ def pairwise(table: pd.DataFrame) -> Figure:
     """
     names = _best_first(table)
     cells = len(names) - 1
-    figure = Figure(figsize=(min(WIDTH, 4.2 + 0.85 * cells), 1.7 + 0.6 * cells), layout="constrained")
+    figure = Figure(
+        figsize=(min(WIDTH, 4.2 + 0.85 * cells), 1.7 + 0.6 * cells), layout="constrained"
+    )
     ax = figure.subplots()
     most = max(table["difference"].abs().max(), 1e-9)
     for row in table.to_dict("records"):
@@ -33,7 +35,12 @@ def pairwise(table: pd.DataFrame) -> Figure:
         difference, low, high = (100 * row[key] for key in ("difference", "low", "high"))
         if y > x:
             y, x, difference, low, high = x, y, -difference, -high, -low
-        options: dict[str, Any] = {"facecolor": "white", "edgecolor": GRID, "hatch": "////", "linewidth": 0}
+        options: dict[str, Any] = {
+            "facecolor": "white",
+            "edgecolor": GRID,
+            "hatch": "////",
+            "linewidth": 0,
+        }
         if row["significant"]:
             options = {"facecolor": _tint(0.12 + 0.43 * abs(row["difference"]) / most)}
         ax.add_patch(Rectangle((x - 0.48, y - 0.47), 0.96, 0.94, **options))
@@ -55,8 +62,18 @@ def pairwise(table: pd.DataFrame) -> Figure:
         spine.set_visible(False)
     figure.legend(
         handles=[
-            Rectangle((0, 0), 1, 1, facecolor=_tint(0.4), label="differ, after Holm's correction (bold)"),
-            Rectangle((0, 0), 1, 1, facecolor="white", edgecolor=MUTED, hatch="////", label="not shown to differ"),
+            Rectangle(
+                (0, 0), 1, 1, facecolor=_tint(0.4), label="differ, after Holm's correction (bold)"
+            ),
+            Rectangle(
+                (0, 0),
+                1,
+                1,
+                facecolor="white",
+                edgecolor=MUTED,
+                hatch="////",
+                label="not shown to differ",
+            ),
         ],
         loc="outside lower center",
         ncols=2 if cells > 2 else 1,
@@ -72,10 +89,15 @@ def side_by_side(table: pd.DataFrame) -> Figure:
             macro_f1_high (fractions; not a number where a variant has no image).
     """
     variants, models = (list(dict.fromkeys(table[key])) for key in ("variant", "model"))
-    figure = Figure(figsize=(WIDTH, 1.2 + len(variants) * (0.3 + 0.13 * len(models))), layout="constrained")
+    figure = Figure(
+        figsize=(WIDTH, 1.2 + len(variants) * (0.3 + 0.13 * len(models))), layout="constrained"
+    )
     axes = figure.subplots(1, 2, sharey=True)
     shift = 0.72 * ((np.arange(len(models)) + 0.5) / len(models) - 0.5)
-    scores = {"top-1 accuracy": ("accuracy", "low", "high"), "macro F1": ("macro_f1", "macro_f1_low", "macro_f1_high")}
+    scores = {
+        "top-1 accuracy": ("accuracy", "low", "high"),
+        "macro F1": ("macro_f1", "macro_f1_low", "macro_f1_high"),
+    }
     for ax, (title, columns) in zip(axes, scores.items(), strict=True):
         for y in range(0, len(variants), 2):
             ax.axhspan(y - 0.5, y + 0.5, color=GRID, alpha=0.35, linewidth=0)
@@ -96,20 +118,28 @@ def side_by_side(table: pd.DataFrame) -> Figure:
         ax.grid(axis="x", color=GRID, linewidth=0.8)
         ax.set_ylim(len(variants) - 0.5, -0.5)
     images = table.drop_duplicates("variant")["images"]
-    axes[0].set_yticks(range(len(variants)), [f"{v}\n{n:,} images" for v, n in zip(variants, images, strict=True)])
+    axes[0].set_yticks(
+        range(len(variants)), [f"{v}\n{n:,} images" for v, n in zip(variants, images, strict=True)]
+    )
     for ax in axes:
         ax.tick_params(axis="y", length=0)
     if len(models) > 1:
         # As many columns as fit, by about a tenth of an inch a letter, in rows of like length.
         fit = max(1, int(WIDTH / (0.7 + 0.1 * max(map(len, models)))))
         across = -(-len(models) // -(-len(models) // fit))
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=across)
+        figure.legend(
+            *axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=across
+        )
     return figure
 
 
 def _best_first(table: pd.DataFrame) -> list[str]:
     """Models by how far each is ahead of the others together."""
-    ahead = table.groupby("model")["difference"].sum().sub(table.groupby("other")["difference"].sum(), fill_value=0)
+    ahead = (
+        table.groupby("model")["difference"]
+        .sum()
+        .sub(table.groupby("other")["difference"].sum(), fill_value=0)
+    )
     return ahead.sort_values(ascending=False, kind="stable").index.tolist()
 
 

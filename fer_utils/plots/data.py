@@ -29,7 +29,9 @@ def counts(faces: Faces) -> Figure:
 def examples(faces: Faces, per_emotion: int = 8, seed: int = 0) -> Figure:
     """Some images of each emotion, a row an emotion, drawn at random by `seed`."""
     generator = np.random.default_rng(seed)
-    figure = Figure(figsize=(WIDTH, WIDTH * len(EMOTIONS) / per_emotion * 0.88), layout="constrained")
+    figure = Figure(
+        figsize=(WIDTH, WIDTH * len(EMOTIONS) / per_emotion * 0.88), layout="constrained"
+    )
     axes = figure.subplots(len(EMOTIONS), per_emotion, squeeze=False)
     for number, emotion in enumerate(EMOTIONS):
         there = np.flatnonzero(faces.emotion == number)
@@ -43,7 +45,9 @@ def examples(faces: Faces, per_emotion: int = 8, seed: int = 0) -> Figure:
 def mean_faces(faces: Faces) -> Figure:
     """The mean image of each emotion, and below it how it differs from the mean of all (blue darker, red lighter)."""
     everyone = faces.images.mean(axis=0)
-    means = [_mean(faces.images[faces.emotion == number], everyone) for number in range(len(EMOTIONS))]
+    means = [
+        _mean(faces.images[faces.emotion == number], everyone) for number in range(len(EMOTIONS))
+    ]
     reach = max(float(np.abs(mean - everyone).max()) for mean in means) or 1.0
     figure = Figure(figsize=(WIDTH, 2.9), layout="constrained")
     axes = figure.subplots(2, len(EMOTIONS))

@@ -20,7 +20,9 @@ _MAP = "vlag"
 _OPACITY = 0.72
 
 
-def importance_maps(faces: np.ndarray, trained: np.ndarray, untrained: np.ndarray, images: np.ndarray) -> Figure:
+def importance_maps(
+    faces: np.ndarray, trained: np.ndarray, untrained: np.ndarray, images: np.ndarray
+) -> Figure:
     """Mean faces with the regions' boxes, and the mean maps of a trained and of a random network over them.
 
     Each network has a scale of its own, in nats: a random network's answers hardly move, and on the trained one's
@@ -36,7 +38,9 @@ def importance_maps(faces: np.ndarray, trained: np.ndarray, untrained: np.ndarra
     axes = figure.subplots(3, len(EMOTIONS))
     for column, emotion in enumerate(EMOTIONS):
         there = bool(images[column])
-        axes[0, column].set_title(f"{emotion}\n({images[column]:,})", loc="center", fontweight="normal", fontsize=10)
+        axes[0, column].set_title(
+            f"{emotion}\n({images[column]:,})", loc="center", fontweight="normal", fontsize=10
+        )
         # The mean of few images has more contrast than that of many; stretched, all are seen alike.
         draw_face(axes[0, column], faces[column] if there else None, vmin=None, vmax=None)
         for top, bottom, left, right in REGIONS.values() if there else ():
@@ -52,7 +56,13 @@ def importance_maps(faces: np.ndarray, trained: np.ndarray, untrained: np.ndarra
             if there:
                 axes[row, column].imshow(one, cmap=_MAP, vmin=-reach, vmax=reach, alpha=_OPACITY)
         shown = ScalarMappable(Normalize(-reach, reach), sns.color_palette(_MAP, as_cmap=True))
-        options: dict[str, Any] = {"location": "right", "shrink": 0.95, "pad": 0.01, "aspect": 12, "extend": "both"}
+        options: dict[str, Any] = {
+            "location": "right",
+            "shrink": 0.95,
+            "pad": 0.01,
+            "aspect": 12,
+            "extend": "both",
+        }
         bar = figure.colorbar(shown, ax=axes[row, :], **options)
         bar.set_label("drop in log-prob-\nability, nats", fontsize=8.5)
         bar.ax.tick_params(labelsize=8.5)
@@ -89,14 +99,22 @@ def region_shares(table: pd.DataFrame, untrained: pd.DataFrame | None = None) ->
     for mark, face, label in said:
         axes[-1].plot([], [], mark, markerfacecolor=face, markeredgecolor=INK, label=label)
     axes[-1].plot([], [], "--", color=MUTED, linewidth=1, label="share of the area")
-    figure.legend(*axes[-1].get_legend_handles_labels(), loc="outside upper right", ncols=3, fontsize=9)
+    figure.legend(
+        *axes[-1].get_legend_handles_labels(), loc="outside upper right", ncols=3, fontsize=9
+    )
     return figure
 
 
 def _dots(ax, rows: pd.DataFrame, offset: float, *, hollow: bool) -> None:
     for row in rows.itertuples():
         y, colour = EMOTIONS.index(row.emotion) + offset, COLOURS[row.emotion]
-        ax.plot([100 * row.low, 100 * row.high], [y, y], color=colour, linewidth=1.2 if hollow else 2, zorder=2)
+        ax.plot(
+            [100 * row.low, 100 * row.high],
+            [y, y],
+            color=colour,
+            linewidth=1.2 if hollow else 2,
+            zorder=2,
+        )
         ax.plot(
             100 * row.share,
             y,

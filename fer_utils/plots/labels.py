@@ -36,7 +36,9 @@ def label_votes(table: pd.DataFrame) -> Figure:
         )
     ax.axvline(len(table) - 0.5, color="white", linewidth=5)
     ax.set_xticks(range(table.shape[1]), [_two_lines(name) for name in table.columns], fontsize=8.5)
-    ax.set_yticks(range(len(table)), [f"{name} ({n:,})" for name, n in zip(table.index, totals, strict=True)])
+    ax.set_yticks(
+        range(len(table)), [f"{name} ({n:,})" for name, n in zip(table.index, totals, strict=True)]
+    )
     ax.tick_params(length=0)
     ax.set(xlabel="most voted FER+ category", ylabel="FER-2013 label (images)")
     for spine in ax.spines.values():
@@ -53,7 +55,10 @@ def ceilings(table: pd.DataFrame) -> Figure:
     Args:
         table: as `audits.ceiling.ceiling` gives it.
     """
-    people, rows = table[table["kind"] == "people"], table[table["kind"] != "people"].reset_index(drop=True)
+    people, rows = (
+        table[table["kind"] == "people"],
+        table[table["kind"] != "people"].reset_index(drop=True),
+    )
     figure = Figure(figsize=(WIDTH, 1.3 + 0.32 * len(rows)), layout="constrained")
     ax = figure.subplots()
     for row in people.to_dict("records"):
@@ -73,19 +78,30 @@ def ceilings(table: pd.DataFrame) -> Figure:
     for y, row in enumerate(rows.to_dict("records")):
         colour, mark = (SECOND, "D") if row["kind"] == "truth" else (ACCENT, "o")
         if not np.isnan(row["low"]):
-            ax.plot([100 * row["low"], 100 * row["high"]], [y, y], color=colour, linewidth=2, alpha=0.6, zorder=2)
+            ax.plot(
+                [100 * row["low"], 100 * row["high"]],
+                [y, y],
+                color=colour,
+                linewidth=2,
+                alpha=0.6,
+                zorder=2,
+            )
         ax.scatter(100 * row["value"], y, color=colour, marker=mark, s=36, zorder=3)
-        right = 100 * (row["value"] if np.isnan(row["low"]) else row["high"])
+        correct = 100 * (row["value"] if np.isnan(row["low"]) else row["high"])
         ax.annotate(
             f"{100 * row['value']:.1f}",
-            (right, y),
+            (correct, y),
             xytext=(8, 0),
             textcoords="offset points",
             va="center",
             color=INK,
             fontsize=9,
         )
-    ax.set_yticks(range(len(rows)), [f"{r['estimate']} ({r['images']:,})" for r in rows.to_dict("records")], fontsize=9)
+    ax.set_yticks(
+        range(len(rows)),
+        [f"{r['estimate']} ({r['images']:,})" for r in rows.to_dict("records")],
+        fontsize=9,
+    )
     ax.set_ylim(len(rows) - 0.4, -0.6)
     ax.set(xlabel="accuracy against the labels, % (bars: 95 % intervals)")
     ax.set_xlim(right=105)

@@ -42,7 +42,9 @@ def confusion(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def predictions(faces: Faces, logits: np.ndarray, chosen: Sequence[int], columns: int = 8) -> Figure:
+def predictions(
+    faces: Faces, logits: np.ndarray, chosen: Sequence[int], columns: int = 8
+) -> Figure:
     """Faces with their label and, below it, the prediction and its probability; green right, orange wrong.
 
     Args:
@@ -59,11 +61,17 @@ def predictions(faces: Faces, logits: np.ndarray, chosen: Sequence[int], columns
     for ax, index in zip(axes, chosen, strict=False):
         draw_face(ax, faces.images[index])
         best = int(shares[index].argmax())
-        right = best == faces.emotion[index]
-        colour = COLOURS["disgust"] if right else COLOURS["angry"]
-        ax.set_title(EMOTIONS[faces.emotion[index]], loc="center", fontsize=9, fontweight="normal", pad=3)
+        correct = best == faces.emotion[index]
+        colour = COLOURS["disgust"] if correct else COLOURS["angry"]
+        ax.set_title(
+            EMOTIONS[faces.emotion[index]], loc="center", fontsize=9, fontweight="normal", pad=3
+        )
         ax.set_xlabel(
-            f"{EMOTIONS[best]} {shares[index, best]:.0%}", color=colour, fontsize=9, fontweight="bold", labelpad=2
+            f"{EMOTIONS[best]} {shares[index, best]:.0%}",
+            color=colour,
+            fontsize=9,
+            fontweight="bold",
+            labelpad=2,
         )
         ax.axis("on")
     return figure
@@ -85,10 +93,23 @@ def confusions_of_people(pairs: pd.DataFrame, named: int = 10) -> Figure:
     for emotion, rows in pairs.groupby("emotion", sort=False):
         x, y = 100 * rows["tagger_rate"], 100 * rows["share"]
         ends = np.abs([y - 100 * rows["low"], 100 * rows["high"] - y])
-        ax.errorbar(x, y, ends, fmt="o", color=COLOURS[emotion], ms=6, elinewidth=1, alpha=0.9, label=emotion)
+        ax.errorbar(
+            x,
+            y,
+            ends,
+            fmt="o",
+            color=COLOURS[emotion],
+            ms=6,
+            elinewidth=1,
+            alpha=0.9,
+            label=emotion,
+        )
     reach = 1.06 * 100 * max(pairs["tagger_rate"].max(), pairs["high"].max(), 0.01)
     ax.plot([0, reach], [0, reach], color=MUTED, linewidth=1, linestyle=(0, (4, 4)), zorder=0)
-    ax.set(xlim=(-0.02 * reach, reach), ylim=(-0.02 * reach, 100 * 1.06 * max(pairs["high"].max(), 0.01)))
+    ax.set(
+        xlim=(-0.02 * reach, reach),
+        ylim=(-0.02 * reach, 100 * 1.06 * max(pairs["high"].max(), 0.01)),
+    )
     ax.set_xlabel("FER+ votes for the other emotion, % (mean over the label's images)")
     ax.set_ylabel("label's images that the model takes for it, %; 95 % intervals")
     ax.grid(color=GRID, linewidth=0.8)
@@ -96,7 +117,11 @@ def confusions_of_people(pairs: pd.DataFrame, named: int = 10) -> Figure:
     handles, labels = ax.get_legend_handles_labels()
     order = sorted(range(len(labels)), key=lambda each: EMOTIONS.index(labels[each]))
     ax.legend(
-        [handles[k] for k in order], [labels[k] for k in order], title="label", loc="upper left", bbox_to_anchor=(1, 1)
+        [handles[k] for k in order],
+        [labels[k] for k in order],
+        title="label",
+        loc="upper left",
+        bbox_to_anchor=(1, 1),
     )
     top = pairs.sort_values("share", ascending=False).head(named)
     top = top[top["images"] > 0]
@@ -117,7 +142,9 @@ def model_agreement(pairs: pd.DataFrame) -> Figure:
     axes = figure.subplots(1, 2)
     titles = {"same": "same answer", "same_wrong": "same answer, both wrong"}
     for ax, (column, title) in zip(axes, titles.items(), strict=True):
-        matrix = pairs.pivot(index="other", columns="model", values=column).reindex(index=names[1:], columns=names[:-1])
+        matrix = pairs.pivot(index="other", columns="model", values=column).reindex(
+            index=names[1:], columns=names[:-1]
+        )
         sns.heatmap(
             100 * matrix,
             annot=True,
@@ -134,8 +161,14 @@ def model_agreement(pairs: pd.DataFrame) -> Figure:
         )
         ax.set(title=title, xlabel="", ylabel="")
         ax.tick_params(length=0)
-        ax.set_xticks(ax.get_xticks(), ax.get_xticklabels(), rotation=40, ha="right", rotation_mode="anchor")
-        ax.set_yticks(ax.get_yticks(), ax.get_yticklabels() if ax is axes[0] else [""] * (len(names) - 1), rotation=0)
+        ax.set_xticks(
+            ax.get_xticks(), ax.get_xticklabels(), rotation=40, ha="right", rotation_mode="anchor"
+        )
+        ax.set_yticks(
+            ax.get_yticks(),
+            ax.get_yticklabels() if ax is axes[0] else [""] * (len(names) - 1),
+            rotation=0,
+        )
     return figure
 
 
@@ -151,9 +184,23 @@ def solved_by(table: pd.DataFrame) -> Figure:
     share = 100 * table["share"]
     ends = 100 * np.array([accuracy_interval(each, total) for each in table["share"]]).T
     ax.bar(table["models"], share, color=ACCENT, width=0.72, label="measured", zorder=2)
-    ax.errorbar(table["models"], share, np.abs(ends - share.to_numpy()), fmt="none", ecolor=INK, elinewidth=1, zorder=3)
+    ax.errorbar(
+        table["models"],
+        share,
+        np.abs(ends - share.to_numpy()),
+        fmt="none",
+        ecolor=INK,
+        elinewidth=1,
+        zorder=3,
+    )
     ax.plot(
-        table["models"], 100 * table["expected"], "o", ms=6, color=SECOND, label="if errors were independent", zorder=4
+        table["models"],
+        100 * table["expected"],
+        "o",
+        ms=6,
+        color=SECOND,
+        label="if errors were independent",
+        zorder=4,
     )
     ax.set_xticks(table["models"])
     ax.set(xlabel=f"models that are right, of {len(table) - 1}", ylabel="images, %; 95 % intervals")
@@ -169,7 +216,9 @@ def _place(ax, names: Sequence[str], x: np.ndarray, y: np.ndarray) -> None:
     FigureCanvasAgg(ax.figure)
     ax.figure.draw_without_rendering()
     scale = ax.figure.dpi / 72
-    points = np.concatenate([np.column_stack(line.get_data()) for line in ax.lines if line.get_marker() == "o"])
+    points = np.concatenate(
+        [np.column_stack(line.get_data()) for line in ax.lines if line.get_marker() == "o"]
+    )
     taken = [Bbox.from_bounds(px - 4, py - 4, 8, 8) for px, py in ax.transData.transform(points)]
     intervals = [each for bars in ax.collections for each in bars.get_segments()]
     taken += [Bbox(ax.transData.transform(each)).padded(1) for each in intervals]
@@ -192,7 +241,12 @@ def _place(ax, names: Sequence[str], x: np.ndarray, y: np.ndarray) -> None:
         )
         for away, to_x, to_y in places:
             moved = box.translated(to_x * scale, to_y * scale - box.height / 2)
-            within = ax.bbox.x0 < moved.x0 and moved.x1 < ax.bbox.x1 and ax.bbox.y0 < moved.y0 and moved.y1 < ax.bbox.y1
+            within = (
+                ax.bbox.x0 < moved.x0
+                and moved.x1 < ax.bbox.x1
+                and ax.bbox.y0 < moved.y0
+                and moved.y1 < ax.bbox.y1
+            )
             if within and not any(moved.overlaps(other) for other in taken):
                 text.set_position((to_x, to_y - box.height / scale / 2))
                 taken.append(moved)
@@ -206,5 +260,7 @@ def _place(ax, names: Sequence[str], x: np.ndarray, y: np.ndarray) -> None:
 def _lead(ax, point: np.ndarray, name: Bbox, colour: str) -> None:
     """A thin line from a point to the nearest end of its name."""
     x, y = ax.transData.transform(point)
-    end = ax.transData.inverted().transform((np.clip(x, name.x0, name.x1), np.clip(y, name.y0, name.y1)))
+    end = ax.transData.inverted().transform(
+        (np.clip(x, name.x0, name.x1), np.clip(y, name.y0, name.y1))
+    )
     ax.plot(*zip(point, end, strict=True), color=colour, linewidth=0.8, zorder=0)

@@ -24,16 +24,39 @@ def network(model) -> Figure:
         wide = 0.16 + 0.035 * np.sqrt(stage["units"])
         colour = ACCENT if stage["side"] > 1 else SECOND
         box = FancyBboxPatch(
-            (x, -tall / 2), wide, tall, boxstyle="round,pad=0,rounding_size=0.05", fc=colour, ec="none", alpha=0.85
+            (x, -tall / 2),
+            wide,
+            tall,
+            boxstyle="round,pad=0,rounding_size=0.05",
+            fc=colour,
+            ec="none",
+            alpha=0.85,
         )
         ax.add_patch(box)
         middle = x + wide / 2
-        ax.text(middle, 1.42, stage["title"], ha="center", va="bottom", fontsize=9, fontweight="bold")
+        ax.text(
+            middle, 1.42, stage["title"], ha="center", va="bottom", fontsize=9, fontweight="bold"
+        )
         ax.text(middle, -1.35, stage["shape"], ha="center", va="top", fontsize=8.5)
-        ax.text(middle, -1.62, stage["follows"], ha="center", va="top", fontsize=7.5, color=MUTED, linespacing=1.35)
+        ax.text(
+            middle,
+            -1.62,
+            stage["follows"],
+            ha="center",
+            va="top",
+            fontsize=7.5,
+            color=MUTED,
+            linespacing=1.35,
+        )
         if number:
             ax.add_patch(
-                FancyArrowPatch((previous + 0.06, 0), (x - 0.06, 0), arrowstyle="-|>", mutation_scale=9, color=MUTED)
+                FancyArrowPatch(
+                    (previous + 0.06, 0),
+                    (x - 0.06, 0),
+                    arrowstyle="-|>",
+                    mutation_scale=9,
+                    color=MUTED,
+                )
             )
         previous = x + wide
         x = previous + max(0.55, 1.28 - wide)
@@ -60,12 +83,16 @@ def _stages(model) -> list[dict]:
         kind = type(layer).__name__
         if kind in ("Conv2D", "Dense"):
             title = "conv " + "×".join(map(str, layer.kernel_size)) if kind == "Conv2D" else "dense"
-            stages.append({"title": title, "units": shape[-1], "side": 1, "follows": "", "shape": ""})
+            stages.append(
+                {"title": title, "units": shape[-1], "side": 1, "follows": "", "shape": ""}
+            )
         elif kind in short:
             stages[-1]["follows"] += ("\n" if stages[-1]["follows"] else "") + short[kind]
         stages[-1]["shape"] = "×".join(map(str, shape))
         stages[-1]["side"] = shape[0] if len(shape) == 3 else 1
         if len(shape) == 1 and kind == "Flatten":
             stages[-1]["side"] = model.layers[model.layers.index(layer) - 1].output.shape[1]
-            stages[-1]["shape"] = "×".join(map(str, model.layers[model.layers.index(layer) - 1].output.shape[1:]))
+            stages[-1]["shape"] = "×".join(
+                map(str, model.layers[model.layers.index(layer) - 1].output.shape[1:])
+            )
     return stages

@@ -28,15 +28,30 @@ def corruption_curves(table: pd.DataFrame, floor: float) -> Figure:
     figure = Figure(figsize=(WIDTH, 2.25 * rows), layout="constrained")
     axes = figure.subplots(rows, _COLUMNS, sharey=True).ravel()
     for number, (ax, name) in enumerate(zip(axes, names, strict=False)):
-        for (model, of_model), colour in zip(table.groupby("model", sort=False), cycle(LINES), strict=False):
+        for (model, of_model), colour in zip(
+            table.groupby("model", sort=False), cycle(LINES), strict=False
+        ):
             line = of_model[of_model["corruption"].isin([CLEAN, name])].sort_values("strength")
             percent = 100 * line[["accuracy", "low", "high"]]
             ax.axhline(percent["accuracy"].iloc[0], color=colour, linewidth=1, linestyle=":")
-            ax.fill_between(line["strength"], percent["low"], percent["high"], color=colour, alpha=0.18, linewidth=0)
-            ax.plot(line["strength"], percent["accuracy"], color=colour, marker="o", ms=3.5, label=model)
+            ax.fill_between(
+                line["strength"],
+                percent["low"],
+                percent["high"],
+                color=colour,
+                alpha=0.18,
+                linewidth=0,
+            )
+            ax.plot(
+                line["strength"], percent["accuracy"], color=colour, marker="o", ms=3.5, label=model
+            )
         ax.axhline(100 * floor, color=MUTED, linewidth=1, linestyle="--", label="commonest emotion")
         ax.set_title(name, fontsize=10)
-        ax.set_xticks([0, *STRENGTHS], [CLEAN, *(f"{value:g}" for value in CORRUPTIONS[name].values)], fontsize=8)
+        ax.set_xticks(
+            [0, *STRENGTHS],
+            [CLEAN, *(f"{value:g}" for value in CORRUPTIONS[name].values)],
+            fontsize=8,
+        )
         ax.set_xlabel(CORRUPTIONS[name].unit, fontsize=9)
         ax.tick_params(axis="y", labelsize=8)
         ax.grid(axis="y", color=GRID, linewidth=0.8)
@@ -58,12 +73,16 @@ def corruption_strip(image: np.ndarray, seed: int = 0) -> Figure:
     axes = figure.subplots(1 + len(STRENGTHS), len(CORRUPTIONS))
     for column, (name, (unit, values)) in enumerate(CORRUPTIONS.items()):
         draw_face(axes[0, column], image)
-        axes[0, column].set_title(name.replace(" ", "\n"), loc="center", fontsize=8.5, fontweight="normal")
+        axes[0, column].set_title(
+            name.replace(" ", "\n"), loc="center", fontsize=8.5, fontweight="normal"
+        )
         for strength in STRENGTHS:
             ax = axes[strength, column]
             draw_face(ax, corrupt(image[None], name, strength, seed)[0])
             ax.set_xlabel(f"{values[strength - 1]:g}", fontsize=8, labelpad=1.5)
-        ax.set_xlabel(f"{values[-1]:g}\n{fill(unit, 11)}", fontsize=8, labelpad=1.5, linespacing=1.25)
+        ax.set_xlabel(
+            f"{values[-1]:g}\n{fill(unit, 11)}", fontsize=8, labelpad=1.5, linespacing=1.25
+        )
     for ax, label in zip(axes[:, 0], (CLEAN, *STRENGTHS), strict=True):
         ax.set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9)
     return figure

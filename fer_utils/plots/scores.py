@@ -27,9 +27,14 @@ def accuracies(table: pd.DataFrame) -> Figure:
         interval_row(ax, y, row["accuracy"], row["low"], row["high"], colour, mark, text)
     ax.set_yticks(range(len(table)), table["label"])
     ax.set_ylim(len(table) - 0.5, -0.7)
-    ax.set_xlabel("top-1 accuracy, %, on PrivateTest where nothing else is said\nbars are 95 % intervals")
+    ax.set_xlabel(
+        "top-1 accuracy, %, on PrivateTest where nothing else is said\nbars are 95 % intervals"
+    )
     shown = [KINDS[kind] for kind in KINDS if kind in set(table["kind"])]
-    marks = [Line2D([], [], color=colour, marker=mark, linestyle="", label=said) for colour, mark, said in shown]
+    marks = [
+        Line2D([], [], color=colour, marker=mark, linestyle="", label=said)
+        for colour, mark, said in shown
+    ]
     figure.legend(handles=marks, loc="outside upper left", ncols=len(marks))
     ax.margins(x=0.08)
     ax.grid(axis="x", color=GRID, linewidth=0.8)
@@ -46,10 +51,19 @@ def scores_by_emotion(table: pd.DataFrame) -> Figure:
     axes = figure.subplots(1, 3, sharey=True)
     for ax, name in zip(axes, ("precision", "recall", "F1"), strict=True):
         for y, (emotion, row) in enumerate(table.iterrows()):
-            interval_row(ax, y, row[name], row[f"{name}_low"], row[f"{name}_high"], COLOURS[emotion])
-        ax.set(title=name if name == "F1" else name.capitalize(), xlim=(-3, 103), xlabel="%; bars are 95 % intervals")
+            interval_row(
+                ax, y, row[name], row[f"{name}_low"], row[f"{name}_high"], COLOURS[emotion]
+            )
+        ax.set(
+            title=name if name == "F1" else name.capitalize(),
+            xlim=(-3, 103),
+            xlabel="%; bars are 95 % intervals",
+        )
         ax.grid(axis="x", color=GRID, linewidth=0.8)
-    names = [f"{emotion} ({images:,})" for emotion, images in zip(table.index, table["images"], strict=True)]
+    names = [
+        f"{emotion} ({images:,})"
+        for emotion, images in zip(table.index, table["images"], strict=True)
+    ]
     axes[0].set_yticks(range(len(table)), names)
     axes[0].invert_yaxis()
     return figure

@@ -18,7 +18,9 @@ def slices(table: pd.DataFrame, level: float = 0.05) -> Figure:
         level: of the test.
     """
     names = list(dict.fromkeys(table["slice"]))
-    figure = Figure(figsize=(WIDTH, 0.9 + 0.27 * (len(table) + 1.25 * len(names))), layout="constrained")
+    figure = Figure(
+        figsize=(WIDTH, 0.9 + 0.27 * (len(table) + 1.25 * len(names))), layout="constrained"
+    )
     ax = figure.subplots()
     first = table[table["slice"] == names[0]]
     overall = 100 * (first["accuracy"] * first["images"]).sum() / first["images"].sum()
@@ -29,15 +31,21 @@ def slices(table: pd.DataFrame, level: float = 0.05) -> Figure:
         rows = table[table["slice"] == name]
         p = rows["p"].iloc[0]
         differs = p < level
-        ax.text(0.01, y, name, transform=side, va="center", fontweight="bold", fontsize=9.5, color=INK)
+        ax.text(
+            0.01, y, name, transform=side, va="center", fontweight="bold", fontsize=9.5, color=INK
+        )
         said = "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.9995 else "p = 1"
-        ax.text(1.02, y, said, transform=side, va="center", fontsize=9, color=INK if differs else MUTED)
+        ax.text(
+            1.02, y, said, transform=side, va="center", fontsize=9, color=INK if differs else MUTED
+        )
         for row in rows.to_dict("records"):
             y += 1
             x, colour = 100 * row["accuracy"], ACCENT if differs else MUTED
             ends = np.abs([[100 * row["low"] - x], [100 * row["high"] - x]])
             fill = "white" if row["small"] else colour
-            ax.errorbar(x, y, xerr=ends, fmt="o", color=colour, mfc=fill, ms=6.5, elinewidth=2, capsize=0)
+            ax.errorbar(
+                x, y, xerr=ends, fmt="o", color=colour, mfc=fill, ms=6.5, elinewidth=2, capsize=0
+            )
             ax.text(1.02, y, f"{row['images']:,}", transform=side, va="center", fontsize=9)
             heights.append(y)
             groups.append(row["group"])

@@ -12,9 +12,17 @@ from fer_utils.storage import atomic_file
 INK, MUTED, ACCENT, SECOND, GRID = "#1f2933", "#7b8794", "#0b6e99", "#d9730d", "#e4e7eb"
 # Okabe & Ito's colours ("Color Universal Design", 2008), which colour-blind readers tell apart.
 COLOURS = dict(
-    zip(EMOTIONS, ("#d55e00", "#009e73", "#cc79a7", "#e69f00", "#0072b2", "#56b4e9", "#7b8794"), strict=True)
+    zip(
+        EMOTIONS,
+        ("#d55e00", "#009e73", "#cc79a7", "#e69f00", "#0072b2", "#56b4e9", "#7b8794"),
+        strict=True,
+    )
 )
-LINES = (ACCENT, SECOND, *(COLOURS[emotion] for emotion in ("disgust", "fear", "surprise", "neutral")))
+LINES = (
+    ACCENT,
+    SECOND,
+    *(COLOURS[emotion] for emotion in ("disgust", "fear", "surprise", "neutral")),
+)
 """Colours for lines that are not emotions, told apart from each other; the first two most easily."""
 WIDTH = 9.0
 """Width of a figure, inches."""
@@ -57,13 +65,31 @@ def keep(figure: Figure, file: Path) -> Figure:
     return figure
 
 
-def interval_row(ax, y: float, value: float, low: float, high: float, colour: str, mark: str = "o", text: str = ""):
+def interval_row(
+    ax,
+    y: float,
+    value: float,
+    low: float,
+    high: float,
+    colour: str,
+    mark: str = "o",
+    text: str = "",
+):
     """Draw a fraction in per cent with its interval as a row of a figure; ends that are NaN are left out."""
     if not (np.isnan(low) or np.isnan(high)):
-        ax.plot([100 * low, 100 * high], [y, y], color=colour, linewidth=3, alpha=0.45, solid_capstyle="round")
+        ax.plot(
+            [100 * low, 100 * high],
+            [y, y],
+            color=colour,
+            linewidth=3,
+            alpha=0.45,
+            solid_capstyle="round",
+        )
     ax.plot(100 * value, y, mark, color=colour, ms=7)
     if text:
-        ax.annotate(text, (100 * value, y), (0, 7), textcoords="offset points", ha="center", fontsize=8.5)
+        ax.annotate(
+            text, (100 * value, y), (0, 7), textcoords="offset points", ha="center", fontsize=8.5
+        )
 
 
 def draw_face(ax, image: np.ndarray | None, **options):

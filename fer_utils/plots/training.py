@@ -23,7 +23,12 @@ def learning_curves(histories: dict[str, pd.DataFrame]) -> Figure:
         for ax, column in zip(axes, ("loss", "accuracy"), strict=True):
             factor = 100 if column == "accuracy" else 1
             ax.plot(
-                history["epoch"], factor * history[column], "--", color=colour, alpha=0.7, label=f"{name}, Training"
+                history["epoch"],
+                factor * history[column],
+                "--",
+                color=colour,
+                alpha=0.7,
+                label=f"{name}, Training",
             )
             ax.plot(
                 history["epoch"],
@@ -33,7 +38,9 @@ def learning_curves(histories: dict[str, pd.DataFrame]) -> Figure:
                 ms=4,
                 label=f"{name}, PublicTest",
             )
-    axes[0].set(title="Loss (of PublicTest cross-entropy, nats)", xlabel="epoch", ylabel="mean loss")
+    axes[0].set(
+        title="Loss (of PublicTest cross-entropy, nats)", xlabel="epoch", ylabel="mean loss"
+    )
     axes[1].set(title="Accuracy", xlabel="epoch", ylabel="top-1 accuracy, %")
     for ax in axes:
         ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))

@@ -32,13 +32,28 @@ def trials(ledger: pd.DataFrame, hyperparameters: Sequence[str]) -> Figure:
             words = sorted(set(values))
             ax.set(xticks=range(len(words)), xlim=(-0.6, len(words) - 0.4))
             ax.set_xticklabels([word.replace("_", "\n") for word in words])
-            values, found = values.map(words.index), words.index(found) if found in words else np.nan
+            values, found = (
+                values.map(words.index),
+                words.index(found) if found in words else np.nan,
+            )
         ax.scatter(values, 100 * some["val_accuracy"], color=ACCENT, s=26, alpha=0.8, zorder=2)
-        ax.scatter(found, 100 * best["val_accuracy"], color=SECOND, s=90, marker="*", zorder=3, label="best")
+        ax.scatter(
+            found,
+            100 * best["val_accuracy"],
+            color=SECOND,
+            s=90,
+            marker="*",
+            zorder=3,
+            label="best",
+        )
         ax.set_xlabel(column.replace("_", " "))
         ax.grid(axis="y", color=GRID, linewidth=0.8)
         ax.tick_params(axis="x", labelsize=8)
-        if column != "trial" and pd.api.types.is_numeric_dtype(some[column]) and values.nunique() <= 4:
+        if (
+            column != "trial"
+            and pd.api.types.is_numeric_dtype(some[column])
+            and values.nunique() <= 4
+        ):
             few = sorted(set(values))
             # Values that were chosen from are marked; where a search came close to one twice, labels would overlap.
             if len(few) == 1 or min(np.diff(few)) > 0.2 * np.ptp(few):
@@ -104,11 +119,25 @@ def parallel_coordinates(ledger: pd.DataFrame, hyperparameters: Sequence[str]) -
                 fontsize=7.5,
                 color=MUTED,
             )
-        words = sorted(set(ledger[column].dropna())) if not pd.api.types.is_numeric_dtype(ledger[column]) else []
+        words = (
+            sorted(set(ledger[column].dropna()))
+            if not pd.api.types.is_numeric_dtype(ledger[column])
+            else []
+        )
         for y, word in zip(np.linspace(0, 1, len(words))[1:-1], words[1:-1], strict=True):
-            ax.annotate(word, (x, y), (4, 0), textcoords="offset points", fontsize=7.5, color=MUTED, va="center")
+            ax.annotate(
+                word,
+                (x, y),
+                (4, 0),
+                textcoords="offset points",
+                fontsize=7.5,
+                color=MUTED,
+                va="center",
+            )
     names = [*(name.replace("_", "\n") for name in hyperparameters), "PublicTest\naccuracy"]
-    ax.set(xticks=range(len(columns)), yticks=[], xlim=(-0.4, len(columns) - 0.6), ylim=(-0.14, 1.14))
+    ax.set(
+        xticks=range(len(columns)), yticks=[], xlim=(-0.4, len(columns) - 0.6), ylim=(-0.14, 1.14)
+    )
     ax.set_xticklabels(names, fontsize=8.5)
     ax.tick_params(axis="x", length=0)
     for spine in ax.spines.values():
@@ -141,11 +170,20 @@ def importance(table: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(WIDTH, 1.4 + 0.3 * len(table)), layout="constrained")
     ax = figure.subplots()
     names = [name.replace("_", " ") for name in table["hyperparameter"]]
-    ax.barh(names, 100 * table["importance"], xerr=100 * table["deviation"], color=ACCENT, ecolor=MUTED, height=0.6)
+    ax.barh(
+        names,
+        100 * table["importance"],
+        xerr=100 * table["deviation"],
+        color=ACCENT,
+        ecolor=MUTED,
+        height=0.6,
+    )
     ax.axvline(0, color=INK, linewidth=0.8)
     ax.invert_yaxis()
     explained = table["explained"].iloc[0] if len(table) else float("nan")
-    ax.set_xlabel("error gained when it is shuffled, points of PublicTest accuracy (mean and deviation over folds)")
+    ax.set_xlabel(
+        "error gained when it is shuffled, points of PublicTest accuracy (mean and deviation over folds)"
+    )
     said = "none of it can be trusted" if explained <= 0 else "of the scores of trials left out"
     ax.set_title(f"Explained variance {explained:.0%}, {said}")
     ax.grid(axis="x", color=GRID, linewidth=0.8)
@@ -172,10 +210,14 @@ def against_random(table: pd.DataFrame, name: str = "search") -> Figure:
         linewidth=0,
         label="random search, 9 of 10 cases",
     )
-    ax.step(epochs, 100 * table["random_mean"], where="post", color=MUTED, label="random search, mean")
+    ax.step(
+        epochs, 100 * table["random_mean"], where="post", color=MUTED, label="random search, mean"
+    )
     ax.step(epochs, 100 * table["best"], where="post", color=ACCENT, linewidth=2, label=name)
     ax.plot(epochs, 100 * table["best"], "o", color=ACCENT, ms=4)
-    ax.set(xlabel="epochs trained, all trials together", ylabel="best PublicTest accuracy so far, %")
+    ax.set(
+        xlabel="epochs trained, all trials together", ylabel="best PublicTest accuracy so far, %"
+    )
     ax.grid(axis="y", color=GRID, linewidth=0.8)
     ax.legend(loc="lower right", fontsize=9)
     return figure
@@ -201,7 +243,9 @@ def retrained(table: pd.DataFrame) -> Figure:
         capsize=4,
         label=f"mean of {table['runs'].iloc[0]} other seeds, 95 % interval",
     )
-    ax.scatter(share["search_accuracy"], rows, marker="D", color=SECOND, zorder=3, label="in the search")
+    ax.scatter(
+        share["search_accuracy"], rows, marker="D", color=SECOND, zorder=3, label="in the search"
+    )
     ax.set(yticks=rows, xlabel="PublicTest accuracy, %", ylim=(len(table) - 0.4, -0.6))
     ax.set_yticklabels(table["model"])
     ax.grid(axis="x", color=GRID, linewidth=0.8)

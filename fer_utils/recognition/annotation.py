@@ -18,7 +18,9 @@ _DIM = (176, 173, 182, 255)
 _TRACK = (62, 60, 68, 255)
 
 
-def annotate(image: str | os.PathLike | bytes | Image.Image | np.ndarray, faces: list[RecognizedFace]) -> Image.Image:
+def annotate(
+    image: str | os.PathLike | bytes | Image.Image | np.ndarray, faces: list[RecognizedFace]
+) -> Image.Image:
     """The photo, upright and RGB, with each face boxed, labelled and its seven probabilities as bars.
 
     A question mark after the emotion says that it is uncertain.
@@ -69,7 +71,9 @@ def draw_on_frame(frame: np.ndarray, faces: Sequence[RecognizedFace]) -> np.ndar
         high += below + 2 * thick
         left = min(max(0, x), max(0, frame.shape[1] - long - 2 * thick))
         top = y - high if y >= high else min(y + height, frame.shape[0] - high)
-        cv2.rectangle(drawn, (left, top), (left + long + 2 * thick, top + high), _INK[:3], cv2.FILLED)
+        cv2.rectangle(
+            drawn, (left, top), (left + long + 2 * thick, top + high), _INK[:3], cv2.FILLED
+        )
         at = (left + thick, top + high - below - thick // 2)
         cv2.putText(drawn, text, at, cv2.FONT_HERSHEY_SIMPLEX, size, _PALE[:3], thick, cv2.LINE_AA)
     return drawn
@@ -149,13 +153,17 @@ class _Panel:
         inner, edge = left + 11 * unit, right - 11 * unit
         y = top + (17 if self.bars else 15) * unit
         draw.text((inner, y), _label(self.face), fill=_PALE, font=title, anchor="lm")
-        draw.text((edge, y), f"{self.face.probabilities[best]:.0%}", fill=_ACCENT, font=title, anchor="rm")
+        draw.text(
+            (edge, y), f"{self.face.probabilities[best]:.0%}", fill=_ACCENT, font=title, anchor="rm"
+        )
         if not self.bars:
             return
         start = inner + 52 * unit
         for row, (emotion, p) in enumerate(zip(EMOTIONS, self.face.probabilities, strict=True)):
             y = top + (39 + 15 * row) * unit
-            draw.text((inner, y), emotion, fill=_PALE if row == best else _DIM, font=text, anchor="lm")
+            draw.text(
+                (inner, y), emotion, fill=_PALE if row == best else _DIM, font=text, anchor="lm"
+            )
             bar = (start, y - 3 * unit, edge, y + 3 * unit)
             draw.rounded_rectangle(bar, 3 * unit, fill=_TRACK)
             length = float(p) * (edge - start)

@@ -61,7 +61,8 @@ class HaarDetector(Detector):
             grey, scaleFactor=1.1, minNeighbors=5, minSize=(24, 24), outputRejectLevels=True
         )
         return [
-            Detection(Box(*map(int, box)), float(score)) for box, score in zip(boxes, np.ravel(scores), strict=True)
+            Detection(Box(*map(int, box)), float(score))
+            for box, score in zip(boxes, np.ravel(scores), strict=True)
         ]
 
 
@@ -199,13 +200,17 @@ def make_detector(name: str = "haar", model: str | Path | None = None) -> Detect
     if name != "haar":
         raise StudyError(f"detector: expected haar or yunet, found {name!r}.")
     if model:
-        raise StudyError(f"detector haar: expected no model file, found {model}. Add `--detector yunet` to use it.")
+        raise StudyError(
+            f"detector haar: expected no model file, found {model}. Add `--detector yunet` to use it."
+        )
     return HaarDetector()
 
 
 def yunet_path() -> Path:
     """Where `download_yunet` keeps the model file: in the user's cache folder."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fer-study" / YUNET_FILE
+    return (
+        Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fer-study" / YUNET_FILE
+    )
 
 
 def download_yunet(url: str = YUNET_URL) -> Path:

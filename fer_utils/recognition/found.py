@@ -49,7 +49,8 @@ class RecognizedFace:
             "score": round(self.score, 4),
             "emotion": self.emotion,
             "probabilities": {
-                emotion: round(float(p), 6) for emotion, p in zip(EMOTIONS, self.probabilities, strict=True)
+                emotion: round(float(p), 6)
+                for emotion, p in zip(EMOTIONS, self.probabilities, strict=True)
             },
             "uncertain": self.uncertain,
         }

@@ -82,8 +82,12 @@ def open_image(image: str | os.PathLike | bytes | Image.Image | np.ndarray) -> I
         try:
             return _from_file(io.BytesIO(Path(image).read_bytes()), str(image))
         except OSError as problem:
-            raise UnreadableImage(f"{image}: expected an image file, found {problem.strerror}.") from None
-    raise UnreadableImage(f"the image: expected a path, bytes, a PIL image or an array, found {type(image).__name__}.")
+            raise UnreadableImage(
+                f"{image}: expected an image file, found {problem.strerror}."
+            ) from None
+    raise UnreadableImage(
+        f"the image: expected a path, bytes, a PIL image or an array, found {type(image).__name__}."
+    )
 
 
 def save_annotated(image: Image.Image, file: Path) -> None:

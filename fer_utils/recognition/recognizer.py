@@ -49,7 +49,9 @@ class Recognizer:
         StudyError: the folder is missing or incomplete, or the model has another shape.
     """
 
-    def __init__(self, model: str | Path | None = None, detector: Detector | None = None, *, threads: int = 1) -> None:
+    def __init__(
+        self, model: str | Path | None = None, detector: Detector | None = None, *, threads: int = 1
+    ) -> None:
         folder = RELEASED if model is None else Path(model).expanduser()
         self.card = read_card(folder)
         self.detector = detector or HaarDetector()
@@ -83,8 +85,13 @@ class Recognizer:
         found, crops = [], []
         for image in images:
             photo = np.asarray(open_image(image))
-            found.append(sorted(find_faces(photo, self.detector), key=lambda detection: detection.box))
-            crops += [crop_face(photo, each.box, self.detector.frame, self.detector.rise) for each in found[-1]]
+            found.append(
+                sorted(find_faces(photo, self.detector), key=lambda detection: detection.box)
+            )
+            crops += [
+                crop_face(photo, each.box, self.detector.frame, self.detector.rise)
+                for each in found[-1]
+            ]
         answers = iter(self.classify(np.stack(crops)) if crops else ())
         return [[self._face(each, next(answers)) for each in of_photo] for of_photo in found]
 
@@ -156,7 +163,9 @@ class Recognizer:
     def _face(self, detection: Detection, probabilities: np.ndarray) -> RecognizedFace:
         best = int(probabilities.argmax())
         uncertain = bool(probabilities[best] < self.card["threshold"])
-        return RecognizedFace(detection.box, detection.score, EMOTIONS[best], probabilities, uncertain)
+        return RecognizedFace(
+            detection.box, detection.score, EMOTIONS[best], probabilities, uncertain
+        )
 
 
 def photos_in(folder: str | os.PathLike) -> list[Path]:
@@ -176,7 +185,9 @@ def photos_in(folder: str | os.PathLike) -> list[Path]:
     annotated = {path for path in named if is_annotated(path)}
     others = len(files) - len(named)
     if annotated:
-        _logger.warning("%s: passed over %d photos that fer-study annotated.", folder, len(annotated))
+        _logger.warning(
+            "%s: passed over %d photos that fer-study annotated.", folder, len(annotated)
+        )
     if others:
         _logger.warning(
             "%s: passed over %d files whose names do not end as a photo's do. Name a video by itself.",
@@ -188,7 +199,9 @@ def photos_in(folder: str | os.PathLike) -> list[Path]:
     return [path for path in named if path not in annotated]
 
 
-def crop_face(photo: np.ndarray, box: Box, frame: float = HaarDetector.frame, rise: float = 0.0) -> np.ndarray:
+def crop_face(
+    photo: np.ndarray, box: Box, frame: float = HaarDetector.frame, rise: float = 0.0
+) -> np.ndarray:
     """The face as FER-2013 frames it: a square about the box, grey uint8 (48, 48).
 
     Args:
@@ -204,9 +217,16 @@ def crop_face(photo: np.ndarray, box: Box, frame: float = HaarDetector.frame, ri
     # At least one pixel stays inside, so that there is a border to repeat.
     columns = np.clip([left, left + side], 0, width)
     rows = np.clip([top, top + side], 0, height)
-    grey = cv2.cvtColor(np.ascontiguousarray(photo[rows[0] : rows[1], columns[0] : columns[1]]), cv2.COLOR_RGB2GRAY)
+    grey = cv2.cvtColor(
+        np.ascontiguousarray(photo[rows[0] : rows[1], columns[0] : columns[1]]), cv2.COLOR_RGB2GRAY
+    )
     grey = cv2.copyMakeBorder(
-        grey, rows[0] - top, top + side - rows[1], columns[0] - left, left + side - columns[1], cv2.BORDER_REPLICATE
+        grey,
+        rows[0] - top,
+        top + side - rows[1],
+        columns[0] - left,
+        left + side - columns[1],
+        cv2.BORDER_REPLICATE,
     )
     # Area interpolation averages when it shrinks, but repeats pixels when it enlarges.
     interpolation = cv2.INTER_AREA if side >= SIDE else cv2.INTER_LINEAR
@@ -225,7 +245,13 @@ def read_card(folder: Path) -> dict:
             f"{folder}: expected an exported model ({MODEL} and {CARD}), found no {' and no '.join(missing)}. "
             "Export a run with `fer-study export`, or name the folder of another model."
         )
-    expected = {"name": str, "source": str, "temperature": float, "threshold": float, "public_accuracy": float}
+    expected = {
+        "name": str,
+        "source": str,
+        "temperature": float,
+        "threshold": float,
+        "public_accuracy": float,
+    }
     try:
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))
         wrong = [key for key, kind in expected.items() if not isinstance(card[key], kind)]
@@ -252,9 +278,13 @@ def open_model(file: Path, threads: int):
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     try:
         # As bytes: ONNX Runtime cannot open every name that a file may have.
-        session = onnxruntime.InferenceSession(file.read_bytes(), options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(
+            file.read_bytes(), options, providers=["CPUExecutionProvider"]
+        )
     except Exception as problem:  # ONNX Runtime raises many kinds for a damaged file
-        raise StudyError(f"{file}: expected an ONNX model, found: {problem}. Export the run again.") from None
+        raise StudyError(
+            f"{file}: expected an ONNX model, found: {problem}. Export the run again."
+        ) from None
     found = [each.shape[1:] for each in (*session.get_inputs(), *session.get_outputs())]
     if found != [[SIDE, SIDE, 1], [len(EMOTIONS)]]:
         raise StudyError(

@@ -13,7 +13,9 @@ from fer_utils.recognition.found import Box, RecognizedFace, TrackedFace
 _LEAST_OVERLAP = 0.2
 # Farthest that a face can be from where it was expected, in its own sizes, and the most its size can have changed.
 _FARTHEST, _RESIZED = 1.0, 2.0
-_VELOCITY = 0.2  # time constant of a track's velocity, seconds: single boxes jitter too much to tell it
+_VELOCITY = (
+    0.2  # time constant of a track's velocity, seconds: single boxes jitter too much to tell it
+)
 _FORESEEN = 0.5  # longest that a face is taken to move on as it did, seconds
 _MOVED = 0.15  # a box that moved or changed by more than this, in its own sizes, has really moved
 
@@ -68,7 +70,9 @@ class Tracker:
             self._tracks = []
         # A face of the frame before is looked for however long ago that was: then nobody missed it.
         self._tracks = [
-            track for track in self._tracks if track.seen == self._seconds or seconds - track.seen < self.hold
+            track
+            for track in self._tracks
+            if track.seen == self._seconds or seconds - track.seen < self.hold
         ]
         self._seconds = seconds
         tracks = self._match(faces)
@@ -123,10 +127,17 @@ class _Track:
             self.velocity += _weight(passed, _VELOCITY) * (velocity - self.velocity)
         # Both are averages of boxes inside the frame, and so inside it.
         change = np.abs(box - self.steady).max() / max(_size(box), 1)
-        self.steady = self.steady + max(_weight(passed, how.steadying), min(1, change / _MOVED)) * (box - self.steady)
-        self.probabilities += _weight(passed, how.smoothing) * (face.probabilities - self.probabilities)
+        self.steady = self.steady + max(_weight(passed, how.steadying), min(1, change / _MOVED)) * (
+            box - self.steady
+        )
+        self.probabilities += _weight(passed, how.smoothing) * (
+            face.probabilities - self.probabilities
+        )
         best = int(self.probabilities.argmax())
-        if self.probabilities[best] >= self.probabilities[EMOTIONS.index(self.emotion)] + how.margin:
+        if (
+            self.probabilities[best]
+            >= self.probabilities[EMOTIONS.index(self.emotion)] + how.margin
+        ):
             self.emotion = EMOTIONS[best]
         self.box, self.seen = box, seconds
 

@@ -39,7 +39,11 @@ _VIDEO_STARTS = (
     b"FLV",
     b"\x30\x26\xb2\x75",  # Windows Media
     *(b"\x00\x00\x01\xba", b"\x00\x00\x01\xb3", b"\x00\x00\x01\xb0"),  # MPEG-1, 2 and 4
-    *(b"\x00\x00\x00\x01", b"\x00\x00\x01\x67", b"\x00\x00\x01\x40"),  # H.264 and H.265, without a container
+    *(
+        b"\x00\x00\x00\x01",
+        b"\x00\x00\x01\x67",
+        b"\x00\x00\x01\x40",
+    ),  # H.264 and H.265, without a container
     b"YUV4MPEG2",
     b"DKIF",
     b".RMF",
@@ -88,7 +92,9 @@ def recognize_video(
     clip = None if annotate is None else Path(annotate)
     if clip is not None:
         if clip.suffix.lower() not in _CODECS:
-            raise StudyError(f"{clip}: expected a clip's name that ends with {' or '.join(_CODECS)}. Name it so.")
+            raise StudyError(
+                f"{clip}: expected a clip's name that ends with {' or '.join(_CODECS)}. Name it so."
+            )
         expect_replaceable(clip, "an annotated clip", _is_annotated_clip, reads=video.path)
     tracker = tracker or Tracker(threshold=recognizer.card["threshold"])
     return _recognize(recognizer, video, clip, every, tracker, progress)
@@ -135,7 +141,10 @@ def is_video(path: Path) -> bool:
     if head[:4] == b"RIFF":
         return head[8:12] == b"AVI "
     # A stream for broadcast is packets of 188 bytes, on Blu-ray discs with four more before each.
-    if any(head[at : at + 1] == b"\x47" == head[at + step : at + step + 1] for at, step in ((0, 188), (4, 192))):
+    if any(
+        head[at : at + 1] == b"\x47" == head[at + step : at + step + 1]
+        for at, step in ((0, 188), (4, 192))
+    ):
         return True
     return head.startswith(_VIDEO_STARTS)
 
@@ -164,7 +173,9 @@ class _Video:
         if not path.is_file():  # and so no address of a camera or stream, which OpenCV would open
             raise StudyError(f"{path}: expected a video file, found none.")
         if not is_video(path):
-            raise StudyError(f"{path}: expected a video, found {path.stat().st_size:,} bytes of something else.")
+            raise StudyError(
+                f"{path}: expected a video, found {path.stat().st_size:,} bytes of something else."
+            )
         with readable_name(path) as name:
             self._capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG)
         self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
@@ -174,9 +185,13 @@ class _Video:
                 "that OpenCV's FFmpeg cannot read. Copy it again, or convert it to MP4."
             )
         if not self._capture.grab():
-            raise StudyError(f"{path}: expected a video, found one without a frame that can be read. Copy it again.")
+            raise StudyError(
+                f"{path}: expected a video, found one without a frame that can be read. Copy it again."
+            )
         rate = self._capture.get(cv2.CAP_PROP_FPS)
-        self.rate = rate if 0 < rate < 1000 else 25.0  # frames a second; some files say nonsense or nothing
+        self.rate = (
+            rate if 0 < rate < 1000 else 25.0
+        )  # frames a second; some files say nonsense or nothing
         count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
         self.count = int(count) if count > 0 else None  # frames, as far as the file says
 
@@ -206,13 +221,24 @@ class _Video:
 
 
 def _recognize(
-    recognizer: Recognizer, video: _Video, clip: Path | None, every: int, tracker: Tracker, progress: bool
+    recognizer: Recognizer,
+    video: _Video,
+    clip: Path | None,
+    every: int,
+    tracker: Tracker,
+    progress: bool,
 ) -> Iterator[dict]:
     from tqdm.auto import tqdm
 
     with ExitStack() as stack:
         bar = stack.enter_context(
-            tqdm(desc=video.path.name, total=video.count, unit=" frames", disable=not progress, dynamic_ncols=True)
+            tqdm(
+                desc=video.path.name,
+                total=video.count,
+                unit=" frames",
+                disable=not progress,
+                dynamic_ncols=True,
+            )
         )
         draw = None if clip is None else stack.enter_context(_clip(clip, video.rate))
         faces: list[TrackedFace] = []
@@ -259,7 +285,9 @@ def _clip(path: Path, rate: float) -> Iterator[Callable[[np.ndarray], None]]:
             frame = cv2.copyMakeBorder(frame, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
             size = frame.shape[1::-1]
             if not writer.isOpened() and not writer.open(name, cv2.CAP_FFMPEG, codec, rate, size):
-                raise StudyError(f"{path}: OpenCV could not start a clip of {size[0]} x {size[1]} pixels there.")
+                raise StudyError(
+                    f"{path}: OpenCV could not start a clip of {size[0]} x {size[1]} pixels there."
+                )
             writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
 
         try:

@@ -20,7 +20,12 @@ from pathlib import Path
 import jinja2
 import numpy as np
 
-from fer_utils.analysis.calibration import SHARE_RIGHT, calibration_error, fit_temperature, fit_threshold
+from fer_utils.analysis.calibration import (
+    SHARE_RIGHT,
+    calibration_error,
+    fit_temperature,
+    fit_threshold,
+)
 from fer_utils.data.faces import Faces
 from fer_utils.emotions import PRIVATE, PUBLIC, SIDE, TRAINING
 from fer_utils.errors import StudyError
@@ -85,11 +90,17 @@ def export_run(run: Run, faces: Faces, folder: Path, *, int8: bool = False) -> d
     model.set_weights([_rounded(weight) for weight in model.get_weights()])
     with atomic_folder(folder, EXPORTED) as target:
         write_onnx(model, target / MODEL)
-        np.savez_compressed(target / "weights.npz", *[_stored(weight) for weight in model.get_weights()])
+        np.savez_compressed(
+            target / "weights.npz", *[_stored(weight) for weight in model.get_weights()]
+        )
         expected = predict(model, public.images)
         logits = onnx_logits(target / MODEL, public.images)
         difference = parity(expected, logits)
-        onnx = {"largest_difference": difference, "images_compared": min(PARITY_IMAGES, len(public)), "int8": False}
+        onnx = {
+            "largest_difference": difference,
+            "images_compared": min(PARITY_IMAGES, len(public)),
+            "int8": False,
+        }
         if int8:
             onnx |= _quantise(target / MODEL, faces, logits)
             logits = onnx_logits(target / MODEL, public.images)
@@ -171,7 +182,10 @@ def _card(run: Run, model: keras.Model, faces: Faces, logits: np.ndarray) -> dic
         },
         "scores": {
             usage: split_scores("top1", answers, part.emotion)
-            | {"images": len(part), "recall": per_emotion(answers, part.emotion)["recall"].to_dict()}
+            | {
+                "images": len(part),
+                "recall": per_emotion(answers, part.emotion)["recall"].to_dict(),
+            }
             for usage, (answers, part) in scored.items()
         },
         "parameters": parts(model)[1].count_params(),
@@ -209,7 +223,9 @@ def _name_anew(file: Path) -> None:
         value.name = names[value.name]
     for value in (*graph.input, *graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "n"
-    constants = sorted(graph.initializer, key=lambda constant: int(constant.name.removeprefix("tensor_")))
+    constants = sorted(
+        graph.initializer, key=lambda constant: int(constant.name.removeprefix("tensor_"))
+    )
     del graph.initializer[:], graph.value_info[:]
     graph.doc_string = ""
     graph.initializer.extend(constants)
@@ -235,7 +251,9 @@ def _quantise(file: Path, faces: Faces, logits: np.ndarray) -> dict:
     class Batches(quantization.CalibrationDataReader):
         def __init__(self) -> None:
             starts = range(0, len(pixels), _CALIBRATION_BATCH)
-            self.batches = iter([{"pixels": pixels[start : start + _CALIBRATION_BATCH]} for start in starts])
+            self.batches = iter(
+                [{"pixels": pixels[start : start + _CALIBRATION_BATCH]} for start in starts]
+            )
 
         def get_next(self):
             return next(self.batches, None)

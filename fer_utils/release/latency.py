@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from fer_utils.emotions import SIDE
-from fer_utils.training.augmentation import views
+from fer_utils.training.augmentation import tta_transforms
 from fer_utils.training.recipe import recipe_from_dict
 from fer_utils.training.runs import Run, about_of
 
@@ -42,15 +42,22 @@ def answer_costs(folders: Mapping[str, Path], rounds: int = ROUNDS) -> pd.DataFr
             model, file = Run(run).model(), Path(folder) / f"{number}.onnx"
             write_onnx(model, file)
             session = open_model(file, threads=1)
-            for averages in recipe.kinds:
-                seen = len(views(recipe.views, SIDE)) if averages and recipe.views else 1
-                answers = seen * (recipe.snapshots if averages else 1)
-                row = {"model": name, "averaging": recipe.averaging if averages else "", "answers": answers}
-                row |= {"parameters": parts(model)[1].count_params(), "multiply_adds": answers * multiply_adds(model)}
+            for tta in recipe.kinds:
+                seen = len(tta_transforms(recipe.tta, SIDE)) if tta and recipe.tta else 1
+                answers = seen * (recipe.snapshots if tta else 1)
+                row = {"model": name, "tta": recipe.tta_label if tta else "", "answers": answers}
+                row |= {
+                    "parameters": parts(model)[1].count_params(),
+                    "multiply_adds": answers * multiply_adds(model),
+                }
                 rows.append(row)
-                calls.append((session, np.zeros((seen, SIDE, SIDE, 1), np.float32), answers // seen))
+                calls.append(
+                    (session, np.zeros((seen, SIDE, SIDE, 1), np.float32), answers // seen)
+                )
         seconds = [[_seconds(*call) for call in calls] for _ in range(rounds + 1)][1:]
-    return pd.DataFrame(rows).assign(milliseconds=[1000 * min(times) for times in zip(*seconds, strict=True)])
+    return pd.DataFrame(rows).assign(
+        milliseconds=[1000 * min(times) for times in zip(*seconds, strict=True)]
+    )
 
 
 def with_costs(
@@ -66,17 +73,21 @@ def with_costs(
     Returns:
         The rows of `table` whose costs are known, with multiply_adds and milliseconds.
     """
-    known = costs.set_index(["model", "averaging"])[["multiply_adds", "milliseconds"]]
+    known = costs.set_index(["model", "tta"])[["multiply_adds", "milliseconds"]]
     dearest = known.groupby("model").max()
-    added = pd.DataFrame({name: dearest.loc[list(members)].sum() for name, members in (ensembles or {}).items()}).T
-    single = table.join(known, on=["model", "averaging"], how="inner")
-    together = table[table["model"].isin(added.index)].join(added, on="model") if len(added) else table[:0]
+    added = pd.DataFrame(
+        {name: dearest.loc[list(members)].sum() for name, members in (ensembles or {}).items()}
+    ).T
+    single = table.join(known, on=["model", "tta"], how="inner")
+    together = (
+        table[table["model"].isin(added.index)].join(added, on="model") if len(added) else table[:0]
+    )
     return pd.concat([single, together]).sort_index()
 
 
-def averaging_finding(table: pd.DataFrame) -> str:
+def tta_finding(table: pd.DataFrame) -> str:
     """What a table of `with_costs` says of test-time averaging, in one sentence."""
-    plain, many = (table[(table["averaging"] != "") == averages] for averages in (False, True))
+    plain, many = (table[(table["tta"] != "") == tta] for tta in (False, True))
     both = many.merge(plain, on="model", suffixes=("", "_plain"))
     if both.empty:
         return "No network here averages over views."

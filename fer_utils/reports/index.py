@@ -19,7 +19,17 @@ from fer_utils.evaluation.published import PUBLISHED, Published
 from fer_utils.reports.notebooks import NOTEBOOKS, TEMPLATES, label, read_notebook
 from fer_utils.storage import atomic_file
 
-PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "jax", "numpy", "pandas", "scikit-learn", "keras-tuner", "dvc")
+PACKAGES = (
+    "keras",
+    "tensorflow",
+    "tensorflow-cpu",
+    "jax",
+    "numpy",
+    "pandas",
+    "scikit-learn",
+    "keras-tuner",
+    "dvc",
+)
 
 THUMBNAIL = 560
 """Width of a card's picture, in pixels; twice what it takes up, for dense screens."""
@@ -118,7 +128,13 @@ class Axis:
     @classmethod
     def around(cls, rows: list[Row]) -> "Axis":
         """The tens around every score and interval of `rows`."""
-        ends = [end for row in rows for s in row.scores for end in (s.accuracy, s.low, s.high) if end is not None]
+        ends = [
+            end
+            for row in rows
+            for s in row.scores
+            for end in (s.accuracy, s.low, s.high)
+            if end is not None
+        ]
         return cls(10 * int(min(ends) * 10), min(100, 10 * int(max(ends) * 10 + 1)))
 
     @property
@@ -147,7 +163,11 @@ def versions() -> dict[str, str]:
 def title_and_summary(notebook: Path) -> tuple[str, str]:
     """A notebook's title and the first sentence below it; its name and nothing where there is no notebook."""
     title, summary = label(notebook.stem), ""
-    if notebook.is_file() and (cells := read_notebook(notebook).cells) and cells[0].cell_type == "markdown":
+    if (
+        notebook.is_file()
+        and (cells := read_notebook(notebook).cells)
+        and cells[0].cell_type == "markdown"
+    ):
         heading, _, rest = cells[0].source.strip().partition("\n")
         title = heading.lstrip("# ").strip() or title
         paragraph = " ".join(rest.strip().split("\n\n")[0].split())
@@ -180,12 +200,18 @@ def _thumbnail(executed: Path) -> str | None:
 
     if not executed.is_file():
         return None
-    outputs = (output for cell in read_notebook(executed).cells for output in cell.get("outputs", ()))
-    pictures = (output.data["image/png"] for output in outputs if "image/png" in output.get("data", {}))
+    outputs = (
+        output for cell in read_notebook(executed).cells for output in cell.get("outputs", ())
+    )
+    pictures = (
+        output.data["image/png"] for output in outputs if "image/png" in output.get("data", {})
+    )
     if not (first := next(pictures, None)):
         return None
     picture = Image.open(io.BytesIO(base64.b64decode(first))).convert("RGBA")
-    on_white = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+    on_white = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert(
+        "RGB"
+    )
     on_white.thumbnail((THUMBNAIL, 2 * THUMBNAIL), Image.Resampling.LANCZOS)
     packed = io.BytesIO()
     on_white.quantize(64).save(packed, "PNG", optimize=True)
@@ -202,7 +228,9 @@ def _scores(record: dict[str, Any]) -> tuple[Score, ...]:
 
 def _published_row(known: Published) -> Row:
     if known.margin is None:
-        score = Score(known.images, known.accuracy, shown=f"{known.accuracy:.2%}".replace("%", " %"))
+        score = Score(
+            known.images, known.accuracy, shown=f"{known.accuracy:.2%}".replace("%", " %")
+        )
     else:
         low, high = known.accuracy - known.margin, known.accuracy + known.margin
         score = Score(
@@ -218,14 +246,21 @@ def _published_row(known: Published) -> Row:
 def _own_rows(champion: dict[str, Any], replicate: dict[str, dict]) -> list[Row]:
     """The model that was kept, the others of its notebook, and the replicated ones, each once."""
     kept = [_own_row("The study’s model", champion)] if champion else []
-    others = {name: each for name, each in champion.get("models", {}).items() if name != champion["model"]}
+    others = {
+        name: each for name, each in champion.get("models", {}).items() if name != champion["model"]
+    }
     return kept + [
-        _own_row(name.replace("_averaged", ", averaged"), each) for name, each in (others | replicate).items()
+        _own_row(name.replace("_averaged", ", averaged"), each)
+        for name, each in (others | replicate).items()
     ]
 
 
 def _own_row(name: str, metrics: dict[str, Any]) -> Row:
-    details = (f"{metrics['parameters']:,} parameters", f"{metrics['epochs']} epochs", _seeds(metrics["seeds"]))
+    details = (
+        f"{metrics['parameters']:,} parameters",
+        f"{metrics['epochs']} epochs",
+        _seeds(metrics["seeds"]),
+    )
     return Row(name, _scores(metrics), details)
 
 
@@ -243,18 +278,24 @@ def _real_rows(root: Path, folder: Path) -> list[Row]:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
         rows = []
         for record in table.to_dict("records"):
-            numbers = {key: float(value) if value else None for key, value in record.items() if _is_score(key)}
+            numbers = {
+                key: float(value) if value else None
+                for key, value in record.items()
+                if _is_score(key)
+            }
             details = (
                 record["data"],
                 f"{int(record['parameters']):,} parameters" if record["parameters"] else "",
                 f"{record['epochs']} epochs" if record["epochs"] else "",
                 _seeds(record["seeds"]) if record["seeds"] else "",
-                f"{float(record['minutes']):.0f} min on {record['machine']}" if record["minutes"] else "",
+                f"{float(record['minutes']):.0f} min on {record['machine']}"
+                if record["minutes"]
+                else "",
             )
             # Of several seeds the first one's.
             evidence = root / record["evidence"].split()[0] if record["evidence"] else None
             link = _relative(evidence, folder) if evidence and evidence.exists() else None
-            name = f"{record['model']}, averaged" if record["averaging"] else record["model"]
+            name = f"{record['model']}, averaged" if record["tta"] else record["model"]
             rows.append(Row(name, _scores(numbers), tuple(filter(None, details)), link))
     except (OSError, ValueError, KeyError) as problem:
         raise StudyError(
@@ -277,7 +318,9 @@ def _json(path: Path) -> dict[str, Any] | None:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as problem:
-        raise StudyError(f"{path}: expected metrics as JSON, found {problem}. Run its stage again.") from None
+        raise StudyError(
+            f"{path}: expected metrics as JSON, found {problem}. Run its stage again."
+        ) from None
 
 
 def _yaml(path: Path) -> dict[str, Any]:

@@ -52,7 +52,9 @@ def write_history(path: Path, history: pd.DataFrame) -> None:
 
 def write_curves(path: Path, histories: dict[str, pd.DataFrame]) -> None:
     """Write the PublicTest accuracy of several runs by epoch for `dvc plots`, a column a run."""
-    curves = {name: history.set_index("epoch")["val_accuracy"] for name, history in histories.items()}
+    curves = {
+        name: history.set_index("epoch")["val_accuracy"] for name, history in histories.items()
+    }
     write_table(path, pd.DataFrame(curves).rename_axis("epoch").reset_index())
 
 
@@ -77,7 +79,7 @@ def comparison(ours: pd.DataFrame, measured: pd.DataFrame, *, drawn: bool) -> pd
     rows, names = [], set()
     for kind, table in (("ours", ours), ("measured", measured)):
         for row in table.to_dict("records"):
-            name = f"{row['model']}, averaged" if row["averaging"] else row["model"]
+            name = f"{row['model']}, averaged" if row["tta"] else row["model"]
             if kind == "ours":
                 names.add(name)
             elif not drawn and name in names:
@@ -107,9 +109,13 @@ def published_table() -> "pd.io.formats.style.Styler":
 def field_table(values: dict) -> pd.DataFrame:
     """A dictionary as a table of one column, nested ones flattened."""
     flat = {
-        k: v for key, value in values.items() for k, v in (value if isinstance(value, dict) else {key: value}).items()
+        k: v
+        for key, value in values.items()
+        for k, v in (value if isinstance(value, dict) else {key: value}).items()
     }
-    return pd.DataFrame({"value": {key: f"{v:g}" if isinstance(v, float) else str(v) for key, v in flat.items()}})
+    return pd.DataFrame(
+        {"value": {key: f"{v:g}" if isinstance(v, float) else str(v) for key, v in flat.items()}}
+    )
 
 
 def styled(table: pd.DataFrame, shares: str, columns: list[str]) -> "pd.io.formats.style.Styler":
@@ -132,7 +138,10 @@ def styled(table: pd.DataFrame, shares: str, columns: list[str]) -> "pd.io.forma
 
 
 def with_intervals(
-    table: pd.DataFrame, intervals: Mapping[str, tuple[str, str]], form: str = "{:.1%}", keep: Sequence[str] = ()
+    table: pd.DataFrame,
+    intervals: Mapping[str, tuple[str, str]],
+    form: str = "{:.1%}",
+    keep: Sequence[str] = (),
 ) -> "pd.io.formats.style.Styler":
     """A table for a notebook whose numbers stand with their intervals: "69.2% (67.7% to 70.7%)".
 
@@ -142,7 +151,13 @@ def with_intervals(
         form: how values and ends are written.
         keep: other columns to show; none stands for all that are not numbers.
     """
-    shown = table[[name for name in table if name in keep or name in intervals or (not keep and _words(table[name]))]]
+    shown = table[
+        [
+            name
+            for name in table
+            if name in keep or name in intervals or (not keep and _words(table[name]))
+        ]
+    ]
     shown = shown.copy()
     for name, (low, high) in intervals.items():
         shown[name] = [
@@ -169,7 +184,7 @@ def data_note(faces: Faces, measured: pd.DataFrame) -> str:
             answered once stands beside drawn faces.
     """
     notes = list(faces.notices)
-    best = next((row for row in measured.to_dict("records") if not row["averaging"]), None)
+    best = next((row for row in measured.to_dict("records") if not row["tta"]), None)
     if faces.drawn and best:
         notes.append(
             f"Measured on the real FER-2013, by the best of the networks whose runs are committed: {best['model']}, "
@@ -185,6 +200,8 @@ def scores_by_model(table: pd.DataFrame) -> dict[str, dict]:
     kept = ("parameters", "epochs", "seeds")
     scores = [c for c in table.columns if c.endswith(("_accuracy", "_low", "_high"))]
     return {
-        f"{row['model']}_averaged" if row["averaging"] else row["model"]: {key: row[key] for key in (*kept, *scores)}
+        f"{row['model']}_averaged" if row["tta"] else row["model"]: {
+            key: row[key] for key in (*kept, *scores)
+        }
         for row in table.to_dict("records")
     }

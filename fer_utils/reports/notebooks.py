@@ -27,7 +27,7 @@ NOTEBOOKS = {
     "explore": "01_explore",
     "replicate": "02_replicate",
     "tune": "03_tune",
-    "champion": "04_champion",
+    "champion": "04_final_model",
     "analyse_errors": "05_analyse_errors",
     "serve": "06_serve",
 }
@@ -47,7 +47,9 @@ class Parameter(NamedTuple):
     comment: str
 
 
-def run_notebook(source: Path, executed: Path, html: Path, parameters: dict[str, Any], cwd: Path) -> None:
+def run_notebook(
+    source: Path, executed: Path, html: Path, parameters: dict[str, Any], cwd: Path
+) -> None:
     """Run a notebook with papermill and write the executed notebook and its HTML, both or neither.
 
     The kernel is the running interpreter's, whatever kernelspecs are installed. A notebook that fails stays
@@ -89,10 +91,14 @@ def read_notebook(path: Path) -> NotebookNode:
         notebook = nbformat.read(path, as_version=4)
         nbformat.validate(notebook)
     except nbformat.reader.NotJSONError:
-        raise StudyError(f"{path}: expected a Jupyter notebook, found a file that is no JSON.") from None
+        raise StudyError(
+            f"{path}: expected a Jupyter notebook, found a file that is no JSON."
+        ) from None
     except (OSError, ValueError, AttributeError, nbformat.ValidationError) as problem:
         found = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
-        raise StudyError(f"{path}: expected a Jupyter notebook, found {found}. Check the path.") from None
+        raise StudyError(
+            f"{path}: expected a Jupyter notebook, found {found}. Check the path."
+        ) from None
     return notebook
 
 
@@ -139,11 +145,17 @@ def _assignments(source: str) -> list[Parameter]:
             continue
         value = ast.get_source_segment(source, statement.value) or ""
         comment = comments.get(statement.end_lineno or 0, "")
-        found += [Parameter(target.id, value, comment) for target in targets if isinstance(target, ast.Name)]
+        found += [
+            Parameter(target.id, value, comment)
+            for target in targets
+            if isinstance(target, ast.Name)
+        ]
     return found
 
 
-def _execute(source: Path, notebook: NotebookNode, kept: Path, parameters: dict[str, Any], cwd: Path) -> NotebookNode:
+def _execute(
+    source: Path, notebook: NotebookNode, kept: Path, parameters: dict[str, Any], cwd: Path
+) -> NotebookNode:
     import papermill
     import zmq
     from jupyter_client.kernelspec import KernelSpecManager
@@ -229,7 +241,8 @@ def _failed(source: Path, kept: Path, what: str) -> StudyError:
 # total, "2it [00:01, 1.9it/s]". absl and TensorFlow stamp their log with time and process.
 _TQDM = re.compile(r"\d+%\|.*\| .*\[.*\]\s*$|\d+\S* \[\d\d:\d\d.*/s\]\s*$")
 _STAMP = re.compile(
-    r"^(?:\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: (?=[IWEF] )|([IWEF])\d{4} \d\d:\d\d:\d+\.\d+ +\d+ )", re.M
+    r"^(?:\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: (?=[IWEF] )|([IWEF])\d{4} \d\d:\d\d:\d+\.\d+ +\d+ )",
+    re.M,
 )
 _ADDRESS = re.compile(r"(?<= at )0x[0-9a-f]+")
 _STYLER = re.compile(r'<table id="(T_[0-9a-f]{5})"')
@@ -293,7 +306,9 @@ def _settled(text: str, drop_bars: bool) -> str:
         text = shorter
     *lines, last = text.split("\n")
     # A carriage return begins its line anew, unless it ends it.
-    lines = [line.removesuffix("\r").rpartition("\r")[2] + "\r" * line.endswith("\r") for line in lines]
+    lines = [
+        line.removesuffix("\r").rpartition("\r")[2] + "\r" * line.endswith("\r") for line in lines
+    ]
     text = "\n".join([*lines, last.rpartition("\r")[2]]).replace("\x1b[A", "")
     return _ADDRESS.sub("0x…", _STAMP.sub(lambda stamp: f"{stamp[1]} " if stamp[1] else "", text))
 
@@ -331,9 +346,15 @@ def render_html(notebook: NotebookNode, name: str) -> str:
     study = {
         "name": name,
         "title": heading[1].strip() if heading else label(name),
-        "pages": [{"name": page, "number": int(page[:2]), "label": label(page)} for page in NOTEBOOKS.values()],
+        "pages": [
+            {"name": page, "number": int(page[:2]), "label": label(page)}
+            for page in NOTEBOOKS.values()
+        ],
         "parameters": used_parameters(notebook),
-        "css": "\n".join([(TEMPLATES / sheet).read_text(encoding="utf-8") for sheet in SHEETS] + [_code_colours()]),
+        "css": "\n".join(
+            [(TEMPLATES / sheet).read_text(encoding="utf-8") for sheet in SHEETS]
+            + [_code_colours()]
+        ),
     }
     page, _ = exporter.from_notebook_node(notebook, resources={"study": study})
     return re.sub(rf'href="((?:{"|".join(NOTEBOOKS.values())}))\.ipynb', r'href="\1.html', page)

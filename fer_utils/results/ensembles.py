@@ -13,7 +13,7 @@ import pandas as pd
 
 from fer_utils.data.faces import Faces
 from fer_utils.errors import StudyError
-from fer_utils.evaluation import averaged, bootstrap_interval, cross_entropy
+from fer_utils.evaluation import bootstrap_interval, cross_entropy, mean_prediction
 from fer_utils.storage import atomic_file
 from fer_utils.training.recipe import recipe_from_dict
 from fer_utils.training.runs import logits_of
@@ -23,7 +23,9 @@ SIZE = 8
 """The most members, one counted as often as it was chosen."""
 
 
-def select(candidates: Mapping[str, np.ndarray], emotion: np.ndarray, size: int = SIZE) -> pd.DataFrame:
+def select(
+    candidates: Mapping[str, np.ndarray], emotion: np.ndarray, size: int = SIZE
+) -> pd.DataFrame:
     """Greedy forward selection with replacement (Caruana et al. 2004, "Ensemble selection from libraries of models").
 
     At each step the candidate is added with which the ensemble has the lowest cross-entropy. Accuracy would move by
@@ -42,16 +44,26 @@ def select(candidates: Mapping[str, np.ndarray], emotion: np.ndarray, size: int 
         StudyError: there is no candidate, or `size` is not 1 or more.
     """
     if not candidates or size < 1:
-        raise StudyError(f"ensemble: expected candidates and a size of 1 or more, found {len(candidates)} and {size}.")
+        raise StudyError(
+            f"ensemble: expected candidates and a size of 1 or more, found {len(candidates)} and {size}."
+        )
     chosen: list[np.ndarray] = []
     rows = []
     for step in range(1, size + 1):
-        answers = {label: averaged([*chosen, logits]) for label, logits in candidates.items()}
+        answers = {
+            label: mean_prediction([*chosen, logits]) for label, logits in candidates.items()
+        }
         added = min(answers, key=lambda each: cross_entropy(answers[each], emotion))
         chosen.append(candidates[added])
-        right = answers[added].argmax(axis=1) == emotion
-        low, high = bootstrap_interval(right)
-        row = {"size": step, "added": added, "accuracy": float(right.mean()), "low": low, "high": high}
+        correct = answers[added].argmax(axis=1) == emotion
+        low, high = bootstrap_interval(correct)
+        row = {
+            "size": step,
+            "added": added,
+            "accuracy": float(correct.mean()),
+            "low": low,
+            "high": high,
+        }
         rows.append(row | {"cross_entropy": cross_entropy(answers[added], emotion)})
     return pd.DataFrame(rows)
 
@@ -78,7 +90,7 @@ def member_logits(abouts: Mapping[Path, dict], faces: Faces) -> dict[Path, np.nd
         StudyError: some of these faces have none.
     """
     return {
-        folder: logits_of(folder, faces, averaged=bool(recipe_from_dict(about["recipe"]).averaging))
+        folder: logits_of(folder, faces, tta=bool(recipe_from_dict(about["recipe"]).tta_label))
         for folder, about in abouts.items()
     }
 
@@ -90,7 +102,9 @@ def answer(counts: Mapping, logits: Mapping) -> np.ndarray:
         counts: how often each member counts.
         logits: (n, 7) of each member at least, under the same keys.
     """
-    return averaged([logits[member] for member, times in counts.items() for _ in range(times)])
+    return mean_prediction(
+        [logits[member] for member, times in counts.items() for _ in range(times)]
+    )
 
 
 def write_ensemble(folder: Path, name: str, path: pd.DataFrame, candidates: Iterable[str]) -> Path:

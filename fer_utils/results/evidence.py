@@ -1,7 +1,7 @@
 """Evidence of real runs, small enough for git, and the table of results computed from it.
 
 `reports/evidence/<recipe>-seed<N>/` (`<recipe>-fold<K>-seed<N>/`) holds recipe.json (recipe, seed, parameters, time,
-machine, versions), history.csv, predictions.npz and, where the recipe averages, averaged.npz. These two hold `row`,
+machine, versions), history.csv, predictions.npz and, where the recipe averages, tta.npz. These two hold `row`,
 zero-based row in FER-2013's CSV, every PublicTest and PrivateTest image once, and `logits`, float16 (n, 7), each row
 less its largest, which leaves softmax as it is: float16 is finest near 0, so that rounding makes no ties. Ensembles
 are lists of such runs; see `ensembles`.
@@ -20,15 +20,30 @@ from fer_utils.data.faces import Faces
 from fer_utils.emotions import CANONICAL_COUNTS, PRIVATE, PUBLIC
 from fer_utils.errors import StudyError
 from fer_utils.evaluation.published import TABLE
-from fer_utils.results.ensembles import FOLDER, answer, member_logits, members, read_ensembles, write_ensemble
+from fer_utils.results.ensembles import (
+    FOLDER,
+    answer,
+    member_logits,
+    members,
+    read_ensembles,
+    write_ensemble,
+)
 from fer_utils.results.scoring import add_to_log
 from fer_utils.results.tables import shown, summarise
 from fer_utils.storage import Contents, atomic_file, atomic_folder
 from fer_utils.training.recipe import recipe_from_dict
-from fer_utils.training.runs import Run, label_of, predictions_file, published_abouts, read_predictions
+from fer_utils.training.runs import (
+    Run,
+    label_of,
+    predictions_file,
+    published_abouts,
+    read_predictions,
+)
 
 TEST_IMAGES = sum(CANONICAL_COUNTS[PUBLIC]) + sum(CANONICAL_COUNTS[PRIVATE])
-_EVIDENCE_OF_A_RUN = Contents("a run's evidence", "recipe.json", ("history.csv", "predictions.npz", "averaged.npz"))
+_EVIDENCE_OF_A_RUN = Contents(
+    "a run's evidence", "recipe.json", ("history.csv", "predictions.npz", "tta.npz")
+)
 START, END = "<!-- results: written by `fer-study results --write` -->", "<!-- end of results -->"
 
 
@@ -43,7 +58,7 @@ def publish_evidence(run: Run, folder: Path) -> Path:
             f"{run.folder.name}: expected a run on real faces, found one on drawn faces. Evidence is kept of real "
             "runs only; train with --data FOLDER of prepared real faces."
         )
-    predictions = {kind: run.predictions(averaged=kind) for kind in run.recipe.kinds}
+    predictions = {kind: run.predictions(tta=kind) for kind in run.recipe.kinds}
     for row, _ in predictions.values():
         if len(row) != TEST_IMAGES:
             raise StudyError(
@@ -58,13 +73,21 @@ def publish_evidence(run: Run, folder: Path) -> Path:
             order = np.argsort(row)
             shifted = (logits - logits.max(axis=1, keepdims=True))[order]
             np.savez_compressed(
-                predictions_file(new, kind), row=row[order].astype(np.int32), logits=shifted.astype(np.float16)
+                predictions_file(new, kind),
+                row=row[order].astype(np.int32),
+                logits=shifted.astype(np.float16),
             )
     return target
 
 
 def publish_ensemble(
-    name: str, path: pd.DataFrame, abouts: Mapping[Path, dict], faces: Faces, folder: Path, *, log: Path | None = None
+    name: str,
+    path: pd.DataFrame,
+    abouts: Mapping[Path, dict],
+    faces: Faces,
+    folder: Path,
+    *,
+    log: Path | None = None,
 ) -> Path:
     """Keep an ensemble of published runs in `folder`/ensembles/<name>.json, and log its use of PrivateTest.
 
@@ -82,14 +105,20 @@ def publish_ensemble(
         StudyError: the name has other characters.
     """
     if not re.fullmatch(r"[\w-]+", name):
-        raise StudyError(f"ensemble: expected a name of letters, digits, '_' and '-', found {name!r}.")
+        raise StudyError(
+            f"ensemble: expected a name of letters, digits, '_' and '-', found {name!r}."
+        )
     counts = members(path)
     runs = {each: about for each, about in abouts.items() if each.name in counts}
     if read_ensembles(folder).get(name) != {each: counts[each.name] for each in runs}:
-        key = json.dumps(sorted((about["fingerprint"], counts[each.name]) for each, about in runs.items()))
+        key = json.dumps(
+            sorted((about["fingerprint"], counts[each.name]) for each, about in runs.items())
+        )
         private = faces.of(PRIVATE)
         logits = {each.name: logits for each, logits in member_logits(runs, private).items()}
-        add_to_log(name, hashlib.sha256(key.encode()).hexdigest(), answer(counts, logits), private, log)
+        add_to_log(
+            name, hashlib.sha256(key.encode()).hexdigest(), answer(counts, logits), private, log
+        )
     return write_ensemble(folder, name, path, [each.name for each in abouts])
 
 
@@ -109,7 +138,11 @@ def compute_results(folder: Path, faces: Faces) -> pd.DataFrame:
     abouts, ensembles = read_evidence(folder, faces), read_ensembles(folder)
     table = summarise(abouts, faces, ensembles)
     files = [
-        " ".join(f"reports/evidence/{path.name}" for path, about in abouts.items() if about["recipe"]["name"] == model)
+        " ".join(
+            f"reports/evidence/{path.name}"
+            for path, about in abouts.items()
+            if about["recipe"]["name"] == model
+        )
         for model in table["model"][: len(table) - len(ensembles)]
     ]
     table["evidence"] = files + [f"reports/evidence/{FOLDER}/{name}.json" for name in ensembles]
@@ -130,12 +163,14 @@ def read_evidence(folder: Path, faces: Faces) -> dict[Path, dict]:
         )
     found = sorted(Path(folder).glob("*/recipe.json"))
     if not found:
-        raise StudyError(f"{folder}: expected evidence of runs (<recipe>-seed<N>/recipe.json), found none.")
+        raise StudyError(
+            f"{folder}: expected evidence of runs (<recipe>-seed<N>/recipe.json), found none."
+        )
     abouts = {path.parent: json.loads(path.read_text(encoding="utf-8")) for path in found}
     expected = np.sort(np.concatenate([faces.of(usage).row for usage in (PUBLIC, PRIVATE)]))
     for each, about in abouts.items():
-        for averaged in recipe_from_dict(about["recipe"]).kinds:
-            row, _ = read_predictions(each, averaged=averaged)
+        for tta in recipe_from_dict(about["recipe"]).kinds:
+            row, _ = read_predictions(each, tta=tta)
             if not np.array_equal(np.sort(row), expected):
                 raise StudyError(
                     f"{each}: expected every PublicTest and PrivateTest row once, found {len(row):,} rows that are not "
@@ -144,7 +179,7 @@ def read_evidence(folder: Path, faces: Faces) -> dict[Path, dict]:
     return abouts
 
 
-def runs_at_hand(published: Sequence[Path], evidence: Path, faces: Faces) -> dict[str, Path]:
+def available_runs(published: Sequence[Path], evidence: Path, faces: Faces) -> dict[str, Path]:
     """The folder with the logits of each run, by its label (<recipe>-seed<N>), for analyses that train nothing.
 
     Args:
@@ -158,7 +193,11 @@ def runs_at_hand(published: Sequence[Path], evidence: Path, faces: Faces) -> dic
     abouts: dict[Path, dict] = {}
     for folder in map(Path, published):
         own = folder / "about.json"
-        abouts |= {folder: json.loads(own.read_text(encoding="utf-8"))} if own.is_file() else published_abouts(folder)
+        abouts |= (
+            {folder: json.loads(own.read_text(encoding="utf-8"))}
+            if own.is_file()
+            else published_abouts(folder)
+        )
     if faces.canonical:
         abouts |= read_evidence(evidence, faces)
     if not abouts:
@@ -183,7 +222,11 @@ def results_markdown(results: pd.DataFrame) -> str:
     table["time, min"] = [f"{minutes:.0f}" for minutes in results["minutes"]]
     table["machine"] = results["machine"]
     words = ("model", "machine")
-    lines = [table.columns, ["---" if name in words else "---:" for name in table.columns], *table.to_numpy()]
+    lines = [
+        table.columns,
+        ["---" if name in words else "---:" for name in table.columns],
+        *table.to_numpy(),
+    ]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
@@ -203,4 +246,6 @@ def write_results(results: pd.DataFrame, folder: Path, readme: Path) -> None:
     with atomic_file(Path(folder) / TABLE) as target:
         target.write_text(results_csv(results), encoding="utf-8")
     with atomic_file(readme) as target:
-        target.write_text(f"{before}{START}\n{results_markdown(results)}\n{END}{after}", encoding="utf-8")
+        target.write_text(
+            f"{before}{START}\n{results_markdown(results)}\n{END}{after}", encoding="utf-8"
+        )

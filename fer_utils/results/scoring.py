@@ -39,23 +39,25 @@ def score(run: Run, faces: Faces, *, log: Path | None = None) -> Run:
     if run.holds(private):
         return run
     # Imported here, so that reading a scored run needs no Keras.
-    from fer_utils.training.predict import predict, predict_averaged
+    from fer_utils.training.predict import predict, predict_with_tta
 
     logits = predict(run.model(), private.images)
-    averaged = predict_averaged(run, private.images) if run.recipe.averaging else logits
+    tta = predict_with_tta(run, private.images) if run.recipe.tta_label else logits
     if not faces.drawn:
         # Logged before it is kept: a kill in between leaves a use too many in the log, never one too few.
         add_to_log(run.folder.name, run.about["fingerprint"], logits, private, log)
-        if run.recipe.averaging:
+        if run.recipe.tta_label:
             name = f"{run.folder.name} averaged"
-            add_to_log(name, run.about["fingerprint"], averaged, private, log)
-    if run.recipe.averaging:
-        run.add_logits(private, averaged, averaged=True)
+            add_to_log(name, run.about["fingerprint"], tta, private, log)
+    if run.recipe.tta_label:
+        run.add_logits(private, tta, tta=True)
     run.add_logits(private, logits)
     return run
 
 
-def add_to_log(name: str, fingerprint: str, logits: np.ndarray, private: Faces, log: Path | None = None) -> None:
+def add_to_log(
+    name: str, fingerprint: str, logits: np.ndarray, private: Faces, log: Path | None = None
+) -> None:
     """Note a use of PrivateTest: when, what was scored, its fingerprint, how many images, and the accuracy.
 
     Args:
@@ -73,4 +75,6 @@ def add_to_log(name: str, fingerprint: str, logits: np.ndarray, private: Faces, 
         if new:
             writer.writerow(LOG_COLUMNS)
         when = datetime.now(UTC).isoformat(timespec="seconds")
-        writer.writerow([when, name, fingerprint, len(private), f"{accuracy(logits, private.emotion):.6f}"])
+        writer.writerow(
+            [when, name, fingerprint, len(private), f"{accuracy(logits, private.emotion):.6f}"]
+        )

@@ -7,11 +7,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fer_utils.audits.copies import leaked
+from fer_utils.audits.duplicates import leaked
 from fer_utils.data.faces import Faces
 from fer_utils.emotions import PRIVATE, PUBLIC
 from fer_utils.errors import StudyError
-from fer_utils.evaluation import averaged, bootstrap_interval, mcnemar, paired_bootstrap, seed_summary
+from fer_utils.evaluation import (
+    bootstrap_interval,
+    mcnemar,
+    mean_prediction,
+    paired_bootstrap,
+    seed_summary,
+)
 from fer_utils.results.ensembles import answer, member_logits
 from fer_utils.training.recipe import recipe_from_dict
 from fer_utils.training.runs import VOTES, learned_from_votes, logits_of
@@ -20,7 +26,9 @@ SPLITS = {"public": PUBLIC, "private": PRIVATE}
 
 
 def summarise(
-    abouts: Mapping[Path, dict], faces: Faces, ensembles: Mapping[str, Mapping[Path, int]] | None = None
+    abouts: Mapping[Path, dict],
+    faces: Faces,
+    ensembles: Mapping[str, Mapping[Path, int]] | None = None,
 ) -> pd.DataFrame:
     """One row a model, its seeds averaged, one more with test-time averaging where its recipe has that, and ensembles.
 
@@ -47,7 +55,9 @@ def summarise(
     for model, its_seeds in groupby(seeds, key=lambda each: each[0]):
         # Through Recipe: what an older run does not name has its default.
         recipes = [
-            recipe_from_dict(about["recipe"]).but(fold=0) for _, _, members in its_seeds for about in members.values()
+            recipe_from_dict(about["recipe"]).but(fold=0)
+            for _, _, members in its_seeds
+            for about in members.values()
         ]
         if any(recipe != recipes[0] for recipe in recipes):
             raise StudyError(
@@ -61,23 +71,34 @@ def summarise(
         group = list(its_seeds)
         runs = [list(members.values()) for _, _, members in group]
         recipe = recipe_from_dict(runs[0][0]["recipe"])
-        for averages in recipe.kinds:
+        for tta in recipe.kinds:
             row = {"model": model, "parameters": runs[0][0]["parameters"], "epochs": recipe.epochs}
             row["data"] = f"{data}, {VOTES}" if learned_from_votes(runs[0][0]) else data
-            row |= {"seeds": _listed(seed for _, seed, _ in group), "averaging": recipe.averaging if averages else ""}
-            logits = {split: _logits(group, faces.of(usage), averages) for split, usage in SPLITS.items()}
+            row |= {
+                "seeds": _listed(seed for _, seed, _ in group),
+                "tta": recipe.tta_label if tta else "",
+            }
+            logits = {
+                split: _logits(group, faces.of(usage), tta) for split, usage in SPLITS.items()
+            }
             rows.append(row | _all_scores(logits, faces, clean) | _effort(runs))
     for name, counts in (ensembles or {}).items():
         used = {folder: abouts[folder] for folder in counts}
-        members, recipes = list(used.values()), [recipe_from_dict(about["recipe"]) for about in used.values()]
+        members, recipes = (
+            list(used.values()),
+            [recipe_from_dict(about["recipe"]) for about in used.values()],
+        )
         row = {
             "model": f"{name} ({len(members)} network{'s' * (len(members) > 1)})",
             "parameters": sum(each["parameters"] for each in members),
         }
         row |= {"data": data, "epochs": sum(recipe.epochs for recipe in recipes)}
         row["seeds"] = _listed(sorted({each["seed"] for each in members}))
-        row["averaging"] = _listed(sorted({recipe.averaging for recipe in recipes if recipe.averaging}))
-        logits = {split: answer(counts, member_logits(used, faces.of(usage)))[None] for split, usage in SPLITS.items()}
+        row["tta"] = _listed(sorted({recipe.tta_label for recipe in recipes if recipe.tta_label}))
+        logits = {
+            split: answer(counts, member_logits(used, faces.of(usage)))[None]
+            for split, usage in SPLITS.items()
+        }
         rows.append(row | _all_scores(logits, faces, clean) | _effort([members]))
     return pd.DataFrame(rows)
 
@@ -86,10 +107,10 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
     """A table of `summarise`, in words: what people read, in per cent, "mean ± spread (low–high)"."""
     rows = []
     for row in table.to_dict("records"):
-        averaging = f", averaged ({row['averaging']})" if row["averaging"] else ""
+        tta = f", TTA ({row['tta']})" if row["tta"] else ""
         votes = f", taught by {VOTES}" if row.get("data", "").endswith(VOTES) else ""
         cells = {
-            "model": f"{row['model']}{votes}{averaging}",
+            "model": f"{row['model']}{votes}{tta}",
             "parameters": f"{row['parameters']:,}",
             "epochs": str(row["epochs"]),
             "seeds": str(row["seeds"]),
@@ -101,7 +122,9 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
         ):
             mean, low, high = (100 * row[f"{split}_{key}"] for key in ("accuracy", "low", "high"))
             spread = 100 * row[f"{split}_spread"]
-            said = f"{mean:.2f}{'' if np.isnan(spread) else f' ± {spread:.2f}'} ({low:.1f}–{high:.1f})"
+            said = (
+                f"{mean:.2f}{'' if np.isnan(spread) else f' ± {spread:.2f}'} ({low:.1f}–{high:.1f})"
+            )
             cells[title] = "–" if np.isnan(mean) else said
         rows.append(cells)
     return pd.DataFrame(rows)
@@ -127,28 +150,45 @@ def compare(abouts: Mapping[Path, dict], faces: Faces, model: str, other: str) -
     groups = {name: [each for each in seeds if each[0] == name] for name in (model, other)}
     for name, group in groups.items():
         if not group:
-            raise StudyError(f"compare: expected runs of {name}, found {', '.join(sorted({s[0] for s in seeds}))}.")
+            raise StudyError(
+                f"compare: expected runs of {name}, found {', '.join(sorted({s[0] for s in seeds}))}."
+            )
     private = faces.of(PRIVATE)
-    averaging = [recipe_from_dict(next(iter(group[0][2].values()))["recipe"]).averaging for group in groups.values()]
+    labels = [
+        recipe_from_dict(next(iter(group[0][2].values()))["recipe"]).tta_label
+        for group in groups.values()
+    ]
     rows = []
-    for averages in (False, True) if all(averaging) else (False,):
-        a, b = (_right(group, private, averages) for group in groups.values())
+    for with_tta in (False, True) if all(labels) else (False,):
+        a, b = (_correct(group, private, with_tta) for group in groups.values())
         numbers = [[seed for _, seed, _ in group] for group in groups.values()]
         pairs = [
-            (seed, a[numbers[0].index(seed)], b[numbers[1].index(seed)]) for seed in numbers[0] if seed in numbers[1]
+            (seed, a[numbers[0].index(seed)], b[numbers[1].index(seed)])
+            for seed in numbers[0]
+            if seed in numbers[1]
         ]
         for seed, one, another in pairs:
             test = mcnemar(one, another)
             low, high = paired_bootstrap(one, another)
             found = {"only_model": test.only_a, "only_other": test.only_b, "p": test.p}
-            rows.append({"seeds": str(seed), **found, "difference": test.difference, "low": low, "high": high})
+            rows.append(
+                {
+                    "seeds": str(seed),
+                    **found,
+                    "difference": test.difference,
+                    "low": low,
+                    "high": high,
+                }
+            )
         if len(a) + len(b) > 2 or not pairs:
             low, high = paired_bootstrap(a, b)
             every = f"{len(a)} and {len(b)}" if len(a) != len(b) or not pairs else f"all {len(a)}"
-            rows.append({"seeds": every, "difference": a.mean() - b.mean(), "low": low, "high": high})
+            rows.append(
+                {"seeds": every, "difference": a.mean() - b.mean(), "low": low, "high": high}
+            )
         for row in rows:
-            row.setdefault("averaging", averaging[0] if averages else "")
-    columns = ["averaging", "seeds", "only_model", "only_other", "p", "difference", "low", "high"]
+            row.setdefault("tta", labels[0] if with_tta else "")
+    columns = ["tta", "seeds", "only_model", "only_other", "p", "difference", "low", "high"]
     return pd.DataFrame(rows).reindex(columns=columns)
 
 
@@ -165,35 +205,44 @@ def _by_seed(abouts: Mapping[Path, dict]) -> list[tuple[str, int, dict[Path, dic
     ]
 
 
-def _logits(group: list[tuple[str, int, dict[Path, dict]]], part: Faces, averages: bool) -> np.ndarray:
+def _logits(group: list[tuple[str, int, dict[Path, dict]]], part: Faces, tta: bool) -> np.ndarray:
     """What each seed answers, float32 (seeds, n, 7)."""
     seeds = []
     for _, _, members in group:
-        logits = [logits_of(folder, part, averaged=averages) for folder in members]
+        logits = [logits_of(folder, part, tta=tta) for folder in members]
         # One member's own logits: taking logarithms could make or break a tie.
-        seeds.append(averaged(logits) if len(logits) > 1 else logits[0])
+        seeds.append(mean_prediction(logits) if len(logits) > 1 else logits[0])
     return np.stack(seeds)
 
 
-def _right(group: list[tuple[str, int, dict[Path, dict]]], part: Faces, averages: bool) -> np.ndarray:
+def _correct(group: list[tuple[str, int, dict[Path, dict]]], part: Faces, tta: bool) -> np.ndarray:
     """Whether each seed's answer is right, bool (seeds, n)."""
-    return _logits(group, part, averages).argmax(axis=2) == part.emotion
+    return _logits(group, part, tta).argmax(axis=2) == part.emotion
 
 
-def _all_scores(logits: Mapping[str, np.ndarray], faces: Faces, clean: np.ndarray) -> dict[str, float]:
+def _all_scores(
+    logits: Mapping[str, np.ndarray], faces: Faces, clean: np.ndarray
+) -> dict[str, float]:
     """The scores on each split, and on the `clean` part of PrivateTest, from each split's logits (seeds, n, 7)."""
-    right = {split: logits[split].argmax(axis=2) == faces.of(usage).emotion for split, usage in SPLITS.items()}
-    right["unleaked"] = right["private"][:, clean]
-    return {f"{split}_{key}": value for split, each in right.items() for key, value in _scores(each).items()}
+    correct = {
+        split: logits[split].argmax(axis=2) == faces.of(usage).emotion
+        for split, usage in SPLITS.items()
+    }
+    correct["unleaked"] = correct["private"][:, clean]
+    return {
+        f"{split}_{key}": value
+        for split, each in correct.items()
+        for key, value in _scores(each).items()
+    }
 
 
-def _scores(right: np.ndarray) -> dict[str, float]:
+def _scores(correct: np.ndarray) -> dict[str, float]:
     """Accuracy, its interval and its spread, of bool (seeds, n); without an image, not a number."""
-    if not right.size:
+    if not correct.size:
         return dict.fromkeys(("accuracy", "low", "high", "spread"), float("nan"))
-    low, high = bootstrap_interval(right)
-    spread = seed_summary(right.mean(axis=1)).deviation
-    return {"accuracy": float(right.mean()), "low": low, "high": high, "spread": spread}
+    low, high = bootstrap_interval(correct)
+    spread = seed_summary(correct.mean(axis=1)).deviation
+    return {"accuracy": float(correct.mean()), "low": low, "high": high, "spread": spread}
 
 
 def _effort(runs: list[list[dict]]) -> dict:
@@ -201,7 +250,10 @@ def _effort(runs: list[list[dict]]) -> dict:
     if not all("seconds" in about for each in runs for about in each):
         return {}
     minutes = float(np.mean([sum(about["seconds"] for about in each) for each in runs])) / 60
-    return {"minutes": minutes, "machine": "; ".join(sorted({about["machine"] for each in runs for about in each}))}
+    return {
+        "minutes": minutes,
+        "machine": "; ".join(sorted({about["machine"] for each in runs for about in each})),
+    }
 
 
 def _listed(values: Iterable) -> str:

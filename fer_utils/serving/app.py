@@ -98,7 +98,9 @@ def create_app(
             + ("other characters." if token else "nothing.")
         )
     if camera is not None and video is not None:
-        raise StudyError(f"expected a camera or a video, found both: camera {camera} and {video}. Leave one out.")
+        raise StudyError(
+            f"expected a camera or a video, found both: camera {camera} and {video}. Leave one out."
+        )
     app = _Flask("fer_utils.serving")
     app.config.from_mapping(
         MAX_CONTENT_LENGTH=max_upload_bytes,
@@ -111,7 +113,9 @@ def create_app(
     feed = None if source is None else Feed(source, recognizer, viewers)
     workers = Workers(at_once, waiting)
     metrics = Metrics(workers, feed)
-    app.extensions.update(recognizer=recognizer, workers=workers, feed=feed, metrics=metrics, stopping=False)
+    app.extensions.update(
+        recognizer=recognizer, workers=workers, feed=feed, metrics=metrics, stopping=False
+    )
     app.extensions["openapi"] = describe(
         version=metadata.version("fer-study"),
         max_bytes=app.config["MAX_CONTENT_LENGTH"],
@@ -182,7 +186,9 @@ def _host_check(trusted: set[str]):
         if name in trusted:
             return None
         names = ", ".join(sorted(trusted))
-        return problem(400, f"Expected a request to a name of this server ({names}), found one to {name!r}.")
+        return problem(
+            400, f"Expected a request to a name of this server ({names}), found one to {name!r}."
+        )
 
     return check
 
@@ -194,7 +200,9 @@ def _token_check(token: bytes):
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token):
             return None
-        answer = problem(401, "Expected the header `Authorization: Bearer TOKEN` with this server's token.")
+        answer = problem(
+            401, "Expected the header `Authorization: Bearer TOKEN` with this server's token."
+        )
         answer.headers["WWW-Authenticate"] = "Bearer"
         return answer
 
@@ -216,7 +224,9 @@ def _http_problem(error: HTTPException) -> BaseResponse:
 
 def _unreadable(error: UnreadableImage) -> Response:
     too_large = isinstance(error, ImageTooLarge)
-    return problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE if too_large else HTTPStatus.BAD_REQUEST, str(error))
+    return problem(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE if too_large else HTTPStatus.BAD_REQUEST, str(error)
+    )
 
 
 def _unavailable(error: Unavailable) -> Response:
@@ -227,4 +237,6 @@ def _unavailable(error: Unavailable) -> Response:
 
 def _unexpected(error: Exception) -> Response:
     _logger.error("unexpected error", exc_info=error)
-    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "The server failed to answer; its log says why.")
+    return problem(
+        HTTPStatus.INTERNAL_SERVER_ERROR, "The server failed to answer; its log says why."
+    )

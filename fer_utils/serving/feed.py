@@ -49,7 +49,9 @@ class Feed:
         StudyError: the file is missing or OpenCV cannot read it. A camera is first opened for a viewer.
     """
 
-    def __init__(self, source: int | str | Path, recognizer: Recognizer, most: int = VIEWERS) -> None:
+    def __init__(
+        self, source: int | str | Path, recognizer: Recognizer, most: int = VIEWERS
+    ) -> None:
         self.source = source
         self.most = most
         self._recognizer = recognizer
@@ -59,7 +61,9 @@ class Feed:
         self._showing: _Showing | None = None
         if not isinstance(source, int):
             if not Path(source).is_file():
-                raise StudyError(f"{source}: expected a video file, found none. Name one with --video.")
+                raise StudyError(
+                    f"{source}: expected a video file, found none. Name one with --video."
+                )
             read = is_video(Path(source))
             if read:
                 with readable_name(Path(source)) as name:
@@ -67,7 +71,9 @@ class Feed:
                     read, _ = capture.read()
                     capture.release()
             if not read:
-                raise StudyError(f"{source}: expected a video, found none that OpenCV reads. Convert it to MP4.")
+                raise StudyError(
+                    f"{source}: expected a video, found none that OpenCV reads. Convert it to MP4."
+                )
 
     @property
     def viewers(self) -> int:
@@ -163,7 +169,9 @@ class Viewer:
 class _Showing:
     """One run of the reader, from its first viewer to its last or to the end of the file."""
 
-    def __init__(self, source: int | str | Path, recognizer: Recognizer, before: "_Showing | None") -> None:
+    def __init__(
+        self, source: int | str | Path, recognizer: Recognizer, before: "_Showing | None"
+    ) -> None:
         self._source = source
         self._recognizer = recognizer
         self._before = before
@@ -222,10 +230,14 @@ class _Showing:
                 with readable_name(Path(self._source)) as name:
                     capture = cv2.VideoCapture(name)
             if not capture.isOpened():
-                self.trouble = "The camera cannot be opened." if live else "The video cannot be opened."
+                self.trouble = (
+                    "The camera cannot be opened." if live else "The video cannot be opened."
+                )
                 return
             if live:
-                capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # else frames wait in it, and are old when they are read
+                capture.set(
+                    cv2.CAP_PROP_BUFFERSIZE, 1
+                )  # else frames wait in it, and are old when they are read
                 self._show(capture, None)
             else:
                 rate = capture.get(cv2.CAP_PROP_FPS)
@@ -254,7 +266,9 @@ class _Showing:
             position += 1
             self._publish(_annotated(frame, self._recognizer, tracker, now))
 
-    def _keep_pace(self, capture: cv2.VideoCapture, start: float, position: int, rate: float) -> bool:
+    def _keep_pace(
+        self, capture: cv2.VideoCapture, start: float, position: int, rate: float
+    ) -> bool:
         """Wait until a file's next frame is due. False where its time is over already: it is passed over then."""
         early = start + position / rate - time.monotonic()
         if early > 0:
@@ -277,5 +291,7 @@ def _annotated(frame: np.ndarray, recognizer: Recognizer, tracker: Tracker, time
         frame = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     photo = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
     drawn = draw_on_frame(photo, tracker.update(recognizer.recognize(photo), time_s))
-    _, jpeg = cv2.imencode(".jpg", cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR), (cv2.IMWRITE_JPEG_QUALITY, _QUALITY))
+    _, jpeg = cv2.imencode(
+        ".jpg", cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR), (cv2.IMWRITE_JPEG_QUALITY, _QUALITY)
+    )
     return jpeg.tobytes()

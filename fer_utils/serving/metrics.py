@@ -3,7 +3,14 @@
 import time
 
 from flask import Flask, Response, g, request
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from fer_utils.serving.feed import Feed
@@ -27,18 +34,28 @@ class Metrics:
         def make(kind: type, name: str, what: str, labels: tuple = (), **options):
             return kind(f"fer_study_{name}", what, labels, registry=self._registry, **options)
 
-        self._requests = make(Counter, "requests", "Answers, by route and status.", ("route", "status"))
+        self._requests = make(
+            Counter, "requests", "Answers, by route and status.", ("route", "status")
+        )
         self._seconds = make(
-            Histogram, "request_seconds", "Seconds from a whole request to its answer.", ("route",), buckets=_SECONDS
+            Histogram,
+            "request_seconds",
+            "Seconds from a whole request to its answer.",
+            ("route",),
+            buckets=_SECONDS,
         )
         self._in_flight = make(Gauge, "requests_in_flight", "Requests that are being answered now.")
         self.photos = make(Counter, "photos", "Photos looked at.")
         self.faces = make(Counter, "faces", "Faces found in them.")
-        make(Gauge, "recognitions_running", "Requests whose photos are being looked at now.").set_function(
-            lambda: workers.working
+        make(
+            Gauge, "recognitions_running", "Requests whose photos are being looked at now."
+        ).set_function(lambda: workers.working)
+        make(Gauge, "recognitions_waiting", "Requests that wait for that.").set_function(
+            lambda: workers.queued
         )
-        make(Gauge, "recognitions_waiting", "Requests that wait for that.").set_function(lambda: workers.queued)
-        make(Gauge, "viewers", "Viewers of /video_feed.").set_function(lambda: feed.viewers if feed else 0)
+        make(Gauge, "viewers", "Viewers of /video_feed.").set_function(
+            lambda: feed.viewers if feed else 0
+        )
 
     def watch(self, app: Flask) -> None:
         """Count and time all that the application answers."""

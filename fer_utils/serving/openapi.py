@@ -51,7 +51,12 @@ def describe(*, version: str, max_bytes: int, max_photos: int, secured: bool, li
             "/api/v1/predict": {"post": _predict(max_bytes, max_photos)},
             **({"/video_feed": {"get": _video_feed()}} if live else {}),
             "/healthz": {
-                "get": _get("operation", "healthz", "Whether the server lives.", _json("It does.", _schema("Status")))
+                "get": _get(
+                    "operation",
+                    "healthz",
+                    "Whether the server lives.",
+                    _json("It does.", _schema("Status")),
+                )
             },
             "/readyz": {
                 "get": _get(
@@ -71,10 +76,23 @@ def describe(*, version: str, max_bytes: int, max_photos: int, secured: bool, li
                 )
             },
             "/openapi.json": {
-                "get": _get("operation", "openapi", "This document.", _json("OpenAPI 3.1.", {"type": "object"}))
+                "get": _get(
+                    "operation",
+                    "openapi",
+                    "This document.",
+                    _json("OpenAPI 3.1.", {"type": "object"}),
+                )
             },
-            "/": {"get": _get("pages", "page", "The page that tries it out.", _text("The page.", "text/html"))},
-            "/docs": {"get": _get("pages", "docs", "This document as a page.", _text("The page.", "text/html"))},
+            "/": {
+                "get": _get(
+                    "pages", "page", "The page that tries it out.", _text("The page.", "text/html")
+                )
+            },
+            "/docs": {
+                "get": _get(
+                    "pages", "docs", "This document as a page.", _text("The page.", "text/html")
+                )
+            },
         },
         "components": {
             "schemas": _schemas(max_photos),
@@ -90,18 +108,30 @@ def describe(*, version: str, max_bytes: int, max_photos: int, secured: bool, li
     }
     if secured:
         document["components"]["securitySchemes"] = {
-            "token": {"type": "http", "scheme": "bearer", "description": "The token that the server was started with."}
+            "token": {
+                "type": "http",
+                "scheme": "bearer",
+                "description": "The token that the server was started with.",
+            }
         }
         for path, operations in document["paths"].items():
             if path.startswith("/api/") or path in ("/video_feed", "/metrics"):
                 for operation in operations.values():
                     operation["security"] = [{"token": []}]
-                    operation["responses"] = dict(sorted({**operation["responses"], "401": _problem("401")}.items()))
+                    operation["responses"] = dict(
+                        sorted({**operation["responses"], "401": _problem("401")}.items())
+                    )
     return document
 
 
 _HEADERS = {
-    "401": {"WWW-Authenticate": {"description": "Bearer.", "required": True, "schema": {"type": "string"}}},
+    "401": {
+        "WWW-Authenticate": {
+            "description": "Bearer.",
+            "required": True,
+            "schema": {"type": "string"},
+        }
+    },
     "503": {
         "Retry-After": {
             "description": "Seconds to wait.",
@@ -140,7 +170,12 @@ def _predict(max_bytes: int, max_photos: int) -> dict:
                         "type": "object",
                         "required": ["image"],
                         "properties": {
-                            "image": {"type": "array", "items": image, "minItems": 1, "maxItems": max_photos}
+                            "image": {
+                                "type": "array",
+                                "items": image,
+                                "minItems": 1,
+                                "maxItems": max_photos,
+                            }
                         },
                     }
                 },
@@ -165,7 +200,9 @@ def _video_feed() -> dict:
         {
             "description": f"JPEG frames without end, each a part after the boundary “{BOUNDARY}”, with its "
             "Content-Length.",
-            "content": {"multipart/x-mixed-replace": {"schema": {"type": "string", "format": "binary"}}},
+            "content": {
+                "multipart/x-mixed-replace": {"schema": {"type": "string", "format": "binary"}}
+            },
         },
         "503",
     )
@@ -184,10 +221,18 @@ def _schemas(max_photos: int) -> dict:
             "A face and its expression.",
             {
                 "box": _schema("Box"),
-                "score": {"type": "number", "description": "How sure the detector is, in its own unit."},
-                "emotion": {"type": "string", "enum": list(EMOTIONS), "description": "The most probable."},
+                "score": {
+                    "type": "number",
+                    "description": "How sure the detector is, in its own unit.",
+                },
+                "emotion": {
+                    "type": "string",
+                    "enum": list(EMOTIONS),
+                    "description": "The most probable.",
+                },
                 "probabilities": _object(
-                    "How the model shares its belief; they sum to 1.", dict.fromkeys(EMOTIONS, share)
+                    "How the model shares its belief; they sum to 1.",
+                    dict.fromkeys(EMOTIONS, share),
                 ),
                 "uncertain": {
                     "type": "boolean",
@@ -201,16 +246,29 @@ def _schemas(max_photos: int) -> dict:
         ),
         "Photos": _object(
             "Several photos, in the order they came.",
-            {"images": {"type": "array", "items": _schema("Photo"), "minItems": 2, "maxItems": max_photos}},
+            {
+                "images": {
+                    "type": "array",
+                    "items": _schema("Photo"),
+                    "minItems": 2,
+                    "maxItems": max_photos,
+                }
+            },
         ),
         "Status": _object("A word on how the server is.", {"status": {"type": "string"}}),
         "Problem": _object(
             "What went wrong (RFC 9457).",
             {
-                "type": {"type": "string", "description": "about:blank: the status says all there is to say."},
+                "type": {
+                    "type": "string",
+                    "description": "about:blank: the status says all there is to say.",
+                },
                 "title": {"type": "string"},
                 "status": {"type": "integer", "minimum": 400, "maximum": 599},
-                "detail": {"type": "string", "description": "What was expected and what was found."},
+                "detail": {
+                    "type": "string",
+                    "description": "What was expected and what was found.",
+                },
             },
         ),
     }

@@ -53,7 +53,10 @@ def _photos() -> list[bytes]:
         if not uploads:
             abort(400, "Expected at least one file in the multipart field `image`, found none.")
         if len(uploads) > most:
-            abort(400, f"Expected at most {most} files in the multipart field `image`, found {len(uploads)}.")
+            abort(
+                400,
+                f"Expected at most {most} files in the multipart field `image`, found {len(uploads)}.",
+            )
         photos = [upload.read() for upload in uploads]
     elif kind.startswith("image/") or kind == "application/octet-stream":
         photos = [request.get_data(cache=False)]
@@ -71,7 +74,11 @@ def _photos() -> list[bytes]:
 def _recognize(recognizer: Recognizer, data: bytes) -> dict:
     photo = open_image(data)
     faces = recognizer.recognize(photo)
-    return {"width": photo.width, "height": photo.height, "faces": [face.as_dict() for face in faces]}
+    return {
+        "width": photo.width,
+        "height": photo.height,
+        "faces": [face.as_dict() for face in faces],
+    }
 
 
 @routes.get("/video_feed")
@@ -79,7 +86,10 @@ def video_feed() -> Response:
     """The camera or the video as a stream of JPEG frames."""
     feed = current_app.extensions["feed"]
     if feed is None:
-        abort(404, "This server shows no camera and no video: it was started without --camera and --video.")
+        abort(
+            404,
+            "This server shows no camera and no video: it was started without --camera and --video.",
+        )
     kind = f"multipart/x-mixed-replace; boundary={BOUNDARY}"
     if request.method == "HEAD":  # asks what it would get, and watches nothing
         return Response(content_type=kind)
@@ -115,4 +125,6 @@ def openapi() -> dict:
 @routes.get("/docs")
 def docs() -> str:
     """The same for people."""
-    return render_template("docs.html", api=current_app.extensions["openapi"], url=request.host_url.rstrip("/"))
+    return render_template(
+        "docs.html", api=current_app.extensions["openapi"], url=request.host_url.rstrip("/")
+    )

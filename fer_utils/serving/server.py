@@ -48,7 +48,10 @@ _CONNECTIONS = 256
 _GRACE = 10.0  # seconds that requests in flight have to finish after a stop
 _IDLE = 60  # seconds that a connection is kept without a request
 _STALLED = 30.0  # seconds without a byte taken, after which an answer is given up
-_PATIENCE, _LEAST_SPEED = 20.0, 16 * 2**10  # a request must come within this many seconds, plus its bytes at this speed
+_PATIENCE, _LEAST_SPEED = (
+    20.0,
+    16 * 2**10,
+)  # a request must come within this many seconds, plus its bytes at this speed
 _DRAINED = 100 * 2**20  # most bytes of a refused upload that are read to tell its sender why
 _VIDEO_BUFFER, _SOCKET_BUFFER = 64 * 2**10, 256 * 2**10
 
@@ -104,9 +107,15 @@ class _Parser(HTTPRequestParser):
         before = self.headers_finished
         consumed = super().received(data)
         if self.headers_finished and not before and self.reserved and not self._room_for(self):
-            self.error = _Refused(HTTPStatus.SERVICE_UNAVAILABLE, "Too many uploads at once. Try again in a moment.")
+            self.error = _Refused(
+                HTTPStatus.SERVICE_UNAVAILABLE, "Too many uploads at once. Try again in a moment."
+            )
             self.completed = True
-        if self.completed and isinstance(self.error, RequestEntityTooLarge | _Refused) and not self.chunked:
+        if (
+            self.completed
+            and isinstance(self.error, RequestEntityTooLarge | _Refused)
+            and not self.chunked
+        ):
             # Who asks before sending (`Expect: 100-continue`) has nothing to be read.
             if not self.expect_continue and self.content_length <= _DRAINED:
                 self.unread, self.completed = self.content_length, False
@@ -119,7 +128,12 @@ class _ErrorTask(ErrorTask):
 
     def execute(self) -> None:
         error = self.request.error
-        problem = {"type": "about:blank", "title": error.reason, "status": error.code, "detail": error.body}
+        problem = {
+            "type": "about:blank",
+            "title": error.reason,
+            "status": error.code,
+            "detail": error.body,
+        }
         body = json.dumps(problem).encode()
         app = self.channel.server.flask
         app.extensions["metrics"].refused(error.code)
@@ -151,7 +165,12 @@ class _Channel(HTTPChannel):
     def _room_for(self, request: _Parser) -> bool:
         """Whether the body of one more request can be held beside those that are being taken in or worked on."""
         channels = list(self.server.active_channels.values())
-        others = [one for channel in channels for one in (*channel.requests, channel.request) if one is not None]
+        others = [
+            one
+            for channel in channels
+            for one in (*channel.requests, channel.request)
+            if one is not None
+        ]
         held = sum(other.reserved for other in others if other is not request)
         return held + request.reserved <= self.server.most_held
 
@@ -169,7 +188,8 @@ class _Channel(HTTPChannel):
             return
         with self.requests_lock:
             request.error = request.error or _Refused(
-                HTTPStatus.REQUEST_TIMEOUT, "The request came too slowly, so it was not waited for any longer."
+                HTTPStatus.REQUEST_TIMEOUT,
+                "The request came too slowly, so it was not waited for any longer.",
             )
             self.requests.append(request)
             self.request = None
@@ -287,12 +307,18 @@ def serve(
     except BaseException:
         bound.close()
         raise
-    before = {number: signal.signal(number, lambda *_: server.stop()) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {
+        number: signal.signal(number, lambda *_: server.stop())
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
     try:
         if token is None and not local:
             warning = "Everybody who reaches this address may use it: no token is asked for."
             print(warning, file=sys.stderr, flush=True)
-        print(f"Serving {app.extensions['recognizer'].card['name']} at {_address(bound)} (Ctrl+C stops it)", flush=True)
+        print(
+            f"Serving {app.extensions['recognizer'].card['name']} at {_address(bound)} (Ctrl+C stops it)",
+            flush=True,
+        )
         server.run()
     finally:
         for number, handler in before.items():
@@ -312,7 +338,9 @@ def running(recognizer: Recognizer | None = None, port: int = 0, **options) -> I
     Raises:
         StudyError: there is no trained model, or the port is in use.
     """
-    with running_app(create_app(recognizer, **{"trusted_hosts": LOCAL_HOSTS, **options}), port) as address:
+    with running_app(
+        create_app(recognizer, **{"trusted_hosts": LOCAL_HOSTS, **options}), port
+    ) as address:
         yield address
 
 

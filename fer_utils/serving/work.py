@@ -61,7 +61,9 @@ class Workers:
         """
         with self._lock:
             if self._admitted >= self.at_once + self.waiting:
-                raise Unavailable("The server has all the work it takes. Try again in a moment.", retry_after=1)
+                raise Unavailable(
+                    "The server has all the work it takes. Try again in a moment.", retry_after=1
+                )
             self._admitted += 1
         try:
             yield
@@ -82,7 +84,10 @@ class Workers:
         try:
             return done.result()
         finally:
-            del done, arguments  # an error's traceback holds this frame, and would hold itself and the photo with it
+            del (
+                done,
+                arguments,
+            )  # an error's traceback holds this frame, and would hold itself and the photo with it
 
     def close(self) -> None:
         """End the threads, each after what it is doing."""

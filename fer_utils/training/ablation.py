@@ -20,8 +20,8 @@ from fer_utils.training.recipe import Recipe
 from fer_utils.training.runs import Run
 
 LEFT_OUT: dict[str, dict[str, Any]] = {
-    "mirroring": {"mirror": False},
-    "turning, shifting, scaling": {"rotation": 0.0, "shift": 0.0, "zoom": 0.0},
+    "mirroring": {"flip": False},
+    "turning, shifting, scaling": {"rotation": 0.0, "translation": 0.0, "zoom": 0.0},
     "random resized crop": {"crop": 0.0},
     "erasing": {"erase": 0.0},
     "label smoothing": {"label_smoothing": 0.0},
@@ -74,7 +74,13 @@ def variants(base: Recipe) -> dict[str, Recipe]:
 
 
 def ablate(
-    base: Recipe, faces: Faces, seeds: Sequence[int], store: Path, *, names: Sequence[str] = (), progress: bool = True
+    base: Recipe,
+    faces: Faces,
+    seeds: Sequence[int],
+    store: Path,
+    *,
+    names: Sequence[str] = (),
+    progress: bool = True,
 ) -> pd.DataFrame:
     """Train each variant with each seed, or load it, and score it on PublicTest.
 
@@ -107,21 +113,25 @@ def ablate(
     first = next(iter(every))
     if unknown := sorted(set(names) - set(every)):
         raise StudyError(f"variants: expected of {', '.join(every)}, found {', '.join(unknown)}.")
-    chosen = {name: recipe for name, recipe in every.items() if not names or name in (first, *names)}
+    chosen = {
+        name: recipe for name, recipe in every.items() if not names or name in (first, *names)
+    }
     runs: dict[str, list[Run]] = {name: [] for name in chosen}
     for seed in seeds:
         for name, recipe in chosen.items():
             runs[name].append(fit(recipe, faces, seed, store, progress=progress))
     public = faces.of(PUBLIC)
-    right = {
+    correct = {
         name: np.stack([run.logits(public).argmax(axis=1) == public.emotion for run in each])
         for name, each in runs.items()
     }
     rows: list[dict] = []
-    for name, answers in right.items():
+    for name, answers in correct.items():
         low, high = bootstrap_interval(answers)
         summary = seed_summary(answers.mean(axis=1))
-        difference_low, difference_high = (0.0, 0.0) if name == first else paired_bootstrap(answers, right[first])
+        difference_low, difference_high = (
+            (0.0, 0.0) if name == first else paired_bootstrap(answers, correct[first])
+        )
         rows.append(
             {
                 "variant": name,
@@ -137,7 +147,9 @@ def ablate(
             }
         )
     table = pd.DataFrame(rows)
-    return pd.concat([table[:1], table[1:].sort_values("difference", kind="stable")], ignore_index=True)
+    return pd.concat(
+        [table[:1], table[1:].sort_values("difference", kind="stable")], ignore_index=True
+    )
 
 
 def ablation_finding(table: pd.DataFrame) -> str:

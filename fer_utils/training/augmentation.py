@@ -1,7 +1,7 @@
 """Augmentation: what an epoch does to each training image, and the views of test-time averaging.
 
 The draws are plain numbers, decided by recipe, seed and epoch; `apply` uses them with OpenCV on the processor, and
-`fer_utils.training.engines.jax` on an accelerator. Only `views` ever changes a validation or test image, and only
+`fer_utils.training.engines.jax` on an accelerator. Only `tta_transforms` ever changes a validation or test image, and only
 under its name.
 """
 
@@ -22,7 +22,7 @@ class Draws:
     """What happens to each of n images in an epoch; None where the recipe has no such thing.
 
     Attributes:
-        mirrored: bool (n,), flipped left to right. Where there are transforms, they have it in them.
+        flipped: bool (n,), flipped left to right. Where there are transforms, they have it in them.
         transform: float32 (n, 2, 3), from (x, y, 1) in the result to (x, y) in the image, pixels.
         erased: int32 (n, 4), the rectangle x0, y0, x1, y1 (ends excluded) that is filled with the image's mean.
         share: float32 (n,), the image's share when it is mixed with another one of its batch.
@@ -30,7 +30,7 @@ class Draws:
         side: of the result, pixels.
     """
 
-    mirrored: np.ndarray
+    flipped: np.ndarray
     transform: np.ndarray | None = None
     erased: np.ndarray | None = None
     share: np.ndarray | None = None
@@ -45,7 +45,11 @@ class Draws:
 
 
 def draw(
-    recipe: Recipe, generator: np.random.Generator, images: int, side: int, mirrored: np.ndarray | None = None
+    recipe: Recipe,
+    generator: np.random.Generator,
+    images: int,
+    side: int,
+    flipped: np.ndarray | None = None,
 ) -> Draws:
     """Draw an epoch's augmentation.
 
@@ -54,50 +58,62 @@ def draw(
         generator: advanced by the draws.
         images: how many.
         side: of the result, pixels; images are 48 pixels wide, and a smaller result is cut from their middle.
-        mirrored: bool (n,), which images are flipped; None draws it.
+        flipped: bool (n,), which images are flipped; None draws it.
     """
-    coin = generator.random(images) < (0.5 if recipe.mirror else 0.0)
-    mirrored = coin if mirrored is None else mirrored
+    coin = generator.random(images) < (0.5 if recipe.flip else 0.0)
+    flipped = coin if flipped is None else flipped
     transform = erased = share = pasted = None
-    if recipe.rotation or recipe.zoom or recipe.shift:
+    if recipe.rotation or recipe.zoom or recipe.translation:
         angle = np.deg2rad(recipe.rotation) * generator.uniform(-1, 1, images)
         scale = generator.uniform(1 - recipe.zoom, 1 + recipe.zoom, images)
-        shift = recipe.shift * generator.uniform(-1, 1, (images, 2))
-        transform = similarity(angle, scale, shift, mirrored, side)
+        shift = recipe.translation * generator.uniform(-1, 1, (images, 2))
+        transform = similarity(angle, scale, shift, flipped, side)
     elif recipe.crop or side != SIDE:
-        transform = similarity(np.zeros(images), np.ones(images), np.zeros((images, 2)), mirrored, side)
+        transform = similarity(
+            np.zeros(images), np.ones(images), np.zeros((images, 2)), flipped, side
+        )
     if recipe.crop:
         assert transform is not None  # either branch above makes it
         transform = _cropped(transform, *_crops(generator, recipe.crop, images))
     if recipe.erase:
         chosen = generator.random(images) < recipe.erase
-        erased = _rectangles(generator, generator.uniform(0.02, 0.25, images), side) * chosen[:, None]
+        erased = (
+            _rectangles(generator, generator.uniform(0.02, 0.25, images), side) * chosen[:, None]
+        )
     if recipe.mixup or recipe.cutmix:
         # Where both are asked for, each image has one of them, by a coin.
-        paste = generator.random(images) < (0.5 if recipe.mixup and recipe.cutmix else float(bool(recipe.cutmix)))
-        mix = generator.beta(recipe.mixup, recipe.mixup, images) if recipe.mixup else np.ones(images)
+        paste = generator.random(images) < (
+            0.5 if recipe.mixup and recipe.cutmix else float(bool(recipe.cutmix))
+        )
+        mix = (
+            generator.beta(recipe.mixup, recipe.mixup, images) if recipe.mixup else np.ones(images)
+        )
         pasted = np.zeros((images, 4), np.int32)
         if recipe.cutmix:
             area = 1 - generator.beta(recipe.cutmix, recipe.cutmix, images)
             pasted = _rectangles(generator, area, side, squares=True) * paste[:, None]
         covered = (pasted[:, 2] - pasted[:, 0]) * (pasted[:, 3] - pasted[:, 1]) / side**2
         share = np.where(paste, 1 - covered, mix).astype(np.float32)
-    return Draws(mirrored, transform, erased, share, pasted, side)
+    return Draws(flipped, transform, erased, share, pasted, side)
 
 
-def similarity(angle: np.ndarray, scale: np.ndarray, shift: np.ndarray, mirrored: np.ndarray, side: int) -> np.ndarray:
+def similarity(
+    angle: np.ndarray, scale: np.ndarray, shift: np.ndarray, flipped: np.ndarray, side: int
+) -> np.ndarray:
     """Transforms from the result's pixels to the image's, float32 (n, 2, 3), about the middle of both.
 
     Args:
         angle: (n,), radians.
         scale: (n,), above 1 enlarges.
-        shift: (n, 2), of the middle, in pixels of the image, x and y.
-        mirrored: bool (n,).
+        translation: (n, 2), of the middle, in pixels of the image, x and y.
+        flipped: bool (n,).
         side: of the result, pixels.
     """
     cosine, sine = np.cos(angle) / scale, np.sin(angle) / scale
-    flip = np.where(mirrored, -1.0, 1.0)
-    linear = np.stack([np.stack([flip * cosine, -sine], -1), np.stack([flip * sine, cosine], -1)], -2)
+    flip = np.where(flipped, -1.0, 1.0)
+    linear = np.stack(
+        [np.stack([flip * cosine, -sine], -1), np.stack([flip * sine, cosine], -1)], -2
+    )
     middle = (SIDE - 1) / 2 + shift - linear @ np.full(2, (side - 1) / 2)
     return np.concatenate([linear, middle[..., None]], -1).astype(np.float32)
 
@@ -122,7 +138,11 @@ def _cropped(transform: np.ndarray, size: np.ndarray, middle: np.ndarray) -> np.
 def _rectangles(generator, area, side: int, *, squares: bool = False) -> np.ndarray:
     """Rectangles x0, y0, x1, y1 of about these shares of the image, cut at its border, int32 (n, 4)."""
     count = len(area)
-    aspect = np.ones(count) if squares else np.exp(generator.uniform(-math.log(3.3), math.log(3.3), count))
+    aspect = (
+        np.ones(count)
+        if squares
+        else np.exp(generator.uniform(-math.log(3.3), math.log(3.3), count))
+    )
     middle = generator.uniform(0, side, (count, 2))
     half = side * np.sqrt(np.stack([area * aspect, area / aspect], -1)) / 2
     return np.concatenate([middle - half, middle + half], -1).round().clip(0, side).astype(np.int32)
@@ -136,7 +156,9 @@ def warp(images: np.ndarray, transform: np.ndarray, side: int, border: str) -> n
     mode = cv2.BORDER_CONSTANT if border == "zero" else cv2.BORDER_REPLICATE
     result = np.empty((len(images), side, side), images.dtype)
     for image, matrix, target in zip(images, transform, result, strict=True):
-        cv2.warpAffine(image, matrix, (side, side), target, cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, mode)
+        cv2.warpAffine(
+            image, matrix, (side, side), target, cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, mode
+        )
     return result
 
 
@@ -146,14 +168,16 @@ def apply(images: np.ndarray, draws: Draws, side: int, border: str) -> np.ndarra
         result = warp(images, draws.transform, side, border).astype(np.float32)
     else:
         result = images.astype(np.float32)
-        result[draws.mirrored] = result[draws.mirrored, :, ::-1]
+        result[draws.flipped] = result[draws.flipped, :, ::-1]
     if draws.erased is not None:
         mean = result.mean((1, 2), keepdims=True)
         result = np.where(_inside(draws.erased, side), mean, result)
     if draws.share is not None and draws.pasted is not None:  # they come together
         other, inside = result[::-1], _inside(draws.pasted, side)
         # A pasted rectangle replaces; only images without one are mixed.
-        mixed = np.where(inside.any((1, 2), keepdims=True), 1.0, draws.share[:, None, None]).astype(np.float32)
+        mixed = np.where(inside.any((1, 2), keepdims=True), 1.0, draws.share[:, None, None]).astype(
+            np.float32
+        )
         result = np.where(inside, other, mixed * result + (1 - mixed) * other)
     return result
 
@@ -166,8 +190,8 @@ def _inside(rectangles: np.ndarray, side: int) -> np.ndarray:
     return rows[:, :, None] & columns[:, None, :]
 
 
-def _mirrored(scale=(1.0,), shift=((0.0, 0.0),)):
-    settings = [(flip, size, by) for flip in (False, True) for size in scale for by in shift]
+def _flipped(scale=(1.0,), translation=((0.0, 0.0),)):
+    settings = [(flip, size, by) for flip in (False, True) for size in scale for by in translation]
     flips, sizes, shifts = (np.array(each) for each in zip(*settings, strict=True))
     return np.zeros(len(settings)), sizes, shifts.astype(float), flips
 
@@ -184,10 +208,10 @@ def _jitter(count: int):
     )
 
 
-VIEWS = {
-    "mirror": lambda: _mirrored(),
-    "shifts": lambda: _mirrored((1.0, 1.08), ((0, 0), (-2, -2), (2, -2), (-2, 2), (2, 2))),
-    "crops": lambda: _mirrored((SIDE / 42,), ((0, 0), (-3, -3), (3, -3), (-3, 3), (3, 3))),
+TTA = {
+    "flip": lambda: _flipped(),
+    "shifts": lambda: _flipped((1.0, 1.08), ((0, 0), (-2, -2), (2, -2), (-2, 2), (2, 2))),
+    "crops": lambda: _flipped((SIDE / 42,), ((0, 0), (-3, -3), (3, -3), (-3, 3), (3, 3))),
     "jitter": lambda: _jitter(64),
 }
 """Test-time averaging by name: `mirror` is the image and its mirror image; `shifts` 20 views, both of these at two
@@ -196,13 +220,13 @@ the middle and in the corners, and their mirror images (Krizhevsky et al. 2012: 
 Tang's training jitter."""
 
 
-def views(name: str, side: int) -> np.ndarray:
+def tta_transforms(name: str, side: int) -> np.ndarray:
     """The transforms that test-time averaging looks through, float32 (v, 2, 3), as in `Draws`.
 
     Raises:
         StudyError: the name is unknown; the message lists the known ones.
     """
-    if name not in VIEWS:
-        raise StudyError(f"views: expected one of {', '.join(VIEWS)}, found {name!r}.")
-    angle, scale, shift, mirrored = VIEWS[name]()
-    return similarity(angle, scale, shift, mirrored, side)
+    if name not in TTA:
+        raise StudyError(f"tta: expected one of {', '.join(TTA)}, found {name!r}.")
+    angle, scale, shift, flipped = TTA[name]()
+    return similarity(angle, scale, shift, flipped, side)

@@ -26,7 +26,9 @@ class Checkpoint:
         self.written = 0  # the epoch of the checkpoint on the disk
         self.due = 0.0  # not before this time
 
-    def add(self, row: dict, logits: np.ndarray, weights: list[np.ndarray], *, keep_best: bool) -> None:
+    def add(
+        self, row: dict, logits: np.ndarray, weights: list[np.ndarray], *, keep_best: bool
+    ) -> None:
         """Append an epoch, and write where that is due."""
         better = all(row["val_accuracy"] > past["val_accuracy"] for past in self.history)
         self.history.append(row)
@@ -56,11 +58,18 @@ class Checkpoint:
                 history = json.loads(str(saved["history"]))
                 logits = saved["logits"]
                 values = [saved[f"variable_{i}"] for i in range(len(variables))]
-                best = [saved[f"best_{i}"] for i in range(len(self.model.weights)) if "best_0" in saved] or None
-            judged = [*zip(variables, values, strict=True), *zip(self.model.weights, best or (), strict=bool(best))]
+                best = [
+                    saved[f"best_{i}"] for i in range(len(self.model.weights)) if "best_0" in saved
+                ] or None
+            judged = [
+                *zip(variables, values, strict=True),
+                *zip(self.model.weights, best or (), strict=bool(best)),
+            ]
             for variable, value in judged:
                 if tuple(variable.shape) != value.shape:
-                    raise ValueError(f"{variable.path} has shape {value.shape}, expected {tuple(variable.shape)}")
+                    raise ValueError(
+                        f"{variable.path} has shape {value.shape}, expected {tuple(variable.shape)}"
+                    )
         # A flipped byte can raise nearly anything: it may call the archive encrypted, or of another version.
         except Exception as problem:
             aside = self.path.with_name(f"corrupt-{self.path.name}")

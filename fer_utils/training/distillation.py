@@ -6,13 +6,15 @@ from pathlib import Path
 import numpy as np
 
 from fer_utils.data.faces import Faces
-from fer_utils.evaluation import averaged, probabilities
+from fer_utils.evaluation import mean_prediction, probabilities
 from fer_utils.training.predict import predict
 from fer_utils.training.runs import VOTES, Run, about_of, label_of, learned_from_votes
 from fer_utils.training.soft_labels import keep
 
 
-def teach(logits: Sequence[np.ndarray], faces: Faces, store: Path, taught_by: Sequence[str] = ()) -> str:
+def teach(
+    logits: Sequence[np.ndarray], faces: Faces, store: Path, taught_by: Sequence[str] = ()
+) -> str:
     """Keep the mean probabilities of several networks as soft labels (Hinton et al. 2015, arXiv 1503.02531).
 
     Args:
@@ -24,7 +26,7 @@ def teach(logits: Sequence[np.ndarray], faces: Faces, store: Path, taught_by: Se
     Returns:
         The soft labels' name, which is made of their values, for `Recipe.teacher`.
     """
-    return keep(probabilities(averaged(logits)), faces, store, taught_by)
+    return keep(probabilities(mean_prediction(logits)), faces, store, taught_by)
 
 
 def teach_by(members: Mapping[Path, int], faces: Faces, store: Path) -> str:
@@ -41,6 +43,8 @@ def teach_by(members: Mapping[Path, int], faces: Faces, store: Path) -> str:
     answers, names = [], []
     abouts = {folder: about_of(folder) for folder in members}
     for folder, times in members.items():
-        answers += times * [predict(Run(folder).model(), faces.images, "mirror")]
+        answers += times * [predict(Run(folder).model(), faces.images, "flip")]
         names += times * [label_of(abouts[folder])]
-    return teach(answers, faces, store, names + [VOTES] * any(map(learned_from_votes, abouts.values())))
+    return teach(
+        answers, faces, store, names + [VOTES] * any(map(learned_from_votes, abouts.values()))
+    )

@@ -29,13 +29,15 @@ from fer_utils.training import augmentation
 from fer_utils.training.checkpoint import Checkpoint
 from fer_utils.training.engines import engine
 from fer_utils.training.optimizers import learning_rate, optimizer
-from fer_utils.training.predict import averaged_over, predict, through_front
+from fer_utils.training.predict import predict, predict_over, through_front
 from fer_utils.training.recipe import Recipe
 from fer_utils.training.runs import Run, finished, run_fingerprint, run_folder, write_predictions
 from fer_utils.training.soft_labels import soft_labels, taught_by
 
 
-def epoch_plan(recipe: Recipe, seed: int, epoch: int, images: int, side: int) -> tuple[np.ndarray, augmentation.Draws]:
+def epoch_plan(
+    recipe: Recipe, seed: int, epoch: int, images: int, side: int
+) -> tuple[np.ndarray, augmentation.Draws]:
     """The order of an epoch's images, int64 (m,), and each image's augmentation, decided by seed and epoch.
 
     Args:
@@ -48,12 +50,12 @@ def epoch_plan(recipe: Recipe, seed: int, epoch: int, images: int, side: int) ->
     generator = np.random.default_rng([seed, epoch])
     order = generator.permutation(images)
     now = recipe.in_epoch(epoch)
-    mirrored = None
-    if recipe.alternate:
+    flipped = None
+    if recipe.alternating_flip:
         # The first epoch's coin, which every second epoch turns over.
-        mirrored = (np.random.default_rng([seed, 0]).random(images) < 0.5) ^ (epoch % 2 == 0)
-    draws = augmentation.draw(now, generator, images, min(side, now.crop_side), mirrored)
-    if recipe.whole_batches and images >= recipe.batch_size:
+        flipped = (np.random.default_rng([seed, 0]).random(images) < 0.5) ^ (epoch % 2 == 0)
+    draws = augmentation.draw(now, generator, images, min(side, now.crop_side), flipped)
+    if recipe.drop_last and images >= recipe.batch_size:
         order = order[: images // recipe.batch_size * recipe.batch_size]
     return order, draws
 
@@ -102,7 +104,9 @@ def fit(recipe: Recipe, faces: Faces, seed: int, store: Path, *, progress: bool 
         steps = -(-images_an_epoch // recipe.batch_size)
         descent = optimizer(recipe, steps * recipe.epochs)
         descent.build(trunk.trainable_variables)
-        runner = engine().Engine(trunk, descent, recipe, through_front(front, training.images), targets)
+        runner = engine().Engine(
+            trunk, descent, recipe, through_front(front, training.images), targets
+        )
         state = Checkpoint(folder / "checkpoint.npz", model, descent)
         state.restore()
 
@@ -117,10 +121,12 @@ def fit(recipe: Recipe, faces: Faces, seed: int, store: Path, *, progress: bool 
             for epoch in range(len(state.history) + 1, recipe.epochs + 1):
                 started = time.monotonic()
                 if recipe.schedule == "plateau":
-                    descent.learning_rate = learning_rate(recipe, [past["val_loss"] for past in state.history])
+                    descent.learning_rate = learning_rate(
+                        recipe, [past["val_loss"] for past in state.history]
+                    )
                 bar.set_description(f"{recipe.name} seed {seed} epoch {epoch}/{recipe.epochs}")
                 order, draws = epoch_plan(recipe, seed, epoch, len(training), trunk.input_shape[1])
-                losses, right = runner.epoch(order, draws, bar.update)
+                losses, correct = runner.epoch(order, draws, bar.update)
                 with _averaged_weights(trunk, descent):
                     logits = predict(model, public.images)
                     weights = model.get_weights()
@@ -134,7 +140,7 @@ def fit(recipe: Recipe, faces: Faces, seed: int, store: Path, *, progress: bool 
                     {
                         "epoch": epoch,
                         "loss": float(np.average(losses, weights=sizes)),
-                        "accuracy": right / len(order),
+                        "accuracy": correct / len(order),
                         "val_loss": cross_entropy(logits, public.emotion),
                         "val_accuracy": accuracy(logits, public.emotion),
                         "learning_rate": rate,
@@ -144,7 +150,10 @@ def fit(recipe: Recipe, faces: Faces, seed: int, store: Path, *, progress: bool 
                     weights,
                     keep_best=recipe.keep == "best",
                 )
-                bar.set_postfix(loss=f"{losses.mean():.3f}", val_accuracy=f"{state.history[-1]['val_accuracy']:.3f}")
+                bar.set_postfix(
+                    loss=f"{losses.mean():.3f}",
+                    val_accuracy=f"{state.history[-1]['val_accuracy']:.3f}",
+                )
 
     if recipe.ema:
         descent.finalize_variable_values(trunk.trainable_variables)
@@ -155,7 +164,9 @@ def fit(recipe: Recipe, faces: Faces, seed: int, store: Path, *, progress: bool 
 @contextmanager
 def _averaged_weights(trunk: keras.Model, descent: keras.optimizers.Optimizer) -> Iterator[None]:
     """Inside, the trunk has the optimiser's moving average of its weights, where it keeps one."""
-    before = [np.asarray(variable) for variable in trunk.trainable_variables] if descent.use_ema else []
+    before = (
+        [np.asarray(variable) for variable in trunk.trainable_variables] if descent.use_ema else []
+    )
     if before:
         descent.finalize_variable_values(trunk.trainable_variables)
     yield
@@ -203,13 +214,21 @@ def _precision(name: str) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-def _expect_finite(folder: Path, epoch: int, losses: np.ndarray, logits: np.ndarray, rate: float, state) -> None:
+def _expect_finite(
+    folder: Path, epoch: int, losses: np.ndarray, logits: np.ndarray, rate: float, state
+) -> None:
     if np.isfinite(losses).all() and np.isfinite(logits).all():
         return
     wrong = np.flatnonzero(~np.isfinite(losses))
-    found = f"{losses[wrong[0]]} at step {wrong[0] + 1} of {len(losses)}" if len(wrong) else "logits that are not"
+    found = (
+        f"{losses[wrong[0]]} at step {wrong[0] + 1} of {len(losses)}"
+        if len(wrong)
+        else "logits that are not"
+    )
     kept = (
-        f"The last good checkpoint (epoch {state.written}) is kept" if state.written else "There is no checkpoint yet"
+        f"The last good checkpoint (epoch {state.written}) is kept"
+        if state.written
+        else "There is no checkpoint yet"
     )
     raise StudyError(
         f"{folder.name}: epoch {epoch}: expected a finite loss, found {found}. {kept}; lower the learning rate, "
@@ -233,12 +252,12 @@ def _finish(folder, recipe, seed, faces, model, state, public) -> None:
     with atomic_file(folder / "history.csv") as target:
         history.to_csv(target, index=False)
     write_predictions(folder, public.row, logits)
-    if recipe.averaging:
+    if recipe.tta_label:
         write_predictions(
             folder,
             public.row,
-            averaged_over(model, Run(folder).snapshots(), public.images, recipe.views),
-            averaged=True,
+            predict_over(model, Run(folder).snapshots(), public.images, recipe.tta),
+            tta=True,
         )
     best = recipe.keep == "best"
     about = {
@@ -248,7 +267,9 @@ def _finish(folder, recipe, seed, faces, model, state, public) -> None:
         "faces": faces.fingerprint,
         "source": faces.source,
         "parameters": parts(model)[1].count_params(),
-        "epoch_kept": int(history["epoch"][history["val_accuracy"].idxmax()]) if best else recipe.epochs,
+        "epoch_kept": int(history["epoch"][history["val_accuracy"].idxmax()])
+        if best
+        else recipe.epochs,
         "seconds": round(float(history["seconds"].sum()), 1),
         "machine": machine(),
         "versions": {name: version(name) for name in ("keras", "numpy")} | {"backend": _backend()},
@@ -265,7 +286,11 @@ def machine() -> str:
     name = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
-        models = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        models = [
+            line.split(":", 1)[1].strip()
+            for line in cpuinfo.read_text().splitlines()
+            if "model name" in line
+        ]
         name = models[0] if models else name
     return ", ".join([*engine().accelerators(), f"{name}, {os.cpu_count()} cores"])
 

@@ -15,7 +15,9 @@ def cross_entropy(targets, scores):
 def squared_hinge(targets, scores):
     """The L2-SVM's loss, each emotion against the rest: C/N sum max(0, 1 - t a)^2, with t +1 or -1 (Tang 2013)."""
     # Keras' squared hinge is the mean over emotions where the SVM's is the sum.
-    return SVM_C * len(EMOTIONS) * keras.ops.mean(keras.losses.squared_hinge(2 * targets - 1, scores))
+    return (
+        SVM_C * len(EMOTIONS) * keras.ops.mean(keras.losses.squared_hinge(2 * targets - 1, scores))
+    )
 
 
 LOSSES = {"cross_entropy": cross_entropy, "squared_hinge": squared_hinge}

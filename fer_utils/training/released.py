@@ -15,24 +15,28 @@ from fer_utils.training.recipe import recipe_from_dict
 from fer_utils.training.runs import Run
 
 
-def models_at_hand(runs: Mapping[str, Path], faces: Faces) -> dict[str, keras.Model]:
+def available_models(runs: Mapping[str, Path], faces: Faces) -> dict[str, keras.Model]:
     """The networks of those runs that have their weights, by label, as `runs` has them; on real faces the released
     model too, which learned from FER-2013's Training.
 
     Args:
-        runs: folders by label, as `evidence.runs_at_hand` gives them.
+        runs: folders by label, as `evidence.available_runs` gives them.
         faces: that the networks are to be asked about.
 
     Raises:
         StudyError: there is none.
     """
-    models = {label: Run(folder).model() for label, folder in runs.items() if (folder / "model.keras").is_file()}
+    models = {
+        label: Run(folder).model()
+        for label, folder in runs.items()
+        if (folder / "model.keras").is_file()
+    }
     if not faces.drawn:
         models["released model"] = load_keras(RELEASED)
     if not models:
         raise StudyError(
             f"runs: expected the weights (model.keras) of one, found none in {', '.join(map(str, runs.values()))}. "
-            "Publish one with its weights: `dvc repro champion`."
+            "Publish one with its weights: `dvc repro final_model`."
         )
     return models
 

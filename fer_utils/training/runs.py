@@ -6,7 +6,7 @@ A run's folder `<recipe>-seed<N>-<fingerprint>` (`<recipe>-fold<K>-seed<N>-...`)
                      when, and only when, the run is finished
     history.csv      one row an epoch
     predictions.npz  row int64 (m,) and logits float32 (m, 7): PublicTest, and PrivateTest once scored
-    averaged.npz     the same under the recipe's test-time averaging, where it has one
+    tta.npz     the same under the recipe's test-time averaging, where it has one
     model.keras      the weights kept
     snapshot-K.npz   earlier weights, where the recipe averages over snapshots
     checkpoint.npz   while the run is unfinished: all that is needed to go on
@@ -38,7 +38,7 @@ ENGINE = 2
 """Part of every fingerprint: raise it when a change to training gives other weights for the same recipe. At 1 it was
 model.fit; the step of our own differs from that in rounding."""
 
-_PUBLISHED = "about.json", ("model.keras", "predictions.npz", "averaged.npz", "history.csv")
+_PUBLISHED = "about.json", ("model.keras", "predictions.npz", "tta.npz", "history.csv")
 
 VOTES = "FER+ votes"
 """Among the teachers of a run: it has seen labels that are not FER-2013's."""
@@ -113,27 +113,29 @@ class Run:
         """One row an epoch: epoch (from 1), loss, accuracy, val_loss, val_accuracy, learning_rate, seconds."""
         return pd.read_csv(self.folder / "history.csv")
 
-    def predictions(self, *, averaged: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    def predictions(self, *, tta: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """All that is saved: row int64 (m,) and logits float32 (m, 7)."""
-        return read_predictions(self.folder, averaged=averaged)
+        return read_predictions(self.folder, tta=tta)
 
     def holds(self, faces: Faces) -> bool:
         """Whether the logits of all these faces are saved, and the averaged ones where the recipe averages."""
-        return all(np.isin(faces.row, self.predictions(averaged=kind)[0]).all() for kind in self.recipe.kinds)
+        return all(
+            np.isin(faces.row, self.predictions(tta=kind)[0]).all() for kind in self.recipe.kinds
+        )
 
-    def logits(self, faces: Faces, *, averaged: bool = False) -> np.ndarray:
+    def logits(self, faces: Faces, *, tta: bool = False) -> np.ndarray:
         """The saved logits of these faces, float32 (n, 7). Raises StudyError where some are missing."""
-        return logits_of(self.folder, faces, averaged=averaged)
+        return logits_of(self.folder, faces, tta=tta)
 
-    def add_logits(self, faces: Faces, logits: np.ndarray, *, averaged: bool = False) -> None:
+    def add_logits(self, faces: Faces, logits: np.ndarray, *, tta: bool = False) -> None:
         """Keep logits, float32 (n, 7), beside those already saved."""
-        row, before = self.predictions(averaged=averaged)
+        row, before = self.predictions(tta=tta)
         new = ~np.isin(faces.row, row)
         write_predictions(
             self.folder,
             np.concatenate([row, faces.row[new]]),
             np.concatenate([before, logits[new]]),
-            averaged=averaged,
+            tta=tta,
         )
 
     def snapshots(self) -> list[list[np.ndarray]]:
@@ -156,7 +158,11 @@ class Run:
 def about_of(folder: Path) -> dict:
     """What is known about a finished run, or one that `publish_run` left: recipe, seed, parameters and so on."""
     published = Path(folder) / "about.json"
-    return json.loads(published.read_text(encoding="utf-8")) if published.is_file() else Run(Path(folder)).about
+    return (
+        json.loads(published.read_text(encoding="utf-8"))
+        if published.is_file()
+        else Run(Path(folder)).about
+    )
 
 
 def label_of(about: dict) -> str:
@@ -169,21 +175,21 @@ def learned_from_votes(about: dict) -> bool:
     return VOTES in about.get("taught_by", ())
 
 
-def predictions_file(folder: Path, averaged: bool) -> Path:
+def predictions_file(folder: Path, tta: bool) -> Path:
     """Where a run's folder has its logits, plain or averaged."""
-    return Path(folder) / ("averaged.npz" if averaged else "predictions.npz")
+    return Path(folder) / ("tta.npz" if tta else "predictions.npz")
 
 
-def read_predictions(folder: Path, *, averaged: bool = False) -> tuple[np.ndarray, np.ndarray]:
+def read_predictions(folder: Path, *, tta: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """What `write_predictions` wrote: row int64 (m,) and logits float32 (m, 7); none of either before it did."""
-    path = predictions_file(folder, averaged)
-    if averaged and not path.is_file():
+    path = predictions_file(folder, tta)
+    if tta and not path.is_file():
         return np.empty(0, np.int64), np.empty((0, len(EMOTIONS)), np.float32)
     with np.load(path) as saved:
         return saved["row"], saved["logits"]
 
 
-def logits_of(folder: Path, faces: Faces, *, averaged: bool = False) -> np.ndarray:
+def logits_of(folder: Path, faces: Faces, *, tta: bool = False) -> np.ndarray:
     """The logits of these faces, float32 (n, 7), found by row, from a run's or a published run's folder.
 
     Args:
@@ -194,32 +200,37 @@ def logits_of(folder: Path, faces: Faces, *, averaged: bool = False) -> np.ndarr
     Raises:
         StudyError: some of these faces have none.
     """
-    row, logits = read_predictions(folder, averaged=averaged)
+    row, logits = read_predictions(folder, tta=tta)
     table = pd.DataFrame(logits, index=row)
     if missing := len(np.setdiff1d(faces.row, row)):
         usages = ", ".join(sorted(set(faces.usage.tolist())))
         raise StudyError(
-            f"{predictions_file(folder, averaged)}: expected logits for {len(faces):,} faces of {usages}, found none "
+            f"{predictions_file(folder, tta)}: expected logits for {len(faces):,} faces of {usages}, found none "
             f"for {missing:,} of them. PrivateTest is added by `fer-study score`."
         )
     return table.loc[faces.row].to_numpy(np.float32)
 
 
-def write_predictions(folder: Path, row: np.ndarray, logits: np.ndarray, *, averaged: bool = False) -> None:
-    """Write predictions.npz, or averaged.npz: row int64 (m,), logits float32 (m, 7)."""
-    with atomic_file(predictions_file(folder, averaged)) as target:
+def write_predictions(
+    folder: Path, row: np.ndarray, logits: np.ndarray, *, tta: bool = False
+) -> None:
+    """Write predictions.npz, or tta.npz: row int64 (m,), logits float32 (m, 7)."""
+    with atomic_file(predictions_file(folder, tta)) as target:
         np.savez(target, row=row.astype(np.int64), logits=logits.astype(np.float32))
 
 
 def publish_run(run: Run, folder: Path) -> None:
     """Copy what other stages need of a run to `folder`: model.keras, predictions.npz, history.csv, about.json, and
-    averaged.npz where there is one.
+    tta.npz where there is one.
 
     history.csv is without times, and about.json without time and machine, so that the same results give the
     same bytes.
     """
     kept = run.history.set_index("epoch").loc[run.about["epoch_kept"]]
-    about = {"name": f"{run.recipe.name}, seed {run.seed}", "public_accuracy": float(kept["val_accuracy"])}
+    about = {
+        "name": f"{run.recipe.name}, seed {run.seed}",
+        "public_accuracy": float(kept["val_accuracy"]),
+    }
     kept_keys = ("source", "recipe", "seed", "parameters", "epoch_kept", "fingerprint", "taught_by")
     about |= {key: run.about[key] for key in kept_keys if key in run.about}
     with atomic_folder(folder, Contents("a published run", *_PUBLISHED)) as target:
@@ -235,7 +246,9 @@ def publish_run(run: Run, folder: Path) -> None:
 def publish_runs(runs: Sequence[Run], folder: Path) -> None:
     """Publish each run to a folder of its own in `folder`, called after its recipe and seed; what was there goes."""
     of_each = [f"*/{name}" for name in (_PUBLISHED[0], *_PUBLISHED[1])]
-    with atomic_folder(folder, Contents("published runs", of_each[0], tuple(of_each[1:]))) as target:
+    with atomic_folder(
+        folder, Contents("published runs", of_each[0], tuple(of_each[1:]))
+    ) as target:
         for run in runs:
             publish_run(run, target / run.recipe.label(run.seed))
 
@@ -243,5 +256,6 @@ def publish_runs(runs: Sequence[Run], folder: Path) -> None:
 def published_abouts(folder: Path) -> dict[Path, dict]:
     """What is known about each run that `publish_runs` left in `folder`, by its own folder."""
     return {
-        path.parent: json.loads(path.read_text(encoding="utf-8")) for path in sorted(Path(folder).glob("*/about.json"))
+        path.parent: json.loads(path.read_text(encoding="utf-8"))
+        for path in sorted(Path(folder).glob("*/about.json"))
     }

@@ -4,7 +4,13 @@ ledger = search(SearchSpace(dropout=(0.1, 0.5)), recipe, faces.without_private()
 """
 
 from fer_utils.tuning.importance import importance, importance_finding
-from fer_utils.tuning.ledger import against_random, best_so_far, curves, random_best_so_far, search_finding
+from fer_utils.tuning.ledger import (
+    against_random,
+    best_so_far,
+    curves,
+    random_best_so_far,
+    search_finding,
+)
 from fer_utils.tuning.oracles import ORACLES, planned_epochs
 from fer_utils.tuning.retraining import contenders, retrain, retrained_table, retraining_finding
 from fer_utils.tuning.search import random_at_equal_compute, search

@@ -108,11 +108,15 @@ def search_as_chief(
 class _Chief(OracleServicer):
     """keras-tuner's service, which also listens for who is alive, and keeps its record after every change."""
 
-    def __init__(self, oracle: keras_tuner.Oracle, key: str, file: Path, patience: float, shown: Progress) -> None:
+    def __init__(
+        self, oracle: keras_tuner.Oracle, key: str, file: Path, patience: float, shown: Progress
+    ) -> None:
         super().__init__(oracle)
         self.key, self.file, self.patience, self.shown = key, file, patience, shown
         self.outcomes: dict[str, dict] = {}
-        self.heard: dict[str, float] = {}  # when each worker that has not been told to stop was last heard of
+        self.heard: dict[
+            str, float
+        ] = {}  # when each worker that has not been told to stop was last heard of
         self.lock = threading.RLock()
         if file.is_file():
             self._restore()
@@ -155,7 +159,9 @@ class _Chief(OracleServicer):
         with self.lock:
             theirs = Trial.from_proto(request.trial)
             self._expect(theirs.trial_id, context)
-            self._end(theirs.trial_id, theirs.status, json.loads(theirs.hyperparameters.values[OUTCOME]))
+            self._end(
+                theirs.trial_id, theirs.status, json.loads(theirs.hyperparameters.values[OUTCOME])
+            )
             return protos.get_service().EndTrialResponse()
 
     def give_up(self) -> None:
@@ -182,7 +188,9 @@ class _Chief(OracleServicer):
             self.oracle.end_order.remove(number)
         self.outcomes[number] = outcome
         # The values as they were chosen: those that come back were sent with seven digits.
-        ended = Trial(ours.hyperparameters, trial_id=number, status=status, message=outcome["problem"])
+        ended = Trial(
+            ours.hyperparameters, trial_id=number, status=status, message=outcome["problem"]
+        )
         self.oracle.end_trial(ended)
         self._save()
         self._show()
@@ -197,7 +205,12 @@ class _Chief(OracleServicer):
 
     def _save(self) -> None:
         trials = {number: trial.get_state() for number, trial in self.oracle.trials.items()}
-        state = {"search": self.key, "oracle": self.oracle.get_state(), "trials": trials, "outcomes": self.outcomes}
+        state = {
+            "search": self.key,
+            "oracle": self.oracle.get_state(),
+            "trials": trials,
+            "outcomes": self.outcomes,
+        }
         with atomic_file(self.file) as target:
             target.write_text(json.dumps(state) + "\n", encoding="utf-8")
 
@@ -208,7 +221,9 @@ class _Chief(OracleServicer):
                 f"{self.file}: expected this search, found another one's record. Choose another --out for this search, "
                 "or delete that file."
             )
-        self.oracle.trials = {number: Trial.from_state(trial) for number, trial in state["trials"].items()}
+        self.oracle.trials = {
+            number: Trial.from_state(trial) for number, trial in state["trials"].items()
+        }
         self.oracle.set_state(state["oracle"])
         self.outcomes = state["outcomes"]
         for worker in self.oracle.ongoing_trials:

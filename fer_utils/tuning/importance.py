@@ -55,7 +55,9 @@ def importance(ledger: pd.DataFrame, names: tuple[str, ...], seed: int = 0) -> p
     inputs, scores = encoded(done, varied).to_numpy(), done["val_accuracy"].to_numpy(np.float64)
     gained, predicted = [], np.zeros(len(done))
     for learn, left in RepeatedKFold(n_splits=5, n_repeats=2, random_state=seed).split(inputs):
-        forest = RandomForestRegressor(100, min_samples_leaf=2, random_state=seed).fit(inputs[learn], scores[learn])
+        forest = RandomForestRegressor(100, min_samples_leaf=2, random_state=seed).fit(
+            inputs[learn], scores[learn]
+        )
         predicted[left] += forest.predict(inputs[left]) / 2
         shuffled = permutation_importance(
             forest,

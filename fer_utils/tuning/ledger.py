@@ -5,7 +5,17 @@ import json
 import numpy as np
 import pandas as pd
 
-COLUMNS = ("parameters", "val_accuracy", "epoch_kept", "epochs", "seconds", "seed", "curve", "run", "problem")
+COLUMNS = (
+    "parameters",
+    "val_accuracy",
+    "epoch_kept",
+    "epochs",
+    "seconds",
+    "seed",
+    "curve",
+    "run",
+    "problem",
+)
 """A ledger's columns after trial, status and the hyperparameters."""
 
 
@@ -78,7 +88,10 @@ def random_best_so_far(ledger: pd.DataFrame, level: float = 0.9) -> pd.DataFrame
     scores = np.sort(ledger["val_accuracy"].fillna(0).to_numpy(np.float64))
     k = np.arange(1, len(scores) + 1)
     at_most = (k / len(scores)) ** k[:, None]  # (number of trials, score)
-    low, high = (scores[(at_most < share - 1e-12).sum(axis=1)] for share in ((1 - level) / 2, (1 + level) / 2))
+    low, high = (
+        scores[(at_most < share - 1e-12).sum(axis=1)]
+        for share in ((1 - level) / 2, (1 + level) / 2)
+    )
     return pd.DataFrame(
         {
             "trials": k,
@@ -103,9 +116,14 @@ def against_random(ledger: pd.DataFrame, random: pd.DataFrame, level: float = 0.
         random trials as have no more epochs; NaN before the first.
     """
     ours, theirs = best_so_far(ledger), random_best_so_far(random, level)
-    at = np.searchsorted(theirs["epochs"].to_numpy(), ours["epochs"].to_numpy() + 1e-9, side="right") - 1
+    at = (
+        np.searchsorted(theirs["epochs"].to_numpy(), ours["epochs"].to_numpy() + 1e-9, side="right")
+        - 1
+    )
     for column in ("mean", "low", "high"):
-        ours[f"random_{column}"] = np.where(at >= 0, theirs[column].to_numpy()[np.maximum(at, 0)], np.nan)
+        ours[f"random_{column}"] = np.where(
+            at >= 0, theirs[column].to_numpy()[np.maximum(at, 0)], np.nan
+        )
     return ours
 
 

@@ -26,7 +26,9 @@ def _random(trials: int, epochs: int, **options) -> keras_tuner.Oracle:
 def _bayesian(trials: int, epochs: int, **options) -> keras_tuner.Oracle:
     # keras-tuner's own three random trials for each hyperparameter are more than a small search has.
     first = min(3 * len(options["hyperparameters"].space), math.ceil(trials / 2))
-    return keras_tuner.oracles.BayesianOptimizationOracle(max_trials=trials, num_initial_points=first, **options)
+    return keras_tuner.oracles.BayesianOptimizationOracle(
+        max_trials=trials, num_initial_points=first, **options
+    )
 
 
 def _hyperband(trials: int, epochs: int, **options) -> keras_tuner.Oracle:

@@ -17,7 +17,9 @@ FEW = 6
 """A column of at most so many values, some of them repeated, is one of choices: its axis names each."""
 
 
-def trials_page(ledger: pd.DataFrame, hyperparameters: Sequence[str], title: str = "Trials of the search") -> str:
+def trials_page(
+    ledger: pd.DataFrame, hyperparameters: Sequence[str], title: str = "Trials of the search"
+) -> str:
     """Parallel coordinates with a brush on each axis, over a table that follows; whole HTML, some 15 kB.
 
     Args:
@@ -29,8 +31,13 @@ def trials_page(ledger: pd.DataFrame, hyperparameters: Sequence[str], title: str
     failures = ["problem"] if (ledger["status"] == "failed").any() else []
     names = ["trial", "val_accuracy", *hyperparameters, "epochs", "seconds", "status", *failures]
     places = {name: placed(ledger[name], name) for name in axes}
-    columns = [{"name": name, "label": _label(name), "words": not is_numeric_dtype(ledger[name])} for name in names]
-    drawn = [{"name": name, "label": _label(name), **_ends(ledger[name], places[name])} for name in axes]
+    columns = [
+        {"name": name, "label": _label(name), "words": not is_numeric_dtype(ledger[name])}
+        for name in names
+    ]
+    drawn = [
+        {"name": name, "label": _label(name), **_ends(ledger[name], places[name])} for name in axes
+    ]
     best = ledger["val_accuracy"].idxmax()
     rows = [
         {
@@ -43,10 +50,14 @@ def trials_page(ledger: pd.DataFrame, hyperparameters: Sequence[str], title: str
         for index in ledger.index
     ]
     # A problem may say anything; nothing in it may end the script.
-    data = json.dumps({"columns": columns, "axes": drawn, "rows": rows}, allow_nan=False).replace("<", "\\u003c")
+    data = json.dumps({"columns": columns, "axes": drawn, "rows": rows}, allow_nan=False).replace(
+        "<", "\\u003c"
+    )
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True)
     style = (TEMPLATES / "study.css").read_text(encoding="utf-8")
-    return environment.get_template("trials.html.j2").render(title=title, data=Markup(data), style=Markup(style))
+    return environment.get_template("trials.html.j2").render(
+        title=title, data=Markup(data), style=Markup(style)
+    )
 
 
 def _label(name: str) -> str:
@@ -57,8 +68,13 @@ def _ends(column: pd.Series, place: tuple[pd.Series, str, str]) -> dict:
     """What stands along an axis: each value of a column that has few, and the ends of one that has many."""
     at, low, high = place
     values = column.dropna()
-    if few := values.nunique() <= FEW and (not is_numeric_dtype(values) or values.duplicated().any()):
-        ticks = [(at[index], _text(value, column.name)) for index, value in values.drop_duplicates().items()]
+    if few := values.nunique() <= FEW and (
+        not is_numeric_dtype(values) or values.duplicated().any()
+    ):
+        ticks = [
+            (at[index], _text(value, column.name))
+            for index, value in values.drop_duplicates().items()
+        ]
     else:
         ticks = [(0, low), (1, high)]
     return {"few": bool(few), "ticks": ticks}

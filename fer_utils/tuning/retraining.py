@@ -46,7 +46,11 @@ def contenders(ledger: pd.DataFrame, space: SearchSpace, base: Recipe) -> list[C
         recipe = space.changed({name: row[name] for name in space.names}, base)
         # Hyperband has the same values at several budgets: the runner-up is another recipe.
         if len(found) < 2 and all(recipe != other.recipe for other in found):
-            found.append(Contender("runner-up" if found else "winner", recipe, row["trial"], row["val_accuracy"]))
+            found.append(
+                Contender(
+                    "runner-up" if found else "winner", recipe, row["trial"], row["val_accuracy"]
+                )
+            )
     return [*found, Contender(UNTUNED, base, math.nan, math.nan)]
 
 
@@ -80,7 +84,10 @@ def retrain(
             f"retraining: expected {LEAST_SEEDS} seeds or more, each once and none of them the search's, "
             f"{search_seed}, found {', '.join(map(str, seeds)) or 'none'}."
         )
-    return [[fit(each.recipe, faces, seed, store, progress=progress) for seed in seeds] for each in given]
+    return [
+        [fit(each.recipe, faces, seed, store, progress=progress) for seed in seeds]
+        for each in given
+    ]
 
 
 def retrained_table(
@@ -102,16 +109,20 @@ def retrained_table(
         (search_accuracy minus mean), gain (mean minus the untuned's), gain_low and gain_high (95 %, paired by image).
     """
     part = faces.of(usage)
-    right = [np.stack([run.logits(part).argmax(axis=1) == part.emotion for run in each]) for each in runs]
+    correct = [
+        np.stack([run.logits(part).argmax(axis=1) == part.emotion for run in each]) for each in runs
+    ]
     rows = []
-    for contender, ours in zip(given, right, strict=True):
+    for contender, ours in zip(given, correct, strict=True):
         summary, interval = seed_summary(ours.mean(axis=1)), bootstrap_interval(ours)
         row = {name: value for name, value in contender._asdict().items() if name != "recipe"}
-        row |= {"runs": len(ours), **summary._asdict()} | dict(zip(("low", "high"), interval, strict=True))
+        row |= {"runs": len(ours), **summary._asdict()} | dict(
+            zip(("low", "high"), interval, strict=True)
+        )
         row["optimism"] = contender.search_accuracy - summary.mean
         tuned = contender.model != UNTUNED
-        row["gain"] = ours.mean() - right[-1].mean() if tuned else math.nan
-        low, high = paired_bootstrap(ours, right[-1]) if tuned else (math.nan, math.nan)
+        row["gain"] = ours.mean() - correct[-1].mean() if tuned else math.nan
+        low, high = paired_bootstrap(ours, correct[-1]) if tuned else (math.nan, math.nan)
         rows.append(row | {"gain_low": low, "gain_high": high})
     return pd.DataFrame(rows)
 

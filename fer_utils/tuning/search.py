@@ -76,7 +76,12 @@ def search(
     # keras-tuner's own record of the search: its Bayesian oracle cannot be restored from it as it was.
     with tempfile.TemporaryDirectory() as scratch, Progress(plan, shown=progress) as shown:
         tuner = Tuner(
-            space, base, train, lambda *_: shown.show(tuner.outcomes.values()), oracle=engine, directory=scratch
+            space,
+            base,
+            train,
+            lambda *_: shown.show(tuner.outcomes.values()),
+            oracle=engine,
+            directory=scratch,
         )
         try:
             tuner.run()
@@ -86,7 +91,14 @@ def search(
 
 
 def random_at_equal_compute(
-    ledger: pd.DataFrame, space: SearchSpace, base: Recipe, faces: Faces, *, seed: int, store: Path, **options
+    ledger: pd.DataFrame,
+    space: SearchSpace,
+    base: Recipe,
+    faces: Faces,
+    *,
+    seed: int,
+    store: Path,
+    **options,
 ) -> pd.DataFrame:
     """The ledger of a random search in the same space with at least as many epochs as this one's trials had.
 
@@ -100,7 +112,9 @@ def random_at_equal_compute(
         options: see `search`.
     """
     trials = max(1, math.ceil(ledger["epochs"].sum() / base.epochs))
-    return search(space, base, faces, oracle="random", trials=trials, seed=seed, store=store, **options)
+    return search(
+        space, base, faces, oracle="random", trials=trials, seed=seed, store=store, **options
+    )
 
 
 def refuse_private(faces: Faces) -> None:
@@ -112,12 +126,18 @@ def refuse_private(faces: Faces) -> None:
         )
 
 
-def recipe_of(hyperparameters: keras_tuner.HyperParameters, space: SearchSpace, base: Recipe) -> Recipe:
+def recipe_of(
+    hyperparameters: keras_tuner.HyperParameters, space: SearchSpace, base: Recipe
+) -> Recipe:
     """A trial's recipe: what the oracle chose, at the epochs that Hyperband gives it."""
-    return space.recipe(hyperparameters, base.but(epochs=hyperparameters.values.get(EPOCHS, base.epochs)))
+    return space.recipe(
+        hyperparameters, base.but(epochs=hyperparameters.values.get(EPOCHS, base.epochs))
+    )
 
 
-def ledger_of(oracle: keras_tuner.Oracle, outcomes: dict[str, dict], space, base: Recipe, seed: int) -> pd.DataFrame:
+def ledger_of(
+    oracle: keras_tuner.Oracle, outcomes: dict[str, dict], space, base: Recipe, seed: int
+) -> pd.DataFrame:
     """The ledger of all that the oracle asked for. Raises StudyError where all of it failed."""
     nothing = {"status": "running", "curve": [], "problem": "", "run": ""}
     rows = [
@@ -128,7 +148,9 @@ def ledger_of(oracle: keras_tuner.Oracle, outcomes: dict[str, dict], space, base
     ]
     ledger = make_ledger(rows, space.names)
     if len(ledger) and (ledger["status"] == "failed").all():
-        raise StudyError(f"search: expected a trial that works, found all {len(ledger)} failed: {ledger['problem'][0]}")
+        raise StudyError(
+            f"search: expected a trial that works, found all {len(ledger)} failed: {ledger['problem'][0]}"
+        )
     return ledger
 
 
@@ -144,7 +166,12 @@ class Tuner(keras_tuner.Tuner):
     """
 
     def __init__(
-        self, space: SearchSpace, base: Recipe, train: Callable[[Recipe], dict], report: Callable, **more
+        self,
+        space: SearchSpace,
+        base: Recipe,
+        train: Callable[[Recipe], dict],
+        report: Callable,
+        **more,
     ) -> None:
         self.space, self.base, self.train, self.report = space, base, train, report
         self.outcomes: dict[str, dict] = {}

@@ -11,7 +11,7 @@ from fer_utils.training.recipe import Recipe
 # isort: split
 import keras_tuner
 
-AUGMENTATION = {"rotation": 15.0, "zoom": 0.15, "shift": 4.0, "erase": 0.25}
+AUGMENTATION = {"rotation": 15.0, "zoom": 0.15, "translation": 4.0, "erase": 0.25}
 """What an augmentation of strength 1 is; other strengths are multiples of it (one magnitude for all, as in
 RandAugment, Cubuk et al. 2020, arXiv 1909.13719)."""
 
@@ -56,16 +56,24 @@ class SearchSpace:
     loss: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        kinds = {"width": float, "depth": int} | dict.fromkeys(("schedule", "optimizer", "loss"), str)
+        kinds = {"width": float, "depth": int} | dict.fromkeys(
+            ("schedule", "optimizer", "loss"), str
+        )
         for name in (field.name for field in dataclasses.fields(self)):
-            object.__setattr__(self, name, tuple(kinds.get(name, float)(value) for value in getattr(self, name)))
+            object.__setattr__(
+                self, name, tuple(kinds.get(name, float)(value) for value in getattr(self, name))
+            )
         if not self.names:
             known = ", ".join((*CHOICES, *RANGES))
-            raise StudyError(f"search space: expected a hyperparameter to search, found none. Known are {known}.")
+            raise StudyError(
+                f"search space: expected a hyperparameter to search, found none. Known are {known}."
+            )
         for name in (*RANGES, "sgd_learning_rate"):
             given = getattr(self, name)
             above = name in (*LOGARITHMIC, "sgd_learning_rate")
-            if given and not (len(given) == 2 and 0 <= given[0] < given[1] and not (above and not given[0])):
+            if given and not (
+                len(given) == 2 and 0 <= given[0] < given[1] and not (above and not given[0])
+            ):
                 expected = f"lowest and highest, {'above' if above else 'from'} 0"
                 raise StudyError(f"search space: {name}: expected {expected}, found {given}.")
 
@@ -116,17 +124,27 @@ class SearchSpace:
 
         Numbers have four digits, as they are shown: keras-tuner's chief sends them to its workers with seven.
         """
-        found = {name: hp.Choice(name, list(getattr(self, name))) for name in CHOICES if getattr(self, name)}
+        found = {
+            name: hp.Choice(name, list(getattr(self, name)))
+            for name in CHOICES
+            if getattr(self, name)
+        }
         for name in RANGES:
             if name == "learning_rate":
                 found[name] = self._where(hp, name, "optimizer", self._rates(base))
             elif name == "label_smoothing":
-                given = {loss: self.label_smoothing for loss in self.loss or (base.loss,) if loss == "cross_entropy"}
+                given = {
+                    loss: self.label_smoothing
+                    for loss in self.loss or (base.loss,)
+                    if loss == "cross_entropy"
+                }
                 found[name] = self._where(hp, name, "loss", given)
             elif name in self.names:
                 found[name] = self._float(hp, name, getattr(self, name))
         return {
-            name: float(f"{found[name]:.4g}") if name in RANGES and found[name] is not None else found[name]
+            name: float(f"{found[name]:.4g}")
+            if name in RANGES and found[name] is not None
+            else found[name]
             for name in self.names
         }
 
@@ -135,7 +153,10 @@ class SearchSpace:
         possible = dict.fromkeys(self.optimizer or (base.optimizer,))
         if set(possible) == {"sgd"}:
             return {"sgd": self.sgd_learning_rate or self.learning_rate}
-        return {name: self.sgd_learning_rate if name == "sgd" else self.learning_rate for name in possible}
+        return {
+            name: self.sgd_learning_rate if name == "sgd" else self.learning_rate
+            for name in possible
+        }
 
     def _where(self, hp, name: str, parent: str, ranges: dict[str, tuple]) -> float | None:
         """A number whose range hangs on another hyperparameter, where that one is searched."""
@@ -152,18 +173,24 @@ class SearchSpace:
 
     @staticmethod
     def _float(hp, name: str, given: tuple[float, float]) -> float | None:
-        return hp.Float(name, *map(float, given), sampling="log" if name.endswith(LOGARITHMIC) else "linear")
+        return hp.Float(
+            name, *map(float, given), sampling="log" if name.endswith(LOGARITHMIC) else "linear"
+        )
 
     @staticmethod
     def changed(values: dict, base: Recipe) -> Recipe:
         """`base` with hyperparameters by name, as a ledger's row has them; None and NaN change nothing."""
-        changes = {name: value for name, value in values.items() if value is not None and value == value}
+        changes = {
+            name: value for name, value in values.items() if value is not None and value == value
+        }
         if "depth" in changes:
             stages = len(base.options.get("blocks", options_of(base.network)["blocks"]))
             changes["blocks"] = (int(changes.pop("depth")),) * stages
         if "augmentation" in changes:
             strength = changes.pop("augmentation")
-            changes |= {name: float(f"{strength * full:.4g}") for name, full in AUGMENTATION.items()}
+            changes |= {
+                name: float(f"{strength * full:.4g}") for name, full in AUGMENTATION.items()
+            }
         if changes.get("loss") == "squared_hinge":
             changes |= {"label_smoothing": 0.0, "mixup": 0.0, "cutmix": 0.0}
         return base.but(**changes)

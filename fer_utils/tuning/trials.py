@@ -48,7 +48,9 @@ def known(recipe: Recipe, faces: Faces, seed: int, store: Path) -> dict | None:
             "status": "completed",
             "problem": "",
             "parameters": run.about["parameters"],
-            "val_accuracy": float(run.history.set_index("epoch")["val_accuracy"][run.about["epoch_kept"]]),
+            "val_accuracy": float(
+                run.history.set_index("epoch")["val_accuracy"][run.about["epoch_kept"]]
+            ),
             "epoch_kept": run.about["epoch_kept"],
             **_spent(run.history),
         }
@@ -156,7 +158,9 @@ class TrainingProcess:
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, self.faces, self.store), daemon=True)
+        self.process = context.Process(
+            target=_serve, args=(theirs, self.faces, self.store), daemon=True
+        )
         self.process.start()
         theirs.close()
 
@@ -170,7 +174,9 @@ class TrainingProcess:
         time.sleep(GRACE)
         memory = ", as when memory runs out" if how == "SIGKILL" else ""
         folder = run_folder(self.store, recipe, seed, self.faces)
-        return failed(f"{folder.name}: the process that trained it ended with {how}{memory}.", folder)
+        return failed(
+            f"{folder.name}: the process that trained it ended with {how}{memory}.", folder
+        )
 
 
 def _serve(pipe, faces: Faces, store: Path) -> None:

@@ -22,7 +22,9 @@ OUTCOME = "outcome"
 """Among a trial's values, on their way to the chief: what `trials.known` says of it."""
 
 
-def search_key(space: SearchSpace, base: Recipe, faces: Faces, oracle: str, trials: int, seed: int) -> str:
+def search_key(
+    space: SearchSpace, base: Recipe, faces: Faces, oracle: str, trials: int, seed: int
+) -> str:
     """What makes a search this one: SHA-256 over all that decides its trials."""
     decides = [dataclasses.asdict(space), base.to_dict(), faces.fingerprint, oracle, trials, seed]
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()

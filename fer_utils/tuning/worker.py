@@ -131,7 +131,9 @@ def _signs_of_life(tuner: _Worker, every: float) -> Iterator[None]:
             if (number := tuner.current) is not None:
                 # One that is not answered is followed by another; a chief that is gone shows when a trial ends.
                 with contextlib.suppress(grpc.RpcError):
-                    tuner.oracle.stub.GetTrial(protos.get_service().GetTrialRequest(trial_id=number), timeout=every)
+                    tuner.oracle.stub.GetTrial(
+                        protos.get_service().GetTrialRequest(trial_id=number), timeout=every
+                    )
 
     thread = threading.Thread(target=beat, daemon=True)
     thread.start()

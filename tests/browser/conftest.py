@@ -20,7 +20,9 @@ ARGUMENTS = [
 @pytest.fixture(scope="session")
 def launch():
     """Starts a Chromium with further arguments; skips where none is installed."""
-    executable = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    executable = next(
+        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+    )
     if executable is None:
         pytest.skip("no Chromium is installed")
     from playwright.sync_api import sync_playwright
@@ -29,7 +31,11 @@ def launch():
         started = []
 
         def start(*arguments):
-            started.append(playwright.chromium.launch(executable_path=executable, args=[*ARGUMENTS, *arguments]))
+            started.append(
+                playwright.chromium.launch(
+                    executable_path=executable, args=[*ARGUMENTS, *arguments]
+                )
+            )
             return started[-1]
 
         yield start
@@ -47,7 +53,9 @@ def browser(launch):
 def camera_browser(launch, tmp_path_factory):
     """A Chromium whose camera shows the scene, and whose visitor always allows it."""
     file = tmp_path_factory.mktemp("camera") / "scene.mjpeg"
-    file.write_bytes(b"".join(cv2.imencode(".jpg", frame)[1].tobytes() for frame in scene_frames(3)))
+    file.write_bytes(
+        b"".join(cv2.imencode(".jpg", frame)[1].tobytes() for frame in scene_frames(3))
+    )
     return launch(
         "--use-fake-device-for-media-stream",
         "--use-fake-ui-for-media-stream",
@@ -98,7 +106,10 @@ def visit():
         page.complaints = []
         page.on("pageerror", lambda error: page.complaints.append(str(error)))
         page.on("console", lambda message: page.complaints.append(message.text))
-        page.on("request", lambda request: request.url.startswith((url, "blob:")) or strays.append(request.url))
+        page.on(
+            "request",
+            lambda request: request.url.startswith((url, "blob:")) or strays.append(request.url),
+        )
         if script:
             page.add_init_script(script)
         page.goto(url)

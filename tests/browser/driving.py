@@ -23,7 +23,11 @@ def encoded(image, format="PNG", **options):
 
 PORTRAIT = Image.fromarray(data.astronaut())
 ASTRONAUT = {"name": "astronaut.png", "mimeType": "image/png", "buffer": encoded(PORTRAIT)}
-NO_FACE = {"name": "teal.png", "mimeType": "image/png", "buffer": encoded(Image.new("RGB", (90, 60), "teal"))}
+NO_FACE = {
+    "name": "teal.png",
+    "mimeType": "image/png",
+    "buffer": encoded(Image.new("RGB", (90, 60), "teal")),
+}
 NOTES = {"name": "notes.jpg", "mimeType": "image/jpeg", "buffer": b"not an image"}
 TIFF = {"name": "astronaut.tif", "mimeType": "image/tiff", "buffer": encoded(PORTRAIT, "TIFF")}
 
@@ -82,8 +86,17 @@ def answer(page, *faces, width=90, height=60):
 
 def refuse(route, status, title, **headers):
     """Answer a request with a problem, as the server writes it."""
-    body = json.dumps({"type": "about:blank", "title": title, "status": status, "detail": f"{title}, says the test."})
-    route.fulfill(status=status, body=body, content_type="application/problem+json", headers=headers)
+    body = json.dumps(
+        {
+            "type": "about:blank",
+            "title": title,
+            "status": status,
+            "detail": f"{title}, says the test.",
+        }
+    )
+    route.fulfill(
+        status=status, body=body, content_type="application/problem+json", headers=headers
+    )
 
 
 def check_astronaut(page):
@@ -101,7 +114,9 @@ def check_bars(page):
     """Seven bars in the canonical order, each with its share."""
     rows = page.locator(".face .bars li")
     assert rows.locator(".name").all_inner_texts() == list(EMOTIONS)
-    assert all(re.fullmatch(r"(< )?\d+ %", share) for share in rows.locator(".value").all_inner_texts())
+    assert all(
+        re.fullmatch(r"(< )?\d+ %", share) for share in rows.locator(".value").all_inner_texts()
+    )
 
 
 def check_live(page, figure, mirrored=False):
@@ -109,11 +124,16 @@ def check_live(page, figure, mirrored=False):
     page.wait_for_selector(f'body[data-state="live"] {figure} .box')
     assert page.locator("#headline").inner_text() == "1 face"
     check_bars(page)
-    box, picture = page.locator(f"{figure} .box").bounding_box(), page.locator(f"{figure} video").bounding_box()
+    box, picture = (
+        page.locator(f"{figure} .box").bounding_box(),
+        page.locator(f"{figure} video").bounding_box(),
+    )
     left = 1 - SCENE_FACE["right"] if mirrored else SCENE_FACE["left"]
     assert picture["width"] / picture["height"] == pytest.approx(4 / 3, abs=0.01)
     assert (box["x"] - picture["x"]) / picture["width"] == pytest.approx(left, abs=0.03)
-    assert (box["y"] - picture["y"]) / picture["height"] == pytest.approx(SCENE_FACE["top"], abs=0.04)
+    assert (box["y"] - picture["y"]) / picture["height"] == pytest.approx(
+        SCENE_FACE["top"], abs=0.04
+    )
 
 
 def hide(page):

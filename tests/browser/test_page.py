@@ -50,7 +50,9 @@ def test_the_bars_are_as_long_as_their_share(page):
     for row in page.locator(".face .bars li").all():
         share = row.locator(".value").inner_text()
         if not share.startswith("<"):
-            track, fill = (row.locator(part).bounding_box()["width"] for part in (".track", ".fill"))
+            track, fill = (
+                row.locator(part).bounding_box()["width"] for part in (".track", ".fill")
+            )
             assert fill / track == pytest.approx(int(share[:-2]) / 100, abs=0.012)
 
 
@@ -82,7 +84,9 @@ def test_several_faces_are_numbered_and_linked_with_their_boxes(page):
     assert page.locator(".face .number").all_inner_texts() == ["Face 1", "Face 2"]
     assert page.locator(".box").all_inner_texts() == ["1 happy", "2 sad"]
     page.locator(".face").nth(1).hover()
-    assert [box.evaluate("(box) => box.classList.contains('lit')") for box in page.locator(".box").all()] == [
+    assert [
+        box.evaluate("(box) => box.classList.contains('lit')") for box in page.locator(".box").all()
+    ] == [
         False,
         True,
     ]
@@ -91,14 +95,18 @@ def test_several_faces_are_numbered_and_linked_with_their_boxes(page):
 def test_an_uncertain_face_is_said_to_be_in_words(page):
     answer(page, face("happy"), face("sad", 0.3, uncertain=True))
     give(page, NO_FACE, "result")
-    assert page.locator(".face .uncertain").evaluate_all("(all) => all.map((one) => one.checkVisibility())") == [
+    assert page.locator(".face .uncertain").evaluate_all(
+        "(all) => all.map((one) => one.checkVisibility())"
+    ) == [
         False,
         True,
     ]
     assert page.locator(".face .uncertain").nth(1).inner_text() == "uncertain"
     assert page.locator(".box").all_inner_texts() == ["1 happy", "2 sad (uncertain)"]
     assert page.locator(".box").nth(1).get_attribute("aria-label") == "Face 2: sad, 30 %, uncertain"
-    assert page.locator("#detail").inner_text() == "Most probable: happy 90 %, sad 30 % (uncertain)."
+    assert (
+        page.locator("#detail").inner_text() == "Most probable: happy 90 %, sad 30 % (uncertain)."
+    )
     assert page.locator(".entry .found").inner_text() == "2 faces: happy, sad (uncertain)"
 
 
@@ -138,7 +146,11 @@ def test_while_the_server_works_the_page_says_so_and_a_newer_photo_wins(page):
 @pytest.mark.parametrize(
     "status, body, headline",
     [
-        (500, '{"title": "Internal Server Error", "detail": "Its log says why."}', "The server failed"),
+        (
+            500,
+            '{"title": "Internal Server Error", "detail": "Its log says why."}',
+            "The server failed",
+        ),
         (200, "<h1>hotel Wi-Fi</h1>", "The server's answer makes no sense"),
         (200, "{}", "The server's answer makes no sense"),
     ],
@@ -162,7 +174,9 @@ def test_a_server_away_is_said_and_all_photos_can_be_tried_again(visit, browser,
     with running(recognizer, port=port):
         page.locator("#again").click()
         check_astronaut(page)
-        page.wait_for_function("() => document.querySelectorAll('li[data-state=done]').length === 3")
+        page.wait_for_function(
+            "() => document.querySelectorAll('li[data-state=done]').length === 3"
+        )
 
 
 def test_a_busy_server_is_asked_again_after_the_time_it_names(page):
@@ -185,7 +199,10 @@ def test_a_busy_server_is_asked_again_after_the_time_it_names(page):
 
 def test_a_server_that_stays_busy_is_left_alone_in_the_end(page):
     asked = []
-    page.route(PREDICT, lambda route: (asked.append(route), refuse(route, 503, "Busy", **{"Retry-After": "0"})))
+    page.route(
+        PREDICT,
+        lambda route: (asked.append(route), refuse(route, 503, "Busy", **{"Retry-After": "0"})),
+    )
     give(page, ASTRONAUT, "error")
     assert page.locator("#headline").inner_text() == "The server is busy"
     assert len(asked) == 5
@@ -214,16 +231,25 @@ def test_the_keyboard_reaches_everything(page, key):
     reached = []
     for _ in range(4):
         page.keyboard.press("Tab")
-        reached.append(page.evaluate("() => document.activeElement.id || document.activeElement.className"))
+        reached.append(
+            page.evaluate("() => document.activeElement.id || document.activeElement.className")
+        )
     assert reached == ["save-json", "save-csv", "clear", "entry"]
 
 
 def test_arrow_keys_change_the_source(page):
     page.locator("#tab-photos").focus()
-    for key, mode in [("ArrowRight", "webcam"), ("ArrowRight", "video"), ("ArrowRight", "photos"), ("End", "video")]:
+    for key, mode in [
+        ("ArrowRight", "webcam"),
+        ("ArrowRight", "video"),
+        ("ArrowRight", "photos"),
+        ("End", "video"),
+    ]:
         page.keyboard.press(key)
         assert page.evaluate("() => document.activeElement.id") == f"tab-{mode}"
-        assert page.locator('[role="tab"][aria-selected="true"]').get_attribute("id") == f"tab-{mode}"
+        assert (
+            page.locator('[role="tab"][aria-selected="true"]').get_attribute("id") == f"tab-{mode}"
+        )
         assert [panel.get_attribute("id") for panel in page.get_by_role("tabpanel").all()] == [mode]
 
 
@@ -243,9 +269,16 @@ def test_a_screen_reader_hears_the_answer(page):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_needs_no_sideways_scrolling(visit, browser, url, scheme):
-    page = visit(browser, url, viewport={"width": 390, "height": 844}, color_scheme=scheme, has_touch=True)
+    page = visit(
+        browser, url, viewport={"width": 390, "height": 844}, color_scheme=scheme, has_touch=True
+    )
     long_name = {**ASTRONAUT, "name": "a-name-without-any-place-to-break-it-" * 5 + ".png"}
-    for photo, state in ((None, "waiting"), (NO_FACE, "none"), (NOTES, "error"), (long_name, "result")):
+    for photo, state in (
+        (None, "waiting"),
+        (NO_FACE, "none"),
+        (NOTES, "error"),
+        (long_name, "result"),
+    ):
         if photo:
             give(page, photo, state)
         assert page.evaluate("() => document.documentElement.scrollWidth") == 390
@@ -262,7 +295,9 @@ def test_a_phone_needs_no_sideways_scrolling(visit, browser, url, scheme):
 def test_nothing_moves_for_those_who_want_no_motion(visit, browser, url, motion, moves):
     page = visit(browser, url, reduced_motion=motion)
     give(page, ASTRONAUT, "result")
-    durations = page.locator(".face .fill").first.evaluate("(fill) => getComputedStyle(fill).transitionDuration")
+    durations = page.locator(".face .fill").first.evaluate(
+        "(fill) => getComputedStyle(fill).transitionDuration"
+    )
     assert (durations != "0s") == moves
 
 

@@ -22,7 +22,9 @@ def saved(page, kind):
 
 
 def settle(page, count):
-    page.wait_for_function(f"() => document.getElementById('settled').textContent.startsWith('{count} entr')")
+    page.wait_for_function(
+        f"() => document.getElementById('settled').textContent.startsWith('{count} entr')"
+    )
 
 
 def test_each_of_many_dropped_photos_becomes_an_entry(page):
@@ -30,12 +32,18 @@ def test_each_of_many_dropped_photos_becomes_an_entry(page):
     drop(page, ASTRONAUT, NO_FACE, NOTES)
     check_astronaut(page)  # the first is shown
     settle(page, 3)
-    assert page.locator(".entry .title").all_inner_texts() == ["astronaut.png", "teal.png", "notes.jpg"]
+    assert page.locator(".entry .title").all_inner_texts() == [
+        "astronaut.png",
+        "teal.png",
+        "notes.jpg",
+    ]
     first, *others = page.locator(".entry .found").all_inner_texts()
     assert first.startswith("1 face: ")
     assert others == ["No face found", "This photo cannot be read"]
     # Two have a picture; the third, which is none, a placeholder with its file's type.
-    page.wait_for_function("() => document.querySelectorAll('.entry canvas.thumbnail').length === 2")
+    page.wait_for_function(
+        "() => document.querySelectorAll('.entry canvas.thumbnail').length === 2"
+    )
     assert page.locator(".entry span.thumbnail").inner_text().lower() == "jpg"
 
 
@@ -48,7 +56,9 @@ def test_many_photos_are_sent_two_at_a_time(page):
     assert page.locator("#settled").inner_text() == "0 of 4 answered"
     assert page.locator("#save-json").is_disabled()
     held[1].continue_()
-    page.wait_for_function("() => document.getElementById('settled').textContent === '1 of 4 answered'")
+    page.wait_for_function(
+        "() => document.getElementById('settled').textContent === '1 of 4 answered'"
+    )
     page.wait_for_timeout(300)
     assert len(held) == 3
 
@@ -56,7 +66,10 @@ def test_many_photos_are_sent_two_at_a_time(page):
 def test_an_entry_that_is_picked_is_shown_again(page):
     give(page, ASTRONAUT, "result")
     give(page, NO_FACE, "none")
-    assert page.locator(".entry .title").all_inner_texts() == ["teal.png", "astronaut.png"]  # the newest first
+    assert page.locator(".entry .title").all_inner_texts() == [
+        "teal.png",
+        "astronaut.png",
+    ]  # the newest first
     page.locator("#tab-webcam").click()
     assert page.locator(".entry[aria-current]").count() == 0
     page.locator(".entry").nth(1).focus()
@@ -73,7 +86,11 @@ def test_the_history_is_saved_as_json(page):
     document = json.loads(saved(page, "json"))
     assert document["model"] == "tiny network"
     astronaut, teal, notes = document["results"]  # the oldest first
-    assert [entry["name"] for entry in document["results"]] == ["astronaut.png", "teal.png", "notes.jpg"]
+    assert [entry["name"] for entry in document["results"]] == [
+        "astronaut.png",
+        "teal.png",
+        "notes.jpg",
+    ]
     assert (astronaut["width"], astronaut["height"], len(astronaut["faces"])) == (512, 512, 1)
     assert list(astronaut["faces"][0]["probabilities"]) == list(EMOTIONS)
     assert sum(astronaut["faces"][0]["probabilities"].values()) == pytest.approx(1, abs=1e-5)
@@ -126,7 +143,9 @@ def test_clearing_takes_back_what_was_to_be_sent(page):
     page.locator("#clear").click()
     page.wait_for_timeout(300)
     assert len(held) == 2
-    assert not page.locator("#undo").is_visible()  # of what had no answer there is nothing to bring back
+    assert not page.locator(
+        "#undo"
+    ).is_visible()  # of what had no answer there is nothing to bring back
     page.unroute(PREDICT)
     give(page, NO_FACE, "none")
     settle(page, 1)

@@ -46,7 +46,9 @@ def test_a_refused_token_is_asked_for_again_once_for_all_that_wait(visit, browse
     type_token(page, TOKEN)
     check_astronaut(page)
     page.wait_for_function("() => document.getElementById('settled').textContent === '3 entries'")
-    assert all(text.startswith("1 face") for text in page.locator(".entry .found").all_inner_texts())
+    assert all(
+        text.startswith("1 face") for text in page.locator(".entry .found").all_inner_texts()
+    )
     assert not page.get_by_role("dialog").is_visible()
 
 

@@ -97,8 +97,14 @@ def test_a_file_that_is_no_video_is_said(page, tmp_path, clip):
 
 
 def viewers(url, token):
-    answer = requests.get(f"{url}/metrics", headers={"Authorization": f"Bearer {token}"}, timeout=10)
-    return next(float(line.split()[-1]) for line in answer.text.splitlines() if "viewers" in line and line[0] != "#")
+    answer = requests.get(
+        f"{url}/metrics", headers={"Authorization": f"Bearer {token}"}, timeout=10
+    )
+    return next(
+        float(line.split()[-1])
+        for line in answer.text.splitlines()
+        if "viewers" in line and line[0] != "#"
+    )
 
 
 def test_without_a_camera_of_the_server_there_is_no_tab_for_it(page):
@@ -115,7 +121,9 @@ def test_the_servers_camera_is_shown_and_let_go(visit, browser, recognizer, clip
         canvas = page.locator("#feed-shown canvas")
         assert canvas.evaluate("(canvas) => [canvas.width, canvas.height]") == [640, 480]
         # The astronaut's suit is orange, whatever the compression makes of it.
-        red, _, blue, _ = canvas.evaluate("(c) => [...c.getContext('2d').getImageData(420, 420, 1, 1).data]")
+        red, _, blue, _ = canvas.evaluate(
+            "(c) => [...c.getContext('2d').getImageData(420, 420, 1, 1).data]"
+        )
         assert red > blue + 80
         assert viewers(url, "open-sesame") == 1
         page.locator("#stop-feed").click()
@@ -140,7 +148,10 @@ def test_a_hidden_tab_does_not_watch(visit, browser, recognizer, clip):
         page.wait_for_selector('body[data-state="live"] #feed-shown')
         hide(page)
         assert not page.locator("#feed-shown").is_visible()
-        assert page.locator("#detail").inner_text() == "The stream was closed because this tab was left."
+        assert (
+            page.locator("#detail").inner_text()
+            == "The stream was closed because this tab was left."
+        )
 
 
 def test_a_stream_whose_parts_have_no_length_is_shown(visit, browser, recognizer, clip):
@@ -148,7 +159,10 @@ def test_a_stream_whose_parts_have_no_length_is_shown(visit, browser, recognizer
     part = b"--cut\r\nContent-Type: image/jpeg\r\n\r\n" + jpeg + b"\r\n"
     with running(recognizer, video=clip) as url:
         page = visit(browser, url)
-        stream = {"body": part * 3 + b"--cut--\r\n", "content_type": "multipart/x-mixed-replace; boundary=cut"}
+        stream = {
+            "body": part * 3 + b"--cut--\r\n",
+            "content_type": "multipart/x-mixed-replace; boundary=cut",
+        }
         page.route("**/video_feed", lambda route: route.fulfill(**stream))
         page.evaluate("""() => {
             window.drawn = 0;

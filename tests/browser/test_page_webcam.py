@@ -24,7 +24,9 @@ KEEP_STREAMS = """
         return stream;
     };
 """
-TRACKS = "() => window.streams.flatMap((stream) => stream.getTracks()).map((track) => track.readyState)"
+TRACKS = (
+    "() => window.streams.flatMap((stream) => stream.getTracks()).map((track) => track.readyState)"
+)
 PICTURE = "#webcam-shown video"
 
 
@@ -118,7 +120,9 @@ def test_leaving_frees_the_camera(page, leave):
 
 
 def test_a_camera_that_comes_after_the_stop_is_freed_at_once(page):
-    page.evaluate("() => { window.delayed = new Promise((resolve) => { window.allow = resolve; }); }")
+    page.evaluate(
+        "() => { window.delayed = new Promise((resolve) => { window.allow = resolve; }); }"
+    )
     page.locator("#tab-webcam").click()
     page.locator("#start-webcam").click()
     page.wait_for_selector('body[data-state="loading"]')
@@ -145,8 +149,13 @@ def test_snapshots_are_kept_in_the_history(page):
     page.wait_for_selector(".snapshot:enabled")
     page.locator("#webcam-shown .snapshot").click()
     page.locator("#webcam-shown .snapshot").click()
-    assert page.locator(".entry .title").all_inner_texts() == ["webcam snapshot 2", "webcam snapshot 1"]
-    page.wait_for_function("() => document.querySelectorAll('.entry canvas.thumbnail').length === 2")
+    assert page.locator(".entry .title").all_inner_texts() == [
+        "webcam snapshot 2",
+        "webcam snapshot 1",
+    ]
+    page.wait_for_function(
+        "() => document.querySelectorAll('.entry canvas.thumbnail').length === 2"
+    )
     with page.expect_download() as download:
         page.locator("#save-json").click()
     kept = json.loads(Path(download.value.path()).read_bytes())["results"]
@@ -198,7 +207,9 @@ def test_a_server_away_is_said_while_the_camera_runs_and_its_return_noticed(page
 
 
 def test_another_camera_can_be_chosen_where_there_are_several(visit, launch, url):
-    cameras = launch("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream=device-count=2")
+    cameras = launch(
+        "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream=device-count=2"
+    )
     page = visit(cameras, url, KEEP_STREAMS)
     start(page)
     first, second = page.get_by_label("Camera", exact=True).locator("option").all_inner_texts()
@@ -210,7 +221,9 @@ def test_another_camera_can_be_chosen_where_there_are_several(visit, launch, url
     assert page.evaluate(TRACKS) == ["ended", "live"]
     assert page.evaluate("() => window.streams[1].getTracks()[0].label") == second
     assert page.locator("#webcam-shown").is_visible()
-    assert page.get_by_label("Camera", exact=True).evaluate("(select) => select === document.activeElement")
+    assert page.get_by_label("Camera", exact=True).evaluate(
+        "(select) => select === document.activeElement"
+    )
     page.locator("#stop-webcam").click()
     check_freed(page, tracks=2)
 
@@ -247,7 +260,13 @@ def test_a_page_that_may_have_no_camera_at_all_says_why(visit, browser, url):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_webcam_fits_a_phone(visit, camera_browser, url, scheme):
-    page = visit(camera_browser, url, viewport={"width": 390, "height": 844}, color_scheme=scheme, has_touch=True)
+    page = visit(
+        camera_browser,
+        url,
+        viewport={"width": 390, "height": 844},
+        color_scheme=scheme,
+        has_touch=True,
+    )
     start(page)
     check_live(page, "#webcam-shown", mirrored=True)
     page.locator("#webcam-shown .snapshot").click()

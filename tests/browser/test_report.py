@@ -8,22 +8,30 @@ from fer_utils.reports.notebooks import render_html
 
 pytestmark = pytest.mark.slow
 
-PAPER = {"viewport": {"width": 672, "height": 970}}  # A4 within the margins of `@page`, in CSS pixels
+PAPER = {
+    "viewport": {"width": 672, "height": 970}
+}  # A4 within the margins of `@page`, in CSS pixels
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     """A report whose table has more columns, and whose printed line is longer, than a page has room for."""
-    table = pd.DataFrame({f"column of scores {i}": ["77.57 ± 1.41 (73.1 to 81.9)"] for i in range(7)})
+    table = pd.DataFrame(
+        {f"column of scores {i}": ["77.57 ± 1.41 (73.1 to 81.9)"] for i in range(7)}
+    )
     shown = nbformat.v4.new_output(
         "display_data", {"text/html": table.style.hide(axis="index").to_html(), "text/plain": ""}
     )
     printed = nbformat.v4.new_output("stream", text="a long line " * 30)
     cell = nbformat.v4.new_code_cell("table", outputs=[shown, printed])
-    parameters = nbformat.v4.new_code_cell("epochs = 3  # passes", metadata={"tags": ["parameters"]})
+    parameters = nbformat.v4.new_code_cell(
+        "epochs = 3  # passes", metadata={"tags": ["parameters"]}
+    )
     cells = [nbformat.v4.new_markdown_cell("# A title\n\nIts lead."), parameters, cell]
     file = tmp_path_factory.mktemp("report") / "01_explore.html"
-    file.write_text(render_html(nbformat.v4.new_notebook(cells=cells), "01_explore"), encoding="utf-8")
+    file.write_text(
+        render_html(nbformat.v4.new_notebook(cells=cells), "01_explore"), encoding="utf-8"
+    )
     return file
 
 
@@ -39,4 +47,6 @@ def test_paper_cuts_nothing_off(visit, browser, report):
 def test_a_phone_scrolls_what_is_wide_and_not_the_page(visit, browser, report):
     page = visit(browser, report.as_uri(), viewport={"width": 390, "height": 844}, has_touch=True)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    assert page.evaluate("[...document.querySelectorAll('.html')].some((each) => each.scrollWidth > each.clientWidth)")
+    assert page.evaluate(
+        "[...document.querySelectorAll('.html')].some((each) => each.scrollWidth > each.clientWidth)"
+    )

@@ -11,7 +11,15 @@ from fer_utils.tuning.page import trials_page
 
 pytestmark = pytest.mark.slow
 
-NAMES = ("width", "loss", "dropout", "learning_rate", "weight_decay", "label_smoothing", "augmentation")
+NAMES = (
+    "width",
+    "loss",
+    "dropout",
+    "learning_rate",
+    "weight_decay",
+    "label_smoothing",
+    "augmentation",
+)
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
 
 
@@ -19,11 +27,27 @@ PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
 def ledger() -> pd.DataFrame:
     random, rows = np.random.default_rng(2), []
     for trial in range(1, 21):
-        row = {"trial": trial, "seed": 1, "width": float(random.choice([0.75, 1, 1.25])), "parameters": 9, "run": "r"}
-        row |= {"loss": str(random.choice(["cross_entropy", "squared_hinge"])), "epoch_kept": 2, "epochs": 2}
-        row |= {name: float(random.uniform(0.001, 0.1)) for name in NAMES[2:]} | {"seconds": 2.0, "curve": []}
+        row = {
+            "trial": trial,
+            "seed": 1,
+            "width": float(random.choice([0.75, 1, 1.25])),
+            "parameters": 9,
+            "run": "r",
+        }
+        row |= {
+            "loss": str(random.choice(["cross_entropy", "squared_hinge"])),
+            "epoch_kept": 2,
+            "epochs": 2,
+        }
+        row |= {name: float(random.uniform(0.001, 0.1)) for name in NAMES[2:]} | {
+            "seconds": 2.0,
+            "curve": [],
+        }
         works = trial != 4
-        row |= {"status": "completed" if works else "failed", "problem": "" if works else "out of memory"}
+        row |= {
+            "status": "completed" if works else "failed",
+            "problem": "" if works else "out of memory",
+        }
         rows.append(row | {"val_accuracy": float(random.uniform(0.3, 0.6)) if works else None})
     return make_ledger(rows, NAMES)
 
@@ -95,7 +119,9 @@ def test_headings_sort_and_failures_stay_last(opened, ledger):
     heading = page.get_by_role("button", name="PublicTest")
     for ascending in (True, False):
         heading.click()
-        assert kept(page) == ledger.sort_values("val_accuracy", ascending=ascending)["trial"].tolist()
+        assert (
+            kept(page) == ledger.sort_values("val_accuracy", ascending=ascending)["trial"].tolist()
+        )
     assert page.locator("th[aria-sort]").get_attribute("aria-sort") == "descending"
 
 
@@ -103,7 +129,11 @@ def test_a_line_says_which_trial_it_is(opened, ledger):
     page = opened()
     page.locator("tbody tr").first.hover()
     best = ledger.iloc[0]
-    assert page.locator("#at").inner_text().startswith(f"trial {best['trial']}: {best['val_accuracy']:.2%}; width ")
+    assert (
+        page.locator("#at")
+        .inner_text()
+        .startswith(f"trial {best['trial']}: {best['val_accuracy']:.2%}; width ")
+    )
     assert page.locator("svg path.on").get_attribute("class") == "best on"
 
 
@@ -122,4 +152,6 @@ def test_a_phone_can_read_it(opened, scheme):
     ink, paper = page.evaluate(
         "[getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]"
     )
-    assert (sum(map(int, ink[4:-1].split(","))) > sum(map(int, paper[4:-1].split(",")))) == (scheme == "dark")
+    assert (sum(map(int, ink[4:-1].split(","))) > sum(map(int, paper[4:-1].split(",")))) == (
+        scheme == "dark"
+    )

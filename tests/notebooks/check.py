@@ -28,23 +28,38 @@ from fer_utils.reports.notebooks import NOTEBOOKS, declared_parameters, run_note
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stages", nargs="*", metavar="STAGE", help=f"default: all, which are {', '.join(NOTEBOOKS)}")
-    parser.add_argument("--notebooks", type=Path, default=PROJECT / "notebooks", help="folder; default: notebooks/")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "stages", nargs="*", metavar="STAGE", help=f"default: all, which are {', '.join(NOTEBOOKS)}"
+    )
+    parser.add_argument(
+        "--notebooks", type=Path, default=PROJECT / "notebooks", help="folder; default: notebooks/"
+    )
     parser.add_argument("--update", action="store_true", help="save the marked cells' outputs")
     given = parser.parse_args()
     if unknown := set(given.stages) - set(NOTEBOOKS):
         parser.error(f"expected of {', '.join(NOTEBOOKS)}, found {', '.join(unknown)}")
 
-    sources = {stage: given.notebooks / f"{NOTEBOOKS[stage]}.ipynb" for stage in given.stages or NOTEBOOKS}
-    if not given.update and (never := [cell for source in sources.values() for cell in unsaved(source)]):
-        print(f"No saved output to compare with: {', '.join(never)}. Save it: {sys.argv[0]} --update", file=sys.stderr)
+    sources = {
+        stage: given.notebooks / f"{NOTEBOOKS[stage]}.ipynb" for stage in given.stages or NOTEBOOKS
+    }
+    if not given.update and (
+        never := [cell for source in sources.values() for cell in unsaved(source)]
+    ):
+        print(
+            f"No saved output to compare with: {', '.join(never)}. Save it: {sys.argv[0]} --update",
+            file=sys.stderr,
+        )
         return 2
 
     with TemporaryDirectory(prefix="fer-study-") as folder:
         study = Path(folder)
         os.environ["FER_STUDY_ROOT"] = folder
-        os.environ["PYTHONPATH"] = os.pathsep.join([str(PROJECT), os.environ.get("PYTHONPATH", "")]).strip(os.pathsep)
+        os.environ["PYTHONPATH"] = os.pathsep.join(
+            [str(PROJECT), os.environ.get("PYTHONPATH", "")]
+        ).strip(os.pathsep)
         (study / "notebooks").mkdir()
         shutil.copytree(PROJECT / "reports" / "evidence", study / "reports" / "evidence")
         prepare("sample", None, None, study / "data" / "prepared")
@@ -60,7 +75,11 @@ def unsaved(source: Path) -> list[str]:
     """Marked cells that nbval would not compare: it takes one without a count for one that was never run."""
     cells = nbformat.read(source, as_version=4).cells
     marked = [cell for cell in cells if cell.cell_type == "code" and MARK in cell.source]
-    return [f"{source.stem}, cell {cell.id}" for cell in marked if not cell.outputs or cell.execution_count is None]
+    return [
+        f"{source.stem}, cell {cell.id}"
+        for cell in marked
+        if not cell.outputs or cell.execution_count is None
+    ]
 
 
 def with_budget(source: Path, budget: dict, study: Path) -> Path:
@@ -78,14 +97,24 @@ def with_budget(source: Path, budget: dict, study: Path) -> Path:
 def nbval(notebooks: list[Path], study: Path) -> int:
     # Its own configuration, so that none is found in the folders above.
     (study / "pytest.ini").write_text("[pytest]\n")
-    options = ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=600", "-p", "no:cacheprovider"]
-    return subprocess.run([sys.executable, "-m", "pytest", *options, *notebooks], cwd=study).returncode
+    options = [
+        "--nbval-lax",
+        "--nbval-current-env",
+        "--nbval-cell-timeout=600",
+        "-p",
+        "no:cacheprovider",
+    ]
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", *options, *notebooks], cwd=study
+    ).returncode
 
 
 def update(source: Path, budget: dict, study: Path) -> None:
     """Run the notebook strictly, and save its marked cells' outputs in it."""
     name = source.stem
-    run_notebook(source, study / f"{name}.ipynb", study / f"{name}.html", budget, cwd=study / "notebooks")
+    run_notebook(
+        source, study / f"{name}.ipynb", study / f"{name}.html", budget, cwd=study / "notebooks"
+    )
     ran = {cell.id: cell for cell in nbformat.read(study / f"{name}.ipynb", as_version=4).cells}
     notebook = nbformat.read(source, as_version=4)
     for cell in notebook.cells:

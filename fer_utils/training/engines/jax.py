@@ -35,13 +35,15 @@ def warp(images, transform, side: int, border: str):
 
     def pixel(x, y):
         inside = (x >= 0) & (x < SIDE) & (y >= 0) & (y < SIDE)
-        index = jnp.clip(y, 0, SIDE - 1).astype(jnp.int32) * SIDE + jnp.clip(x, 0, SIDE - 1).astype(jnp.int32)
+        index = jnp.clip(y, 0, SIDE - 1).astype(jnp.int32) * SIDE + jnp.clip(x, 0, SIDE - 1).astype(
+            jnp.int32
+        )
         found = jnp.take_along_axis(flat, index, 1).astype(jnp.float32)
         return jnp.where(inside, found, 0) if border == "zero" else found
 
-    right, down = x - left, y - top
-    upper = (1 - right) * pixel(left, top) + right * pixel(left + 1, top)
-    lower = (1 - right) * pixel(left, top + 1) + right * pixel(left + 1, top + 1)
+    across, down = x - left, y - top
+    upper = (1 - across) * pixel(left, top) + across * pixel(left + 1, top)
+    lower = (1 - across) * pixel(left, top + 1) + across * pixel(left + 1, top + 1)
     return ((1 - down) * upper + down * lower).reshape(len(images), side, side)
 
 
@@ -57,7 +59,7 @@ def apply(images, draws: Draws, side: int, border: str):
         result = warp(images, draws.transform, side, border)
     else:
         result = images.astype(jnp.float32)
-        result = jnp.where(draws.mirrored[:, None, None], result[:, :, ::-1], result)
+        result = jnp.where(draws.flipped[:, None, None], result[:, :, ::-1], result)
     if draws.erased is not None:
         result = jnp.where(_inside(draws.erased, side), result.mean((1, 2), keepdims=True), result)
     if draws.share is not None:
@@ -70,17 +72,21 @@ def apply(images, draws: Draws, side: int, border: str):
 class Engine:
     """Runs epochs of a recipe; arguments as the TensorFlow engine's."""
 
-    def __init__(self, trunk: keras.Model, optimizer, recipe: Recipe, images: np.ndarray, targets: np.ndarray) -> None:
+    def __init__(
+        self, trunk: keras.Model, optimizer, recipe: Recipe, images: np.ndarray, targets: np.ndarray
+    ) -> None:
         self.trunk, self.optimizer, self.recipe = trunk, optimizer, recipe
         self.images, self.targets = jnp.asarray(images), jnp.asarray(targets)
         loss = LOSSES[recipe.loss]
 
         def penalised(trainable, fixed, images, targets):
-            call = partial(at_side(trunk, images.shape[1]).stateless_call, training=True, return_losses=True)
+            call = partial(
+                at_side(trunk, images.shape[1]).stateless_call, training=True, return_losses=True
+            )
             scores, fixed, penalties = call(trainable, fixed, images)
             return loss(targets, scores) + sum(penalties), (scores, fixed)
 
-        slopes_of = jax.value_and_grad(penalised, has_aux=True)
+        gradients_of = jax.value_and_grad(penalised, has_aux=True)
 
         def step(all_images, all_targets, state, batch):
             trainable, fixed, slots = state
@@ -89,15 +95,20 @@ class Engine:
             if draws.share is not None:
                 share = draws.share[:, None]
                 targets = share * targets + (1 - share) * targets[::-1]
-            images = _over_devices(apply(all_images[chosen], draws, draws.side, recipe.border)[..., None])
-            (value, (scores, after)), slopes = slopes_of(trainable, fixed, images, targets)
+            images = _over_devices(
+                apply(all_images[chosen], draws, draws.side, recipe.border)[..., None]
+            )
+            (value, (scores, after)), gradients = gradients_of(trainable, fixed, images, targets)
             if recipe.sam:
-                norm = jnp.sqrt(sum(jnp.sum(jnp.square(slope)) for slope in slopes))
-                moved = [w + recipe.sam * slope / (norm + 1e-12) for w, slope in zip(trainable, slopes, strict=True)]
-                slopes = slopes_of(moved, fixed, images, targets)[1]
-            trainable, slots = optimizer.stateless_apply(slots, slopes, trainable)
-            right = jnp.sum(jnp.argmax(scores, 1) == jnp.argmax(targets, 1))
-            return (trainable, after, slots), (value, right)
+                norm = jnp.sqrt(sum(jnp.sum(jnp.square(gradient)) for gradient in gradients))
+                moved = [
+                    w + recipe.sam * gradient / (norm + 1e-12)
+                    for w, gradient in zip(trainable, gradients, strict=True)
+                ]
+                gradients = gradients_of(moved, fixed, images, targets)[1]
+            trainable, slots = optimizer.stateless_apply(slots, gradients, trainable)
+            correct = jnp.sum(jnp.argmax(scores, 1) == jnp.argmax(targets, 1))
+            return (trainable, after, slots), (value, correct)
 
         @partial(jax.jit, donate_argnums=2)
         def steps(images, targets, state, batches):
@@ -105,12 +116,18 @@ class Engine:
 
         self.steps = steps
 
-    def epoch(self, order: np.ndarray, draws: Draws, on_batch: Callable[[int], None]) -> tuple[np.ndarray, int]:
+    def epoch(
+        self, order: np.ndarray, draws: Draws, on_batch: Callable[[int], None]
+    ) -> tuple[np.ndarray, int]:
         """Train on the images in this order; see the TensorFlow engine's."""
         size = self.recipe.batch_size
         whole = len(order) // size * size
-        variables = [self.trunk.trainable_variables, self.trunk.non_trainable_variables, self.optimizer.variables]
-        losses, right = [], 0
+        variables = [
+            self.trunk.trainable_variables,
+            self.trunk.non_trainable_variables,
+            self.optimizer.variables,
+        ]
+        losses, correct = [], 0
         # What does not fill a batch is a loop of its own, of one step.
         for chosen, length in ((order[:whole], size), (order[whole:], len(order) - whole)):
             if not len(chosen):
@@ -122,9 +139,9 @@ class Engine:
                 for variable, value in zip(group, values_after, strict=True):
                     variable.assign(value)
             losses.append(np.asarray(values, np.float64))
-            right += int(counts.sum())
+            correct += int(counts.sum())
             on_batch(len(chosen))
-        return np.concatenate(losses), right
+        return np.concatenate(losses), correct
 
 
 jax.tree_util.register_dataclass(
@@ -155,7 +172,10 @@ def logits(model: keras.Model, images: np.ndarray) -> np.ndarray:
     short = -count % PREDICTION_BATCH
     padded = np.concatenate([images, np.zeros((short, *images.shape[1:]), images.dtype)])
     batches = padded.reshape(-1, PREDICTION_BATCH, *images.shape[1:], 1)
-    values = [[v.value for v in group] for group in (model.trainable_variables, model.non_trainable_variables)]
+    values = [
+        [v.value for v in group]
+        for group in (model.trainable_variables, model.non_trainable_variables)
+    ]
     return np.asarray(_compiled[model](*values, batches)).reshape(len(padded), -1)[:count]
 
 

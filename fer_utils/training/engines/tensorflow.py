@@ -27,7 +27,9 @@ class Engine:
         targets: float32 (n, 7), one-hot or soft.
     """
 
-    def __init__(self, trunk: keras.Model, optimizer, recipe: Recipe, images: np.ndarray, targets: np.ndarray) -> None:
+    def __init__(
+        self, trunk: keras.Model, optimizer, recipe: Recipe, images: np.ndarray, targets: np.ndarray
+    ) -> None:
         self.recipe, self.images, self.targets = recipe, images, targets
         self.trunk, self.optimizer = trunk, optimizer
         # A step for each side of images, since TensorFlow would otherwise trace one for images of unknown size.
@@ -37,7 +39,7 @@ class Engine:
         recipe, trunk, optimizer = self.recipe, at_side(self.trunk, side), self.optimizer
         loss, variables = LOSSES[recipe.loss], self.trunk.trainable_variables
 
-        def gradients(images, targets):
+        def forward_backward(images, targets):
             with tf.GradientTape() as tape:
                 scores = trunk(images, training=True)
                 penalised = loss(targets, scores) + sum(trunk.losses)
@@ -52,22 +54,24 @@ class Engine:
 
         def step(images, targets):
             before = states() if recipe.sam else None
-            penalised, scores, slopes = gradients(images, targets)
+            penalised, scores, gradients = forward_backward(images, targets)
             if recipe.sam:
                 after = states()
-                norm = tf.linalg.global_norm(slopes)
-                moves = [recipe.sam * slope / (norm + 1e-12) for slope in slopes]
+                norm = tf.linalg.global_norm(gradients)
+                moves = [recipe.sam * gradient / (norm + 1e-12) for gradient in gradients]
                 for variable, move in zip(variables, moves, strict=True):
                     variable.assign_add(move)
                 # The same dropout once more; and the moving averages are of the weights, not of where SAM looks.
                 set_states(before)
-                slopes = gradients(images, targets)[-1]
+                gradients = forward_backward(images, targets)[-1]
                 set_states(after)
                 for variable, move in zip(variables, moves, strict=True):
                     variable.assign_sub(move)
-            optimizer.apply(slopes, variables)
-            right = tf.reduce_sum(tf.cast(tf.argmax(scores, 1) == tf.argmax(targets, 1), tf.int32))
-            return penalised, right
+            optimizer.apply(gradients, variables)
+            correct = tf.reduce_sum(
+                tf.cast(tf.argmax(scores, 1) == tf.argmax(targets, 1), tf.int32)
+            )
+            return penalised, correct
 
         return tf.function(step, reduce_retracing=True)
 
@@ -79,7 +83,9 @@ class Engine:
             targets = share * targets + (1 - share) * targets[::-1]
         return apply(self.images[chosen], drawn, drawn.side, self.recipe.border)[..., None], targets
 
-    def epoch(self, order: np.ndarray, draws: Draws, on_batch: Callable[[int], None]) -> tuple[np.ndarray, int]:
+    def epoch(
+        self, order: np.ndarray, draws: Draws, on_batch: Callable[[int], None]
+    ) -> tuple[np.ndarray, int]:
         """Train on the images in this order. Gives each step's loss, float64 (steps,), and the number of right answers.
 
         Args:
@@ -88,7 +94,7 @@ class Engine:
             on_batch: called with the number of images after each batch.
         """
         size = self.recipe.batch_size
-        losses, right = [], 0
+        losses, correct = [], 0
         if draws.side not in self.steps:
             self.steps[draws.side] = self._step(draws.side)
         step = self.steps[draws.side]
@@ -99,14 +105,16 @@ class Engine:
                 ahead = worker.submit(self.batch, order[start + size : start + 2 * size], draws)
                 loss, count = step(tf.constant(images), tf.constant(targets))
                 losses.append(loss)
-                right += count
+                correct += count
                 on_batch(len(images))
-        return np.array([float(loss) for loss in losses]), int(right)
+        return np.array([float(loss) for loss in losses]), int(correct)
 
 
 def data_parallel():
     """Raises StudyError: several devices need JAX."""
-    raise StudyError("data_parallel: expected KERAS_BACKEND=jax, found tensorflow. Train this recipe under JAX.")
+    raise StudyError(
+        "data_parallel: expected KERAS_BACKEND=jax, found tensorflow. Train this recipe under JAX."
+    )
 
 
 def logits(model: keras.Model, images: np.ndarray) -> np.ndarray:
@@ -117,4 +125,7 @@ def logits(model: keras.Model, images: np.ndarray) -> np.ndarray:
 def accelerators() -> list[str]:
     """The names of this machine's accelerators."""
     devices = tf.config.list_physical_devices("GPU")
-    return [tf.config.experimental.get_device_details(device).get("device_name", device.name) for device in devices]
+    return [
+        tf.config.experimental.get_device_details(device).get("device_name", device.name)
+        for device in devices
+    ]

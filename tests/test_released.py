@@ -8,19 +8,23 @@ import pytest
 from fer_utils.errors import StudyError
 from fer_utils.recognition.recognizer import RELEASED
 from fer_utils.training.predict import predict
-from fer_utils.training.released import models_at_hand
+from fer_utils.training.released import available_models
 
 
 def test_runs_with_weights_answer_as_they_did(run, faces, tmp_path):
-    models = models_at_hand({"with": run.folder, "without": tmp_path}, faces)
+    models = available_models({"with": run.folder, "without": tmp_path}, faces)
     assert list(models) == ["with"]
     public = faces.of("PublicTest")
-    np.testing.assert_allclose(predict(models["with"], public.images), run.logits(public), atol=1e-4)
+    np.testing.assert_allclose(
+        predict(models["with"], public.images), run.logits(public), atol=1e-4
+    )
 
 
 def test_the_released_model_is_for_real_faces(faces, tmp_path):
     real = dataclasses.replace(faces, source="csv", truth=None)
-    (label,) = models_at_hand({}, real)
+    (label,) = available_models({}, real)
     assert label == "released model" and (RELEASED / "weights.npz").is_file()
-    with pytest.raises(StudyError, match=r"expected the weights \(model.keras\) of one, found none in"):
-        models_at_hand({"without": tmp_path}, faces)
+    with pytest.raises(
+        StudyError, match=r"expected the weights \(model.keras\) of one, found none in"
+    ):
+        available_models({"without": tmp_path}, faces)

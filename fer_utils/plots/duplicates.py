@@ -9,18 +9,21 @@ from fer_utils.plots.style import ACCENT, GRID, INK, MUTED, SECOND, WIDTH
 SHADES = ("#ffffff", ACCENT)
 
 
-def copies_matrix(equal: pd.DataFrame, near: pd.DataFrame, images: pd.Series) -> Figure:
+def duplicates_matrix(equal: pd.DataFrame, near: pd.DataFrame, images: pd.Series) -> Figure:
     """Images with a copy, by their own usage and the copy's: number, and share of their usage as the shade.
 
     Args:
         equal: images with a copy equal in every pixel, by usage (rows) and the copy's (columns), as
-            `copies_by_usage` gives it.
-        near: the same for near copies, as `near_copies_by_usage` gives it.
+            `duplicates_by_usage` gives it.
+        near: the same for near copies, as `near_duplicates_by_usage` gives it.
         images: number of images by usage.
     """
     from matplotlib.colors import LinearSegmentedColormap
 
-    shares = [100 * table.div(images.reindex(table.index).clip(lower=1), axis=0) for table in (equal, near)]
+    shares = [
+        100 * table.div(images.reindex(table.index).clip(lower=1), axis=0)
+        for table in (equal, near)
+    ]
     reach = max(float(np.nanmax(share.to_numpy())) for share in shares) or 1.0
     figure = Figure(figsize=(WIDTH, 3.3), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
@@ -49,12 +52,12 @@ def copies_matrix(equal: pd.DataFrame, near: pd.DataFrame, images: pd.Series) ->
 
 
 def similarities(pairs: pd.DataFrame, threshold: float) -> Figure:
-    """Numbers of pairs by similarity, plain and mirrored, with the threshold from which pairs count as copies.
+    """Numbers of pairs by similarity, plain and flipped, with the threshold from which pairs count as copies.
 
-    Mirrored pairs show what chance gives, since few copies are mirrored.
+    Mirrored pairs show what chance gives, since few copies are flipped.
 
     Args:
-        pairs: as `near_copies` gives them with a lower limit than the threshold, such as 0.6.
+        pairs: as `near_duplicates` gives them with a lower limit than the threshold, such as 0.6.
         threshold: of similarity, 0 to 1.
     """
     lowest = min(threshold, float(pairs["similarity"].min())) if len(pairs) else threshold
@@ -63,10 +66,20 @@ def similarities(pairs: pd.DataFrame, threshold: float) -> Figure:
     ax = figure.subplots()
     # A similarity of 1 may be rounded to a little more.
     similarity = pairs["similarity"].clip(upper=1)
-    for mirrored, colour, label in ((False, ACCENT, "plain"), (True, SECOND, "mirrored: what chance gives")):
-        numbers = np.histogram(similarity[pairs["mirrored"] == mirrored], edges)[0]
+    for flipped, colour, label in (
+        (False, ACCENT, "plain"),
+        (True, SECOND, "flipped: what chance gives"),
+    ):
+        numbers = np.histogram(similarity[pairs["flipped"] == flipped], edges)[0]
         # Pairs of 0 have no place on a logarithmic axis.
-        ax.stairs(np.where(numbers > 0, numbers, 0.5), edges, baseline=0.5, color=colour, linewidth=2, label=label)
+        ax.stairs(
+            np.where(numbers > 0, numbers, 0.5),
+            edges,
+            baseline=0.5,
+            color=colour,
+            linewidth=2,
+            label=label,
+        )
     ax.axvline(threshold, color=MUTED, linestyle="--", linewidth=1.2)
     ax.annotate(
         f"copies from {threshold:g} on",
@@ -77,7 +90,11 @@ def similarities(pairs: pd.DataFrame, threshold: float) -> Figure:
         va="top",
         color=MUTED,
     )
-    ax.set(yscale="log", xlabel="similarity (correlation of the filtered, aligned images)", xlim=(edges[0], 1.0))
+    ax.set(
+        yscale="log",
+        xlabel="similarity (correlation of the filtered, aligned images)",
+        xlim=(edges[0], 1.0),
+    )
     ax.set_ylabel("pairs per 0.02 of similarity")
     ax.set_ylim(bottom=0.7, top=max(10, ax.get_ylim()[1] * 1.6))
     ax.grid(axis="y", color=GRID, linewidth=0.8)

@@ -8,7 +8,9 @@ layers = keras.layers
 SOURCE = 'guided project "Facial Expression Recognition with Keras", after Goodfellow et al. 2013, arXiv 1307.0414'
 
 
-def seed_cnn(*, width: float = 1.0, dropout: float = 0.25, batch_norm_momentum: float = 0.99) -> keras.Model:
+def baseline_cnn(
+    *, width: float = 1.0, dropout: float = 0.25, batch_norm_momentum: float = 0.99
+) -> keras.Model:
     """Four convolution blocks and two dense blocks: 4,478,727 parameters at width 1.
 
     Each convolution (3x3-64, 5x5-128, 3x3-512, 3x3-512, same-padded) is followed by batch normalisation,
@@ -39,4 +41,6 @@ def seed_cnn(*, width: float = 1.0, dropout: float = 0.25, batch_norm_momentum: 
     x = layers.Flatten()(x)
     for full in (256, 512):
         x = layers.Dropout(dropout)(normalise(layers.Dense(units(full))(x)))
-    return keras.Model(inputs, layers.Dense(len(EMOTIONS), name="logits", dtype="float32")(x), name="seed_cnn")
+    return keras.Model(
+        inputs, layers.Dense(len(EMOTIONS), name="logits", dtype="float32")(x), name="baseline_cnn"
+    )

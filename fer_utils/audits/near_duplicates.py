@@ -1,9 +1,9 @@
-"""Images that show the same photo with other pixels: resized, recompressed, retouched, shifted, mirrored.
+"""Images that show the same photo with other pixels: resized, recompressed, retouched, shifted, flipped.
 
 How a pair is judged. The lowest frequencies of an image's discrete cosine transform are kept, as perceptual hashes do,
 and each is divided by its root mean square over the images: without that (whitening), all faces that are lit alike
 resemble each other. `similarity` is the correlation of two images filtered so, at the best of shifts by up to three
-pixels, with the other image mirrored where that fits better.
+pixels, with the other image flipped where that fits better.
 
 How pairs are found. Comparing all would take time as the square of their number. Instead the images are halved again
 and again by random projections of their coarsest frequencies, until a few hundred are left together (random projection
@@ -11,10 +11,10 @@ trees, Dasgupta & Freund 2008, doi 10.1145/1374376.1374452), and these are compa
 tree parts are together in another; `TREES` is how many there are.
 
 How the threshold was chosen. Two photos of different people agree with each other's mirror image about as often as with
-each other, and few copies are mirrored, so mirrored pairs show how often chance reaches a similarity (as decoys do in
-a search of spectra, Elias & Gygi 2007, doi 10.1038/nmeth1019). In FER-2013 plain and mirrored pairs are equally many
-below 0.7; plain ones are fewest at 0.76, and rise again to a second mode at 0.92 that mirrored ones lack: the copies.
-From 0.82 to 0.84 there are 13 mirrored pairs for some 430 plain ones, and of 48 plain ones looked at, all showed one
+each other, and few copies are flipped, so flipped pairs show how often chance reaches a similarity (as decoys do in
+a search of spectra, Elias & Gygi 2007, doi 10.1038/nmeth1019). In FER-2013 plain and flipped pairs are equally many
+below 0.7; plain ones are fewest at 0.76, and rise again to a second mode at 0.92 that flipped ones lack: the copies.
+From 0.82 to 0.84 there are 13 flipped pairs for some 430 plain ones, and of 48 plain ones looked at, all showed one
 photo; from 0.80 to 0.82 it was 45 of 48, from 0.78 to 0.80 some 36 of 48. So 0.82 says little that is wrong and misses
 some copies, mostly those framed otherwise.
 """
@@ -24,7 +24,7 @@ import pandas as pd
 from scipy.fft import dctn
 from scipy.fft import idct as inverse
 
-from fer_utils.audits.copies import duplicate_groups
+from fer_utils.audits.duplicates import duplicate_groups
 from fer_utils.audits.pictures import near_constant
 from fer_utils.data.faces import Faces
 from fer_utils.emotions import TRAINING, USAGES
@@ -33,8 +33,14 @@ SIMILAR = 0.82
 """Similarity from which a pair counts as copies; see the module for how it was chosen."""
 
 BAND, COARSE = 12, 6  # frequencies kept along each side, of 48: of all, and of the coarsest
-COARSE_SIMILAR, BAND_SIMILAR = 0.75, 0.3  # correlations below which a pair is not aligned, as it is no copy
-GRID, REACH = 32, 2  # pairs are aligned on 32 x 32 pixels, shifted by up to 2 of these: 3 of an image's
+COARSE_SIMILAR, BAND_SIMILAR = (
+    0.75,
+    0.3,
+)  # correlations below which a pair is not aligned, as it is no copy
+GRID, REACH = (
+    32,
+    2,
+)  # pairs are aligned on 32 x 32 pixels, shifted by up to 2 of these: 3 of an image's
 LEAF, TREES = 512, 24
 BATCH = 4096  # images at a time
 PAIRS = 256  # pairs at a time: more leave the processor's cache
@@ -44,7 +50,7 @@ MEANINGLESS = 0.5
 """Share of near copies that chance may explain from which nothing is made of them."""
 
 
-def near_copies(faces: Faces, similar: float = SIMILAR) -> pd.DataFrame:
+def near_duplicates(faces: Faces, similar: float = SIMILAR) -> pd.DataFrame:
     """Pairs of images that are copies but not equal in every pixel, each pair once.
 
     Near-constant images are left out: what they show is noise. Equal images all take part, so a picture that is there
@@ -55,7 +61,7 @@ def near_copies(faces: Faces, similar: float = SIMILAR) -> pd.DataFrame:
         similar: the least similarity of a pair, `COARSE_SIMILAR` to 1. Lower ones miss more pairs than they find.
 
     Returns:
-        Columns: i, j (positions in `faces`, i < j, int64), similarity (float32), mirrored (one is the other's mirror
+        Columns: i, j (positions in `faces`, i < j, int64), similarity (float32), flipped (one is the other's mirror
         image, bool), usage_i, usage_j, same_label (bool). Sorted by i and j.
     """
     there = np.flatnonzero(~near_constant(faces))
@@ -64,11 +70,13 @@ def near_copies(faces: Faces, similar: float = SIMILAR) -> pd.DataFrame:
     spectra = _spectra(faces.images, there[first])
     even, odd = _parts(spectra[:, :COARSE, :COARSE])
     pairs = _candidates(even, odd)
-    pairs, mirrored = _alike(spectra, pairs)
-    similarity = _aligned(spectra, pairs, mirrored)
+    pairs, flipped = _alike(spectra, pairs)
+    similarity = _aligned(spectra, pairs, flipped)
     found = similarity >= similar
-    table = pd.DataFrame({"a": pairs[found, 0], "b": pairs[found, 1], "similarity": similarity[found]})
-    table["mirrored"] = mirrored[found]
+    table = pd.DataFrame(
+        {"a": pairs[found, 0], "b": pairs[found, 1], "similarity": similarity[found]}
+    )
+    table["flipped"] = flipped[found]
     members = pd.DataFrame({"group": groups, "row": there})
     for column, group in (("i", "a"), ("j", "b")):
         table = table.merge(members.rename(columns={"group": group, "row": column}), on=group)
@@ -76,27 +84,29 @@ def near_copies(faces: Faces, similar: float = SIMILAR) -> pd.DataFrame:
     for column in ("i", "j"):
         table[f"usage_{column}"] = faces.usage[table[column]]
     table["same_label"] = faces.emotion[table["i"]] == faces.emotion[table["j"]]
-    columns = ["i", "j", "similarity", "mirrored", "usage_i", "usage_j", "same_label"]
+    columns = ["i", "j", "similarity", "flipped", "usage_i", "usage_j", "same_label"]
     return table[columns].sort_values(["i", "j"], ignore_index=True)
 
 
-def near_copies_by_usage(pairs: pd.DataFrame) -> pd.DataFrame:
-    """How many images of a usage (rows) have a near copy in a usage (columns), int64; `pairs` as by `near_copies`."""
+def near_duplicates_by_usage(pairs: pd.DataFrame) -> pd.DataFrame:
+    """How many images of a usage (rows) have a near copy in a usage (columns), int64; `pairs` as by `near_duplicates`."""
     both = _both_ways(pairs)
     counts = both.groupby(["usage_i", "usage_j"])["i"].nunique().unstack()
     counts = counts.reindex(index=USAGES, columns=USAGES).fillna(0).astype(np.int64)
     return counts.rename_axis(index="usage", columns="copy in")
 
 
-def near_leaked(faces: Faces, usage: str, pairs: pd.DataFrame, *, same_label: bool = False) -> np.ndarray:
+def near_leaked(
+    faces: Faces, usage: str, pairs: pd.DataFrame, *, same_label: bool = False
+) -> np.ndarray:
     """Which images of a test split have a near copy in Training, bool (m,) in the order of `faces.of(usage)`.
 
-    Copies equal in every pixel are `copies.leaked`; an image may be both.
+    Copies equal in every pixel are `duplicates.leaked`; an image may be both.
 
     Args:
         faces: those that `pairs` was found in.
         usage: the split.
-        pairs: as by `near_copies(faces)`.
+        pairs: as by `near_duplicates(faces)`.
         same_label: count only near copies with the image's own label.
 
     Raises:
@@ -109,19 +119,19 @@ def near_leaked(faces: Faces, usage: str, pairs: pd.DataFrame, *, same_label: bo
     return found[faces.usage == usage]
 
 
-def by_chance(pairs: pd.DataFrame) -> float | None:
-    """At most which share of the pairs that are not mirrored is chance, 0 to 1; None where there is none.
+def expected_by_chance(pairs: pd.DataFrame) -> float | None:
+    """At most which share of the pairs that are not flipped is chance, 0 to 1; None where there is none.
 
-    It is mirrored pairs over plain ones: chance gives about as many of each, and some mirrored pairs are copies.
+    It is flipped pairs over plain ones: chance gives about as many of each, and some flipped pairs are copies.
     1 means that the pairs say nothing, as with drawn faces, which one generator drew and none of which is a near copy.
     """
-    mirrored = int(pairs["mirrored"].sum())
-    return min(1.0, mirrored / (len(pairs) - mirrored)) if len(pairs) > mirrored else None
+    flipped = int(pairs["flipped"].sum())
+    return min(1.0, flipped / (len(pairs) - flipped)) if len(pairs) > flipped else None
 
 
-def told_from_chance(pairs: pd.DataFrame) -> bool:
+def significant(pairs: pd.DataFrame) -> bool:
     """Whether the pairs say anything: chance explains less than half of them."""
-    chance = by_chance(pairs)
+    chance = expected_by_chance(pairs)
     return chance is None or chance < MEANINGLESS
 
 
@@ -137,7 +147,11 @@ def _spectra(images: np.ndarray, which: np.ndarray) -> np.ndarray:
         some = images[which[start : start + BATCH]].astype(np.float32)
         spectra[start : start + BATCH] = dctn(some, axes=(1, 2), norm="ortho")[:, :BAND, :BAND]
     spectra[:, 0, 0] = 0
-    size = np.sqrt(np.mean(spectra**2, axis=0, dtype=np.float64)) if len(spectra) else np.ones((BAND, BAND))
+    size = (
+        np.sqrt(np.mean(spectra**2, axis=0, dtype=np.float64))
+        if len(spectra)
+        else np.ones((BAND, BAND))
+    )
     spectra /= np.where(size > 0, size, 1).astype(np.float32)
     return spectra
 
@@ -155,7 +169,7 @@ def _parts(spectra: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _candidates(even: np.ndarray, odd: np.ndarray) -> np.ndarray:
-    """Pairs whose coarsest frequencies agree, plain or mirrored, int64 (m, 2); each once, the smaller index first."""
+    """Pairs whose coarsest frequencies agree, plain or flipped, int64 (m, 2); each once, the smaller index first."""
     from threadpoolctl import threadpool_limits
 
     count, generator, found = len(even), np.random.default_rng(0), [np.empty(0, np.int64)]
@@ -166,13 +180,15 @@ def _candidates(even: np.ndarray, odd: np.ndarray) -> np.ndarray:
             while parts:
                 part = parts.pop()
                 if len(part) > LEAF:
-                    # By what a mirror leaves as it is, so that mirrored copies stay together too.
+                    # By what a mirror leaves as it is, so that flipped copies stay together too.
                     along = even[part] @ generator.standard_normal(even.shape[1], np.float32)
                     order = np.argpartition(along, len(part) // 2)
                     parts += [part[order[: len(part) // 2]], part[order[len(part) // 2 :]]]
                     continue
                 agreement = even[part] @ even[part].T + np.abs(odd[part] @ odd[part].T)
-                one, other = np.divmod(np.flatnonzero(agreement > COARSE_SIMILAR), max(1, len(part)))
+                one, other = np.divmod(
+                    np.flatnonzero(agreement > COARSE_SIMILAR), max(1, len(part))
+                )
                 one, other = part[one], part[other]
                 found.append((one * count + other)[one < other])
             found = [np.unique(np.concatenate(found))]
@@ -180,7 +196,7 @@ def _candidates(even: np.ndarray, odd: np.ndarray) -> np.ndarray:
 
 
 def _alike(spectra: np.ndarray, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The pairs whose whole bands agree without a shift, and for each whether mirrored, bool."""
+    """The pairs whose whole bands agree without a shift, and for each whether flipped, bool."""
     even, odd = _parts(spectra)
     plain, turned = np.empty(len(pairs), np.float32), np.empty(len(pairs), np.float32)
     for start in range(0, len(pairs), BATCH):
@@ -192,20 +208,22 @@ def _alike(spectra: np.ndarray, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return pairs[good], turned[good] < 0
 
 
-def _aligned(spectra: np.ndarray, pairs: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
+def _aligned(spectra: np.ndarray, pairs: np.ndarray, flipped: np.ndarray) -> np.ndarray:
     """The correlation of each pair, float32 (m,), -1 to 1, where one is shifted against the other to fit best."""
     waves = inverse(np.eye(GRID, BAND, dtype=np.float32), axis=0, norm="ortho")
     inner, best = GRID - 2 * REACH, np.full(len(pairs), -1, np.float32)
     for start in range(0, len(pairs), PAIRS):
         some = slice(start, start + PAIRS)
         one, other = (waves @ spectra[which] @ waves.T for which in pairs[some].T)
-        other[mirrored[some]] = other[mirrored[some], :, ::-1]
+        other[flipped[some]] = other[flipped[some], :, ::-1]
         middle = np.ascontiguousarray(one[:, REACH:-REACH, REACH:-REACH])
         for down in range(2 * REACH + 1):
-            for right in range(2 * REACH + 1):
-                window = other[:, down : down + inner, right : right + inner]
+            for correct in range(2 * REACH + 1):
+                window = other[:, down : down + inner, correct : correct + inner]
                 size = np.sqrt(np.einsum("nij,nij->n", window, window))
-                fit = np.einsum("nij,nij->n", middle, window) / np.maximum(size, np.finfo(np.float32).tiny)
+                fit = np.einsum("nij,nij->n", middle, window) / np.maximum(
+                    size, np.finfo(np.float32).tiny
+                )
                 np.maximum(best[some], fit, out=best[some])
         size = np.sqrt(np.einsum("nij,nij->n", middle, middle))
         best[some] /= np.maximum(size, np.finfo(np.float32).tiny)

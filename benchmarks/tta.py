@@ -1,6 +1,6 @@
 """What test-time averaging brings and what it costs, for each of `augmentation.VIEWS`.
 
-    python benchmarks/views.py [--model FOLDER] [--data data/prepared] [--rounds 20]
+    python benchmarks/tta.py [--model FOLDER] [--data data/prepared] [--rounds 20]
 
 FOLDER holds an exported model, which ONNX Runtime runs on one thread with all views of a face in one batch, or a
 finished run, which Keras runs as `training.predict` does. With --data, prepared faces, prints accuracy on PublicTest
@@ -24,12 +24,12 @@ from recognize import processor, span
 from fer_utils.data.faces import Faces, load_faces
 from fer_utils.emotions import EMOTIONS, PUBLIC, SIDE
 from fer_utils.errors import StudyError
-from fer_utils.evaluation import accuracy_interval, averaged, paired_bootstrap
+from fer_utils.evaluation import accuracy_interval, mean_prediction, paired_bootstrap
 from fer_utils.recognition.recognizer import MODEL, RELEASED, open_model
-from fer_utils.training.augmentation import VIEWS, views, warp
+from fer_utils.training.augmentation import TTA, tta_transforms, warp
 
 NONE, BATCH = "none", 256
-NAMES = (NONE, *VIEWS)
+NAMES = (NONE, *TTA)
 
 Look = Callable[[np.ndarray, str], np.ndarray]
 """From images uint8 (n, 48, 48) and a way to look at them, of NAMES, to logits (n, 7)."""
@@ -39,7 +39,7 @@ def exported(folder: Path) -> Look:
     """An exported model, on one thread."""
     session = open_model(folder / MODEL, threads=1)
     pixels = session.get_inputs()[0].name
-    transforms = {name: views(name, SIDE) for name in VIEWS}
+    transforms = {name: tta_transforms(name, SIDE) for name in TTA}
 
     def some(images: np.ndarray, name: str) -> np.ndarray:
         if name == NONE:
@@ -48,11 +48,15 @@ def exported(folder: Path) -> Look:
         every = np.repeat(images.astype(np.float32), len(of_each), 0)
         seen = warp(every, np.tile(of_each, (len(images), 1, 1)), SIDE, "edge")
         logits = session.run(None, {pixels: seen[..., None]})[0]
-        return averaged(logits.reshape(len(images), len(of_each), len(EMOTIONS)).swapaxes(0, 1))
+        return mean_prediction(
+            logits.reshape(len(images), len(of_each), len(EMOTIONS)).swapaxes(0, 1)
+        )
 
     def look(images: np.ndarray, name: str) -> np.ndarray:
         step = max(1, BATCH // (1 if name == NONE else len(transforms[name])))
-        return np.concatenate([some(images[at : at + step], name) for at in range(0, len(images), step)])
+        return np.concatenate(
+            [some(images[at : at + step], name) for at in range(0, len(images), step)]
+        )
 
     return look
 
@@ -81,26 +85,37 @@ def times(look: Look, image: np.ndarray, rounds: int, calls: int = 5) -> dict[st
 
 def scores(look: Look, public: Faces) -> dict[str, str]:
     """Accuracy and difference from the image alone, each way, as the table has them."""
-    right = {name: look(public.images, name).argmax(1) == public.emotion for name in NAMES}
+    correct = {name: look(public.images, name).argmax(1) == public.emotion for name in NAMES}
     found = {}
-    for name, each in right.items():
+    for name, each in correct.items():
         low, high = accuracy_interval(each.mean(), len(each))
         found[name] = f"{100 * each.mean():6.2f} ({100 * low:.2f} to {100 * high:.2f})"
         if name != NONE:
-            low, high = paired_bootstrap(each, right[NONE])
-            difference = each.mean() - right[NONE].mean()
+            low, high = paired_bootstrap(each, correct[NONE])
+            difference = each.mean() - correct[NONE].mean()
             found[name] += f"  {100 * difference:+5.2f} ({100 * low:+.2f} to {100 * high:+.2f})"
     return found
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, default=RELEASED, help="an exported model or a run (default: released)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--model",
+        type=Path,
+        default=RELEASED,
+        help="an exported model or a run (default: released)",
+    )
     parser.add_argument("--data", type=Path, help="folder of prepared faces (default: only times)")
-    parser.add_argument("--rounds", type=int, default=20, help="of all ways in turn (default: %(default)s)")
+    parser.add_argument(
+        "--rounds", type=int, default=20, help="of all ways in turn (default: %(default)s)"
+    )
     given = parser.parse_args()
     try:
-        look = trained(given.model) if (given.model / "run.json").is_file() else exported(given.model)
+        look = (
+            trained(given.model) if (given.model / "run.json").is_file() else exported(given.model)
+        )
         public = load_faces(given.data).of(PUBLIC) if given.data else None
     except StudyError as problem:
         sys.exit(str(problem))
@@ -108,11 +123,15 @@ def main() -> None:
     image = np.random.default_rng(0).integers(0, 256, (1, SIDE, SIDE)).astype(np.uint8)
     taken = times(look, image, given.rounds)
     accuracies = scores(look, public) if public else dict.fromkeys(NAMES, "")
-    print(f"{'':8} {'views':>5}  {'one face, ms':>24}  {'times none':>24}  PublicTest, %           than none, points")
+    print(
+        f"{'':8} {'tta':>5}  {'one face, ms':>24}  {'times none':>24}  PublicTest, %           than none, points"
+    )
     for name in NAMES:
         ratios = [one / alone for one, alone in zip(taken[name], taken[NONE], strict=True)]
-        count = 1 if name == NONE else len(views(name, SIDE))
-        print(f"{name:8} {count:5}  {span(taken[name], 2):>24}  {span(ratios, 1):>24}  {accuracies[name]}".rstrip())
+        count = 1 if name == NONE else len(tta_transforms(name, SIDE))
+        print(
+            f"{name:8} {count:5}  {span(taken[name], 2):>24}  {span(ratios, 1):>24}  {accuracies[name]}".rstrip()
+        )
 
 
 if __name__ == "__main__":

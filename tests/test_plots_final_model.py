@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from fer_utils.plots import use_style
-from fer_utils.plots.champion import ablation, accuracy_against_cost, ensemble_path
+from fer_utils.plots.final_model import ablation, accuracy_against_cost, ensemble_path
 from fer_utils.plots.style import ACCENT, MUTED, SECOND
 
 ABLATION = pd.DataFrame(
@@ -33,11 +33,18 @@ def test_each_change_has_its_difference_and_its_interval():
     ]
     _, *lines = ax.lines  # the first is that of no difference
     bars, points = lines[::2], lines[1::2]
-    for y, (row, bar, point) in enumerate(zip(ABLATION[1:].to_dict("records"), bars, points, strict=True)):
-        assert bar.get_xydata().tolist() == [[100 * row["difference_low"], y], [100 * row["difference_high"], y]]
+    for y, (row, bar, point) in enumerate(
+        zip(ABLATION[1:].to_dict("records"), bars, points, strict=True)
+    ):
+        assert bar.get_xydata().tolist() == [
+            [100 * row["difference_low"], y],
+            [100 * row["difference_high"], y],
+        ]
         assert point.get_xydata().tolist() == [[100 * row["difference"], y]]
     assert [point.get_color() for point in points] == [SECOND, MUTED, ACCENT]
-    assert [point.get_marker() for point in points] == ["o", "D", "o"], "diamonds are not told from chance"
+    assert [point.get_marker() for point in points] == ["o", "D", "o"], (
+        "diamonds are not told from chance"
+    )
     assert [text.get_text() for text in ax.texts] == ["−3.0", "+1.0", "+3.0"]
     assert "60.0%" in ax.get_xlabel()
 
@@ -53,12 +60,16 @@ def test_the_ensembles_steps_and_the_one_that_is_kept():
             "cross_entropy": [1.0, 0.9, 0.95],
         }
     )
-    left, right = ensemble_path(path, 2).axes
-    for ax, values in ((left, [60, 65, 64]), (right, [1.0, 0.9, 0.95])):
+    left, correct = ensemble_path(path, 2).axes
+    for ax, values in ((left, [60, 65, 64]), (correct, [1.0, 0.9, 0.95])):
         line, ring = ax.lines
         assert line.get_ydata().tolist() == pytest.approx(values)
         assert ring.get_xydata()[0].tolist() == pytest.approx([2, values[1]])
-        assert [label.get_text() for label in ax.get_xticklabels()] == ["a, seed 1", "b, seed 2", "a, seed 1"]
+        assert [label.get_text() for label in ax.get_xticklabels()] == [
+            "a, seed 1",
+            "b, seed 2",
+            "a, seed 1",
+        ]
     (band,) = left.collections
     assert band.get_datalim(left.transData).intervaly.tolist() == pytest.approx([58, 67])
 
@@ -67,7 +78,7 @@ def test_accuracy_stands_over_both_costs():
     table = pd.DataFrame(
         {
             "model": ["a", "a", "both"],
-            "averaging": ["", "mirror", "mirror"],
+            "tta": ["", "flip", "flip"],
             "multiply_adds": [1e6, 2e6, 5e7],
             "milliseconds": [0.4, 0.7, 9.0],
             "private_accuracy": [0.6, 0.62, 0.7],
@@ -78,8 +89,12 @@ def test_accuracy_stands_over_both_costs():
     figure = accuracy_against_cost(table)
     for ax, costs in zip(figure.axes, ([1, 2, 50], [0.4, 0.7, 9.0]), strict=True):
         points = ax.lines[1::2]
-        assert np.concatenate([point.get_xdata() for point in points]).tolist() == pytest.approx(costs)
-        assert np.concatenate([point.get_ydata() for point in points]).tolist() == pytest.approx([60, 62, 70])
+        assert np.concatenate([point.get_xdata() for point in points]).tolist() == pytest.approx(
+            costs
+        )
+        assert np.concatenate([point.get_ydata() for point in points]).tolist() == pytest.approx(
+            [60, 62, 70]
+        )
         filled = [point.get_markerfacecolor() != "white" for point in points]
         assert filled == [False, True, True]
         assert ax.get_xscale() == "log"

@@ -5,19 +5,21 @@ import pandas as pd
 import pytest
 
 from fer_utils.emotions import USAGES
-from fer_utils.plots.copies import copies_matrix, similarities
+from fer_utils.plots.duplicates import duplicates_matrix, similarities
 
 
 @pytest.fixture
 def pairs():
     similarity = np.array([0.61, 0.61, 0.63, 0.83, 0.95, 1.0000001], np.float32)
-    return pd.DataFrame({"similarity": similarity, "mirrored": [False, False, True, False, True, False]})
+    return pd.DataFrame(
+        {"similarity": similarity, "flipped": [False, False, True, False, True, False]}
+    )
 
 
 def test_the_matrix_has_numbers_and_shares():
     equal = pd.DataFrame([[5, 1, 0], [2, 0, 0], [3, 0, 4]], index=USAGES, columns=USAGES)
     near = equal * 1000
-    figure = copies_matrix(equal, near, pd.Series([40000, 8000, 16000], index=USAGES))
+    figure = duplicates_matrix(equal, near, pd.Series([40000, 8000, 16000], index=USAGES))
     first, second = (axes for axes in figure.axes[:2])
     assert [text.get_text() for text in first.texts][:3] == ["5\n0.0 %", "1\n0.0 %", "0\n0.0 %"]
     assert [text.get_text() for text in second.texts][3:9:3] == ["2,000\n25.0 %", "3,000\n18.8 %"]
@@ -27,16 +29,16 @@ def test_the_matrix_has_numbers_and_shares():
 
 def test_a_matrix_of_no_copies_is_drawn():
     none = pd.DataFrame(0, index=USAGES, columns=USAGES)
-    figure = copies_matrix(none, none, pd.Series(0, index=USAGES))
+    figure = duplicates_matrix(none, none, pd.Series(0, index=USAGES))
     figure.canvas.draw()
     assert {text.get_text() for text in figure.axes[0].texts} == {"0\n0.0 %"}
 
 
 def test_similarities_are_counted_plain_and_mirrored(pairs):
     ax = similarities(pairs, 0.82).axes[0]
-    plain, mirrored = (patch.get_data().values for patch in ax.patches)
+    plain, flipped = (patch.get_data().values for patch in ax.patches)
     assert plain[plain >= 1].tolist() == [2, 1, 1]
-    assert mirrored[mirrored >= 1].tolist() == [1, 1]
+    assert flipped[flipped >= 1].tolist() == [1, 1]
     assert ax.lines[0].get_xdata()[0] == 0.82
 
 

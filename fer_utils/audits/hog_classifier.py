@@ -5,7 +5,7 @@ import warnings
 import cv2
 import numpy as np
 
-from fer_utils.audits.copies import duplicate_groups
+from fer_utils.audits.duplicates import duplicate_groups
 from fer_utils.data.faces import Faces
 from fer_utils.emotions import EMOTIONS, SIDE
 from fer_utils.errors import StudyError
@@ -23,7 +23,7 @@ def gradients(images: np.ndarray) -> np.ndarray:
     return features
 
 
-def light_probabilities(faces: Faces, folds: int = 5, seed: int = 0) -> np.ndarray:
+def hog_probabilities(faces: Faces, folds: int = 5, seed: int = 0) -> np.ndarray:
     """Probability of each emotion for each image, from a classifier that saw neither it nor a copy of it.
 
     Histograms of oriented gradients, their 128 leading principal components (found without labels, once), then linear
@@ -53,11 +53,17 @@ def light_probabilities(faces: Faces, folds: int = 5, seed: int = 0) -> np.ndarr
             f"folds, {different:,} images and {len(np.unique(faces.emotion))} emotions. Take more faces."
         )
     features = gradients(faces.images)
-    leading = PCA(min(COMPONENTS, *features.shape), svd_solver="covariance_eigh").fit_transform(features)
+    leading = PCA(min(COMPONENTS, *features.shape), svd_solver="covariance_eigh").fit_transform(
+        features
+    )
     probabilities = np.zeros((len(faces), len(EMOTIONS)))
-    for train, test in GroupKFold(folds, shuffle=True, random_state=seed).split(leading, groups=groups):
+    for train, test in GroupKFold(folds, shuffle=True, random_state=seed).split(
+        leading, groups=groups
+    ):
         classifier = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
-        with warnings.catch_warnings():  # of an emotion with one image: its own covariance is then taken as 0
+        with (
+            warnings.catch_warnings()
+        ):  # of an emotion with one image: its own covariance is then taken as 0
             warnings.filterwarnings("ignore", message="Only one sample available")
             classifier.fit(leading[train], faces.emotion[train])
         probabilities[np.ix_(test, classifier.classes_)] = classifier.predict_proba(leading[test])

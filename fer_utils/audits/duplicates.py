@@ -15,7 +15,7 @@ def duplicate_groups(images: np.ndarray) -> np.ndarray:
     return np.unique(flat.view(f"V{pixels}").ravel(), return_inverse=True)[1]
 
 
-def redundant_copies(faces: Faces) -> int:
+def redundant_duplicates(faces: Faces) -> int:
     """How many images could be left out without losing a picture."""
     return len(faces) - len(np.unique(duplicate_groups(faces.images)))
 
@@ -29,7 +29,9 @@ def copy_groups(faces: Faces) -> pd.DataFrame:
     groups = duplicate_groups(faces.images)
     number = int(groups.max(initial=-1)) + 1
     labels = np.bincount(groups * len(EMOTIONS) + faces.emotion, minlength=number * len(EMOTIONS))
-    table = pd.DataFrame({"group": np.arange(number), "images": np.bincount(groups, minlength=number)})
+    table = pd.DataFrame(
+        {"group": np.arange(number), "images": np.bincount(groups, minlength=number)}
+    )
     for usage in USAGES:
         table[usage] = np.bincount(groups[faces.usage == usage], minlength=number)
     table["labels"] = (labels.reshape(number, len(EMOTIONS)) > 0).sum(axis=1)
@@ -48,12 +50,16 @@ def conflicting(faces: Faces) -> np.ndarray:
     return np.isin(duplicate_groups(faces.images), table.loc[table["labels"] > 1, "group"])
 
 
-def copies_by_usage(faces: Faces) -> pd.DataFrame:
+def duplicates_by_usage(faces: Faces) -> pd.DataFrame:
     """How many images of a usage (rows) have an equal one, other than themselves, in a usage (columns); int64."""
     groups = duplicate_groups(faces.images)
-    table = pd.DataFrame(0, index=pd.Index(USAGES, name="usage"), columns=pd.Index(USAGES, name="copy in"))
+    table = pd.DataFrame(
+        0, index=pd.Index(USAGES, name="usage"), columns=pd.Index(USAGES, name="copy in")
+    )
     for there in USAGES:
-        equal = np.bincount(groups[faces.usage == there], minlength=groups.max(initial=-1) + 1)[groups]
+        equal = np.bincount(groups[faces.usage == there], minlength=groups.max(initial=-1) + 1)[
+            groups
+        ]
         others = equal - (faces.usage == there)
         for usage in USAGES:
             table.loc[usage, there] = int((others[faces.usage == usage] > 0).sum())

@@ -45,18 +45,20 @@ def ensemble_path(path: pd.DataFrame, size: int) -> Figure:
         size: of the one that is kept.
     """
     figure = Figure(figsize=(WIDTH, 4.0), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    left, correct = figure.subplots(1, 2)
     steps, added = path["size"], path["added"].str.replace("-seed", ", seed ")
-    left.fill_between(steps, 100 * path["low"], 100 * path["high"], color=ACCENT, alpha=0.15, linewidth=0)
+    left.fill_between(
+        steps, 100 * path["low"], 100 * path["high"], color=ACCENT, alpha=0.15, linewidth=0
+    )
     left.plot(steps, 100 * path["accuracy"], "o-", color=ACCENT)
-    right.plot(steps, path["cross_entropy"], "o-", color=SECOND)
-    for ax, name in ((left, "accuracy"), (right, "cross_entropy")):
+    correct.plot(steps, path["cross_entropy"], "o-", color=SECOND)
+    for ax, name in ((left, "accuracy"), (correct, "cross_entropy")):
         value = path[name][size - 1] * (100 if name == "accuracy" else 1)
         ax.plot(size, value, "o", ms=13, mfc="none", mec=MUTED, mew=1.5)
         ax.grid(axis="y", color=GRID, linewidth=0.8)
         ax.set_xticks(steps, added, rotation=40, ha="right", rotation_mode="anchor", fontsize=9)
     left.set_title("Accuracy on PublicTest, %, and 95 % interval")
-    right.set_title("Cross-entropy, which chooses (ring: kept)")
+    correct.set_title("Cross-entropy, which chooses (ring: kept)")
     return figure
 
 
@@ -69,7 +71,7 @@ def accuracy_against_cost(table: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(WIDTH, 4.4), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
     names = list(dict.fromkeys(table["model"]))
-    plain = set(table.loc[table["averaging"] == "", "model"])
+    plain = set(table.loc[table["tta"] == "", "model"])
     for ax, column, label in (
         (axes[0], "multiply_adds", "multiply-adds for a face, millions"),
         (axes[1], "milliseconds", "milliseconds for a face, one thread"),
@@ -79,11 +81,20 @@ def accuracy_against_cost(table: pd.DataFrame) -> Figure:
             colour = LINES[names.index(row["model"]) % len(LINES)]
             ends = [100 * row["private_low"], 100 * row["private_high"]]
             ax.plot([x, x], ends, color=colour, linewidth=3, alpha=0.35, solid_capstyle="round")
-            filled = colour if row["averaging"] else "white"
+            filled = colour if row["tta"] else "white"
             # Each model once in the legend: where it has a plain answer, by that.
-            name = None if row["averaging"] and row["model"] in plain else row["model"]
+            name = None if row["tta"] and row["model"] in plain else row["model"]
             mark = MARKS[names.index(row["model"]) % len(MARKS)]
-            ax.plot(x, 100 * row["private_accuracy"], mark, ms=8, mec=colour, mfc=filled, mew=2, label=name)
+            ax.plot(
+                x,
+                100 * row["private_accuracy"],
+                mark,
+                ms=8,
+                mec=colour,
+                mfc=filled,
+                mew=2,
+                label=name,
+            )
         ax.set_xscale("log")
         ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         ax.xaxis.set_major_formatter("{x:g}")

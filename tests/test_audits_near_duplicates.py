@@ -4,18 +4,25 @@ import cv2
 import numpy as np
 import pytest
 
-from fer_utils.audits import near_copies as module
-from fer_utils.audits.near_copies import by_chance, near_copies, near_copies_by_usage, near_leaked
+from fer_utils.audits import near_duplicates as module
+from fer_utils.audits.near_duplicates import (
+    expected_by_chance,
+    near_duplicates,
+    near_duplicates_by_usage,
+    near_leaked,
+)
 from fer_utils.audits.pictures import near_constant
 from fer_utils.data.faces import Faces
 from fer_utils.emotions import PRIVATE, PUBLIC, TRAINING, USAGES
 from fer_utils.errors import StudyError
 
-COLUMNS = ["i", "j", "similarity", "mirrored", "usage_i", "usage_j", "same_label"]
+COLUMNS = ["i", "j", "similarity", "flipped", "usage_i", "usage_j", "same_label"]
 
 
 def jpeg(image):
-    return cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 30])[1], cv2.IMREAD_GRAYSCALE)
+    return cv2.imdecode(
+        cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 30])[1], cv2.IMREAD_GRAYSCALE
+    )
 
 
 def resized(image):
@@ -44,8 +51,8 @@ CHANGES = {
     "shifted": shifted,
     "turned": turned,
     "retouched": retouched,
-    "mirrored": lambda image: image[:, ::-1],
-    "mirrored and shifted": lambda image: shifted(image[:, ::-1]),
+    "flipped": lambda image: image[:, ::-1],
+    "flipped and shifted": lambda image: shifted(image[:, ::-1]),
 }
 
 
@@ -53,7 +60,9 @@ def as_faces(images, usage=TRAINING, emotion=3):
     count = len(images)
     return Faces(
         images=np.ascontiguousarray(images),
-        emotion=np.full(count, emotion, np.uint8) if np.isscalar(emotion) else np.asarray(emotion, np.uint8),
+        emotion=np.full(count, emotion, np.uint8)
+        if np.isscalar(emotion)
+        else np.asarray(emotion, np.uint8),
         usage=np.full(count, usage) if isinstance(usage, str) else np.asarray(usage),
         row=np.arange(count),
         source="csv",
@@ -72,29 +81,29 @@ def originals():
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_planted_near_copies_are_found_and_no_others(originals, change):
+def test_planted_near_duplicates_are_found_and_no_others(originals, change):
     copies = np.stack([CHANGES[change](image) for image in originals[:100]])
-    pairs = near_copies(as_faces(np.concatenate([originals, copies])))
+    pairs = near_duplicates(as_faces(np.concatenate([originals, copies])))
     planted = {(one, 300 + one) for one in range(100)}
     found = set(zip(pairs["i"], pairs["j"], strict=True))
     assert found <= planted
     assert len(found) >= 95
-    assert (pairs["mirrored"] == change.startswith("mirrored")).all()
+    assert (pairs["flipped"] == change.startswith("flipped")).all()
 
 
 def test_pictures_unlike_each_other_make_no_pair(originals):
-    pairs = near_copies(as_faces(originals))
+    pairs = near_duplicates(as_faces(originals))
     assert list(pairs) == COLUMNS and len(pairs) == 0
-    assert by_chance(pairs) is None
+    assert expected_by_chance(pairs) is None
 
 
 def test_the_trees_find_what_all_pairs_do(originals, monkeypatch):
     copies = [change(image) for image in originals[:60] for change in CHANGES.values()]
     faces = as_faces(np.concatenate([originals, np.stack(copies)]))
     monkeypatch.setattr(module, "LEAF", len(faces))
-    every = near_copies(faces)
+    every = near_duplicates(faces)
     monkeypatch.setattr(module, "LEAF", 32)
-    found = near_copies(faces).merge(every, on=["i", "j"])
+    found = near_duplicates(faces).merge(every, on=["i", "j"])
     assert len(every) > 1000
     assert len(found) >= 0.98 * len(every)
     np.testing.assert_allclose(found["similarity_x"], found["similarity_y"])
@@ -102,7 +111,7 @@ def test_the_trees_find_what_all_pairs_do(originals, monkeypatch):
 
 def test_similarity_is_the_best_correlation_of_the_filtered_images(originals):
     faces = as_faces(np.stack([originals[0], shifted(originals[0], 3, 0), *originals[1:40]]))
-    pairs = near_copies(faces)
+    pairs = near_duplicates(faces)
     assert pairs[["i", "j"]].to_numpy().tolist() == [[0, 1]]
     # The same by a loop: cosine transform, whitening, back to 32 x 32 pixels, template matching.
     spectra = np.stack([cv2.dct(image.astype(np.float32))[:12, :12] for image in faces.images])
@@ -116,10 +125,10 @@ def test_similarity_is_the_best_correlation_of_the_filtered_images(originals):
     assert pairs["similarity"][0] == pytest.approx(expected, abs=1e-4)
 
 
-def test_equal_copies_are_no_near_copies_but_each_takes_part(originals):
+def test_equal_copies_are_no_near_duplicates_but_each_takes_part(originals):
     near = jpeg(originals[0])
     images = np.stack([originals[0], near, originals[0], near, *originals[1:50]])
-    pairs = near_copies(as_faces(images))
+    pairs = near_duplicates(as_faces(images))
     assert pairs[["i", "j"]].to_numpy().tolist() == [[0, 1], [0, 3], [1, 2], [2, 3]]
 
 
@@ -128,63 +137,89 @@ def test_blanks_are_left_out(originals):
     blanks = np.concatenate([noise + 100, np.full((3, 48, 48), 7, np.uint8), noise[:1] + 101])
     faces = as_faces(np.concatenate([blanks, originals[:20], jpeg(originals[0])[None]]))
     assert near_constant(faces).sum() == 10
-    assert near_copies(faces)[["i", "j"]].to_numpy().tolist() == [[10, 30]]
+    assert near_duplicates(faces)[["i", "j"]].to_numpy().tolist() == [[10, 30]]
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_few_or_no_faces(originals, count):
-    assert len(near_copies(as_faces(originals[:count]))) == 0
-    assert list(near_copies(as_faces(originals[:count]))) == COLUMNS
+    assert len(near_duplicates(as_faces(originals[:count]))) == 0
+    assert list(near_duplicates(as_faces(originals[:count]))) == COLUMNS
 
 
 def test_the_same_faces_give_the_same_pairs(faces):
-    assert near_copies(faces, 0.7).equals(near_copies(faces, 0.7))
+    assert near_duplicates(faces, 0.7).equals(near_duplicates(faces, 0.7))
 
 
 @pytest.fixture
 def across(originals):
     """Four pictures with near copies across usages, among others."""
-    images = [originals[0], jpeg(originals[0]), originals[1], shifted(originals[1]), resized(originals[1])]
+    images = [
+        originals[0],
+        jpeg(originals[0]),
+        originals[1],
+        shifted(originals[1]),
+        resized(originals[1]),
+    ]
     images += [originals[2], originals[2], turned(originals[2]), originals[3], jpeg(originals[3])]
-    usage = [TRAINING, PUBLIC, TRAINING, PRIVATE, PRIVATE, TRAINING, PUBLIC, PUBLIC, PUBLIC, PRIVATE]
+    usage = [
+        TRAINING,
+        PUBLIC,
+        TRAINING,
+        PRIVATE,
+        PRIVATE,
+        TRAINING,
+        PUBLIC,
+        PUBLIC,
+        PUBLIC,
+        PRIVATE,
+    ]
     emotion = [3, 3, 3, 4, 3, 3, 3, 0, 3, 3]
     rest = originals[4:40]
     return as_faces(
-        np.concatenate([np.stack(images), rest]), [*usage, *[TRAINING] * len(rest)], [*emotion, *[3] * len(rest)]
+        np.concatenate([np.stack(images), rest]),
+        [*usage, *[TRAINING] * len(rest)],
+        [*emotion, *[3] * len(rest)],
     )
 
 
-def test_near_copies_by_usage_and_leaks(across):
-    pairs = near_copies(across)
-    table = near_copies_by_usage(pairs)
+def test_near_duplicates_by_usage_and_leaks(across):
+    pairs = near_duplicates(across)
+    table = near_duplicates_by_usage(pairs)
     assert (tuple(table.index), tuple(table.columns)) == (USAGES, USAGES)
     assert table.to_numpy().tolist() == [[0, 2, 1], [2, 2, 1], [2, 1, 2]]
     assert near_leaked(across, PUBLIC, pairs).tolist() == [True, False, True, False]
     assert near_leaked(across, PRIVATE, pairs).tolist() == [True, True, False]
-    assert near_leaked(across, PUBLIC, pairs, same_label=True).tolist() == [True, False, False, False]
+    assert near_leaked(across, PUBLIC, pairs, same_label=True).tolist() == [
+        True,
+        False,
+        False,
+        False,
+    ]
     assert near_leaked(across, PRIVATE, pairs, same_label=True).tolist() == [False, True, False]
-    assert (near_copies_by_usage(pairs.iloc[:0]) == 0).all(axis=None)
+    assert (near_duplicates_by_usage(pairs.iloc[:0]) == 0).all(axis=None)
     with pytest.raises(StudyError, match="usage: expected one of"):
         near_leaked(across, "Test", pairs)
 
 
 def test_drawn_faces_are_alike_by_chance_and_that_is_seen(faces):
-    """One generator draws them: at a similarity that they reach, as many are alike mirrored as plain."""
-    pairs = near_copies(faces, 0.7)
+    """One generator draws them: at a similarity that they reach, as many are alike flipped as plain."""
+    pairs = near_duplicates(faces, 0.7)
     assert len(pairs) > 20
-    assert by_chance(pairs) > 0.5
+    assert expected_by_chance(pairs) > 0.5
 
 
 def test_chance_is_mirrored_pairs_over_plain_ones(across):
-    pairs = near_copies(across)
-    assert by_chance(pairs) == 0
-    assert by_chance(pairs.assign(mirrored=[True] + [False] * (len(pairs) - 1))) == 1 / (len(pairs) - 1)
-    assert by_chance(pairs.assign(mirrored=[False] + [True] * (len(pairs) - 1))) == 1
-    assert by_chance(pairs.assign(mirrored=True)) is None
+    pairs = near_duplicates(across)
+    assert expected_by_chance(pairs) == 0
+    assert expected_by_chance(pairs.assign(flipped=[True] + [False] * (len(pairs) - 1))) == 1 / (
+        len(pairs) - 1
+    )
+    assert expected_by_chance(pairs.assign(flipped=[False] + [True] * (len(pairs) - 1))) == 1
+    assert expected_by_chance(pairs.assign(flipped=True)) is None
 
 
 def test_the_order_of_the_images_does_not_matter(across):
     order = np.random.default_rng(0).permutation(len(across))
-    pairs, shuffled = near_copies(across), near_copies(across.select(order))
+    pairs, shuffled = near_duplicates(across), near_duplicates(across.select(order))
     back = {tuple(sorted(pair)) for pair in order[shuffled[["i", "j"]]].tolist()}
     assert back == set(map(tuple, pairs[["i", "j"]].to_numpy().tolist()))

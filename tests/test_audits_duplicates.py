@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from fer_utils.audits.copies import (
+from fer_utils.audits.duplicates import (
     conflicting,
     copied,
-    copies_by_usage,
     copy_groups,
     duplicate_groups,
+    duplicates_by_usage,
     leaked,
     leaked_same_label,
-    redundant_copies,
+    redundant_duplicates,
 )
 from fer_utils.data.faces import Faces
 from fer_utils.data.sample import draw_sample
@@ -46,13 +46,13 @@ def test_groups_of_images_that_differ_in_one_pixel_or_are_no_neighbours_in_memor
 def test_planted_copies_are_found_and_no_others(drawn):
     groups = duplicate_groups(drawn.images)
     copies = drawn.truth[drawn.truth["fault"].isin(["duplicate", "leak"])]
-    assert len(copies) and redundant_copies(drawn) == copies["row"].nunique()
+    assert len(copies) and redundant_duplicates(drawn) == copies["row"].nunique()
     for row, of in copies[["row", "of"]].astype(int).to_numpy():
         assert groups[row] == groups[of]
 
 
 def test_no_face_is_no_copy(drawn):
-    assert redundant_copies(drawn.select(np.arange(0))) == 0
+    assert redundant_duplicates(drawn.select(np.arange(0))) == 0
     assert len(np.unique(duplicate_groups(drawn.images[:1]))) == 1
 
 
@@ -74,7 +74,13 @@ def test_leaks_are_from_training_and_blanks_count():
     images[1] = images[5] = 7  # blank
     images[7] = 8  # blank, with another grey
     usage = np.array([TRAINING, TRAINING, PUBLIC, PUBLIC, PUBLIC, PRIVATE, PRIVATE, PRIVATE])
-    faces = Faces(images=images, emotion=np.arange(8, dtype=np.uint8) % 7, usage=usage, row=np.arange(8), source="csv")
+    faces = Faces(
+        images=images,
+        emotion=np.arange(8, dtype=np.uint8) % 7,
+        usage=usage,
+        row=np.arange(8),
+        source="csv",
+    )
     assert leaked(faces, PUBLIC).tolist() == [True, True, False]
     assert leaked(faces, PRIVATE).tolist() == [True, False, False]
 
@@ -86,7 +92,9 @@ def few():
     which = np.array([0, 0, 1, 1, 2, 3, 0, 0, 2, 0, 4])
     emotion = np.array([3, 3, 5, 5, 6, 0, 3, 2, 4, 1, 1], np.uint8)
     usage = np.array([TRAINING] * 6 + [PUBLIC] * 3 + [PRIVATE] * 2)
-    return Faces(images=pictures[which], emotion=emotion, usage=usage, row=np.arange(11), source="csv")
+    return Faces(
+        images=pictures[which], emotion=emotion, usage=usage, row=np.arange(11), source="csv"
+    )
 
 
 def test_groups_of_copies_are_counted_by_usage_and_label(few):
@@ -104,13 +112,13 @@ def test_copied_and_conflicting_images(few):
 
 
 @pytest.mark.parametrize("chosen", ["few", "drawn"])
-def test_copies_by_usage_are_those_of_a_plain_loop(chosen, request):
+def test_duplicates_by_usage_are_those_of_a_plain_loop(chosen, request):
     faces = request.getfixturevalue(chosen)
     seen = [image.tobytes() for image in faces.images]
     by_picture = {}
     for position, pixels in enumerate(seen):
         by_picture.setdefault(pixels, []).append(position)
-    table = copies_by_usage(faces)
+    table = duplicates_by_usage(faces)
     assert (tuple(table.index), tuple(table.columns)) == (USAGES, USAGES)
     for usage in USAGES:
         for other in USAGES:
@@ -135,7 +143,7 @@ def test_a_leak_with_its_label_has_one_copy_in_training_labelled_so(few):
 def test_no_face_has_no_copy(few):
     none = few.select(np.arange(0))
     assert len(copy_groups(none)) == len(copied(none)) == len(conflicting(none)) == 0
-    assert (copies_by_usage(none) == 0).all(axis=None)
+    assert (duplicates_by_usage(none) == 0).all(axis=None)
 
 
 def test_leaks_need_training_and_another_split(drawn):

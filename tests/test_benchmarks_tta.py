@@ -13,7 +13,7 @@ from fer_utils.recognition.recognizer import RELEASED
 from fer_utils.release.export import onnx_logits
 from fer_utils.training.predict import predict
 
-NUMBERS = {"none": 1, "mirror": 2, "shifts": 20, "crops": 10, "jitter": 64}
+NUMBERS = {"none": 1, "flip": 2, "shifts": 20, "crops": 10, "jitter": 64}
 
 
 @pytest.fixture(scope="module")
@@ -21,10 +21,10 @@ def benchmark(project):
     folder = str(project / "benchmarks")
     sys.path.insert(0, folder)
     try:
-        import views
+        import tta
     finally:
         sys.path.remove(folder)
-    return views
+    return tta
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def printed(benchmark, monkeypatch, capsys):
     """Runs the benchmark with these arguments; gives the columns of its rows."""
 
     def run(*arguments) -> dict[str, list[str]]:
-        monkeypatch.setattr(sys, "argv", ["views.py", "--rounds", "2", *map(str, arguments)])
+        monkeypatch.setattr(sys, "argv", ["tta.py", "--rounds", "2", *map(str, arguments)])
         benchmark.main()
         lines = capsys.readouterr().out.splitlines()[2:]
         return {line.split()[0]: re.split(r" {2,}", line.strip()) for line in lines}
@@ -40,12 +40,14 @@ def printed(benchmark, monkeypatch, capsys):
     return run
 
 
-def test_an_exported_model_s_answers_are_averaged_over_the_views(benchmark, model_folder, faces):
+def test_an_exported_model_s_answers_are_predict_over_the_views(benchmark, model_folder, faces):
     look, images = benchmark.exported(model_folder), faces.images[:30]
     file = model_folder / "model.onnx"
     np.testing.assert_allclose(look(images, "none"), onnx_logits(file, images), rtol=1e-5)
     both = [probabilities(onnx_logits(file, each)) for each in (images, images[:, :, ::-1])]
-    np.testing.assert_allclose(probabilities(look(images, "mirror")), np.mean(both, axis=0), atol=1e-6)
+    np.testing.assert_allclose(
+        probabilities(look(images, "flip")), np.mean(both, axis=0), atol=1e-6
+    )
     # More views than a batch holds of several faces: each face has its own answer.
     one_by_one = np.concatenate([look(images[i : i + 1], "jitter") for i in range(len(images))])
     np.testing.assert_allclose(look(images, "jitter"), one_by_one, atol=1e-5)
@@ -57,19 +59,23 @@ def test_a_run_is_looked_at_as_trainings_do(benchmark, run, faces):
     assert np.array_equal(look(images, "crops"), predict(run.model(), images, "crops"))
 
 
-def test_the_table_has_each_way_with_its_accuracy(benchmark, printed, model_folder, faces, tmp_path):
+def test_the_table_has_each_way_with_its_accuracy(
+    benchmark, printed, model_folder, faces, tmp_path
+):
     faces.save(tmp_path / "faces")
     rows, public = printed("--model", model_folder, "--data", tmp_path / "faces"), faces.of(PUBLIC)
     assert {name: int(row[1]) for name, row in rows.items()} == NUMBERS
     look = benchmark.exported(model_folder)
-    right = {name: np.mean(look(public.images, name).argmax(1) == public.emotion) for name in NUMBERS}
+    correct = {
+        name: np.mean(look(public.images, name).argmax(1) == public.emotion) for name in NUMBERS
+    }
     for name, row in rows.items():
-        assert float(row[4].split()[0]) == pytest.approx(100 * right[name], abs=0.006)
+        assert float(row[4].split()[0]) == pytest.approx(100 * correct[name], abs=0.006)
         low, high = (float(each) for each in re.findall(r"[-+]?\d+\.\d+", row[4])[1:])
-        assert low < 100 * right[name] < high
+        assert low < 100 * correct[name] < high
         if name != "none":
             difference, low, high = (float(each) for each in re.findall(r"[-+]\d+\.\d+", row[5]))
-            assert difference == pytest.approx(100 * (right[name] - right["none"]), abs=0.006)
+            assert difference == pytest.approx(100 * (correct[name] - correct["none"]), abs=0.006)
             assert low <= difference <= high
     assert rows["none"][3] == "1.0 (1.0 to 1.0)" and len(rows["none"]) == 5
 
@@ -77,7 +83,10 @@ def test_the_table_has_each_way_with_its_accuracy(benchmark, printed, model_fold
 def test_without_faces_there_are_only_times(printed, model_folder):
     rows = printed("--model", model_folder)
     assert list(rows) == list(NUMBERS)
-    assert all(len(row) == 4 and all(float(ms) > 0 for ms in re.findall(r"\d+\.\d+", row[2])) for row in rows.values())
+    assert all(
+        len(row) == 4 and all(float(ms) > 0 for ms in re.findall(r"\d+\.\d+", row[2]))
+        for row in rows.values()
+    )
 
 
 def test_a_folder_without_a_model_is_named(printed, tmp_path):
@@ -90,16 +99,18 @@ def test_what_the_readme_says_that_averaging_brings(benchmark, project, real_dat
     public = read_csv(real_data / "fer2013.csv.gz").of(PUBLIC)
     words = " ".join((project / "README.md").read_text(encoding="utf-8").split())
     look = benchmark.exported(RELEASED)
-    right = {name: look(public.images, name).argmax(axis=1) == public.emotion for name in NUMBERS}
-    alone = right.pop("none")
-    points = {name: f"{100 * abs(each.mean() - alone.mean()):.1f}" for name, each in right.items()}
+    correct = {name: look(public.images, name).argmax(axis=1) == public.emotion for name in NUMBERS}
+    alone = correct.pop("none")
+    points = {
+        name: f"{100 * abs(each.mean() - alone.mean()):.1f}" for name, each in correct.items()
+    }
     assert f"Of {alone.mean():.1%}".replace("%", " % of PublicTest") in words
     for said in (
-        f"an image and its mirror image has {points['mirror']} points less",
+        f"an image and its mirror image has {points['flip']} points less",
         f"that over small shifts {points['shifts']} more",
         f"over ten crops {points['crops']} more",
         f"over 64 jitters {points['jitter']} less",
     ):
         assert said in words
-    ends = {name: paired_bootstrap(each, alone) for name, each in right.items()}
+    ends = {name: paired_bootstrap(each, alone) for name, each in correct.items()}
     assert all(low <= 0 <= high for low, high in ends.values()), "every interval holds 0"
