@@ -18,7 +18,7 @@ import nbformat
 
 PROJECT = Path(__file__).resolve().parents[2]
 # The tree that is checked comes before any that is installed, here and in the kernels.
-sys.path[:0] = [str(PROJECT), str(PROJECT / "tests")]
+sys.path[:0] = [str(PROJECT), str(PROJECT / "tests" / "helpers")]
 
 from budget import BUDGET  # noqa: E402
 from strip import MARK, strip  # noqa: E402

@@ -9,30 +9,12 @@ import re
 
 import pytest
 import yaml
-from budget import BUDGET
 from clone import Clone
+from study_cases import STAGES, ran, setting, write_csv
 
 from fer_utils.reports.notebooks import NOTEBOOKS
 
 pytestmark = pytest.mark.slow
-
-STAGES = ["prepare", *NOTEBOOKS, "index"]
-SMALL = {
-    f"{stage}.{name}": value for stage, section in BUDGET.items() for name, value in section.items()
-}
-
-
-def setting(**changes) -> str:
-    """Make's SET for the small budget and `changes`, whose names have __ for the dot."""
-    values = SMALL | {name.replace("__", "."): value for name, value in changes.items()}
-    return "SET=" + " ".join(
-        f"{name}={json.dumps(value, separators=(',', ':'))}" for name, value in values.items()
-    )
-
-
-def ran(done) -> list[str]:
-    """The stages whose commands DVC ran."""
-    return re.findall(r"^> fer-study stage (\w+)$", done.stdout, re.M)
 
 
 def numbers(clone) -> dict:
@@ -180,17 +162,6 @@ def test_another_profile_and_back(clone, first, tmp_path):
     params = yaml.safe_load((clone.root / "params.yaml").read_text(encoding="utf-8"))
     assert (params["profile"], params["prepare"]["source"]) == ("sample", "sample")
     assert numbers(clone) == first[1]
-
-
-def write_csv(path) -> None:
-    from fer_utils.data.sources import read
-
-    faces = read("sample", None, None, count=420)
-    with path.open("w", newline="") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(["emotion", "pixels", "Usage"])
-        for image, emotion, usage in zip(faces.images, faces.emotion, faces.usage, strict=True):
-            table.writerow([emotion, " ".join(map(str, image.ravel())), usage])
 
 
 def test_cleaned_the_results_come_back(clone, first):

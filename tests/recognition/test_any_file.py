@@ -106,7 +106,7 @@ def test_a_file_that_was_cut_off_has_one_verdict_and_never_another_picture(
 
 def test_a_photo_of_a_phone_that_was_cut_off_is_refused(recognizer, client, tmp_path):
     """HEIC, whose decoder would fill in grey. The file is `FACE` as pillow-heif 1.8.1 writes it."""
-    content = (Path(__file__).parent / "files" / "face.heic").read_bytes()
+    content = (Path(__file__).with_name("face.heic")).read_bytes()
     assert abs(np.asarray(open_image(content), float) - np.asarray(FACE)).mean() < 12
     # Phones append a clip, or notes of their own.
     assert open_image(content + b"SEFT and more").size == FACE.size

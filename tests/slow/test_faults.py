@@ -13,11 +13,11 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from kill_cases import FER_STUDY, content, litter, same_runs, small_pipeline
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from PIL import Image
 from skimage import data
-from test_kills import FER_STUDY, content, litter, same_runs, small_pipeline
-from test_make_study import STAGES, ran
+from study_cases import STAGES, ran
 
 ALONE = ("unshare", "--user", "--map-root-user")
 

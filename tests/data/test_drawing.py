@@ -53,7 +53,7 @@ def test_what_cannot_be_drawn_is_named(call, names):
 
 @pytest.mark.slow
 def test_the_readmes_picture_is_what_its_script_draws(tmp_path):
-    docs = Path(__file__).parents[1] / "docs"
+    docs = Path(__file__).parents[2] / "docs"
     figure = runpy.run_path(str(docs / "faces.py"))["picture"]()
     figure.savefig(tmp_path / "faces.png", transparent=True)
     drawn, kept = (

@@ -1,4 +1,4 @@
-"""Run by tests/test_engines.py in a process of its own, with Keras on JAX and TensorFlow not to be had.
+"""Run by tests/training/test_engines.py in a process of its own, with Keras on JAX and TensorFlow not to be had.
 
 Usage: jax_process.py FOLDER, which holds faces/, and for each case CASE.json (a recipe) and CASE-start.npz (weights).
 Leaves CASE-end.npz, CASE-augmented.npy, and the store runs/.

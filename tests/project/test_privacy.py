@@ -69,7 +69,7 @@ class Machine:
             if key not in ("CI", "ORT_DISABLE_TELEMETRY", "MPLCONFIGDIR")
             and not key.startswith(("XDG_", "KERAS"))
         }
-        paths = [str(folder / "site"), str(Path(__file__).resolve().parent.parent)]
+        paths = [str(folder / "site"), str(Path(__file__).resolve().parents[2])]
         self.environment = kept | {
             "HOME": str(self.home),
             "PYTHONPATH": os.pathsep.join(paths),

@@ -17,13 +17,19 @@ import weakref
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 
-import cv2
 import jsonschema
 import numpy as np
 import pytest
 from markupsafe import escape
 from PIL import Image
-from prometheus_client.parser import text_string_to_metric_families
+from serving_cases import (
+    PREDICT,
+    check_problem,
+    encoded,
+    metrics,
+    wait_until,
+    write_video,
+)
 from skimage import data
 
 from fer_utils.emotions import EMOTIONS
@@ -36,25 +42,6 @@ from fer_utils.serving import create_app, running, serve
 from fer_utils.serving.server import running_app
 
 
-def encoded(image, format="PNG", **options):
-    file = io.BytesIO()
-    image.save(file, format, **options)
-    return file.getvalue()
-
-
-ASTRONAUT = encoded(Image.fromarray(data.astronaut()), "JPEG")
-NO_FACE = encoded(Image.new("RGB", (60, 40), "teal"))
-
-
-def write_video(path, frames=12, rate=24, size=(160, 120)):
-    """A clip whose n-th frame is as bright as 10 n (modulo 250), so that a frame tells which it is."""
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), rate, size)
-    for number in range(frames):
-        writer.write(np.full((size[1], size[0], 3), 10 * number % 250, np.uint8))
-    writer.release()
-    return path
-
-
 @pytest.fixture(scope="session")
 def recognizer(model_folder):
     return Recognizer(model_folder)
@@ -65,23 +52,13 @@ def client(recognizer):
     return create_app(recognizer, max_upload_bytes=200_000).test_client()
 
 
-PREDICT = "/api/v1/predict"
+ASTRONAUT = encoded(Image.fromarray(data.astronaut()), "JPEG")
+NO_FACE = encoded(Image.new("RGB", (60, 40), "teal"))
 
 
 def post(client, *photos, headers=None):
     files = [(io.BytesIO(photo), f"{number}.jpg") for number, photo in enumerate(photos)]
     return client.post(PREDICT, data={"image": files}, headers=headers)
-
-
-def check_problem(answer, status, detail):
-    assert answer.status_code == status
-    assert answer.content_type == "application/problem+json"
-    problem = json.loads(answer.data)
-    assert set(problem) == {"type", "title", "status", "detail"}
-    assert problem["type"] == "about:blank"
-    assert problem["status"] == status
-    assert problem["title"]
-    assert detail in problem["detail"]
 
 
 # --- /api/v1/predict ---
@@ -353,20 +330,6 @@ def test_readyz_ends_when_the_server_stops(recognizer):
     assert app.test_client().get("/healthz").status_code == 200
 
 
-def metrics(client, **options):
-    """Each sample's value, by its name with its labels."""
-    answer = client.get("/metrics", **options)
-    assert answer.status_code == 200
-    assert answer.content_type.startswith("text/plain")
-    families = text_string_to_metric_families(answer.get_data(as_text=True))
-    return {
-        sample.name
-        + "".join(f" {value}" for _, value in sorted(sample.labels.items())): sample.value
-        for family in families
-        for sample in family.samples
-    }
-
-
 def test_metrics_count_what_was_answered(client):
     post(client, ASTRONAUT, NO_FACE)
     post(client, b"junk")
@@ -566,13 +529,6 @@ class Gate(HaarDetector):
         with self._counting:
             self._inside -= 1
         return super().detect(photo)
-
-
-def wait_until(condition, seconds=30):
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "waited in vain"
-        time.sleep(0.01)
 
 
 def test_beyond_the_queue_is_a_503_at_once_and_health_answers(model_folder):

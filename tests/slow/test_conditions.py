@@ -11,8 +11,7 @@ import yaml
 from clone import Clone
 from PIL import Image
 from skimage import data
-from test_make_study import STAGES, ran, setting, write_csv
-from test_study import ODD_NAMES
+from study_cases import ODD_NAMES, STAGES, ran, setting, write_csv
 
 pytestmark = pytest.mark.slow
 

@@ -22,7 +22,7 @@ from fer_utils.data import sample
 from fer_utils.data.faces import load_faces
 from fer_utils.emotions import CANONICAL_COUNTS
 
-PROJECT = Path(__file__).resolve().parent.parent
+PROJECT = Path(__file__).resolve().parents[2]
 PAGE = (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 KINDS = ("source", "network", "recipe", "notebook")
 LINES = 9  # at most, of a new file, and of what is added to others for it to be found
@@ -32,15 +32,15 @@ UNCOUNTED = {"notebook": ("dvc.yaml",)}
 
 # The project's own tests that know of a thing that was added.
 OWN_TESTS = {
-    "source": ["tests/test_sources_read.py"],
+    "source": ["tests/data/test_sources.py"],
     "network": [
-        "tests/test_architectures.py",
-        "tests/test_costs.py",
+        "tests/networks/test_networks.py",
+        "tests/networks/test_costs.py",
         "-k",
         "one_layer or lists_every_network",
     ],
-    "recipe": ["tests/test_recipes.py"],
-    "notebook": ["tests/test_notebook_check.py", "-m", "slow", "-k", "budget"],
+    "recipe": ["tests/training/test_recipes.py"],
+    "notebook": ["tests/slow/test_notebook_check.py", "-m", "slow", "-k", "budget"],
 }
 
 
@@ -282,7 +282,7 @@ def test_the_projects_own_tests_hold_with_it(tree, kind):
     if "python tools/dvc_deps.py" in commands:
         tree.run("python tools/dvc_deps.py")
     tree.run("git init --quiet && git add --all")
-    tree.run("python -m pytest -q -p no:cacheprovider tests/test_pipeline.py")
+    tree.run("python -m pytest -q -p no:cacheprovider tests/project/test_pipeline.py")
     tree.run(f"python -m pytest -q -p no:cacheprovider {shlex.join(OWN_TESTS[kind])}")
 
 

@@ -17,17 +17,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import psutil
 import pytest
-import yaml
-from budget import BUDGET
 from clone import Clone
+from kill_cases import FER_STUDY, content, litter, same_runs, small_pipeline
 from PIL import Image
 from skimage import data
 
-from fer_utils.networks.backend import keras
 from fer_utils.storage import Contents, atomic_file, atomic_folder
 from fer_utils.training.fit import fit
 from fer_utils.tuning.trials import known
@@ -156,7 +153,6 @@ def test_a_run_killed_as_it_ended_keeps_no_checkpoint(run, recipe, faces, tmp_pa
 # --- at random moments ---
 
 KILLS = 20
-FER_STUDY = [sys.executable, "-m", "fer_utils.cli"]
 
 
 class Command:
@@ -260,23 +256,6 @@ class Command:
             time.sleep(0.2)
 
 
-def litter(folder: Path) -> list[str]:
-    """What is there of writings that never ended."""
-    left = re.compile(r"\..+-[a-z0-9_]{8}(\..+)?|corrupt-.+|checkpoint\.npz|tmp[a-z0-9_]{8}.*")
-    return [
-        str(path.relative_to(folder)) for path in folder.rglob("*") if left.fullmatch(path.name)
-    ]
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    """All files below a folder."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
-
-
 @pytest.fixture
 def workplace(tmp_path, monkeypatch):
     """An empty folder. What commands keep in the system's folder for temporary files is the system's to remove."""
@@ -301,28 +280,6 @@ def test_prepare(workplace, tmp_path):
     disturbed.run()
     assert content(workplace / "faces") == content(tmp_path / "undisturbed")
     assert [one.name for one in workplace.iterdir()] == ["faces"]
-
-
-def same_runs(store: Path, other: Path) -> bool:
-    """Whether two stores hold the same runs, but for times and what Keras' files say of when they were written."""
-
-    def contents(folder: Path) -> dict:
-        about = json.loads((folder / "run.json").read_text())
-        with np.load(folder / "predictions.npz") as saved:
-            logits = saved["row"].tobytes(), saved["logits"].tobytes()
-        weights = keras.saving.load_model(folder / "model.keras", compile=False).get_weights()
-        return {
-            "files": sorted(path.name for path in folder.iterdir()),
-            "about": {key: value for key, value in about.items() if key != "seconds"},
-            "history": pd.read_csv(folder / "history.csv").drop(columns="seconds").to_csv(),
-            "logits": logits,
-            "weights": [weight.tobytes() for weight in weights],
-        }
-
-    ours, theirs = (
-        {folder.name: contents(folder) for folder in place.iterdir()} for place in (store, other)
-    )
-    return bool(ours) and ours == theirs
 
 
 @pytest.mark.slow
@@ -392,17 +349,6 @@ def test_tuning(workplace, faces, tmp_path):
     assert (workplace / best).read_bytes() == (tmp_path / "undisturbed" / best).read_bytes()
     assert same_runs(workplace / "runs", tmp_path / "undisturbed" / "runs")
     assert litter(workplace) == []
-
-
-def small_pipeline(folder: Path) -> Clone:
-    """A fresh clone whose stages have next to nothing to do."""
-    clone = Clone(folder)
-    file = clone.root / "params.yaml"
-    params = yaml.safe_load(file.read_text(encoding="utf-8"))
-    for stage, section in {**BUDGET, "prepare": {"count": 210}}.items():
-        params[stage] |= section
-    file.write_text(yaml.safe_dump(params), encoding="utf-8")
-    return clone
 
 
 @pytest.mark.slow

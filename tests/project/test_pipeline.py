@@ -16,7 +16,7 @@ from fer_utils.cli import stage as stages
 from fer_utils.reports import notebooks
 from fer_utils.training.recipes import RECIPES
 
-PROJECT = Path(__file__).resolve().parent.parent
+PROJECT = Path(__file__).resolve().parents[2]
 STAGES = list(stages.STAGES)
 PROFILES = ["sample", "cpu", "full"]
 MARK = "# NBVAL_CHECK_OUTPUT"

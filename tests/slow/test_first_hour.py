@@ -12,11 +12,9 @@ from budget import BUDGET
 from clone import Clone
 from PIL import Image
 from skimage import data
-from test_make_study import write_csv
+from study_cases import write_csv
 
-PAGE = (Path(__file__).resolve().parent.parent / "docs" / "first_hour.md").read_text(
-    encoding="utf-8"
-)
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "first_hour.md").read_text(encoding="utf-8")
 BLOCKS = dict(
     (title, re.findall(r"^<!-- in order -->\n```bash\n(.*?)^```$", section, re.M | re.S))
     for title, section in re.findall(r"^## (.*?) \(.*?\)\n(.*?)(?=^## |\Z)", PAGE, re.M | re.S)

@@ -14,7 +14,7 @@ import yaml
 
 from fer_utils import cli
 
-PROJECT = Path(__file__).resolve().parent.parent
+PROJECT = Path(__file__).resolve().parents[2]
 PAGES = ["README.md", "data/README.md", "docs/datasheet.md", "docs/first_hour.md"]
 
 # Words that begin a command of somebody else's program, which is not checked further.

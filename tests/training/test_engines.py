@@ -30,7 +30,7 @@ def arrays(path) -> list[np.ndarray]:
 
 @pytest.fixture(scope="module")
 def under_jax(faces, project, tmp_path_factory):
-    """The folder that tests/jax_process.py worked in, and what it said."""
+    """The folder that tests/helpers/jax_process.py worked in, and what it said."""
     pytest.importorskip("jax", reason="the JAX engine needs jax, which `make test` installs")
     folder = tmp_path_factory.mktemp("jax")
     faces.without_private().save(folder / "faces")
@@ -44,7 +44,7 @@ def under_jax(faces, project, tmp_path_factory):
         "JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }
-    command = [sys.executable, project / "tests" / "jax_process.py", folder]
+    command = [sys.executable, project / "tests" / "helpers" / "jax_process.py", folder]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     return folder, json.loads(done.stdout.splitlines()[-1])

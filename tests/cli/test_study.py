@@ -9,22 +9,10 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given
 from hypothesis import strategies as st
+from study_cases import ODD_NAMES
 
 from fer_utils.cli.study import quoted, run_study
 from fer_utils.errors import StudyError
-
-ODD_NAMES = [
-    *("Téléchargements/fer2013.csv", "fer2013 (1).csv", "a,b.csv", "o'neil/fer2013.csv", "x=1.csv"),
-    *(
-        "my data/fer2013.csv",
-        "[1]{2}#3~$HOME.csv",
-        'say "hi".csv',
-        "back\\slash\\.csv",
-        "日本.csv",
-        "-S.csv",
-        "a\tb.csv",
-    ),
-]
 
 
 @given(st.text(st.characters(exclude_categories=("Cs",)), max_size=30))

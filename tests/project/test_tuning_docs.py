@@ -16,7 +16,7 @@ from fer_utils.cli.parser import make_parser
 from fer_utils.cli.tune import parse_space
 from fer_utils.tuning.oracles import ORACLES
 
-PAGE = (Path(__file__).resolve().parent.parent / "docs" / "tuning.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "tuning.md").read_text(encoding="utf-8")
 
 
 def block(heading: str) -> str:

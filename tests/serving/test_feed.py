@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 from PIL import Image
-from test_serving import check_problem, metrics, wait_until, write_video
+from serving_cases import check_problem, metrics, wait_until, write_video
 
 from fer_utils.errors import StudyError
 from fer_utils.recognition.detectors import HaarDetector

@@ -13,8 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from PIL import Image
+from serving_cases import PREDICT, encoded, metrics
 from skimage import data
-from test_serving import PREDICT, encoded, metrics
 
 from fer_utils.recognition.recognizer import Recognizer
 from fer_utils.serving import create_app, running

@@ -48,7 +48,7 @@ def wilson(correct: int, images: int) -> tuple[float, float]:
     return middle - half, middle + half
 
 
-@pytest.mark.parametrize(("right", "images"), [(2268, 3589), (0, 10), (10, 10), (1, 2), (1, 1)])
+@pytest.mark.parametrize(("correct", "images"), [(2268, 3589), (0, 10), (10, 10), (1, 2), (1, 1)])
 def test_interval_is_wilsons(correct, images):
     low, high = accuracy_interval(correct / images, images)
     assert (low, high) == pytest.approx(wilson(correct, images), abs=1e-9)
@@ -181,7 +181,7 @@ def test_bootstraps_of_several_seeds_are_the_plain_ones(correct_counts):
 
 
 @pytest.mark.parametrize(
-    "right",
+    "correct",
     [np.ones(3), np.zeros(0, bool), np.zeros((0, 3), bool), np.zeros((1, 2, 3), bool), np.True_],
 )
 def test_intervals_want_bool_of_runs_and_images(correct):

@@ -1,0 +1,66 @@
+"""Commands that are killed or starved, and what they may leave behind."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import yaml
+from budget import BUDGET
+from clone import Clone
+
+from fer_utils.networks.backend import keras
+
+FER_STUDY = [sys.executable, "-m", "fer_utils.cli"]
+
+
+def litter(folder: Path) -> list[str]:
+    """What is there of writings that never ended."""
+    left = re.compile(r"\..+-[a-z0-9_]{8}(\..+)?|corrupt-.+|checkpoint\.npz|tmp[a-z0-9_]{8}.*")
+    return [
+        str(path.relative_to(folder)) for path in folder.rglob("*") if left.fullmatch(path.name)
+    ]
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """All files below a folder."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def same_runs(store: Path, other: Path) -> bool:
+    """Whether two stores hold the same runs, but for times and what Keras' files say of when they were written."""
+
+    def contents(folder: Path) -> dict:
+        about = json.loads((folder / "run.json").read_text())
+        with np.load(folder / "predictions.npz") as saved:
+            logits = saved["row"].tobytes(), saved["logits"].tobytes()
+        weights = keras.saving.load_model(folder / "model.keras", compile=False).get_weights()
+        return {
+            "files": sorted(path.name for path in folder.iterdir()),
+            "about": {key: value for key, value in about.items() if key != "seconds"},
+            "history": pd.read_csv(folder / "history.csv").drop(columns="seconds").to_csv(),
+            "logits": logits,
+            "weights": [weight.tobytes() for weight in weights],
+        }
+
+    ours, theirs = (
+        {folder.name: contents(folder) for folder in place.iterdir()} for place in (store, other)
+    )
+    return bool(ours) and ours == theirs
+
+
+def small_pipeline(folder: Path) -> Clone:
+    """A fresh clone whose stages have next to nothing to do."""
+    clone = Clone(folder)
+    file = clone.root / "params.yaml"
+    params = yaml.safe_load(file.read_text(encoding="utf-8"))
+    for stage, section in {**BUDGET, "prepare": {"count": 210}}.items():
+        params[stage] |= section
+    file.write_text(yaml.safe_dump(params), encoding="utf-8")
+    return clone

@@ -1,0 +1,54 @@
+"""A study run by `make study`, shared by the tests that run it."""
+
+import csv
+import json
+import re
+
+from budget import BUDGET
+
+from fer_utils.reports.notebooks import NOTEBOOKS
+
+STAGES = ["prepare", *NOTEBOOKS, "index"]
+
+
+SMALL = {
+    f"{stage}.{name}": value for stage, section in BUDGET.items() for name, value in section.items()
+}
+
+
+def setting(**changes) -> str:
+    """Make's SET for the small budget and `changes`, whose names have __ for the dot."""
+    values = SMALL | {name.replace("__", "."): value for name, value in changes.items()}
+    return "SET=" + " ".join(
+        f"{name}={json.dumps(value, separators=(',', ':'))}" for name, value in values.items()
+    )
+
+
+def ran(done) -> list[str]:
+    """The stages whose commands DVC ran."""
+    return re.findall(r"^> fer-study stage (\w+)$", done.stdout, re.M)
+
+
+def write_csv(path) -> None:
+    from fer_utils.data.sources import read
+
+    faces = read("sample", None, None, count=420)
+    with path.open("w", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["emotion", "pixels", "Usage"])
+        for image, emotion, usage in zip(faces.images, faces.emotion, faces.usage, strict=True):
+            table.writerow([emotion, " ".join(map(str, image.ravel())), usage])
+
+
+ODD_NAMES = [
+    *("Téléchargements/fer2013.csv", "fer2013 (1).csv", "a,b.csv", "o'neil/fer2013.csv", "x=1.csv"),
+    *(
+        "my data/fer2013.csv",
+        "[1]{2}#3~$HOME.csv",
+        'say "hi".csv',
+        "back\\slash\\.csv",
+        "日本.csv",
+        "-S.csv",
+        "a\tb.csv",
+    ),
+]
