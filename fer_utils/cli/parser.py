@@ -268,14 +268,14 @@ def make_parser() -> argparse.ArgumentParser:
         "fer-study stage explore",
     )
     add.add_argument(
-        "stage", help="prepare, explore, replicate, tune, champion, analyse_errors, serve or index"
+        "stage", help="prepare, explore, replicate, tune, final_model, analyse_errors, serve or index"
     )
 
     add = command(
         "export",
         commands.export,
         "export a finished run for `Recognizer` and the server: ONNX, Keras weights and a model card",
-        "fer-study export data/runs/champion-seed1-0123456789ab --out my_model",
+        "fer-study export data/runs/tuned-seed1-0123456789ab --out my_model",
     )
     add.add_argument("run_folder", metavar="RUN", type=path, help="the run's folder")
     _data_option(add)

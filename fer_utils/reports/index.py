@@ -89,7 +89,7 @@ def write_index(out: Path, *, root: Path) -> None:
     source = explored.get("source") or (parameters.get("prepare") or {}).get("source")
     published = [_published_row(known) for known in PUBLISHED]
     try:
-        own = _own_rows(metrics["champion"] or {}, metrics["replicate"] or {})
+        own = _own_rows(metrics["final_model"] or {}, metrics["replicate"] or {})
         real = _real_rows(root, out.parent)
         page = environment.get_template("index.html.j2").render(
             css=(TEMPLATES / "study.css").read_text(encoding="utf-8"),
@@ -243,11 +243,11 @@ def _published_row(known: Published) -> Row:
     return Row(known.name, (score,), tuple(filter(None, (known.caveat, known.source))))
 
 
-def _own_rows(champion: dict[str, Any], replicate: dict[str, dict]) -> list[Row]:
+def _own_rows(final_model: dict[str, Any], replicate: dict[str, dict]) -> list[Row]:
     """The model that was kept, the others of its notebook, and the replicated ones, each once."""
-    kept = [_own_row("The study’s model", champion)] if champion else []
+    kept = [_own_row("The study’s model", final_model)] if final_model else []
     others = {
-        name: each for name, each in champion.get("models", {}).items() if name != champion["model"]
+        name: each for name, each in final_model.get("models", {}).items() if name != final_model["model"]
     }
     return kept + [
         _own_row(name.replace("_averaged", ", averaged"), each)

@@ -27,7 +27,7 @@ NOTEBOOKS = {
     "explore": "01_explore",
     "replicate": "02_replicate",
     "tune": "03_tune",
-    "champion": "04_final_model",
+    "final_model": "04_final_model",
     "analyse_errors": "05_analyse_errors",
     "serve": "06_serve",
 }

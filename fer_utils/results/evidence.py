@@ -203,7 +203,7 @@ def available_runs(published: Sequence[Path], evidence: Path, faces: Faces) -> d
     if not abouts:
         raise StudyError(
             f"runs: expected some that `publish_run` left, found none in {', '.join(map(str, published))}. Run the "
-            "stages champion and replicate first: `dvc repro`."
+            "stages final_model and replicate first: `dvc repro`."
         )
     labels: dict[str, Path] = {}
     for folder, about in abouts.items():

@@ -10,7 +10,7 @@ BUDGET = {
         "width": [0.03, 0.06],
         "compare_random": False,
     },
-    "champion": {
+    "final_model": {
         **{"epochs": 1, "ablation_names": ["mirroring"], "ablation_epochs": 1},
         **{"student_epochs": 1, "student_width": 0.06},
     },

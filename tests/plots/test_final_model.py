@@ -1,4 +1,4 @@
-"""Figures of the champion: what they show is what the tables say."""
+"""Figures of the final model: what they show is what the tables say."""
 
 import numpy as np
 import pandas as pd

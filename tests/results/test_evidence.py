@@ -481,15 +481,15 @@ def test_available_runs_are_the_published_ones_and_on_fer2013_the_evidence(
 ):
     publish_evidence(make_run(), tmp_path / "evidence")
     publish_evidence(make_run(Recipe("other", "baseline_cnn")), tmp_path / "evidence")
-    for name, model in (("champion", "baseline_cnn"), ("replicate/tang-seed2", "tang")):
+    for name, model in (("final_model", "baseline_cnn"), ("replicate/tang-seed2", "tang")):
         about = {"recipe": Recipe(model, "baseline_cnn").to_dict(), "seed": 1}
         (tmp_path / name).mkdir(parents=True)
         (tmp_path / name / "about.json").write_text(json.dumps(about))
-    published = [tmp_path / "champion", tmp_path / "replicate"]
+    published = [tmp_path / "final_model", tmp_path / "replicate"]
 
     drawn = available_runs(published, tmp_path / "evidence", faces)
     assert drawn == {
-        "baseline_cnn-seed1": tmp_path / "champion",
+        "baseline_cnn-seed1": tmp_path / "final_model",
         "tang-seed1": tmp_path / "replicate/tang-seed2",
     }
     real = available_runs(published, tmp_path / "evidence", canonical)

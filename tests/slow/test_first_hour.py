@@ -91,11 +91,11 @@ def test_the_experiments_are_told_apart(clone, said):
     shown = said["Two experiments, compared"]
     (row,) = re.findall(r"\[shorter\] +(\S+) +(\S+)", shown)
     assert row[1] == "6" and 0 <= float(row[0]) <= 1
-    assert re.search(r"^params.yaml +champion.epochs +1 +6 +5$", shown, re.M)
+    assert re.search(r"^params.yaml +final_model.epochs +1 +6 +5$", shown, re.M)
     page = (clone.root / "dvc_plots" / "index.html").read_text(encoding="utf-8")
     assert "PublicTest accuracy by epoch" in page and "shorter" in page and "HEAD" in page
     params = yaml.safe_load((clone.root / "params.yaml").read_text(encoding="utf-8"))
-    assert params["champion"]["epochs"] == 1
+    assert params["final_model"]["epochs"] == 1
 
 
 @pytest.mark.slow

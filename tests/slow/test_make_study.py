@@ -94,7 +94,7 @@ def test_dvc_shows_the_experiments(clone, first):
     for title in (
         "PublicTest accuracy by epoch",
         "The search's trials",
-        "Confusion of the champion",
+        "Confusion of the final model",
     ):
         assert title in page
     assert clone.changed() == ["dvc.lock", "params.yaml"]

@@ -63,7 +63,7 @@ def state(project) -> dict:
     status = subprocess.run(command, cwd=project, check=True, capture_output=True).stdout
     folders = [
         project / "data" / "prepared",
-        project / "data" / "champion",
+        project / "data" / "final_model",
         *(project / "reports").iterdir(),
     ]
     files = [
