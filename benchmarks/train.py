@@ -73,7 +73,7 @@ def seed_way(case: str, faces: Path, images: Path, seconds: float) -> None:
 
     from fer_utils.networks.backend import keras
     from fer_utils.training.losses import LOSSES
-    from fer_utils.training.optimizers import optimizer
+    from fer_utils.training.optimizers import build_optimizer
 
     recipe = CASES[case]
     trunk = _trunk(recipe)[1]
@@ -97,7 +97,7 @@ def seed_way(case: str, faces: Path, images: Path, seconds: float) -> None:
         shuffle=True,
     )
     model.compile(
-        optimizer=optimizer(recipe, len(generator) * recipe.epochs),
+        optimizer=build_optimizer(recipe, len(generator) * recipe.epochs),
         loss=LOSSES[recipe.loss],
         metrics=["accuracy"],
     )
@@ -186,7 +186,7 @@ def _ours(case: str, folder: Path):
     """Trunk, optimiser, engine, and each epoch's order and draws, as `fit` has them."""
     from fer_utils.training import fit as training
     from fer_utils.training.engines import engine
-    from fer_utils.training.optimizers import optimizer
+    from fer_utils.training.optimizers import build_optimizer
 
     recipe, faces = CASES[case], load_faces(folder).of(TRAINING)
     front, trunk = _trunk(recipe)
@@ -196,14 +196,14 @@ def _ours(case: str, folder: Path):
     def plan(epoch: int):
         return training.epoch_plan(recipe, SEED, epoch, len(faces), trunk.input_shape[1])
 
-    descent = optimizer(recipe, math.ceil(len(plan(1)[0]) / recipe.batch_size) * recipe.epochs)
-    descent.build(trunk.trainable_variables)
+    optimizer = build_optimizer(recipe, math.ceil(len(plan(1)[0]) / recipe.batch_size) * recipe.epochs)
+    optimizer.build(trunk.trainable_variables)
     # The targets of these recipes need no store, which is where teachers are.
     targets = training._targets(recipe, faces, store=None)
     runner = engine().Engine(
-        trunk, descent, recipe, training._through(front, faces.images), targets
+        trunk, optimizer, recipe, training._through(front, faces.images), targets
     )
-    return trunk, descent, runner, plan
+    return trunk, optimizer, runner, plan
 
 
 def _warm_up(runner, plan: Callable) -> None:
@@ -381,7 +381,7 @@ def profile(case: str, faces: Path, seconds: float) -> None:
     print(f"{machine()}; load {os.getloadavg()[0]:.1f}; oneDNN is {'on' if _onednn() else 'off'}")
     part = seconds / 10
     roof = product_rate(part, tf.function(tf.matmul), tf.constant)
-    trunk, descent, runner, plan = _ours(case, faces)
+    trunk, optimizer, runner, plan = _ours(case, faces)
     _warm_up(runner, plan)
     batch, step, preparing, stepping = runner.batch, runner.step, [], []
     runner.batch, runner.step = _timed(batch, preparing), _timed(step, stepping)
@@ -428,7 +428,7 @@ def profile(case: str, faces: Path, seconds: float) -> None:
     line("  backward (both, less forward)", there_and_back - ahead)
     line(
         "  the optimiser",
-        _typical(part, tf.function(lambda slopes: descent.apply(slopes, variables)), slopes),
+        _typical(part, tf.function(lambda slopes: optimizer.apply(slopes, variables)), slopes),
     )
 
     found = list(_layers(trunk, len(images), part))

@@ -125,7 +125,7 @@ def tune(given: argparse.Namespace) -> None:
 def ablate(given: argparse.Namespace) -> None:
     """Train a recipe without each of its components and compare."""
     from fer_utils.data.faces import load_faces
-    from fer_utils.reports import metrics
+    from fer_utils.notebooks import metrics
     from fer_utils.training.ablation import ablate
 
     if given.out:
@@ -144,17 +144,16 @@ def ensemble(given: argparse.Namespace) -> None:
     from fer_utils.emotions import PUBLIC
     from fer_utils.results.ensembles import member_logits, members, select
     from fer_utils.results.evidence import publish_ensemble, read_evidence
-    from fer_utils.training.runs import learned_from_votes
 
     faces = load_faces(given.data)
-    abouts = read_evidence(resolve(EVIDENCE), faces)
-    known = [folder.name for folder in abouts]
+    runs = read_evidence(resolve(EVIDENCE), faces)
+    known = [folder.name for folder in runs]
     if unknown := sorted(set(given.labels) - set(known)):
         raise StudyError(f"ensemble: expected of {', '.join(known)}, found {', '.join(unknown)}.")
     chosen = {
-        folder: about
-        for folder, about in abouts.items()
-        if (folder.name in given.labels or not given.labels) and not learned_from_votes(about)
+        folder: info
+        for folder, info in runs.items()
+        if (folder.name in given.labels or not given.labels) and not info.learned_from_votes
     }
     public = faces.of(PUBLIC)
     logits = {folder.name: each for folder, each in member_logits(chosen, public).items()}
@@ -174,17 +173,17 @@ def teach(given: argparse.Namespace) -> None:
     from fer_utils.audits.labels import vote_targets
     from fer_utils.data.faces import load_faces
     from fer_utils.emotions import TRAINING
-    from fer_utils.training.distillation import teach_by
+    from fer_utils.training.distillation import distil_runs
     from fer_utils.training.runs import VOTES
-    from fer_utils.training.soft_labels import keep
+    from fer_utils.training.soft_labels import write_soft_labels
 
     if given.votes == bool(given.run_folders):
         raise StudyError("teach: expected runs, or --votes, found both or neither.")
     training = load_faces(given.data).of(TRAINING)
     if given.votes:
-        name = keep(vote_targets(training), training, given.runs, [VOTES])
+        name = write_soft_labels(vote_targets(training), training, given.runs, [VOTES])
     else:
-        name = teach_by(Counter(given.run_folders), training, given.runs)
+        name = distil_runs(Counter(given.run_folders), training, given.runs)
     print(f"Learn from them with `fer-study train RECIPE --set teacher={name}`.")
 
 
@@ -204,7 +203,7 @@ def score(given: argparse.Namespace) -> None:
         for tta in run.recipe.kinds:
             share = accuracy(run.logits(part, tta=tta), part.emotion)
             low, high = accuracy_interval(share, len(part))
-            how = f"{usage}, averaged" if tta else usage
+            how = f"{usage}, TTA" if tta else usage
             print(
                 f"{how}: {share:.2%} of {len(part):,} images (95 % interval {low:.2%} to {high:.2%})"
             )
@@ -213,14 +212,20 @@ def score(given: argparse.Namespace) -> None:
 
 
 def results(given: argparse.Namespace) -> None:
-    """Compute the table of real results."""
+    """Compute the tables of real results, and with --write the pages that show them."""
     from fer_utils.data.sources import read
-    from fer_utils.results.evidence import compute_results, results_markdown, write_results
+    from fer_utils.paths import root
+    from fer_utils.results.differences import differences
+    from fer_utils.results.documents import results_markdown, write_results
+    from fer_utils.results.ensembles import read_ensembles
+    from fer_utils.results.evidence import compute_results, read_evidence
 
-    results = compute_results(resolve(EVIDENCE), read("csv", given.csv, progress=True))
-    print(results_markdown(results))
+    evidence, faces = resolve(EVIDENCE), read("csv", given.csv, progress=True)
+    table = compute_results(evidence, faces)
+    print(results_markdown(table))
     if given.write:
-        write_results(results, resolve(EVIDENCE), resolve("README.md"))
+        runs, ensembles = read_evidence(evidence, faces), read_ensembles(evidence)
+        write_results(table, differences(runs, ensembles, faces), root())
 
 
 def networks(given: argparse.Namespace) -> None:

@@ -268,7 +268,8 @@ def make_parser() -> argparse.ArgumentParser:
         "fer-study stage explore",
     )
     add.add_argument(
-        "stage", help="prepare, explore, replicate, tune, final_model, analyse_errors, serve or index"
+        "stage",
+        help="prepare, explore, replicate, tune, final_model, analyse_errors, serve or index",
     )
 
     add = command(

@@ -1,14 +1,14 @@
-"""The pipeline's stages: what each command in dvc.yaml does, with its section of params.yaml."""
+"""The pipeline's stages: each command of dvc.yaml, with its section of params.yaml."""
 
 from pathlib import Path
 
 import yaml
 
 from fer_utils.errors import StudyError
+from fer_utils.notebooks.parameters import NOTEBOOKS
 from fer_utils.paths import resolve, root
-from fer_utils.reports.notebooks import NOTEBOOKS, run_notebook
 
-STAGES = ("prepare", *NOTEBOOKS, "index")
+STAGES = ("prepare", *NOTEBOOKS, "report")
 
 
 def run_stage(stage: str) -> None:
@@ -19,42 +19,47 @@ def run_stage(stage: str) -> None:
     """
     if stage not in STAGES:
         raise StudyError(f"stage: expected one of {', '.join(STAGES)}, found {stage!r}.")
-    if stage == "index":
-        from fer_utils.reports.index import write_index
-
-        write_index(resolve("reports/index.html"), root=root())
-    elif stage == "prepare":
+    if stage == "prepare":
         _prepare(**section("prepare"))
+    elif stage == "report":
+        from fer_utils.reports.html import write_pages
+        from fer_utils.reports.index import write_index
+        from fer_utils.reports.trials import write_trials_page
+
+        write_pages(root())
+        write_trials_page(root())
+        write_index(resolve("reports/index.html"), root=root())
     else:
-        name = NOTEBOOKS[stage]
+        from fer_utils.notebooks.runner import run_notebook
+
+        name = f"{NOTEBOOKS[stage]}.ipynb"
         run_notebook(
-            resolve(f"notebooks/{name}.ipynb"),
-            resolve(f"reports/notebooks/{name}.ipynb"),
-            resolve(f"reports/html/{name}.html"),
+            resolve(f"notebooks/{name}"),
+            resolve(f"reports/notebooks/{name}"),
             section(stage),
             cwd=root(),
         )
 
 
 def section(stage: str) -> dict:
-    """A stage's section of params.yaml. Raises StudyError where there is none."""
+    """A stage's section of params.yaml. Raises StudyError if there is none."""
     path = resolve("params.yaml")
     try:
         params = yaml.safe_load(path.read_text(encoding="utf-8"))
         return params[stage]
     except OSError:
         raise StudyError(
-            f"{path}: expected the pipeline's parameters, found no file. `make study` composes it."
+            f"{path}: expected the pipeline's parameters, found no file. Write it with `make study`."
         ) from None
     except (KeyError, TypeError):
         raise StudyError(
-            f"{path}: expected a section {stage!r}, found none. `make study` composes it anew."
+            f"{path}: expected a section {stage!r}, found none. Write it again with `make study`."
         ) from None
 
 
 def _prepare(source: str, path: str, votes: str | None, **options) -> None:
-    # The path is a dependency of the stage, which DVC wants to exist whatever the source: drawn and downloaded
-    # faces leave it unread.
+    # DVC requires the path to exist for every source, because it is a dependency of the stage.
+    # Drawn and downloaded faces do not read it.
     prepare(
         source,
         resolve(path) if source in ("csv", "folder") else None,
@@ -67,7 +72,7 @@ def _prepare(source: str, path: str, votes: str | None, **options) -> None:
 def prepare(
     source: str | None, path: Path | None, votes: Path | None, out: Path, **options
 ) -> None:
-    """Read a source, save its faces to the folder `out`, and print their counts and what is odd about them."""
+    """Read a source, save its faces to the folder `out`, and print their counts and notices."""
     from fer_utils.data.faces import PREPARED
     from fer_utils.data.sources import read
 

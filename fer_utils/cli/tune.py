@@ -10,12 +10,12 @@ import pandas as pd
 
 from fer_utils.data.faces import Faces
 from fer_utils.errors import StudyError
-from fer_utils.reports import metrics
+from fer_utils.notebooks import metrics
 from fer_utils.storage import atomic_file, expect_replaceable
 from fer_utils.training.recipe import Recipe, recipe_from_dict
 from fer_utils.tuning.chief import search_as_chief
 from fer_utils.tuning.ledger import against_random, search_finding
-from fer_utils.tuning.page import trials_page
+from fer_utils.reports.trials import trials_page
 from fer_utils.tuning.retraining import contenders, retrain, retrained_table, retraining_finding
 from fer_utils.tuning.search import random_at_equal_compute, search
 from fer_utils.tuning.spaces import CHOICES, RANGES, SearchSpace

@@ -74,9 +74,9 @@ def export_run(run: Run, faces: Faces, folder: Path, *, int8: bool = False) -> d
         StudyError: something else is at `folder`; the faces are not the run's; the backend is not TensorFlow, which
             ONNX is written through; or Keras and ONNX Runtime disagree.
     """
-    if faces.fingerprint != run.about["faces"]:
+    if faces.fingerprint != run.info.faces:
         raise StudyError(
-            f"{run.folder.name}: expected the faces it was trained on (fingerprint {run.about['faces'][:12]}), found "
+            f"{run.folder.name}: expected the faces it was trained on (fingerprint {run.info.faces[:12]}), found "
             f"others ({faces.fingerprint[:12]}). Name them with --data."
         )
     if keras.backend.backend() != "tensorflow":
@@ -166,11 +166,11 @@ def _card(run: Run, model: keras.Model, faces: Faces, logits: np.ndarray) -> dic
     threshold = fit_threshold(calibrated, public.emotion)
     scored = {PUBLIC: (logits, public)}
     private = faces.of(PRIVATE) if PRIVATE in faces.usage else None
-    if private is not None and run.holds(private):
+    if private is not None and run.has_predictions(private):
         scored[PRIVATE] = (run.logits(private), private)
     return {
         "name": f"{run.recipe.name}, seed {run.seed}",
-        "source": run.about["source"],
+        "source": run.info.source,
         "public_accuracy": accuracy(logits, public.emotion),
         "temperature": temperature,
         "threshold": threshold.probability,
@@ -193,7 +193,7 @@ def _card(run: Run, model: keras.Model, faces: Faces, logits: np.ndarray) -> dic
         "training_images": len(faces.of(TRAINING)),
         "recipe": run.recipe.to_dict(),
         "seed": run.seed,
-        "fingerprint": run.about["fingerprint"],
+        "fingerprint": run.info.fingerprint,
         "versions": {name: version(name) for name in ("keras", "tf2onnx", "onnx", "onnxruntime")},
     }
 

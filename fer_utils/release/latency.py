@@ -10,8 +10,7 @@ import pandas as pd
 
 from fer_utils.emotions import SIDE
 from fer_utils.training.augmentation import tta_transforms
-from fer_utils.training.recipe import recipe_from_dict
-from fer_utils.training.runs import Run, about_of
+from fer_utils.training.runs import Run
 
 ROUNDS = 50
 
@@ -38,7 +37,7 @@ def answer_costs(folders: Mapping[str, Path], rounds: int = ROUNDS) -> pd.DataFr
     rows, calls = [], []
     with tempfile.TemporaryDirectory() as folder:
         for number, (name, run) in enumerate(folders.items()):
-            recipe = recipe_from_dict(about_of(run)["recipe"])
+            recipe = Run(run).recipe
             model, file = Run(run).model(), Path(folder) / f"{number}.onnx"
             write_onnx(model, file)
             session = open_model(file, threads=1)

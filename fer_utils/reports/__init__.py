@@ -1,4 +1,4 @@
-"""From notebooks to reports: the runner, HTML and its templates, the index page, numbers for DVC.
+"""HTML pages: executed notebooks, the trials of a search, and the index.
 
-Figures are drawn in `fer_utils.plots`.
+Their templates are in `templates/`. Figures are in `fer_utils.plots`.
 """

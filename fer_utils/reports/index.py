@@ -1,4 +1,4 @@
-"""The page that opens the study's reports: reports/index.html, made from what the stages left."""
+"""The index of the reports, reports/index.html, made from the outputs of the other stages."""
 
 import base64
 import io
@@ -16,7 +16,8 @@ import yaml
 
 from fer_utils.errors import StudyError
 from fer_utils.evaluation.published import PUBLISHED, Published
-from fer_utils.reports.notebooks import NOTEBOOKS, TEMPLATES, label, read_notebook
+from fer_utils.notebooks.parameters import NOTEBOOKS, label, read_notebook
+from fer_utils.reports.html import TEMPLATES
 from fer_utils.storage import atomic_file
 
 PACKAGES = (
@@ -31,15 +32,17 @@ PACKAGES = (
     "dvc",
 )
 
+FINAL = "Final model of this run"
+
 THUMBNAIL = 560
-"""Width of a card's picture, in pixels; twice what it takes up, for dense screens."""
+"""Width of a card's picture, in pixels: twice its width on the page, for dense screens."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """An accuracy on one split and the interval around it; fractions in [0, 1], or None where not known.
+    """An accuracy on one split with its 95 % interval, as fractions in [0, 1].
 
-    `shown`, where given, stands in the table for both, as its source printed them.
+    An unknown interval is None. If `shown` is set, the table contains it instead of the numbers.
     """
 
     split: str
@@ -51,7 +54,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Row:
-    """A line of a results table: a model, what is known about it, and its scores."""
+    """A row of a results table: a model, details for the small print, its scores, a link."""
 
     model: str
     scores: tuple[Score, ...]
@@ -60,17 +63,18 @@ class Row:
 
 
 def write_index(out: Path, *, root: Path) -> None:
-    """Write the index page: one file that fetches nothing, the same bytes for the same data.
+    """Write the index page, one file that fetches nothing. The same data give the same bytes.
 
-    It reads reports/metrics/*.json, reports/evidence/results.csv, reports/notebooks/*.ipynb (thumbnails),
-    notebooks/*.ipynb (titles) and params.yaml below `root`. What a stage has not left yet is said so.
+    Below `root` it reads reports/metrics/*.json, reports/evidence/results.csv, params.yaml, titles
+    in notebooks/*.ipynb and thumbnails in reports/notebooks/*.ipynb. Stages without outputs are
+    marked "not run yet".
 
     Args:
         out: the page, usually reports/index.html; links are relative to its folder.
         root: the study's folder.
 
     Raises:
-        StudyError: a file that is there cannot be read, or lacks a number that the page shows.
+        StudyError: an existing file cannot be read, or lacks a number that the page shows.
     """
     import jinja2
 
@@ -87,16 +91,19 @@ def write_index(out: Path, *, root: Path) -> None:
     parameters = _yaml(root / "params.yaml")
     explored = metrics["explore"] or {}
     source = explored.get("source") or (parameters.get("prepare") or {}).get("source")
+    drawn = explored.get("drawn", source == "sample")
+    final = f"{FINAL} (drawn faces)" if drawn else FINAL
     published = [_published_row(known) for known in PUBLISHED]
     try:
-        own = _own_rows(metrics["final_model"] or {}, metrics["replicate"] or {})
+        own = _own_rows(final, metrics["final_model"] or {}, metrics["replicate"] or {})
         real = _real_rows(root, out.parent)
         page = environment.get_template("index.html.j2").render(
             css=(TEMPLATES / "study.css").read_text(encoding="utf-8"),
             metrics=metrics,
             profile=parameters.get("profile"),
             source=source,
-            drawn=explored.get("drawn", source == "sample"),
+            drawn=drawn,
+            final=final,
             own=own,
             real=real,
             published=published,
@@ -106,44 +113,40 @@ def write_index(out: Path, *, root: Path) -> None:
         )
     except (jinja2.UndefinedError, KeyError, TypeError) as problem:
         raise StudyError(
-            f"{root / 'reports' / 'metrics'}: expected what the stages of this version leave, found {problem}. "
-            "Run the pipeline again (`dvc repro`)."
+            f"{root / 'reports' / 'metrics'}: expected the metrics of this version's stages, "
+            f"found {problem}. Run the pipeline again (`dvc repro`)."
         ) from problem
     with atomic_file(out) as file:
         file.write_text(page, encoding="utf-8")
 
 
 def percent(fraction: float, digits: int = 1) -> str:
-    """0.6318 as "63.2"."""
+    """A fraction in per cent without the sign: "63.2" for 0.6318."""
     return f"{100 * fraction:.{digits}f}"
 
 
 @dataclass(frozen=True)
 class Axis:
-    """The one scale of all accuracies on the page, from `low` to `high` per cent."""
+    """The common axis of all accuracies on the page, from `low` to `high` per cent."""
 
     low: int
     high: int
 
     @classmethod
     def around(cls, rows: list[Row]) -> "Axis":
-        """The tens around every score and interval of `rows`."""
-        ends = [
-            end
-            for row in rows
-            for s in row.scores
-            for end in (s.accuracy, s.low, s.high)
-            if end is not None
-        ]
+        """The axis from ten to ten that contains every score and interval of `rows`."""
+        scores = [score for row in rows for score in row.scores]
+        ends = [s.accuracy for s in scores]
+        ends += [end for s in scores for end in (s.low, s.high) if end is not None]
         return cls(10 * int(min(ends) * 10), min(100, 10 * int(max(ends) * 10 + 1)))
 
     @property
     def ticks(self) -> range:
-        """Where the axis is labelled, per cent."""
+        """The labels of the axis, per cent."""
         return range(self.low, self.high + 1, 10)
 
     def x(self, fraction: float) -> str:
-        """Place of an accuracy in [0, 1], per cent of the axis's width."""
+        """The position of an accuracy in [0, 1], as a CSS percentage of the axis's width."""
         return f"{100 * (100 * fraction - self.low) / (self.high - self.low):.2f}%"
 
 
@@ -161,13 +164,10 @@ def versions() -> dict[str, str]:
 
 
 def title_and_summary(notebook: Path) -> tuple[str, str]:
-    """A notebook's title and the first sentence below it; its name and nothing where there is no notebook."""
+    """A notebook's title and the first sentence below it. Without a notebook: its label and ""."""
     title, summary = label(notebook.stem), ""
-    if (
-        notebook.is_file()
-        and (cells := read_notebook(notebook).cells)
-        and cells[0].cell_type == "markdown"
-    ):
+    cells = read_notebook(notebook).cells if notebook.is_file() else []
+    if cells and cells[0].cell_type == "markdown":
         heading, _, rest = cells[0].source.strip().partition("\n")
         title = heading.lstrip("# ").strip() or title
         paragraph = " ".join(rest.strip().split("\n\n")[0].split())
@@ -177,8 +177,8 @@ def title_and_summary(notebook: Path) -> tuple[str, str]:
 
 
 def _plain(markdown: str) -> str:
-    """One line of Markdown without its marks."""
-    return re.sub(r"\[([^]]*)\]\([^)]*\)|[*`]+", lambda found: found[1] or "", markdown)
+    """One line of Markdown without its markup."""
+    return re.sub(r"\[([^]]*)\]\([^)]*\)|[*`]+", lambda match: match[1] or "", markdown)
 
 
 def _card(name: str, root: Path, folder: Path) -> dict[str, Any]:
@@ -195,26 +195,22 @@ def _card(name: str, root: Path, folder: Path) -> dict[str, Any]:
 
 
 def _thumbnail(executed: Path) -> str | None:
-    """The first picture that an executed notebook shows, made small, as a data URI."""
+    """The first PNG output of an executed notebook, reduced, as a data URI."""
     from PIL import Image
 
     if not executed.is_file():
         return None
-    outputs = (
-        output for cell in read_notebook(executed).cells for output in cell.get("outputs", ())
-    )
-    pictures = (
-        output.data["image/png"] for output in outputs if "image/png" in output.get("data", {})
-    )
-    if not (first := next(pictures, None)):
+    cells = read_notebook(executed).cells
+    outputs = [output for cell in cells for output in cell.get("outputs", ())]
+    pictures = [o.data["image/png"] for o in outputs if "image/png" in o.get("data", {})]
+    if not pictures:
         return None
-    picture = Image.open(io.BytesIO(base64.b64decode(first))).convert("RGBA")
-    on_white = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert(
-        "RGB"
-    )
-    on_white.thumbnail((THUMBNAIL, 2 * THUMBNAIL), Image.Resampling.LANCZOS)
+    picture = Image.open(io.BytesIO(base64.b64decode(pictures[0]))).convert("RGBA")
+    white = Image.new("RGBA", picture.size, "white")
+    picture = Image.alpha_composite(white, picture).convert("RGB")
+    picture.thumbnail((THUMBNAIL, 2 * THUMBNAIL), Image.Resampling.LANCZOS)
     packed = io.BytesIO()
-    on_white.quantize(64).save(packed, "PNG", optimize=True)
+    picture.quantize(64).save(packed, "PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(packed.getvalue()).decode()
 
 
@@ -227,32 +223,25 @@ def _scores(record: dict[str, Any]) -> tuple[Score, ...]:
 
 
 def _published_row(known: Published) -> Row:
-    if known.margin is None:
-        score = Score(
-            known.images, known.accuracy, shown=f"{known.accuracy:.2%}".replace("%", " %")
-        )
+    accuracy, margin = known.accuracy, known.margin
+    if margin is None:
+        score = Score(known.images, accuracy, shown=f"{percent(accuracy, 2)} %")
     else:
-        low, high = known.accuracy - known.margin, known.accuracy + known.margin
-        score = Score(
-            known.images,
-            known.accuracy,
-            low,
-            high,
-            shown=f"{100 * known.accuracy:.0f} ± {100 * known.margin:.0f} %",
-        )
+        shown = f"{percent(accuracy, 0)} ± {percent(margin, 0)} %"
+        score = Score(known.images, accuracy, accuracy - margin, accuracy + margin, shown)
     return Row(known.name, (score,), tuple(filter(None, (known.caveat, known.source))))
 
 
-def _own_rows(final_model: dict[str, Any], replicate: dict[str, dict]) -> list[Row]:
-    """The model that was kept, the others of its notebook, and the replicated ones, each once."""
-    kept = [_own_row("The study’s model", final_model)] if final_model else []
-    others = {
-        name: each for name, each in final_model.get("models", {}).items() if name != final_model["model"]
-    }
-    return kept + [
-        _own_row(name.replace("_averaged", ", averaged"), each)
-        for name, each in (others | replicate).items()
-    ]
+def _own_rows(final: str, final_model: dict[str, Any], replicate: dict[str, dict]) -> list[Row]:
+    """The final model, named `final`, then the others of its notebook and the replicated ones."""
+    rows, others = [], {}
+    if final_model:
+        rows.append(_own_row(final, final_model))
+        models = final_model.get("models", {})
+        others = {name: models[name] for name in models if name != final_model["model"]}
+    for name, scores in (others | replicate).items():
+        rows.append(_own_row(name.replace("_averaged", ", TTA"), scores))
+    return rows
 
 
 def _own_row(name: str, metrics: dict[str, Any]) -> Row:
@@ -269,43 +258,41 @@ def _seeds(seeds: str) -> str:
 
 
 def _real_rows(root: Path, folder: Path) -> list[Row]:
-    """The committed table of real runs; empty where there is none."""
+    """The committed results on the real FER-2013; empty if there are none."""
     path = root / "reports" / "evidence" / "results.csv"
     if not path.is_file():
         return []
     try:
-        # Read as text: "0, 1, 2" are seeds, and numbers of parameters are whole.
+        # Read as text: "0, 1, 2" are seeds, and numbers of parameters are integers.
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
-        rows = []
-        for record in table.to_dict("records"):
-            numbers = {
-                key: float(value) if value else None
-                for key, value in record.items()
-                if _is_score(key)
-            }
-            details = (
-                record["data"],
-                f"{int(record['parameters']):,} parameters" if record["parameters"] else "",
-                f"{record['epochs']} epochs" if record["epochs"] else "",
-                _seeds(record["seeds"]) if record["seeds"] else "",
-                f"{float(record['minutes']):.0f} min on {record['machine']}"
-                if record["minutes"]
-                else "",
-            )
-            # Of several seeds the first one's.
-            evidence = root / record["evidence"].split()[0] if record["evidence"] else None
-            link = _relative(evidence, folder) if evidence and evidence.exists() else None
-            name = f"{record['model']}, averaged" if record["tta"] else record["model"]
-            rows.append(Row(name, _scores(numbers), tuple(filter(None, details)), link))
+        return [_real_row(record, root, folder) for record in table.to_dict("records")]
     except (OSError, ValueError, KeyError) as problem:
         raise StudyError(
-            f"{path}: expected the table that `fer-study results` writes, found {type(problem).__name__}: {problem}."
+            f"{path}: expected a table written by `fer-study results`, "
+            f"found {type(problem).__name__}: {problem}. Restore the committed file."
         ) from None
-    return rows
 
 
-def _is_score(column: str) -> bool:
-    return column.startswith(("public_", "private_"))
+def _real_row(record: dict[str, str], root: Path, folder: Path) -> Row:
+    numbers = {}
+    for key, value in record.items():
+        if key.startswith(("public_", "private_")):
+            numbers[key] = float(value) if value else None
+    details = [record["data"]]
+    if record["parameters"]:
+        details.append(f"{int(record['parameters']):,} parameters")
+    if record["epochs"]:
+        details.append(f"{record['epochs']} epochs")
+    if record["seeds"]:
+        details.append(_seeds(record["seeds"]))
+    if record["minutes"]:
+        details.append(f"{float(record['minutes']):.0f} min on {record['machine']}")
+    link = None
+    if record["evidence"]:
+        evidence = root / record["evidence"].split()[0]  # the first seed's
+        link = _relative(evidence, folder) if evidence.exists() else None
+    name = f"{record['model']}, TTA" if record["tta"] else record["model"]
+    return Row(name, _scores(numbers), tuple(filter(None, details)), link)
 
 
 def _relative(path: Path, folder: Path) -> str:
@@ -319,7 +306,7 @@ def _json(path: Path) -> dict[str, Any] | None:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as problem:
         raise StudyError(
-            f"{path}: expected metrics as JSON, found {problem}. Run its stage again."
+            f"{path}: expected metrics as JSON, found {problem}. Run the stage again."
         ) from None
 
 
@@ -329,4 +316,6 @@ def _yaml(path: Path) -> dict[str, Any]:
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except yaml.YAMLError as problem:
-        raise StudyError(f"{path}: expected YAML, found {problem}.") from None
+        raise StudyError(
+            f"{path}: expected YAML, found {problem}. Write it again with `make study`."
+        ) from None

@@ -1,4 +1,4 @@
-"""What real runs have shown: committed evidence, the one door to PrivateTest, ensembles, tables, published figures.
+"""Results of real runs: evidence, the one door to PrivateTest, ensembles, tables, documents.
 
-Statistics are in `fer_utils.evaluation`; a closer look at one network's mistakes is in `fer_utils.analysis`.
+Statistics are in `fer_utils.evaluation`, analyses of one network's errors in `fer_utils.analysis`.
 """

@@ -1,4 +1,4 @@
-"""The one door to PrivateTest: a finished run is scored on it once, and each use on real faces is logged."""
+"""The one door to PrivateTest: each finished run is scored on it once, and each use is logged."""
 
 import csv
 from datetime import UTC, datetime
@@ -18,38 +18,37 @@ LOG_COLUMNS = ("when", "run", "fingerprint", "images", "accuracy")
 
 
 def score(run: Run, faces: Faces, *, log: Path | None = None) -> Run:
-    """Add the run's logits on PrivateTest, and the averaged ones; where they are there already, do nothing.
+    """Predict PrivateTest with a run, and save the logits with the run. Does nothing if they exist.
 
     Args:
-        run: finished.
-        faces: the faces it was trained on, now with PrivateTest.
-        log: CSV file to which a use on real faces is added; `LOG` below the study's root when None. Scoring
-            drawn faces is not logged.
+        run: a finished run.
+        faces: the faces it was trained on, with PrivateTest.
+        log: CSV file to which each use of real faces is added; None is `LOG` below the study's
+            root. Scores of drawn faces are not logged.
 
     Raises:
-        StudyError: the faces' Training or PublicTest is not what the run was trained on, or PrivateTest is
-            missing.
+        StudyError: the run was trained on other faces, or PrivateTest is missing.
     """
-    if faces.fingerprint != run.about["faces"]:
+    if faces.fingerprint != run.info.faces:
         raise StudyError(
-            f"{run.folder.name}: expected the faces it was trained on (fingerprint {run.about['faces'][:12]}), found "
-            f"others ({faces.fingerprint[:12]}). Prepare the same data again, or train anew on these."
+            f"{run.folder.name}: expected the faces it was trained on (fingerprint "
+            f"{run.info.faces[:12]}), found others ({faces.fingerprint[:12]}). Prepare the same "
+            "data again, or train again on these."
         )
     private = faces.of(PRIVATE)
-    if run.holds(private):
+    if run.has_predictions(private):
         return run
-    # Imported here, so that reading a scored run needs no Keras.
+    # Imported here, because reading a scored run needs no Keras.
     from fer_utils.training.predict import predict, predict_with_tta
 
     logits = predict(run.model(), private.images)
-    tta = predict_with_tta(run, private.images) if run.recipe.tta_label else logits
+    tta = predict_with_tta(run, private.images) if run.recipe.tta_label else None
     if not faces.drawn:
-        # Logged before it is kept: a kill in between leaves a use too many in the log, never one too few.
-        add_to_log(run.folder.name, run.about["fingerprint"], logits, private, log)
-        if run.recipe.tta_label:
-            name = f"{run.folder.name} averaged"
-            add_to_log(name, run.about["fingerprint"], tta, private, log)
-    if run.recipe.tta_label:
+        # The log is written first: a kill in between logs one use too many, never one too few.
+        add_to_log(run.folder.name, run.info.fingerprint, logits, private, log)
+        if tta is not None:
+            add_to_log(f"{run.folder.name} TTA", run.info.fingerprint, tta, private, log)
+    if tta is not None:
         run.add_logits(private, tta, tta=True)
     run.add_logits(private, logits)
     return run
@@ -58,14 +57,14 @@ def score(run: Run, faces: Faces, *, log: Path | None = None) -> Run:
 def add_to_log(
     name: str, fingerprint: str, logits: np.ndarray, private: Faces, log: Path | None = None
 ) -> None:
-    """Note a use of PrivateTest: when, what was scored, its fingerprint, how many images, and the accuracy.
+    """Add a use of PrivateTest to the log: time, name, fingerprint, images and accuracy.
 
     Args:
         name: of the run or ensemble.
-        fingerprint: what determines it, hexadecimal.
-        logits: (n, 7), its answers.
+        fingerprint: of what was scored, hexadecimal.
+        logits: its predictions, (n, 7).
         private: PrivateTest, (n,).
-        log: as `score` takes it.
+        log: as in `score`.
     """
     log = log or resolve(LOG)
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -75,6 +74,5 @@ def add_to_log(
         if new:
             writer.writerow(LOG_COLUMNS)
         when = datetime.now(UTC).isoformat(timespec="seconds")
-        writer.writerow(
-            [when, name, fingerprint, len(private), f"{accuracy(logits, private.emotion):.6f}"]
-        )
+        score = f"{accuracy(logits, private.emotion):.6f}"
+        writer.writerow([when, name, fingerprint, len(private), score])

@@ -1,8 +1,10 @@
-"""Tables of results, computed from the saved logits of runs: this machine's, published copies, or the evidence."""
+"""Tables of results, computed from the saved logits of runs: own runs, published ones or
+evidence."""
 
 from collections.abc import Iterable, Mapping
 from itertools import groupby
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,226 +20,223 @@ from fer_utils.evaluation import (
     paired_bootstrap,
     seed_summary,
 )
-from fer_utils.results.ensembles import answer, member_logits
-from fer_utils.training.recipe import recipe_from_dict
-from fer_utils.training.runs import VOTES, learned_from_votes, logits_of
+from fer_utils.results.ensembles import member_logits, predict_ensemble
+from fer_utils.training.runs import VOTES, RunInfo, logits_of
 
 SPLITS = {"public": PUBLIC, "private": PRIVATE}
 
 
+class _Seed(NamedTuple):
+    """The runs of one model and seed: one, or one for each of its folds."""
+
+    model: str
+    seed: int
+    runs: dict[Path, RunInfo]
+
+
 def summarise(
-    abouts: Mapping[Path, dict],
+    runs: Mapping[Path, RunInfo],
     faces: Faces,
     ensembles: Mapping[str, Mapping[Path, int]] | None = None,
 ) -> pd.DataFrame:
-    """One row a model, its seeds averaged, one more with test-time averaging where its recipe has that, and ensembles.
+    """Scores of each model over its seeds, without and with TTA, and of ensembles.
 
-    A seed whose recipe has folds is the ensemble of its folds. Columns: model, parameters, data, epochs, seeds,
-    averaging ("" or the recipe's views and snapshots); for `public` and `private` each `_accuracy` (mean over seeds),
-    `_low` and `_high` (95 % bootstrap interval over images, and over seeds where there are several) and `_spread`
-    (standard deviation between seeds); the same as `unleaked`, on the PrivateTest images that
-    have no pixel-identical copy in Training; minutes (mean of a seed) and machine, where they are known.
-
-    Runs that learned from FER+'s votes say so in `data`: they are another track.
-
-    An ensemble's members answer with their test-time averages, where they have them; its parameters, epochs and
-    minutes are those of all members together.
+    A seed whose recipe has folds is the ensemble of its folds. The members of an ensemble use TTA
+    if their recipes have it; its parameters, epochs and minutes are sums over its members.
 
     Args:
-        abouts: what is known about each run (recipe, seed, parameters and so on), by the folder with its logits.
-        faces: those the logits are of, with all three usages.
-        ensembles: by name, how often each of the runs counts.
+        runs: the record of each run, by the folder with its logits.
+        faces: the faces that the logits belong to, with all three splits.
+        ensembles: how often each of the runs counts, by the ensemble's name.
+
+    Returns:
+        One row per model, another one if its recipe has TTA, and one per ensemble. Columns:
+        model, parameters, epochs;
+        data, which names FER+ votes if the model learned from them;
+        seeds;
+        tta: "", or the TTA and snapshots of the recipe;
+        for `public`, `private` and `unleaked` each: `_accuracy` (mean over seeds), `_low` and
+        `_high` (95 % bootstrap interval over images, and over seeds if there are several) and
+        `_spread` (standard deviation between seeds);
+        minutes (mean of a seed) and machine, if they are known.
+        `unleaked` are the PrivateTest images without an exact duplicate in Training.
 
     Raises:
         StudyError: logits are missing, or runs of one model differ in their recipe.
     """
-    seeds = _by_seed(abouts)
-    for model, its_seeds in groupby(seeds, key=lambda each: each[0]):
-        # Through Recipe: what an older run does not name has its default.
-        recipes = [
-            recipe_from_dict(about["recipe"]).but(fold=0)
-            for _, _, members in its_seeds
-            for about in members.values()
-        ]
-        if any(recipe != recipes[0] for recipe in recipes):
-            raise StudyError(
-                f"{model}: expected one recipe for all its seeds, found others in "
-                f"{', '.join(sorted(str(folder) for folder in abouts if abouts[folder]['recipe']['name'] == model))}."
-                " Train one of them under another name (--set name=...), or all by the same recipe."
-            )
-    rows, clean = [], ~leaked(faces, PRIVATE)
+    models = [list(group) for _, group in groupby(_by_seed(runs), key=lambda each: each.model)]
+    for group in models:
+        _expect_one_recipe(group)
     data = "drawn faces" if faces.drawn else "FER-2013" if faces.canonical else faces.source
-    for model, its_seeds in groupby(seeds, key=lambda each: each[0]):
-        group = list(its_seeds)
-        runs = [list(members.values()) for _, _, members in group]
-        recipe = recipe_from_dict(runs[0][0]["recipe"])
-        for tta in recipe.kinds:
-            row = {"model": model, "parameters": runs[0][0]["parameters"], "epochs": recipe.epochs}
-            row["data"] = f"{data}, {VOTES}" if learned_from_votes(runs[0][0]) else data
-            row |= {
-                "seeds": _listed(seed for _, seed, _ in group),
-                "tta": recipe.tta_label if tta else "",
+    unleaked = ~leaked(faces, PRIVATE)
+    rows = []
+    for group in models:
+        infos = [list(each.runs.values()) for each in group]
+        first = infos[0][0]
+        for tta in first.recipe.kinds:
+            logits = {name: _logits(group, faces.of(split), tta) for name, split in SPLITS.items()}
+            row = {
+                "model": group[0].model,
+                "parameters": first.parameters,
+                "epochs": first.recipe.epochs,
+                "data": f"{data}, {VOTES}" if first.learned_from_votes else data,
+                "seeds": _joined(each.seed for each in group),
+                "tta": first.recipe.tta_label if tta else "",
             }
-            logits = {
-                split: _logits(group, faces.of(usage), tta) for split, usage in SPLITS.items()
-            }
-            rows.append(row | _all_scores(logits, faces, clean) | _effort(runs))
+            rows.append(row | _all_scores(logits, faces, unleaked) | _effort(infos))
     for name, counts in (ensembles or {}).items():
-        used = {folder: abouts[folder] for folder in counts}
-        members, recipes = (
-            list(used.values()),
-            [recipe_from_dict(about["recipe"]) for about in used.values()],
-        )
+        used = {folder: runs[folder] for folder in counts}
+        members = list(used.values())
+        logits = {}
+        for key, split in SPLITS.items():
+            predictions = predict_ensemble(counts, member_logits(used, faces.of(split)))
+            logits[key] = predictions[None]
         row = {
             "model": f"{name} ({len(members)} network{'s' * (len(members) > 1)})",
-            "parameters": sum(each["parameters"] for each in members),
+            "parameters": sum(each.parameters for each in members),
+            "epochs": sum(each.recipe.epochs for each in members),
+            "data": data,
+            "seeds": _joined(sorted({each.seed for each in members})),
+            "tta": _joined(sorted({each.recipe.tta_label for each in members} - {""})),
         }
-        row |= {"data": data, "epochs": sum(recipe.epochs for recipe in recipes)}
-        row["seeds"] = _listed(sorted({each["seed"] for each in members}))
-        row["tta"] = _listed(sorted({recipe.tta_label for recipe in recipes if recipe.tta_label}))
-        logits = {
-            split: answer(counts, member_logits(used, faces.of(usage)))[None]
-            for split, usage in SPLITS.items()
-        }
-        rows.append(row | _all_scores(logits, faces, clean) | _effort([members]))
+        rows.append(row | _all_scores(logits, faces, unleaked) | _effort([members]))
     return pd.DataFrame(rows)
 
 
 def shown(table: pd.DataFrame) -> pd.DataFrame:
-    """A table of `summarise`, in words: what people read, in per cent, "mean ± spread (low–high)"."""
+    """A table of `summarise` for readers: per cent, as "mean ± spread (low–high)"."""
+    titles = {
+        "public": "PublicTest, %",
+        "private": "PrivateTest, %",
+        "unleaked": "PrivateTest without leaks, %",
+    }
     rows = []
     for row in table.to_dict("records"):
         tta = f", TTA ({row['tta']})" if row["tta"] else ""
-        votes = f", taught by {VOTES}" if row.get("data", "").endswith(VOTES) else ""
+        votes = f", distilled from {VOTES}" if row.get("data", "").endswith(VOTES) else ""
         cells = {
             "model": f"{row['model']}{votes}{tta}",
             "parameters": f"{row['parameters']:,}",
             "epochs": str(row["epochs"]),
             "seeds": str(row["seeds"]),
         }
-        for split, title in (
-            ("public", "PublicTest, %"),
-            ("private", "PrivateTest, %"),
-            ("unleaked", "PrivateTest without leaks, %"),
-        ):
+        for split, title in titles.items():
             mean, low, high = (100 * row[f"{split}_{key}"] for key in ("accuracy", "low", "high"))
             spread = 100 * row[f"{split}_spread"]
-            said = (
-                f"{mean:.2f}{'' if np.isnan(spread) else f' ± {spread:.2f}'} ({low:.1f}–{high:.1f})"
-            )
-            cells[title] = "–" if np.isnan(mean) else said
+            spread_text = "" if np.isnan(spread) else f" ± {spread:.2f}"
+            scored = f"{mean:.2f}{spread_text} ({low:.1f}–{high:.1f})"
+            cells[title] = "–" if np.isnan(mean) else scored
         rows.append(cells)
     return pd.DataFrame(rows)
 
 
-def compare(abouts: Mapping[Path, dict], faces: Faces, model: str, other: str) -> pd.DataFrame:
-    """Two models on PrivateTest, seed by seed as far as both have it, then all their seeds.
-
-    Columns: averaging, seeds; only_model and only_other, the images that just one has right, and p, McNemar's exact
-    test on these (for one seed each); difference in accuracy, model less other, with its 95 % paired bootstrap
-    interval, low and high. Without and with test-time averaging, where both have that.
+def compare(runs: Mapping[Path, RunInfo], faces: Faces, model: str, other: str) -> pd.DataFrame:
+    """Compare two models on PrivateTest: each seed that both have, then all their seeds.
 
     Args:
-        abouts: as `summarise` takes them.
+        runs: as in `summarise`.
         faces: the same.
-        model: a recipe's name.
-        other: another's.
+        model: the name of a recipe.
+        other: the name of another recipe.
+
+    Returns:
+        Columns tta, seeds, only_model, only_other, p, difference, low, high. only_model and
+        only_other are the images that just one of the two classifies correctly, and p is that of
+        the exact McNemar test on them (for one seed each). difference is the accuracy of model
+        minus that of other, with its 95 % paired bootstrap interval. There are rows with TTA if
+        both have it.
 
     Raises:
         StudyError: there is no run of one of them, or logits are missing.
     """
-    seeds = _by_seed(abouts)
-    groups = {name: [each for each in seeds if each[0] == name] for name in (model, other)}
+    seeds = _by_seed(runs)
+    groups = {name: [each for each in seeds if each.model == name] for name in (model, other)}
     for name, group in groups.items():
         if not group:
-            raise StudyError(
-                f"compare: expected runs of {name}, found {', '.join(sorted({s[0] for s in seeds}))}."
-            )
+            names = ", ".join(sorted({each.model for each in seeds}))
+            raise StudyError(f"compare: expected runs of {name}, found {names}.")
     private = faces.of(PRIVATE)
-    labels = [
-        recipe_from_dict(next(iter(group[0][2].values()))["recipe"]).tta_label
-        for group in groups.values()
-    ]
+    ours, theirs = groups.values()
+    labels = [next(iter(group[0].runs.values())).recipe.tta_label for group in (ours, theirs)]
     rows = []
-    for with_tta in (False, True) if all(labels) else (False,):
-        a, b = (_correct(group, private, with_tta) for group in groups.values())
-        numbers = [[seed for _, seed, _ in group] for group in groups.values()]
-        pairs = [
-            (seed, a[numbers[0].index(seed)], b[numbers[1].index(seed)])
-            for seed in numbers[0]
-            if seed in numbers[1]
-        ]
-        for seed, one, another in pairs:
-            test = mcnemar(one, another)
-            low, high = paired_bootstrap(one, another)
+    for tta in (False, True) if all(labels) else (False,):
+        a = {each.seed: row for each, row in zip(ours, _correct(ours, private, tta), strict=True)}
+        b = {
+            each.seed: row for each, row in zip(theirs, _correct(theirs, private, tta), strict=True)
+        }
+        paired = [seed for seed in a if seed in b]
+        name = {"tta": labels[0] if tta else ""}
+        for seed in paired:
+            test = mcnemar(a[seed], b[seed])
+            low, high = paired_bootstrap(a[seed], b[seed])
             found = {"only_model": test.only_a, "only_other": test.only_b, "p": test.p}
-            rows.append(
-                {
-                    "seeds": str(seed),
-                    **found,
-                    "difference": test.difference,
-                    "low": low,
-                    "high": high,
-                }
-            )
-        if len(a) + len(b) > 2 or not pairs:
-            low, high = paired_bootstrap(a, b)
-            every = f"{len(a)} and {len(b)}" if len(a) != len(b) or not pairs else f"all {len(a)}"
-            rows.append(
-                {"seeds": every, "difference": a.mean() - b.mean(), "low": low, "high": high}
-            )
-        for row in rows:
-            row.setdefault("tta", labels[0] if with_tta else "")
+            found |= {"difference": test.difference, "low": low, "high": high}
+            rows.append(name | {"seeds": str(seed)} | found)
+        if len(a) + len(b) > 2 or not paired:
+            one, another = np.stack(list(a.values())), np.stack(list(b.values()))
+            low, high = paired_bootstrap(one, another)
+            same = len(a) == len(b) and paired
+            found = {"difference": one.mean() - another.mean(), "low": low, "high": high}
+            all_seeds = f"all {len(a)}" if same else f"{len(a)} and {len(b)}"
+            rows.append(name | {"seeds": all_seeds} | found)
     columns = ["tta", "seeds", "only_model", "only_other", "p", "difference", "low", "high"]
     return pd.DataFrame(rows).reindex(columns=columns)
 
 
-def _by_seed(abouts: Mapping[Path, dict]) -> list[tuple[str, int, dict[Path, dict]]]:
-    """Model, seed, and the runs of each, in the order in which the models come."""
-    models = list(dict.fromkeys(about["recipe"]["name"] for about in abouts.values()))
+def _by_seed(runs: Mapping[Path, RunInfo]) -> list[_Seed]:
+    """The runs of each model and seed, in the order in which the models first occur."""
+    models = list(dict.fromkeys(info.recipe.name for info in runs.values()))
 
     def key(folder: Path) -> tuple[int, int]:
-        return models.index(abouts[folder]["recipe"]["name"]), abouts[folder]["seed"]
+        return models.index(runs[folder].recipe.name), runs[folder].seed
 
     return [
-        (models[model], seed, {folder: abouts[folder] for folder in folders})
-        for (model, seed), folders in groupby(sorted(abouts, key=key), key=key)
+        _Seed(models[model], seed, {folder: runs[folder] for folder in folders})
+        for (model, seed), folders in groupby(sorted(runs, key=key), key=key)
     ]
 
 
-def _logits(group: list[tuple[str, int, dict[Path, dict]]], part: Faces, tta: bool) -> np.ndarray:
-    """What each seed answers, float32 (seeds, n, 7)."""
+def _expect_one_recipe(group: list[_Seed]) -> None:
+    recipes = [info.recipe.but(fold=0) for each in group for info in each.runs.values()]
+    if any(recipe != recipes[0] for recipe in recipes):
+        folders = ", ".join(sorted(str(folder) for each in group for folder in each.runs))
+        raise StudyError(
+            f"{group[0].model}: expected one recipe for all its seeds, found others in {folders}. "
+            "Train one of them under another name (--set name=...), or all with the same recipe."
+        )
+
+
+def _logits(group: list[_Seed], part: Faces, tta: bool) -> np.ndarray:
+    """The logits of each seed, float32 (seeds, n, 7)."""
     seeds = []
-    for _, _, members in group:
-        logits = [logits_of(folder, part, tta=tta) for folder in members]
-        # One member's own logits: taking logarithms could make or break a tie.
+    for each in group:
+        logits = [logits_of(folder, part, tta=tta) for folder in each.runs]
+        # One member keeps its own logits: taking logarithms could make or break a tie.
         seeds.append(mean_prediction(logits) if len(logits) > 1 else logits[0])
     return np.stack(seeds)
 
 
-def _correct(group: list[tuple[str, int, dict[Path, dict]]], part: Faces, tta: bool) -> np.ndarray:
-    """Whether each seed's answer is right, bool (seeds, n)."""
+def _correct(group: list[_Seed], part: Faces, tta: bool) -> np.ndarray:
+    """The images that each seed classifies correctly, bool (seeds, n)."""
     return _logits(group, part, tta).argmax(axis=2) == part.emotion
 
 
 def _all_scores(
-    logits: Mapping[str, np.ndarray], faces: Faces, clean: np.ndarray
+    logits: Mapping[str, np.ndarray], faces: Faces, unleaked: np.ndarray
 ) -> dict[str, float]:
-    """The scores on each split, and on the `clean` part of PrivateTest, from each split's logits (seeds, n, 7)."""
-    correct = {
-        split: logits[split].argmax(axis=2) == faces.of(usage).emotion
-        for split, usage in SPLITS.items()
-    }
-    correct["unleaked"] = correct["private"][:, clean]
-    return {
-        f"{split}_{key}": value
-        for split, each in correct.items()
-        for key, value in _scores(each).items()
-    }
+    """Scores on each split and on the unleaked images, from each split's logits (seeds, n, 7)."""
+    correct = {}
+    for name, split in SPLITS.items():
+        correct[name] = logits[name].argmax(axis=2) == faces.of(split).emotion
+    correct["unleaked"] = correct["private"][:, unleaked]
+    scores = {}
+    for name, each in correct.items():
+        scores |= {f"{name}_{key}": value for key, value in _scores(each).items()}
+    return scores
 
 
 def _scores(correct: np.ndarray) -> dict[str, float]:
-    """Accuracy, its interval and its spread, of bool (seeds, n); without an image, not a number."""
+    """Accuracy, its interval and its spread, from bool (seeds, n); NaN if there is no image."""
     if not correct.size:
         return dict.fromkeys(("accuracy", "low", "high", "spread"), float("nan"))
     low, high = bootstrap_interval(correct)
@@ -245,16 +244,17 @@ def _scores(correct: np.ndarray) -> dict[str, float]:
     return {"accuracy": float(correct.mean()), "low": low, "high": high, "spread": spread}
 
 
-def _effort(runs: list[list[dict]]) -> dict:
-    """Minutes, mean over seeds, and machines, of the runs of each seed; nothing where they are not known."""
-    if not all("seconds" in about for each in runs for about in each):
+def _effort(infos: list[list[RunInfo]]) -> dict:
+    """Mean minutes of a seed, and machines, from the runs of each seed; empty if unknown."""
+    seconds = [[info.seconds for info in each] for each in infos]
+    if any(value is None for each in seconds for value in each):
         return {}
-    minutes = float(np.mean([sum(about["seconds"] for about in each) for each in runs])) / 60
+    machines = {info.machine or "" for each in infos for info in each}
     return {
-        "minutes": minutes,
-        "machine": "; ".join(sorted({about["machine"] for each in runs for about in each})),
+        "minutes": float(np.mean([sum(each) for each in seconds])) / 60,
+        "machine": "; ".join(sorted(machines)),
     }
 
 
-def _listed(values: Iterable) -> str:
+def _joined(values: Iterable) -> str:
     return ", ".join(map(str, values))

@@ -1,4 +1,4 @@
-"""The checkpoint of a training: written whole or not at all, and taken up to the bit."""
+"""The checkpoint of a training. It is written atomically and restored bit for bit."""
 
 import json
 import time
@@ -12,24 +12,30 @@ from fer_utils.networks.backend import keras
 from fer_utils.storage import atomic_file
 
 CHECKPOINT_SHARE = 0.05
-"""Checkpoints take at most this share of the time: where epochs are short, not every one is followed by one."""
+"""The largest share of the time that checkpoints take.
+
+Short epochs are not each followed by one.
+"""
 
 
 class Checkpoint:
-    """All that passes from one epoch to the next: model (with its dropout generators), optimiser, history, best."""
+    """All state between epochs: model with its dropout generators, optimizer, history, best
+    weights."""
 
-    def __init__(self, path: Path, model: keras.Model, descent: keras.optimizers.Optimizer) -> None:
-        self.path, self.model, self.descent = path, model, descent
+    def __init__(
+        self, path: Path, model: keras.Model, optimizer: keras.optimizers.Optimizer
+    ) -> None:
+        self.path, self.model, self.optimizer = path, model, optimizer
         self.history: list[dict] = []
         self.logits: np.ndarray | None = None
         self.best: list[np.ndarray] | None = None
-        self.written = 0  # the epoch of the checkpoint on the disk
-        self.due = 0.0  # not before this time
+        self.written = 0  # epoch of the checkpoint on disk
+        self.due = 0.0  # time of the next checkpoint
 
     def add(
         self, row: dict, logits: np.ndarray, weights: list[np.ndarray], *, keep_best: bool
     ) -> None:
-        """Append an epoch, and write where that is due."""
+        """Append an epoch, and write the checkpoint if it is due."""
         better = all(row["val_accuracy"] > past["val_accuracy"] for past in self.history)
         self.history.append(row)
         if better or not keep_best:
@@ -49,7 +55,11 @@ class Checkpoint:
         self.due = time.monotonic() + (time.monotonic() - started) / CHECKPOINT_SHARE
 
     def restore(self) -> None:
-        """Take up the checkpoint, if there is one; one that cannot be read is set aside and named."""
+        """Restore the checkpoint if there is one. An unreadable one is set aside.
+
+        Raises:
+            StudyError: the checkpoint cannot be read.
+        """
         if not self.path.is_file():
             return
         variables = self._variables()
@@ -61,22 +71,23 @@ class Checkpoint:
                 best = [
                     saved[f"best_{i}"] for i in range(len(self.model.weights)) if "best_0" in saved
                 ] or None
-            judged = [
+            expected_shapes = [
                 *zip(variables, values, strict=True),
                 *zip(self.model.weights, best or (), strict=bool(best)),
             ]
-            for variable, value in judged:
+            for variable, value in expected_shapes:
                 if tuple(variable.shape) != value.shape:
                     raise ValueError(
                         f"{variable.path} has shape {value.shape}, expected {tuple(variable.shape)}"
                     )
-        # A flipped byte can raise nearly anything: it may call the archive encrypted, or of another version.
+        # A flipped byte can raise nearly any error, such as that of an encrypted archive.
         except Exception as problem:
             aside = self.path.with_name(f"corrupt-{self.path.name}")
             self.path.replace(aside)
             raise StudyError(
-                f"{self.path}: expected a checkpoint of this run, found {type(problem).__name__}: {problem}. It was "
-                f"set aside as {aside.name}; run the same command again to start this run anew."
+                f"{self.path}: expected a checkpoint of this run, found {type(problem).__name__}: "
+                f"{problem}. It was set aside as {aside.name}. Run the same command again to start "
+                "this run from the beginning."
             ) from None
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
@@ -84,5 +95,5 @@ class Checkpoint:
         self.written = len(history)
 
     def _variables(self) -> list:
-        # Unlike Keras' weights files, `model.variables` has the state of dropout's random generators.
-        return [*self.model.variables, *self.descent.variables]
+        # Unlike Keras' weights files, `model.variables` includes dropout's random generators.
+        return [*self.model.variables, *self.optimizer.variables]

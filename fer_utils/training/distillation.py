@@ -1,4 +1,7 @@
-"""Distillation: trained networks predict the training images, and a student learns from these soft labels."""
+"""Knowledge distillation: a student learns from the predictions of trained networks.
+
+After Hinton et al. 2015, arXiv 1503.02531. `fer_utils.training.soft_labels` stores the predictions.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,29 +11,30 @@ import numpy as np
 from fer_utils.data.faces import Faces
 from fer_utils.evaluation import mean_prediction, probabilities
 from fer_utils.training.predict import predict
-from fer_utils.training.runs import VOTES, Run, about_of, label_of, learned_from_votes
-from fer_utils.training.soft_labels import keep
+from fer_utils.training.runs import VOTES, Run
+from fer_utils.training.soft_labels import write_soft_labels
 
 
-def teach(
-    logits: Sequence[np.ndarray], faces: Faces, store: Path, taught_by: Sequence[str] = ()
+def distil(
+    logits: Sequence[np.ndarray], faces: Faces, store: Path, teachers: Sequence[str] = ()
 ) -> str:
-    """Keep the mean probabilities of several networks as soft labels (Hinton et al. 2015, arXiv 1503.02531).
+    """Store the mean probabilities of several networks as soft labels.
 
     Args:
-        logits: of each network, float32 (n, 7), for these faces; one that counts twice is given twice.
+        logits: of each network, float32 (n, 7); a network that counts twice occurs twice.
         faces: Training, (n,).
         store: folder of runs.
-        taught_by: the networks' labels, in the same order, which every run that learns from them will name.
+        teachers: labels of the networks, in the same order. Runs that learn from the soft labels
+            name them as their teachers.
 
     Returns:
-        The soft labels' name, which is made of their values, for `Recipe.teacher`.
+        The name of the soft labels for `Recipe.teacher`. It depends on their values alone.
     """
-    return keep(probabilities(mean_prediction(logits)), faces, store, taught_by)
+    return write_soft_labels(probabilities(mean_prediction(logits)), faces, store, teachers)
 
 
-def teach_by(members: Mapping[Path, int], faces: Faces, store: Path) -> str:
-    """Have networks answer the training images and their mirror images, and keep the mean as `teach` does.
+def distil_runs(members: Mapping[Path, int], faces: Faces, store: Path) -> str:
+    """Predict the training images and their horizontal flips with networks, and store the mean.
 
     Args:
         members: how often each network counts, by the folder of its run, finished or published.
@@ -38,13 +42,12 @@ def teach_by(members: Mapping[Path, int], faces: Faces, store: Path) -> str:
         store: folder of runs.
 
     Returns:
-        The soft labels' name.
+        As in `distil`.
     """
-    answers, names = [], []
-    abouts = {folder: about_of(folder) for folder in members}
+    logits, teachers, from_votes = [], [], False
     for folder, times in members.items():
-        answers += times * [predict(Run(folder).model(), faces.images, "flip")]
-        names += times * [label_of(abouts[folder])]
-    return teach(
-        answers, faces, store, names + [VOTES] * any(map(learned_from_votes, abouts.values()))
-    )
+        run = Run(folder)
+        logits += times * [predict(run.model(), faces.images, "flip")]
+        teachers += times * [run.info.label]
+        from_votes |= run.info.learned_from_votes
+    return distil(logits, faces, store, [*teachers, VOTES] if from_votes else teachers)

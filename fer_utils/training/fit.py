@@ -1,11 +1,10 @@
-"""Training: fits a recipe on faces with a seed and leaves a run.
+"""Training: fit a recipe on faces with a seed, and write a run.
 
-What happens in an epoch depends on the recipe, the seed and the epoch's number alone, and everything that
-passes from one epoch to the next is in the checkpoint. So a run that was killed goes on from its last
-checkpoint and ends with the same weights, bit for bit, as one that never was.
+An epoch depends on the recipe, the seed and the number of the epoch alone. The checkpoint contains
+all state between epochs. A killed run therefore continues from its last checkpoint, and ends with
+the same weights, bit for bit, as an undisturbed one.
 """
 
-import json
 import os
 import platform
 import time
@@ -28,31 +27,42 @@ from fer_utils.storage import atomic_file
 from fer_utils.training import augmentation
 from fer_utils.training.checkpoint import Checkpoint
 from fer_utils.training.engines import engine
-from fer_utils.training.optimizers import learning_rate, optimizer
+from fer_utils.training.optimizers import build_optimizer, learning_rate
 from fer_utils.training.predict import predict, predict_over, through_front
 from fer_utils.training.recipe import Recipe
-from fer_utils.training.runs import Run, finished, run_fingerprint, run_folder, write_predictions
-from fer_utils.training.soft_labels import soft_labels, taught_by
+from fer_utils.training.runs import (
+    RUN_FILE,
+    Run,
+    RunInfo,
+    finished,
+    run_fingerprint,
+    run_folder,
+    write_predictions,
+)
+from fer_utils.training.soft_labels import read_soft_labels, read_teachers
 
 
 def epoch_plan(
     recipe: Recipe, seed: int, epoch: int, images: int, side: int
 ) -> tuple[np.ndarray, augmentation.Draws]:
-    """The order of an epoch's images, int64 (m,), and each image's augmentation, decided by seed and epoch.
+    """The order of an epoch's images and the augmentation of each image.
 
     Args:
-        recipe: says how strong the augmentation is, and whether batches are whole.
-        seed: the run's.
+        recipe: sets the strength of the augmentation, and whether incomplete batches are dropped.
+        seed: of the run.
         epoch: from 1.
         images: number of training images.
-        side: of what the trunk takes, pixels.
+        side: of the trunk's input, pixels.
+
+    Returns:
+        The order, int64 (m,), and the draws for all images.
     """
     generator = np.random.default_rng([seed, epoch])
     order = generator.permutation(images)
     now = recipe.in_epoch(epoch)
     flipped = None
     if recipe.alternating_flip:
-        # The first epoch's coin, which every second epoch turns over.
+        # Each image's coin is tossed once, and every second epoch inverts it.
         flipped = (np.random.default_rng([seed, 0]).random(images) < 0.5) ^ (epoch % 2 == 0)
     draws = augmentation.draw(now, generator, images, min(side, now.crop_side), flipped)
     if recipe.drop_last and images >= recipe.batch_size:
@@ -61,36 +71,41 @@ def epoch_plan(
 
 
 def fit(recipe: Recipe, faces: Faces, seed: int, store: Path, *, progress: bool = True) -> Run:
-    """Train a recipe, or load the run where it is finished, or go on with it where it was interrupted.
+    """Train a recipe. An interrupted run is continued, and a finished one is loaded.
 
-    Only Training and PublicTest of `faces` are read; PublicTest is the validation set. Sets the global random
-    seeds of Python, NumPy and the backend.
+    Only Training and PublicTest of `faces` are read; PublicTest is the validation set. The function
+    sets the global random seeds of Python, NumPy and the backend.
 
     Args:
         recipe: what to train.
         faces: with Training and PublicTest.
-        seed: decides weights, batches, augmentation and dropout.
+        seed: of weights, batches, augmentation and dropout.
         store: folder of runs.
-        progress: show a bar.
+        progress: show a progress bar.
 
     Raises:
-        StudyError: a usage is missing; an option of the network is unknown; the seed is out of range; the loss is
-            no longer finite; a checkpoint cannot be read (it is set aside, and the next call starts anew).
+        StudyError: a split is missing; an option of the network is unknown; the seed is out of
+            range; the loss is not finite; a checkpoint cannot be read (it is set aside, and the
+            next call starts from the beginning).
     """
     if not 0 <= seed < 2**32:
         raise StudyError(f"seed: expected a whole number from 0 to {2**32 - 1}, found {seed}.")
     if recipe.folds and not recipe.fold:
         raise StudyError(
-            f"recipe {recipe.name}: fold: expected one from 1 to {recipe.folds}, found 0. Train each of `every_fold`."
+            f"recipe {recipe.name}: fold: expected one from 1 to {recipe.folds}, found 0. Train "
+            "each "
+            "of `every_fold`."
         )
     folder = run_folder(store, recipe, seed, faces)
     if finished(folder):
+        # A kill between the record and the end of the training leaves the checkpoint.
+        (folder / "checkpoint.npz").unlink(missing_ok=True)
         return Run(folder)
     training, public = faces.of(TRAINING), faces.of(PUBLIC)
     targets = _targets(recipe, training, store)
     if recipe.folds:
-        kept = fold_of(recipe, len(training)) != recipe.fold
-        training, targets = training.select(kept), targets[kept]
+        others = fold_of(recipe, len(training)) != recipe.fold
+        training, targets = training.select(others), targets[others]
     folder.mkdir(parents=True, exist_ok=True)
 
     keras.utils.set_random_seed(seed)
@@ -100,19 +115,19 @@ def fit(recipe: Recipe, faces: Faces, seed: int, store: Path, *, progress: bool 
         front, trunk = parts(model)
         if front is not None:
             front.adapt(training.images)
-        images_an_epoch = len(epoch_plan(recipe, seed, 1, len(training), trunk.input_shape[1])[0])
-        steps = -(-images_an_epoch // recipe.batch_size)
-        descent = optimizer(recipe, steps * recipe.epochs)
-        descent.build(trunk.trainable_variables)
+        images_per_epoch = len(epoch_plan(recipe, seed, 1, len(training), trunk.input_shape[1])[0])
+        steps = -(-images_per_epoch // recipe.batch_size)
+        optimizer = build_optimizer(recipe, steps * recipe.epochs)
+        optimizer.build(trunk.trainable_variables)
         runner = engine().Engine(
-            trunk, descent, recipe, through_front(front, training.images), targets
+            trunk, optimizer, recipe, through_front(front, training.images), targets
         )
-        state = Checkpoint(folder / "checkpoint.npz", model, descent)
+        state = Checkpoint(folder / "checkpoint.npz", model, optimizer)
         state.restore()
 
         with tqdm(
-            total=recipe.epochs * images_an_epoch,
-            initial=len(state.history) * images_an_epoch,
+            total=recipe.epochs * images_per_epoch,
+            initial=len(state.history) * images_per_epoch,
             desc=f"{recipe.name} seed {seed}",
             unit=" images",
             unit_scale=True,
@@ -121,19 +136,19 @@ def fit(recipe: Recipe, faces: Faces, seed: int, store: Path, *, progress: bool 
             for epoch in range(len(state.history) + 1, recipe.epochs + 1):
                 started = time.monotonic()
                 if recipe.schedule == "plateau":
-                    descent.learning_rate = learning_rate(
+                    optimizer.learning_rate = learning_rate(
                         recipe, [past["val_loss"] for past in state.history]
                     )
                 bar.set_description(f"{recipe.name} seed {seed} epoch {epoch}/{recipe.epochs}")
                 order, draws = epoch_plan(recipe, seed, epoch, len(training), trunk.input_shape[1])
                 losses, correct = runner.epoch(order, draws, bar.update)
-                with _averaged_weights(trunk, descent):
+                with _averaged_weights(trunk, optimizer):
                     logits = predict(model, public.images)
                     weights = model.get_weights()
-                rate = float(keras.ops.convert_to_numpy(descent.learning_rate))
+                rate = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
                 _expect_finite(folder, epoch, losses, logits, rate, state)
                 if epoch in _snapshot_epochs(recipe)[:-1]:
-                    _keep_snapshot(folder, recipe, epoch, weights)
+                    _save_snapshot(folder, recipe, epoch, weights)
                 sizes = np.full(steps, recipe.batch_size)
                 sizes[-1] = len(order) - recipe.batch_size * (steps - 1)
                 state.add(
@@ -156,56 +171,58 @@ def fit(recipe: Recipe, faces: Faces, seed: int, store: Path, *, progress: bool 
                 )
 
     if recipe.ema:
-        descent.finalize_variable_values(trunk.trainable_variables)
+        optimizer.finalize_variable_values(trunk.trainable_variables)
     _finish(folder, recipe, seed, faces, model, state, public)
     return Run(folder)
 
 
 @contextmanager
-def _averaged_weights(trunk: keras.Model, descent: keras.optimizers.Optimizer) -> Iterator[None]:
-    """Inside, the trunk has the optimiser's moving average of its weights, where it keeps one."""
-    before = (
-        [np.asarray(variable) for variable in trunk.trainable_variables] if descent.use_ema else []
-    )
-    if before:
-        descent.finalize_variable_values(trunk.trainable_variables)
+def _averaged_weights(trunk: keras.Model, optimizer: keras.optimizers.Optimizer) -> Iterator[None]:
+    """Inside, the trunk's weights are the optimizer's moving averages, if it has any."""
+    if not optimizer.use_ema:
+        yield
+        return
+    variables = trunk.trainable_variables
+    before = [np.asarray(variable) for variable in variables]
+    optimizer.finalize_variable_values(variables)
     yield
-    for variable, value in zip(trunk.trainable_variables, before, strict=bool(before)):
+    for variable, value in zip(variables, before, strict=True):
         variable.assign(value)
 
 
 def _snapshot_epochs(recipe: Recipe) -> list[int]:
-    """The epochs whose weights are kept: evenly over the last sixth, the last one included."""
+    """The epochs whose weights are saved: evenly over the last sixth, including the last one."""
     last, count = recipe.epochs, recipe.snapshots
     return [round(last - last / 6 * (count - 1 - k) / count) for k in range(count)]
 
 
-def _keep_snapshot(folder: Path, recipe: Recipe, epoch: int, weights: list[np.ndarray]) -> None:
-    # A run that goes on from before this epoch comes by here again, with the same weights.
+def _save_snapshot(folder: Path, recipe: Recipe, epoch: int, weights: list[np.ndarray]) -> None:
+    # A run that continues from an earlier checkpoint writes the same weights again.
     number = _snapshot_epochs(recipe).index(epoch) + 1
     with atomic_file(folder / f"snapshot-{number}.npz") as target:
         np.savez(target, *weights)
 
 
 def fold_of(recipe: Recipe, images: int) -> np.ndarray:
-    """The part, 1 to `folds`, of each training image, int (n,): at random, of equal sizes, the same for all seeds."""
+    """The fold of each training image, int (n,) from 1: random, of equal sizes, equal for all
+    seeds."""
     return np.random.default_rng(recipe.folds).permutation(images) % recipe.folds + 1
 
 
 def _targets(recipe: Recipe, training: Faces, store: Path) -> np.ndarray:
-    """What each training image is to be called, float32 (n, 7)."""
+    """The target probabilities of each training image, float32 (n, 7)."""
     targets = np.eye(len(EMOTIONS), dtype=np.float32)[training.emotion]
     if recipe.label_smoothing:
         targets = targets * (1 - recipe.label_smoothing) + recipe.label_smoothing / len(EMOTIONS)
     if recipe.teacher:
-        soft = soft_labels(recipe.teacher, training, store)
+        soft = read_soft_labels(recipe.teacher, training, store)
         targets = recipe.teacher_share * soft + (1 - recipe.teacher_share) * targets
     return targets.astype(np.float32)
 
 
 @contextmanager
 def _precision(name: str) -> Iterator[None]:
-    """Models built inside compute in this precision."""
+    """Models that are built inside compute in this precision."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16" if name == "bfloat16" else name)
     try:
@@ -220,19 +237,15 @@ def _expect_finite(
     if np.isfinite(losses).all() and np.isfinite(logits).all():
         return
     wrong = np.flatnonzero(~np.isfinite(losses))
-    found = (
-        f"{losses[wrong[0]]} at step {wrong[0] + 1} of {len(losses)}"
-        if len(wrong)
-        else "logits that are not"
-    )
-    kept = (
-        f"The last good checkpoint (epoch {state.written}) is kept"
-        if state.written
-        else "There is no checkpoint yet"
-    )
+    found = "logits that are not"
+    if len(wrong):
+        found = f"{losses[wrong[0]]} at step {wrong[0] + 1} of {len(losses)}"
+    checkpoint = "There is no checkpoint yet"
+    if state.written:
+        checkpoint = f"The last good checkpoint (epoch {state.written}) remains"
     raise StudyError(
-        f"{folder.name}: epoch {epoch}: expected a finite loss, found {found}. {kept}; lower the learning rate, "
-        f"which was {rate:g}."
+        f"{folder.name}: epoch {epoch}: expected a finite loss, found {found}. {checkpoint}. Lower "
+        f"the learning rate, which was {rate:g}."
     )
 
 
@@ -241,7 +254,7 @@ def _finish(folder, recipe, seed, faces, model, state, public) -> None:
         model.set_weights(state.best)
     logits = state.logits
     if recipe.precision != "float32" or recipe.crop_side != SIDE:
-        # What is kept is float32, on any machine, takes whole images, and is judged by its own logits.
+        # The saved model is float32 and takes whole images, so its logits are computed anew.
         weights = model.get_weights()
         model = build(recipe.network, **recipe.options)
         model.set_weights(weights)
@@ -259,30 +272,29 @@ def _finish(folder, recipe, seed, faces, model, state, public) -> None:
             predict_over(model, Run(folder).snapshots(), public.images, recipe.tta),
             tta=True,
         )
-    best = recipe.keep == "best"
-    about = {
-        "recipe": recipe.to_dict(),
-        "seed": seed,
-        "fingerprint": run_fingerprint(recipe, seed, faces),
-        "faces": faces.fingerprint,
-        "source": faces.source,
-        "parameters": parts(model)[1].count_params(),
-        "epoch_kept": int(history["epoch"][history["val_accuracy"].idxmax()])
-        if best
-        else recipe.epochs,
-        "seconds": round(float(history["seconds"].sum()), 1),
-        "machine": machine(),
-        "versions": {name: version(name) for name in ("keras", "numpy")} | {"backend": _backend()},
-    }
-    if recipe.teacher:
-        about["taught_by"] = taught_by(recipe.teacher, folder.parent)
-    with atomic_file(folder / "run.json") as target:
-        target.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    epoch_kept = recipe.epochs
+    if recipe.keep == "best":
+        epoch_kept = int(history["epoch"][history["val_accuracy"].idxmax()])
+    versions = {name: version(name) for name in ("keras", "numpy")} | {"backend": _backend()}
+    info = RunInfo(
+        recipe=recipe,
+        seed=seed,
+        fingerprint=run_fingerprint(recipe, seed, faces),
+        faces=faces.fingerprint,
+        source=faces.source,
+        parameters=parts(model)[1].count_params(),
+        epoch_kept=epoch_kept,
+        seconds=round(float(history["seconds"].sum()), 1),
+        machine=machine(),
+        versions=versions,
+        teachers=read_teachers(recipe.teacher, folder.parent) if recipe.teacher else (),
+    )
+    info.write(folder / RUN_FILE)
     (folder / "checkpoint.npz").unlink(missing_ok=True)
 
 
 def machine() -> str:
-    """The processor, its cores, and accelerators, in words."""
+    """The accelerators, the processor and its number of cores, as text."""
     name = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():

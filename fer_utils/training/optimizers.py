@@ -55,7 +55,7 @@ class TangSGD(keras.optimizers.SGD):
         return super().get_config() | {"updates": self.updates}
 
 
-def optimizer(recipe: Recipe, updates: int) -> keras.optimizers.Optimizer:
+def build_optimizer(recipe: Recipe, updates: int) -> keras.optimizers.Optimizer:
     """The recipe's optimiser for so many updates. `plateau` starts at the recipe's rate, which the training lowers."""
     rate = recipe.learning_rate
     average = {"use_ema": True, "ema_momentum": recipe.ema} if recipe.ema else {}

@@ -1,4 +1,4 @@
-"""Predictions of trained networks, with test-time augmentation where it is asked for."""
+"""Predictions of trained networks, without or with test-time augmentation (TTA)."""
 
 import numpy as np
 
@@ -11,9 +11,16 @@ from fer_utils.training.runs import Run
 
 
 def predict(model: keras.Model, images: np.ndarray, tta: str = "") -> np.ndarray:
-    """Logits float32 (n, 7) of images uint8 (n, 48, 48), without augmentation.
+    """Predict images with a model.
 
-    With `tta`, the name of a test-time augmentation, they are the logarithms of the mean probability over its views.
+    Args:
+        model: as `networks.build` makes it.
+        images: uint8 (n, 48, 48).
+        tta: name of a test-time augmentation in `augmentation.TTA`; "" is none.
+
+    Returns:
+        Logits, float32 (n, 7). With TTA, the logarithms of the mean probabilities over its
+        transforms.
     """
     compute = engine().logits
     if not tta:
@@ -21,33 +28,45 @@ def predict(model: keras.Model, images: np.ndarray, tta: str = "") -> np.ndarray
     front, trunk = parts(model)
     images = through_front(front, images).astype(np.float32)
     side = trunk.input_shape[1]
-    # What lies outside is the mean of the training images where there is a front, and the nearest pixel otherwise.
+    # A front centres the images on 0, so 0 is a neutral border. Otherwise the nearest pixel is.
     border = "edge" if front is None else "zero"
-    seen = []
+    predictions = []
     for transform in augmentation.tta_transforms(tta, side):
-        every = np.broadcast_to(transform, (len(images), 2, 3))
-        seen.append(compute(trunk, augmentation.warp(images, every, side, border)))
-    return mean_prediction(seen)
+        transforms = np.broadcast_to(transform, (len(images), 2, 3))
+        predictions.append(compute(trunk, augmentation.warp(images, transforms, side, border)))
+    return mean_prediction(predictions)
 
 
 def predict_with_tta(run: Run, images: np.ndarray) -> np.ndarray:
-    """Logits float32 (n, 7) of images uint8 (n, 48, 48), averaged over the views and snapshots of a run's recipe."""
+    """Predict images, uint8 (n, 48, 48), with the TTA and the snapshots of a run's recipe.
+
+    Returns:
+        Logits, float32 (n, 7).
+    """
     return predict_over(run.model(), run.snapshots(), images, run.recipe.tta)
 
 
 def predict_over(
     model: keras.Model, snapshots: list[list[np.ndarray]], images: np.ndarray, tta: str
 ) -> np.ndarray:
-    """Logits float32 (n, 7), averaged over the views, and over these snapshots and the model's own weights."""
-    seen = []
+    """The mean prediction of these snapshots and the model's own weights, each with TTA.
+
+    Returns:
+        Logits, float32 (n, 7).
+    """
+    predictions = []
     for weights in [*snapshots, model.get_weights()]:
         model.set_weights(weights)
-        seen.append(predict(model, images, tta))
-    return mean_prediction(seen)
+        predictions.append(predict(model, images, tta))
+    return mean_prediction(predictions)
 
 
 def through_front(front, images: np.ndarray) -> np.ndarray:
-    """What augmentation starts from: images uint8 (n, 48, 48), or what the front makes of them, float32."""
+    """Apply the fixed preprocessing layers to images, uint8 (n, 48, 48).
+
+    Returns:
+        float32 (n, 48, 48), or the images themselves if there is no front.
+    """
     if front is None:
         return images
     result = np.empty(images.shape, np.float32)

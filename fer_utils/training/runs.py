@@ -1,18 +1,19 @@
 """The run store: what each training leaves, keyed by what determines it.
 
-A run's folder `<recipe>-seed<N>-<fingerprint>` (`<recipe>-fold<K>-seed<N>-...`) holds
+A run's folder `<recipe>-seed<N>-<fingerprint>` (`<recipe>-fold<K>-seed<N>-...`) contains
 
-    run.json         recipe, seed, fingerprint, epoch kept, time and machine; written last: there is a run.json
-                     when, and only when, the run is finished
-    history.csv      one row an epoch
-    predictions.npz  row int64 (m,) and logits float32 (m, 7): PublicTest, and PrivateTest once scored
-    tta.npz     the same under the recipe's test-time averaging, where it has one
-    model.keras      the weights kept
-    snapshot-K.npz   earlier weights, where the recipe averages over snapshots
-    checkpoint.npz   while the run is unfinished: all that is needed to go on
-    failed.json      why a search's trial failed; the search tries it again where this is deleted
+    run.json         the run's record, see `RunInfo`; written last, so the run is finished if it
+                     exists
+    history.csv      one row per epoch
+    predictions.npz  row int64 (m,) and logits float32 (m, 7): PublicTest, and PrivateTest once
+                     scored
+    tta.npz          the same with test-time augmentation, if the recipe has one
+    model.keras      the selected weights
+    snapshot-K.npz   earlier weights, if the recipe has snapshots
+    checkpoint.npz   all that is needed to continue, while the run is unfinished
+    failed.json      why a trial of a search failed; delete it to make the search try again
 
-The store is no output of a DVC stage, since DVC deletes a stage's outputs before it runs.
+The store is not an output of a DVC stage, because DVC deletes outputs before it runs a stage.
 """
 
 import dataclasses
@@ -35,20 +36,103 @@ from fer_utils.storage import Contents, atomic_file, atomic_folder
 from fer_utils.training.recipe import Recipe, recipe_from_dict
 
 ENGINE = 2
-"""Part of every fingerprint: raise it when a change to training gives other weights for the same recipe. At 1 it was
-model.fit; the step of our own differs from that in rounding."""
+"""Part of every fingerprint. Raise it when a change to training changes the weights of a recipe.
+Version 1 was Keras' model.fit; version 2 is the study's own step, which rounds differently."""
 
-_PUBLISHED = "about.json", ("model.keras", "predictions.npz", "tta.npz", "history.csv")
+RUN_FILE = "run.json"
+_PUBLISHED = RUN_FILE, ("model.keras", "predictions.npz", "tta.npz", "history.csv")
 
 VOTES = "FER+ votes"
-"""Among the teachers of a run: it has seen labels that are not FER-2013's."""
+"""The teacher of a run that learned from FER+ votes, which are not FER-2013's labels."""
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """The record of a finished run: run.json in the run store, in published runs and in the
+    evidence.
+
+    Attributes:
+        recipe: the recipe it was trained with.
+        seed: the seed of weights, batches, augmentation and dropout.
+        fingerprint: SHA-256 of recipe, seed and faces, hexadecimal; see `run_fingerprint`.
+        faces: fingerprint of the prepared faces; "" in a published run.
+        source: where the faces come from: "csv", "folder", "kaggle" or "sample".
+        parameters: number of trained and untrained parameters.
+        epoch_kept: the epoch whose weights were selected, from 1.
+        seconds: duration of the training; None in a published run.
+        machine: processor and accelerators; None in a published run.
+        versions: of keras, numpy and the backend; empty in a published run.
+        teachers: labels of the networks that it was distilled from; `VOTES` for FER+ votes.
+    """
+
+    recipe: Recipe
+    seed: int
+    fingerprint: str = ""
+    faces: str = ""
+    source: str = ""
+    parameters: int = 0
+    epoch_kept: int = 0
+    seconds: float | None = None
+    machine: str | None = None
+    versions: dict = dataclasses.field(default_factory=dict)
+    teachers: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """Recipe, fold if it has one, and seed, such as "tang_l2svm-seed2"."""
+        return self.recipe.label(self.seed)
+
+    @property
+    def learned_from_votes(self) -> bool:
+        """True if FER+ votes reached the run, directly or through a teacher."""
+        return VOTES in self.teachers
+
+    def write(self, file: Path) -> None:
+        """Write the record as JSON. Empty fields are left out."""
+        values = {name: value for name, value in vars(self).items() if value or name == "seed"}
+        values["recipe"] = self.recipe.to_dict()
+        with atomic_file(file) as target:
+            target.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+
+
+def read_run_info(folder: Path) -> RunInfo:
+    """Read the record of a run from its folder, in any of the places that `RunInfo` names.
+
+    Raises:
+        StudyError: the folder contains no finished run, or its record has an unknown field.
+    """
+    file = Path(folder) / RUN_FILE
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except OSError:
+        raise StudyError(
+            f"{folder}: expected a finished run ({RUN_FILE}), found none. "
+            "Train it with `fer-study train`."
+        ) from None
+    values["recipe"] = recipe_from_dict(values["recipe"])
+    # Runs that were trained before 0.1.0 name their teachers "taught_by".
+    values["teachers"] = tuple(values.pop("taught_by", values.get("teachers", ())))
+    try:
+        return RunInfo(**values)
+    except TypeError as problem:
+        raise StudyError(
+            f"{file}: expected the fields "
+            f"{', '.join(f.name for f in dataclasses.fields(RunInfo))}, "
+            f"found others ({problem}). Train the run again."
+        ) from None
+
+
+def read_run_infos(folder: Path) -> dict[Path, RunInfo]:
+    """Read the record of each run in `folder`, by the run's own folder, sorted by name."""
+    files = sorted(Path(folder).glob(f"*/{RUN_FILE}"))
+    return {file.parent: read_run_info(file.parent) for file in files}
 
 
 def run_fingerprint(recipe: Recipe, seed: int, faces: Faces) -> str:
     """SHA-256 over recipe, seed, and the faces' Training and PublicTest.
 
-    Of the recipe only what differs from the defaults counts, so that a run stays valid when recipes or
-    networks gain a field whose default changes nothing.
+    Only fields that differ from their default count, so a run stays valid when recipes or networks
+    gain a field whose default changes nothing.
     """
     changed = {
         field.name: getattr(recipe, field.name)
@@ -66,16 +150,13 @@ def run_fingerprint(recipe: Recipe, seed: int, faces: Faces) -> str:
 
 
 def run_folder(store: Path, recipe: Recipe, seed: int, faces: Faces) -> Path:
-    """Where in the store this run lies, finished or not."""
+    """The folder of a run in the store, whether it exists or not."""
     return Path(store) / f"{recipe.label(seed)}-{run_fingerprint(recipe, seed, faces)[:12]}"
 
 
 def finished(folder: Path) -> bool:
-    """Whether a run's folder holds a finished run; killed as it ended, it still had its checkpoint, which goes."""
-    done = (folder / "run.json").is_file()
-    if done:
-        (folder / "checkpoint.npz").unlink(missing_ok=True)
-    return done
+    """True if the folder contains a finished run."""
+    return (folder / RUN_FILE).is_file()
 
 
 @dataclass(frozen=True)
@@ -83,52 +164,51 @@ class Run:
     """A finished run.
 
     Raises:
-        StudyError: on reading, when the folder holds no finished run.
+        StudyError: on reading, if the folder contains no finished run.
     """
 
     folder: Path
 
     @cached_property
-    def about(self) -> dict:
-        """The contents of run.json."""
-        try:
-            return json.loads((self.folder / "run.json").read_text(encoding="utf-8"))
-        except OSError:
-            raise StudyError(
-                f"{self.folder}: expected a finished run (run.json), found none. Train it with `fer-study train`."
-            ) from None
+    def info(self) -> RunInfo:
+        """The run's record."""
+        return read_run_info(self.folder)
 
     @property
     def recipe(self) -> Recipe:
-        """The recipe it was trained by."""
-        return recipe_from_dict(self.about["recipe"])
+        """The recipe it was trained with."""
+        return self.info.recipe
 
     @property
     def seed(self) -> int:
         """The seed of weights, batches, augmentation and dropout."""
-        return self.about["seed"]
+        return self.info.seed
 
     @cached_property
     def history(self) -> pd.DataFrame:
-        """One row an epoch: epoch (from 1), loss, accuracy, val_loss, val_accuracy, learning_rate, seconds."""
+        """One row per epoch: epoch (from 1), loss, accuracy, val_loss, val_accuracy, learning_rate,
+        seconds."""
         return pd.read_csv(self.folder / "history.csv")
 
     def predictions(self, *, tta: bool = False) -> tuple[np.ndarray, np.ndarray]:
-        """All that is saved: row int64 (m,) and logits float32 (m, 7)."""
+        """All saved predictions: row int64 (m,) and logits float32 (m, 7)."""
         return read_predictions(self.folder, tta=tta)
 
-    def holds(self, faces: Faces) -> bool:
-        """Whether the logits of all these faces are saved, and the averaged ones where the recipe averages."""
+    def has_predictions(self, faces: Faces) -> bool:
+        """True if the logits of all these faces are saved, with TTA too if the recipe has one."""
         return all(
-            np.isin(faces.row, self.predictions(tta=kind)[0]).all() for kind in self.recipe.kinds
+            np.isin(faces.row, self.predictions(tta=tta)[0]).all() for tta in self.recipe.kinds
         )
 
     def logits(self, faces: Faces, *, tta: bool = False) -> np.ndarray:
-        """The saved logits of these faces, float32 (n, 7). Raises StudyError where some are missing."""
+        """The saved logits of these faces, float32 (n, 7).
+
+        Raises StudyError if some are missing.
+        """
         return logits_of(self.folder, faces, tta=tta)
 
     def add_logits(self, faces: Faces, logits: np.ndarray, *, tta: bool = False) -> None:
-        """Keep logits, float32 (n, 7), beside those already saved."""
+        """Add logits, float32 (n, 7), to the saved ones."""
         row, before = self.predictions(tta=tta)
         new = ~np.isin(faces.row, row)
         write_predictions(
@@ -139,15 +219,15 @@ class Run:
         )
 
     def snapshots(self) -> list[list[np.ndarray]]:
-        """The earlier weights kept, oldest first, each as `model.set_weights` takes them."""
-        kept = []
+        """The earlier weights, oldest first, each as `model.set_weights` takes them."""
+        weights = []
         for path in sorted(self.folder.glob("snapshot-*.npz")):
             with np.load(path) as saved:
-                kept.append([saved[f"arr_{i}"] for i in range(len(saved.files))])
-        return kept
+                weights.append([saved[f"arr_{i}"] for i in range(len(saved.files))])
+        return weights
 
     def model(self):
-        """The Keras model with the weights kept."""
+        """The Keras model with the selected weights."""
         from fer_utils.networks import load_layers
         from fer_utils.networks.backend import keras
 
@@ -155,33 +235,13 @@ class Run:
         return keras.saving.load_model(self.folder / "model.keras", compile=False)
 
 
-def about_of(folder: Path) -> dict:
-    """What is known about a finished run, or one that `publish_run` left: recipe, seed, parameters and so on."""
-    published = Path(folder) / "about.json"
-    return (
-        json.loads(published.read_text(encoding="utf-8"))
-        if published.is_file()
-        else Run(Path(folder)).about
-    )
-
-
-def label_of(about: dict) -> str:
-    """What the run is called: recipe, fold if it has one, and seed."""
-    return recipe_from_dict(about["recipe"]).label(about["seed"])
-
-
-def learned_from_votes(about: dict) -> bool:
-    """Whether a run, of which `about` is what is known, learned from FER+'s votes, or from one that did."""
-    return VOTES in about.get("taught_by", ())
-
-
 def predictions_file(folder: Path, tta: bool) -> Path:
-    """Where a run's folder has its logits, plain or averaged."""
+    """The file with a run's logits, without or with test-time augmentation."""
     return Path(folder) / ("tta.npz" if tta else "predictions.npz")
 
 
 def read_predictions(folder: Path, *, tta: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """What `write_predictions` wrote: row int64 (m,) and logits float32 (m, 7); none of either before it did."""
+    """Read row int64 (m,) and logits float32 (m, 7); both are empty if there is no tta.npz yet."""
     path = predictions_file(folder, tta)
     if tta and not path.is_file():
         return np.empty(0, np.int64), np.empty((0, len(EMOTIONS)), np.float32)
@@ -190,23 +250,27 @@ def read_predictions(folder: Path, *, tta: bool = False) -> tuple[np.ndarray, np
 
 
 def logits_of(folder: Path, faces: Faces, *, tta: bool = False) -> np.ndarray:
-    """The logits of these faces, float32 (n, 7), found by row, from a run's or a published run's folder.
+    """Look up the logits of faces by their row, in the folder of a run or a published run.
 
     Args:
-        folder: with predictions.npz.
-        faces: which to look up.
-        averaged: those under test-time averaging instead.
+        folder: contains predictions.npz.
+        faces: the faces to look up, (n,).
+        tta: take the logits with test-time augmentation.
+
+    Returns:
+        float32 (n, 7).
 
     Raises:
-        StudyError: some of these faces have none.
+        StudyError: some of these faces have no logits.
     """
     row, logits = read_predictions(folder, tta=tta)
     table = pd.DataFrame(logits, index=row)
     if missing := len(np.setdiff1d(faces.row, row)):
-        usages = ", ".join(sorted(set(faces.usage.tolist())))
+        splits = ", ".join(sorted(set(faces.usage.tolist())))
         raise StudyError(
-            f"{predictions_file(folder, tta)}: expected logits for {len(faces):,} faces of {usages}, found none "
-            f"for {missing:,} of them. PrivateTest is added by `fer-study score`."
+            f"{predictions_file(folder, tta)}: expected logits of {len(faces):,} faces of "
+            f"{splits}, "
+            f"found none for {missing:,} of them. `fer-study score` adds PrivateTest."
         )
     return table.loc[faces.row].to_numpy(np.float32)
 
@@ -220,42 +284,27 @@ def write_predictions(
 
 
 def publish_run(run: Run, folder: Path) -> None:
-    """Copy what other stages need of a run to `folder`: model.keras, predictions.npz, history.csv, about.json, and
-    tta.npz where there is one.
+    """Copy to `folder` what other stages need of a run: model, predictions, history and record.
 
-    history.csv is without times, and about.json without time and machine, so that the same results give the
-    same bytes.
+    The copies contain no times and no machine, so that the same results are the same bytes.
     """
-    kept = run.history.set_index("epoch").loc[run.about["epoch_kept"]]
-    about = {
-        "name": f"{run.recipe.name}, seed {run.seed}",
-        "public_accuracy": float(kept["val_accuracy"]),
-    }
-    kept_keys = ("source", "recipe", "seed", "parameters", "epoch_kept", "fingerprint", "taught_by")
-    about |= {key: run.about[key] for key in kept_keys if key in run.about}
+    info = dataclasses.replace(run.info, faces="", seconds=None, machine=None, versions={})
     with atomic_folder(folder, Contents("a published run", *_PUBLISHED)) as target:
-        for kept_file in (
-            run.folder / "model.keras",
-            *(predictions_file(run.folder, kind) for kind in run.recipe.kinds),
-        ):
-            shutil.copyfile(kept_file, target / kept_file.name)
+        files = [predictions_file(run.folder, tta) for tta in run.recipe.kinds]
+        for file in (run.folder / "model.keras", *files):
+            shutil.copyfile(file, target / file.name)
         run.history.drop(columns="seconds").to_csv(target / "history.csv", index=False)
-        (target / "about.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+        info.write(target / RUN_FILE)
 
 
 def publish_runs(runs: Sequence[Run], folder: Path) -> None:
-    """Publish each run to a folder of its own in `folder`, called after its recipe and seed; what was there goes."""
+    """Publish each run to a folder of its own in `folder`, named by its label.
+
+    Replaces `folder`.
+    """
     of_each = [f"*/{name}" for name in (_PUBLISHED[0], *_PUBLISHED[1])]
     with atomic_folder(
         folder, Contents("published runs", of_each[0], tuple(of_each[1:]))
     ) as target:
         for run in runs:
-            publish_run(run, target / run.recipe.label(run.seed))
-
-
-def published_abouts(folder: Path) -> dict[Path, dict]:
-    """What is known about each run that `publish_runs` left in `folder`, by its own folder."""
-    return {
-        path.parent: json.loads(path.read_text(encoding="utf-8"))
-        for path in sorted(Path(folder).glob("*/about.json"))
-    }
+            publish_run(run, target / run.info.label)

@@ -47,11 +47,11 @@ def known(recipe: Recipe, faces: Faces, seed: int, store: Path) -> dict | None:
             "run": folder.name,
             "status": "completed",
             "problem": "",
-            "parameters": run.about["parameters"],
+            "parameters": run.info.parameters,
             "val_accuracy": float(
-                run.history.set_index("epoch")["val_accuracy"][run.about["epoch_kept"]]
+                run.history.set_index("epoch")["val_accuracy"][run.info.epoch_kept]
             ),
-            "epoch_kept": run.about["epoch_kept"],
+            "epoch_kept": run.info.epoch_kept,
             **_spent(run.history),
         }
     if (folder / FAILED).is_file():

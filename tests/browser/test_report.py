@@ -4,7 +4,7 @@ import nbformat
 import pandas as pd
 import pytest
 
-from fer_utils.reports.notebooks import render_html
+from fer_utils.reports.html import render_html
 
 pytestmark = pytest.mark.slow
 

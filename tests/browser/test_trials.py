@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from fer_utils.tuning.ledger import make_ledger
-from fer_utils.tuning.page import trials_page
+from fer_utils.reports.trials import trials_page
 
 pytestmark = pytest.mark.slow
 

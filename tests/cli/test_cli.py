@@ -15,7 +15,7 @@ import pytest
 from fer_utils import cli
 from fer_utils.cli import commands, main
 from fer_utils.data.faces import load_faces
-from fer_utils.results.evidence import END, START, results_markdown
+from fer_utils.results.documents import results_markdown
 from fer_utils.training.recipes import get_recipe
 from fer_utils.training.runs import run_folder
 
@@ -148,45 +148,25 @@ def test_an_ablation_is_printed_and_written(study, faces, tiny_network, capsys):
     assert len(list((study / "data" / "runs").glob("ablation*/run.json"))) == len(table)
 
 
-def test_results_are_printed_and_written(study, canonical, capsys, monkeypatch):
+def test_results_are_printed_and_written(study, project, canonical, capsys, monkeypatch):
     from fer_utils.data import sources
-    from fer_utils.results import evidence
+    from fer_utils.evaluation.published import read_results
+    from fer_utils.results import differences, documents, evidence
+    from fer_utils.results.differences import read_differences
 
-    (study / "reports" / "evidence").mkdir(parents=True)
-    (study / "README.md").write_text(f"{START}\n{END}\n")
-    table = evidence.pd.DataFrame(
-        {
-            "model": ["m"],
-            "parameters": [1],
-            "data": ["FER-2013"],
-            "epochs": [1],
-            "seeds": ["1"],
-            "tta": [""],
-        }
-        | {
-            f"{split}_{key}": [0.5]
-            for split in ("public", "private", "unleaked")
-            for key in ("accuracy", "low", "high", "spread")
-        }
-        | {"minutes": [1.0], "machine": ["x"], "evidence": ["y"]}
-    )
-    given = {}
-
-    def compute(folder, faces):
-        given.update(folder=folder, faces=faces)
-        return table
-
-    monkeypatch.setattr(evidence, "compute_results", compute)
-    monkeypatch.setattr(
-        sources, "read", lambda source, path, **_: canonical if source == "csv" else None
-    )
+    committed = project / "reports" / "evidence"
+    table, versus = read_results(committed), read_differences(committed)
+    monkeypatch.setattr(evidence, "compute_results", lambda folder, faces: table)
+    monkeypatch.setattr(evidence, "read_evidence", lambda folder, faces: {})
+    monkeypatch.setattr(differences, "differences", lambda *given: versus)
+    monkeypatch.setattr(sources, "read", lambda *given, **more: canonical)
+    written = []
+    monkeypatch.setattr(documents, "write_results", lambda *given: written.append(given))
     assert main(["results", "--csv", "fer2013.csv"]) == 0
     assert capsys.readouterr().out.strip() == results_markdown(table)
-    assert given == {"folder": study / "reports" / "evidence", "faces": canonical}
-    assert (study / "README.md").read_text() == f"{START}\n{END}\n", "written without being asked"
+    assert written == [], "written without being asked"
     assert main(["results", "--csv", "fer2013.csv", "--write"]) == 0
-    assert results_markdown(table) in (study / "README.md").read_text()
-    assert (study / "reports" / "evidence" / "results.csv").is_file()
+    assert written == [(table, versus, study)]
 
 
 def test_networks_are_listed_as_a_table_and_as_json(capsys, monkeypatch):
@@ -353,7 +333,7 @@ def test_export_writes_what_serve_loads(run, faces, tmp_path, capsys, monkeypatc
     )
     assert main(["serve", "--model", str(out), "--token", "other"]) == 0
     (recognizer, first), (_, second) = served
-    assert recognizer.card["fingerprint"] == run.about["fingerprint"]
+    assert recognizer.card["fingerprint"] == run.info.fingerprint
     assert first == {
         "host": "127.0.0.1",
         "port": 0,

@@ -8,7 +8,7 @@ from fer_utils.data.faces import Faces
 from fer_utils.networks import build, parts
 from fer_utils.training.engines import engine
 from fer_utils.training.fit import epoch_plan
-from fer_utils.training.optimizers import optimizer
+from fer_utils.training.optimizers import build_optimizer
 from fer_utils.training.predict import predict
 from fer_utils.training.recipe import Recipe
 from fer_utils.training.recipes import get_recipe
@@ -59,14 +59,14 @@ def after_one_epoch(
             front.adapt(training.images)
             images = np.asarray(front(images[..., None].astype(np.float32)))[..., 0]
         targets = np.eye(7, dtype=np.float32)[training.emotion]
-        descent = optimizer(recipe, 8)
-        descent.build(trunk.trainable_variables)
+        optimizer = build_optimizer(recipe, 8)
+        optimizer.build(trunk.trainable_variables)
         order, draws = epoch_plan(recipe, 1, 1, len(training), trunk.input_shape[1])
         losses, _ = (
             engine()
-            .Engine(trunk, descent, recipe, images, targets)
+            .Engine(trunk, optimizer, recipe, images, targets)
             .epoch(order, draws, lambda images: None)
         )
         if recipe.ema:
-            descent.finalize_variable_values(trunk.trainable_variables)
+            optimizer.finalize_variable_values(trunk.trainable_variables)
         return [*model.get_weights(), predict(model, public.images), losses]

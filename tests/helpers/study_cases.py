@@ -6,7 +6,7 @@ import re
 
 from budget import BUDGET
 
-from fer_utils.reports.notebooks import NOTEBOOKS
+from fer_utils.notebooks.parameters import NOTEBOOKS
 
 STAGES = ["prepare", *NOTEBOOKS, "index"]
 

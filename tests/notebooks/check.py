@@ -1,9 +1,10 @@
-"""Run the notebooks with nbval: every cell must run, and the marked ones must give the output that is saved.
+"""Run the notebooks with nbval: each cell must run, and marked cells must print their saved output.
 
-`python tests/notebooks/check.py` does so for copies in a temporary study with the built-in sample and a tiny budget,
-so nothing that DVC tracks is touched. What is marked `# NBVAL_CHECK_OUTPUT` must hold for any budget.
-`python tests/notebooks/check.py --update` runs them and saves the marked cells' outputs in notebooks/; all others
-stay without.
+`python tests/notebooks/check.py` runs copies in a temporary study, with the built-in sample and a small
+budget. It changes nothing that DVC tracks. The output of a cell marked `# NBVAL_CHECK_OUTPUT` must not
+depend on the budget.
+
+`python tests/notebooks/check.py --update` runs them and saves the outputs of marked cells in notebooks/.
 """
 
 import argparse
@@ -24,7 +25,8 @@ from budget import BUDGET  # noqa: E402
 from strip import MARK, strip  # noqa: E402
 
 from fer_utils.cli.stage import prepare  # noqa: E402
-from fer_utils.reports.notebooks import NOTEBOOKS, declared_parameters, run_notebook  # noqa: E402
+from fer_utils.notebooks.parameters import NOTEBOOKS, declared_parameters  # noqa: E402
+from fer_utils.notebooks.runner import run_notebook  # noqa: E402
 
 
 def main() -> int:
@@ -72,7 +74,7 @@ def main() -> int:
 
 
 def unsaved(source: Path) -> list[str]:
-    """Marked cells that nbval would not compare: it takes one without a count for one that was never run."""
+    """Marked cells that nbval would not compare. It skips cells without an execution count."""
     cells = nbformat.read(source, as_version=4).cells
     marked = [cell for cell in cells if cell.cell_type == "code" and MARK in cell.source]
     return [
@@ -83,7 +85,10 @@ def unsaved(source: Path) -> list[str]:
 
 
 def with_budget(source: Path, budget: dict, study: Path) -> Path:
-    """A copy whose parameters cell ends with the budget's values: in the same cell, so that nbval's numbers hold."""
+    """A copy whose parameters cell ends with the budget's values.
+
+    They are in the same cell, because nbval compares cells by their number.
+    """
     notebook = nbformat.read(source, as_version=4)
     declared = {parameter.name for parameter in declared_parameters(notebook, source.name)}
     assert budget.keys() <= declared, f"{source.name} does not declare {budget.keys() - declared}"
@@ -95,7 +100,7 @@ def with_budget(source: Path, budget: dict, study: Path) -> Path:
 
 
 def nbval(notebooks: list[Path], study: Path) -> int:
-    # Its own configuration, so that none is found in the folders above.
+    # Without a configuration here, pytest would use one of the folders above.
     (study / "pytest.ini").write_text("[pytest]\n")
     options = [
         "--nbval-lax",
@@ -110,11 +115,9 @@ def nbval(notebooks: list[Path], study: Path) -> int:
 
 
 def update(source: Path, budget: dict, study: Path) -> None:
-    """Run the notebook strictly, and save its marked cells' outputs in it."""
+    """Run the notebook strictly, and save the outputs of its marked cells in it."""
     name = source.stem
-    run_notebook(
-        source, study / f"{name}.ipynb", study / f"{name}.html", budget, cwd=study / "notebooks"
-    )
+    run_notebook(source, study / f"{name}.ipynb", budget, cwd=study / "notebooks")
     ran = {cell.id: cell for cell in nbformat.read(study / f"{name}.ipynb", as_version=4).cells}
     notebook = nbformat.read(source, as_version=4)
     for cell in notebook.cells:

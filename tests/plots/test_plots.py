@@ -223,7 +223,7 @@ def test_a_kept_figure_is_the_same_pdf_each_time_and_is_given_back(faces, tmp_pa
 
 def test_figures_need_no_trainer():
     code = (
-        "import sys, fer_utils.plots, fer_utils.reports.metrics\n"
+        "import sys, fer_utils.plots, fer_utils.notebooks.metrics\n"
         "sys.exit(', '.join({'keras', 'tensorflow', 'jax'} & set(sys.modules)) or None)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -17,7 +17,7 @@ from fer_utils.tuning.ledger import (
     random_best_so_far,
     search_finding,
 )
-from fer_utils.tuning.page import trials_page
+from fer_utils.reports.trials import trials_page
 
 NAMES = ("depth", "loss", "dropout", "learning_rate", "label_smoothing")
 

@@ -72,8 +72,8 @@ def test_the_card_says_what_is_so(exported, run, faces):
     )
     assert list(card["scores"][PUBLIC]["recall"]) == list(EMOTIONS)
     assert card["recipe"] == json.loads(json.dumps(run.recipe.to_dict()))
-    assert (card["seed"], card["fingerprint"]) == (1, run.about["fingerprint"])
-    assert card["parameters"] == run.about["parameters"]
+    assert (card["seed"], card["fingerprint"]) == (1, run.info.fingerprint)
+    assert card["parameters"] == run.info.parameters
     assert card["training_images"] == len(faces.of(TRAINING))
     assert card["onnx"]["largest_difference"] < 1e-4
 

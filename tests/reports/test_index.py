@@ -232,7 +232,9 @@ def test_a_stage_at_a_time(tmp_path):
 
 
 def test_model_that_has_not_seen_private_test(tmp_path):
-    unscored = METRICS["final_model"] | {f"private_{key}": None for key in ("accuracy", "low", "high")}
+    unscored = METRICS["final_model"] | {
+        f"private_{key}": None for key in ("accuracy", "low", "high")
+    }
     leave(tmp_path, METRICS | {"final_model": unscored})
     assert "70.2 % PublicTest, 95 % interval 65.2–74.8 %" in words(index(tmp_path))
 

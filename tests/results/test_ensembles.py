@@ -10,15 +10,15 @@ from sklearn.metrics import log_loss
 
 from fer_utils.errors import StudyError
 from fer_utils.results.ensembles import (
-    answer,
     member_logits,
     members,
+    predict_ensemble,
     read_ensembles,
     select,
     write_ensemble,
 )
 from fer_utils.training.recipe import Recipe
-from fer_utils.training.runs import write_predictions
+from fer_utils.training.runs import RunInfo, write_predictions
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_one_that_counts_twice_has_twice_the_say(emotion):
     logits = {"one": guesses(emotion, 1), "two": guesses(emotion, 2)}
     expected = (2 * softmax(logits["one"], axis=1) + softmax(logits["two"], axis=1)) / 3
     np.testing.assert_allclose(
-        softmax(answer({"one": 2, "two": 1}, logits), axis=1), expected, atol=1e-6
+        softmax(predict_ensemble({"one": 2, "two": 1}, logits), axis=1), expected, atol=1e-6
     )
 
 
@@ -96,7 +96,7 @@ def test_nothing_to_choose_from_is_an_error(emotion):
 def test_members_answer_with_their_averages_where_their_recipe_has_them(faces, tmp_path):
     part = faces.select(np.arange(12))
     plain, tta = guesses(part.emotion, 1), guesses(part.emotion, 2)
-    abouts = {}
+    runs = {}
     for recipe in (
         Recipe("plain", "baseline_cnn"),
         Recipe("mirrored", "baseline_cnn", tta="flip"),
@@ -106,8 +106,8 @@ def test_members_answer_with_their_averages_where_their_recipe_has_them(faces, t
         write_predictions(folder, part.row, plain)
         if recipe.tta_label:
             write_predictions(folder, part.row, tta, tta=True)
-        abouts[folder] = {"recipe": recipe.to_dict()}
-    first, second = member_logits(abouts, part).values()
+        runs[folder] = RunInfo(recipe, 1)
+    first, second = member_logits(runs, part).values()
     assert np.array_equal(first, plain) and np.array_equal(second, tta)
 
 

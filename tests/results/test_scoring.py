@@ -61,7 +61,7 @@ def test_real_faces_are_logged_and_drawn_ones_not(copy, run, faces, real, tmp_pa
     assert log["run"].tolist() == ["first", "second"]
     private = real.of(PRIVATE)
     assert set(log["images"]) == {len(private)} and set(log["fingerprint"]) == {
-        run.about["fingerprint"]
+        run.info.fingerprint
     }
     np.testing.assert_allclose(
         log["accuracy"], accuracy(scored.logits(private), private.emotion), atol=1e-6
@@ -89,7 +89,7 @@ def test_changed_faces_are_refused_with_both_fingerprints(copy, real, tmp_path, 
     assert real.fingerprint[:12] in str(problem.value) and changed.fingerprint[:12] in str(
         problem.value
     )
-    assert not (tmp_path / "log.csv").exists() and not copy.holds(real.of(PRIVATE))
+    assert not (tmp_path / "log.csv").exists() and not copy.has_predictions(real.of(PRIVATE))
 
 
 def test_missing_privatetest_is_named(copy, faces, tmp_path):

@@ -1,7 +1,6 @@
 """Tables of results: they say what the saved logits say, by the definitions in `evaluation`."""
 
 import dataclasses
-import json
 
 import numpy as np
 import pandas as pd
@@ -14,7 +13,7 @@ from fer_utils.emotions import PRIVATE, PUBLIC, TRAINING
 from fer_utils.errors import StudyError
 from fer_utils.results.tables import SPLITS, compare, shown, summarise
 from fer_utils.training.recipe import Recipe
-from fer_utils.training.runs import logits_of, write_predictions
+from fer_utils.training.runs import RunInfo, logits_of, write_predictions
 
 NET = Recipe("net", "baseline_cnn")
 OTHER = Recipe("other", "baseline_cnn", {"width": 0.5}, epochs=3)
@@ -43,7 +42,7 @@ def small() -> Faces:
 def leave(small, tmp_path):
     """Leaves a run's logits, averaged ones where its recipe averages, and gives what is known about it."""
 
-    def leave(recipe=NET, seed=1, share=0.5, **about) -> dict:
+    def leave(recipe=NET, seed=1, share=0.5, **changes) -> dict:
         folder = tmp_path / recipe.label(seed)
         generator = np.random.default_rng(list(folder.name.encode()))
         tests = small.select(generator.permutation(np.flatnonzero(small.usage != TRAINING)))
@@ -52,21 +51,15 @@ def leave(small, tmp_path):
             answer = np.where(known, tests.emotion, generator.integers(0, 7, len(tests)))
             logits = generator.normal(size=(len(tests), 7)) + 2 * np.eye(7)[answer]
             write_predictions(folder, tests.row, logits, tta=tta)
-        values = {
-            "recipe": recipe.to_dict(),
-            "seed": seed,
-            "parameters": 1234,
-            "seconds": 600.0,
-            "machine": "a desk",
-        }
-        return {folder: values | about}
+        values = {"parameters": 1234, "seconds": 600.0, "machine": "a desk"}
+        return {folder: RunInfo(recipe, seed, **values | changes)}
 
     return leave
 
 
-def correct(abouts: dict, part: Faces, tta: bool = False) -> np.ndarray:
+def correct(runs: dict, part: Faces, tta: bool = False) -> np.ndarray:
     """Whether each run's answer is right, bool (runs, n)."""
-    return np.stack([logits_of(f, part, tta=tta).argmax(axis=1) == part.emotion for f in abouts])
+    return np.stack([logits_of(f, part, tta=tta).argmax(axis=1) == part.emotion for f in runs])
 
 
 def expect_scores(row: dict, answers: dict[str, np.ndarray], small: Faces) -> None:
@@ -194,20 +187,6 @@ def test_seeds_of_different_recipes_are_not_averaged(leave, small):
     assert "other-seed1" not in str(told.value)
 
 
-def test_older_recipes_without_newer_fields_have_the_defaults(leave, small):
-    recipe = NET.but(widths=(8, 16))
-    ((folder, about),) = leave(recipe, 1).items()
-    older = json.loads(json.dumps(about))  # Of a tuple JSON makes a list.
-    for field in ("tta", "snapshots", "folds", "fold", "teacher", "precision"):
-        del older["recipe"][field]
-    (row,) = summarise({folder: older} | leave(recipe, 2), small).to_dict("records")
-    assert row["seeds"] == "1, 2" and row["tta"] == ""
-
-    older["recipe"]["flip"] = False
-    with pytest.raises(StudyError, match="expected one recipe"):
-        summarise({folder: older} | leave(recipe, 2), small)
-
-
 def test_models_stay_in_the_order_in_which_they_come(leave, small):
     table = summarise(leave(OTHER) | leave(NET) | leave(OTHER, 2), small)
     assert table["model"].tolist() == ["other", "net"]
@@ -216,12 +195,12 @@ def test_models_stay_in_the_order_in_which_they_come(leave, small):
 
 def test_time_is_told_only_where_all_of_it_is_known(leave, small):
     runs = leave() | leave(seed=2) | leave(OTHER)
-    del runs[next(iter(runs))]["seconds"]
+    first = next(iter(runs))
+    runs[first] = dataclasses.replace(runs[first], seconds=None)
     table = summarise(runs, small)
     assert table["minutes"].tolist() == pytest.approx([np.nan, 10], nan_ok=True)
     assert table["machine"].isna().tolist() == [True, False]
-    for about in runs.values():
-        about.pop("seconds", None)
+    runs = {folder: dataclasses.replace(info, seconds=None) for folder, info in runs.items()}
     assert "minutes" not in summarise(runs, small), "as of published copies, which have no times"
 
 
@@ -237,18 +216,18 @@ def test_data_are_called_by_what_they_are(leave, small, monkeypatch):
 
 def test_missing_logits_are_told(leave, small):
     recipe = NET.but(tta="jitter")
-    ((folder, about),) = leave(recipe).items()
+    ((folder, info),) = leave(recipe).items()
     (folder / "tta.npz").unlink()
     with pytest.raises(
-        StudyError, match=r"net-seed1/averaged\.npz: expected logits for 90 faces of PublicTest"
+        StudyError, match=r"net-seed1/tta\.npz: expected logits of 90 faces of PublicTest"
     ):
-        summarise({folder: about}, small)
+        summarise({folder: info}, small)
     public = small.of(PUBLIC)
     write_predictions(folder, public.row, np.zeros((len(public), 7)))
     with pytest.raises(
-        StudyError, match=r"predictions\.npz: expected logits for 110 faces of PrivateTest"
+        StudyError, match=r"predictions\.npz: expected logits of 110 faces of PrivateTest"
     ):
-        summarise({folder: about}, small)
+        summarise({folder: info}, small)
 
 
 # --- shown ---
@@ -279,7 +258,7 @@ def test_rows_are_shown_in_words():
     )
     assert shown(pd.DataFrame([row, one])).to_dict("records") == [
         {
-            "model": "net, averaged (jitter)",
+            "model": "net, TTA (jitter)",
             "parameters": "4,478,727",
             "epochs": "15",
             "seeds": "0, 1",
@@ -300,9 +279,9 @@ def test_rows_are_shown_in_words():
 
 
 def test_what_learned_from_votes_says_so(leave, small):
-    table = summarise(leave() | leave(OTHER, taught_by=["FER+ votes"]), small)
+    table = summarise(leave() | leave(OTHER, teachers=("FER+ votes",)), small)
     assert table["data"].tolist() == ["folder", "folder, FER+ votes"]
-    assert shown(table)["model"].tolist() == ["net", "other, taught by FER+ votes"]
+    assert shown(table)["model"].tolist() == ["net", "other, distilled from FER+ votes"]
 
 
 # --- compare ---
@@ -359,8 +338,8 @@ def test_one_seed_each_is_one_row(leave, small):
     ],
 )
 def test_models_need_not_have_the_same_seeds(leave, small, seeds, others, said):
-    ours = {folder: about for seed in seeds for folder, about in leave(seed=seed).items()}
-    theirs = {folder: about for seed in others for folder, about in leave(OTHER, seed).items()}
+    ours = {folder: info for seed in seeds for folder, info in leave(seed=seed).items()}
+    theirs = {folder: info for seed in others for folder, info in leave(OTHER, seed).items()}
     table = compare(ours | theirs, small, "net", "other")
     assert table["seeds"].tolist() == said
     expect_all(
@@ -386,7 +365,7 @@ def test_averaged_answers_are_compared_where_both_average(leave, small):
 
 def test_folds_are_compared_as_ensembles(leave, small):
     recipe, private = NET.but(folds=3), small.of(PRIVATE)
-    ours = {folder: about for fold in recipe.every_fold for folder, about in leave(fold).items()}
+    ours = {folder: info for fold in recipe.every_fold for folder, info in leave(fold).items()}
     theirs = leave(OTHER)
     (row,) = compare(ours | theirs, small, "net", "other").to_dict("records")
     ensemble = evaluation.mean_prediction([logits_of(folder, private) for folder in ours])

@@ -12,7 +12,7 @@ import yaml
 from clone import Clone
 from study_cases import STAGES, ran, setting, write_csv
 
-from fer_utils.reports.notebooks import NOTEBOOKS
+from fer_utils.notebooks.parameters import NOTEBOOKS
 
 pytestmark = pytest.mark.slow
 

@@ -9,7 +9,7 @@ import nbformat
 import pytest
 from budget import BUDGET
 
-from fer_utils.reports.notebooks import NOTEBOOKS
+from fer_utils.notebooks.parameters import NOTEBOOKS
 
 pytestmark = pytest.mark.slow
 NAME = f"{NOTEBOOKS['explore']}.ipynb"

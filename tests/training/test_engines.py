@@ -91,7 +91,7 @@ def test_a_run_of_jax_goes_on_and_is_used_under_tensorflow(under_jax, faces):
     folder, said = under_jax
     assert said["resumed the same"] and said["accelerators"] == []
     run, public = Run(folder / "runs" / said["run"].rsplit("/", 1)[1]), faces.of(PUBLIC)
-    assert run.about["versions"]["backend"].startswith("jax")
+    assert run.info.versions["backend"].startswith("jax")
     assert (
         np.abs(
             probabilities(run.logits(public)) - probabilities(predict(run.model(), public.images))

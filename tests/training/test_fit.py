@@ -26,15 +26,15 @@ from fer_utils.networks import build, parts
 from fer_utils.networks.backend import keras
 from fer_utils.training import augmentation, checkpoint, runs
 from fer_utils.training import fit as training
-from fer_utils.training.distillation import teach, teach_by
+from fer_utils.training.distillation import distil, distil_runs
 from fer_utils.training.engines.tensorflow import Engine
 from fer_utils.training.fit import epoch_plan, fit, fold_of
 from fer_utils.training.optimizers import learning_rate
 from fer_utils.training.predict import predict, predict_with_tta
 from fer_utils.training.recipe import Recipe
 from fer_utils.training.recipes import get_recipe
-from fer_utils.training.runs import VOTES, Run, learned_from_votes, run_folder
-from fer_utils.training.soft_labels import keep, soft_labels
+from fer_utils.training.runs import VOTES, Run, run_folder
+from fer_utils.training.soft_labels import read_soft_labels, write_soft_labels
 
 
 class Interrupted(BaseException):
@@ -52,8 +52,8 @@ def assert_same(one: Run, other: Run) -> None:
         one.history.drop(columns=times), other.history.drop(columns=times), check_exact=True
     )
     ignored = {"seconds", "machine"}
-    assert {k: v for k, v in one.about.items() if k not in ignored} == {
-        k: v for k, v in other.about.items() if k not in ignored
+    assert {k: v for k, v in vars(one.info).items() if k not in ignored} == {
+        k: v for k, v in vars(other.info).items() if k not in ignored
     }
 
 
@@ -292,7 +292,7 @@ def test_the_rate_reaches_the_optimiser(tiny_network, faces, recipe, tmp_path, m
     add = checkpoint.Checkpoint.add
 
     def note(self, row, *args, **kwargs):
-        used.append(float(keras.ops.convert_to_numpy(self.descent.learning_rate)))
+        used.append(float(keras.ops.convert_to_numpy(self.optimizer.learning_rate)))
         add(self, row, *args, **kwargs)
 
     monkeypatch.setattr(checkpoint.Checkpoint, "add", note)
@@ -412,7 +412,7 @@ def test_the_weights_kept(tiny_network, faces, recipe, tmp_path, monkeypatch, ke
     run = fit(recipe.but(epochs=4, keep=keep), faces, 1, tmp_path, progress=False)
     public = faces.of(PUBLIC)
     losses = run.history["val_loss"].tolist()
-    assert run.about["epoch_kept"] == kept
+    assert run.info.epoch_kept == kept
     assert losses.index(cross_entropy(run.logits(public), public.emotion)) == kept - 1
     assert np.array_equal(predict(run.model(), public.images), run.logits(public))
 
@@ -463,7 +463,7 @@ def test_interrupted_at_each_step_of_finishing(half_done, build_tiny, tiny_run, 
         monkeypatch.setattr(training, "build", build_tiny)
         assert not (folder / "run.json").exists()
         with pytest.raises(StudyError, match="expected a finished run"):
-            _ = Run(folder).about
+            _ = Run(folder).info
     assert_same(go_on(), tiny_run)
 
 
@@ -533,14 +533,14 @@ def test_a_checkpoint_is_never_half_loaded(half_done, recipe, damage):
         arrays[last] = np.zeros((3, 3), np.float32)
     np.savez(folder / "checkpoint.npz", **arrays)
 
-    model, descent = training.build("baseline_cnn"), keras.optimizers.Adam()
-    descent.build(model.trainable_variables)
-    before = [np.asarray(v) for v in (*model.variables, *descent.variables)]
-    state = checkpoint.Checkpoint(folder / "checkpoint.npz", model, descent)
+    model, optimizer = training.build("baseline_cnn"), keras.optimizers.Adam()
+    optimizer.build(model.trainable_variables)
+    before = [np.asarray(v) for v in (*model.variables, *optimizer.variables)]
+    state = checkpoint.Checkpoint(folder / "checkpoint.npz", model, optimizer)
     with pytest.raises(StudyError):
         state.restore()
     assert state.history == [] and state.best is None
-    for variable, value in zip((*model.variables, *descent.variables), before, strict=True):
+    for variable, value in zip((*model.variables, *optimizer.variables), before, strict=True):
         assert np.array_equal(np.asarray(variable), value)
 
 
@@ -666,21 +666,21 @@ def test_a_network_with_a_front_is_trained_on_what_the_front_makes(faces, tmp_pa
         assert np.array_equal(here, there)
     made = np.asarray(front(public.images[..., None].astype(np.float32)))[:, 3:45, 3:45]
     np.testing.assert_allclose(run.logits(public), np.asarray(trunk(made)), atol=1e-4)
-    assert run.about["parameters"] == trunk.count_params()
+    assert run.info.parameters == trunk.count_params()
 
 
 def test_soft_labels_are_learned_from(tiny_network, faces, recipe, tmp_path):
     training_faces = faces.of(TRAINING)
     soft = np.full((len(training_faces), 7), -20.0, np.float32)
     soft[:, 2] = 20.0  # all fear, says the teacher
-    name = teach([soft, soft], training_faces, tmp_path, ["a-seed1", "b-seed2"])
+    name = distil([soft, soft], training_faces, tmp_path, ["a-seed1", "b-seed2"])
     np.testing.assert_allclose(
-        soft_labels(name, training_faces, tmp_path), np.eye(7)[[2] * len(soft)], atol=1e-6
+        read_soft_labels(name, training_faces, tmp_path), np.eye(7)[[2] * len(soft)], atol=1e-6
     )
     taught = recipe.but(teacher=name, epochs=6, learning_rate=0.02, keep="last")
     run = fit(taught, faces, 1, tmp_path, progress=False)
     assert (run.logits(faces.of(PUBLIC)).argmax(1) == 2).all()
-    assert run.about["taught_by"] == ["a-seed1", "b-seed2"]
+    assert run.info.teachers == ("a-seed1", "b-seed2")
 
 
 def test_votes_are_soft_labels_of_a_track_of_their_own(tiny_network, faces, recipe, tmp_path):
@@ -691,8 +691,8 @@ def test_votes_are_soft_labels_of_a_track_of_their_own(tiny_network, faces, reci
     votes.iloc[0] = 0
     votes.loc[0, "NF"] = 10
     voted = dataclasses.replace(faces, votes=votes)
-    name = keep(vote_targets(voted.of(TRAINING)), training_faces, tmp_path, [VOTES])
-    soft = soft_labels(name, training_faces, tmp_path)
+    name = write_soft_labels(vote_targets(voted.of(TRAINING)), training_faces, tmp_path, [VOTES])
+    soft = read_soft_labels(name, training_faces, tmp_path)
     expected = np.zeros(7)
     expected[[3, 6]] = 2 / 3, 1 / 3
     silent = voted.of(TRAINING).votes["NF"].to_numpy() == 10
@@ -701,22 +701,23 @@ def test_votes_are_soft_labels_of_a_track_of_their_own(tiny_network, faces, reci
     )
     assert np.array_equal(soft[silent].argmax(axis=1), training_faces.emotion[silent])
     run = fit(recipe.but(teacher=name, epochs=1), voted, 1, tmp_path, progress=False)
-    assert learned_from_votes(run.about)
+    assert run.info.learned_from_votes
     # What learns from such a network has seen the votes as well.
-    name = teach_by({run.folder: 1}, training_faces, tmp_path)
+    name = distil_runs({run.folder: 1}, training_faces, tmp_path)
     student = fit(recipe.but(teacher=name, epochs=1), faces, 2, tmp_path, progress=False)
-    assert student.about["taught_by"] == ["baseline_cnn-seed1", VOTES] and learned_from_votes(
-        student.about
-    )
+    assert student.info.teachers == ("baseline_cnn-seed1", VOTES)
+    assert student.info.learned_from_votes
     with pytest.raises(StudyError, match=r"expected FER\+ votes"):
         vote_targets(training_faces)
 
 
 def test_soft_labels_of_other_faces_are_refused(faces, recipe, tmp_path):
     training_faces = faces.of(TRAINING)
-    name = teach([np.zeros((len(training_faces), 7))], training_faces, tmp_path)
+    name = distil([np.zeros((len(training_faces), 7))], training_faces, tmp_path)
     with pytest.raises(StudyError, match="expected soft labels of these"):
-        soft_labels(name, training_faces.select(np.arange(len(training_faces))[::-1]), tmp_path)
+        read_soft_labels(
+            name, training_faces.select(np.arange(len(training_faces))[::-1]), tmp_path
+        )
     with pytest.raises(StudyError, match="expected the soft labels 0123, found FileNotFoundError"):
         fit(recipe.but(teacher="0123"), faces, 1, tmp_path, progress=False)
 
@@ -726,7 +727,7 @@ def test_label_smoothing_and_the_teachers_share_make_the_targets(faces, recipe, 
     hard = np.eye(7)[training_faces.emotion]
     found = training._targets(recipe.but(label_smoothing=0.14), training_faces, tmp_path)
     np.testing.assert_allclose(found, 0.86 * hard + 0.02, atol=1e-6)
-    name = teach([np.zeros((len(training_faces), 7))], training_faces, tmp_path)
+    name = distil([np.zeros((len(training_faces), 7))], training_faces, tmp_path)
     found = training._targets(recipe.but(teacher=name, teacher_share=0.7), training_faces, tmp_path)
     np.testing.assert_allclose(found, 0.3 * hard + 0.1, atol=1e-4)
 

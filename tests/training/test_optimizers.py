@@ -5,7 +5,7 @@ import pytest
 
 from fer_utils.networks.backend import keras
 from fer_utils.training.losses import cross_entropy, squared_hinge
-from fer_utils.training.optimizers import TangSGD, optimizer
+from fer_utils.training.optimizers import TangSGD, build_optimizer
 from fer_utils.training.recipes import get_recipe
 
 numbers = keras.ops.convert_to_numpy
@@ -39,7 +39,7 @@ def rates(made, steps):
 
 
 def test_tangs_rate_falls_as_published():
-    made = optimizer(TANG, 50_000)
+    made = build_optimizer(TANG, 50_000)
     steps = (0, 20_000, 33_333, 33_334, 41_666, 41_667, 49_999)
     expected = [0.05 / (1 + t / 20_000) for t in steps]
     for index, divisor in enumerate((1, 1, 1, 10, 10, 100, 100)):
@@ -49,13 +49,13 @@ def test_tangs_rate_falls_as_published():
 
 def test_tangs_rate_is_a_function_of_the_share_of_updates():
     np.testing.assert_allclose(
-        rates(optimizer(TANG, 500), (0, 100, 200, 400)),
-        rates(optimizer(TANG, 50_000), (0, 10_000, 20_000, 40_000)),
+        rates(build_optimizer(TANG, 500), (0, 100, 200, 400)),
+        rates(build_optimizer(TANG, 50_000), (0, 10_000, 20_000, 40_000)),
     )
 
 
 def test_tangs_momentum_is_a_half_for_a_tenth_of_the_updates():
-    assert isinstance(optimizer(TANG, 100), TangSGD)
+    assert isinstance(build_optimizer(TANG, 100), TangSGD)
     made = TangSGD(
         0.1, momentum=0.9, updates=100
     )  # at a constant rate, so that the velocity shows the momentum
@@ -73,13 +73,13 @@ def test_tangs_momentum_is_a_half_for_a_tenth_of_the_updates():
 
 
 def test_cosine_climbs_then_falls_to_nothing():
-    made = optimizer(get_recipe("resnet").but(learning_rate=0.2, warmup=0.1), 1000)
+    made = build_optimizer(get_recipe("resnet").but(learning_rate=0.2, warmup=0.1), 1000)
     found = rates(made, (0, 50, 100, 550, 1000))
     np.testing.assert_allclose(found, [0, 0.1, 0.2, 0.1, 0], atol=1e-6)
 
 
 def test_decay_spares_what_normalisation_and_biases_are():
-    made = optimizer(
+    made = build_optimizer(
         get_recipe("resnet").but(
             schedule="plateau", warmup=0.0, learning_rate=0.1, weight_decay=0.5
         ),

@@ -16,6 +16,7 @@ from fer_utils.training.runs import (
     Run,
     logits_of,
     publish_run,
+    read_run_info,
     run_fingerprint,
     run_folder,
     write_predictions,
@@ -118,7 +119,7 @@ def test_fingerprints_stay_what_they_are():
         fingerprint = "0" * 64
 
     recipe = Recipe("baseline_cnn", "baseline_cnn", {"width": 0.25}, epochs=8)
-    assert run_folder("runs", recipe, 1, Known).name == "baseline_cnn-seed1-e979a55b066e"
+    assert run_folder("runs", recipe, 1, Known).name == "baseline_cnn-seed1-1d4400d0cd02"
 
 
 def test_folds_are_told_apart_by_name(faces):
@@ -137,13 +138,13 @@ def test_folds_are_told_apart_by_name(faces):
 
 def test_a_run_says_what_it_is(run, recipe, faces):
     assert (run.recipe, run.seed) == (recipe, 1)
-    assert run.folder.name == f"baseline_cnn-seed1-{run.about['fingerprint'][:12]}"
-    assert run.about["fingerprint"] == run_fingerprint(recipe, 1, faces)
-    assert run.about["faces"] == faces.fingerprint
-    assert run.about["source"] == "sample"
-    assert run.about["parameters"] == run.model().count_params()
-    assert {"keras", "numpy", "backend"} == set(run.about["versions"])
-    assert "cores" in run.about["machine"]
+    assert run.folder.name == f"baseline_cnn-seed1-{run.info.fingerprint[:12]}"
+    assert run.info.fingerprint == run_fingerprint(recipe, 1, faces)
+    assert run.info.faces == faces.fingerprint
+    assert run.info.source == "sample"
+    assert run.info.parameters == run.model().count_params()
+    assert {"keras", "numpy", "backend"} == set(run.info.versions)
+    assert "cores" in run.info.machine
     assert run.history.columns.tolist() == [
         *("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
     ]
@@ -155,7 +156,7 @@ def test_a_run_says_what_it_is(run, recipe, faces):
 
 def test_an_unfinished_run_is_said_to_be_one(tmp_path):
     with pytest.raises(StudyError, match=r"expected a finished run .* `fer-study train`"):
-        _ = Run(tmp_path / "nothing").about
+        _ = Run(tmp_path / "nothing").info
 
 
 # --- logits ---
@@ -172,7 +173,7 @@ def test_logits_are_found_by_row_in_the_order_asked_for(tmp_path, faces):
 
 def test_missing_logits_are_counted(copy, faces):
     private = faces.of(PRIVATE)
-    assert copy.holds(faces.of(PUBLIC)) and not copy.holds(private)
+    assert copy.has_predictions(faces.of(PUBLIC)) and not copy.has_predictions(private)
     with pytest.raises(
         StudyError, match=rf"{len(private)} faces of PrivateTest, found none for {len(private)}"
     ):
@@ -185,30 +186,28 @@ def test_add_logits_keeps_those_before(copy, faces):
     copy.add_logits(private, np.full((len(private), 7), 3.0))
     assert np.array_equal(copy.logits(public), before)
     assert (copy.logits(private) == 3).all() and copy.logits(private).dtype == np.float32
-    assert copy.holds(faces.select(faces.usage != TRAINING))
+    assert copy.has_predictions(faces.select(faces.usage != TRAINING))
 
 
 # --- publishing ---
 
 
 def test_published_run_has_what_others_need_without_times(copy, run, faces, tmp_path):
-    about = json.loads((copy.folder / "run.json").read_text())
-    about |= {"seconds": 1e6, "machine": "another"}
-    (copy.folder / "run.json").write_text(json.dumps(about))
+    slower = dataclasses.replace(copy.info, seconds=1e6, machine="another")
+    slower.write(copy.folder / "run.json")
     copy.history.assign(seconds=1e6).to_csv(copy.folder / "history.csv", index=False)
     publish_run(run, tmp_path / "one")
     publish_run(Run(copy.folder), tmp_path / "other")
 
-    names = ["about.json", "history.csv", "model.keras", "predictions.npz"]
+    names = ["history.csv", "model.keras", "predictions.npz", "run.json"]
     assert sorted(path.name for path in (tmp_path / "one").iterdir()) == names
     for name in names:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "other" / name).read_bytes(), (
             name
         )
-    published = json.loads((tmp_path / "one" / "about.json").read_text())
-    assert published["name"] == "baseline_cnn, seed 1"
-    kept = run.history[run.history["epoch"] == published["epoch_kept"]]
-    assert published["public_accuracy"] == kept["val_accuracy"].item()
+    published = read_run_info(tmp_path / "one")
+    assert published.label == "baseline_cnn-seed1" and published.seconds is None
+    assert published.epoch_kept == run.info.epoch_kept
     assert np.array_equal(
         logits_of(tmp_path / "one", faces.of(PUBLIC)), run.logits(faces.of(PUBLIC))
     )
@@ -217,3 +216,14 @@ def test_published_run_has_what_others_need_without_times(copy, run, faces, tmp_
         run.history.drop(columns="seconds"),
         check_exact=True,
     )
+
+
+def test_a_record_of_an_older_version_is_read(run, tmp_path):
+    values = json.loads((run.folder / "run.json").read_text())
+    for name in ("tta", "snapshots", "folds", "fold", "teacher", "precision"):
+        del values["recipe"][name]
+    (tmp_path / "run.json").write_text(json.dumps(values | {"taught_by": ["a-seed1"]}))
+    assert read_run_info(tmp_path) == dataclasses.replace(run.info, teachers=("a-seed1",))
+    (tmp_path / "run.json").write_text(json.dumps(values | {"colour": "red"}))
+    with pytest.raises(StudyError, match="colour"):
+        read_run_info(tmp_path)

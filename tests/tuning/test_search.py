@@ -90,8 +90,8 @@ def test_search_trains_and_repeats_nothing(tiny_network, counted, faces, recipe,
         )
         assert row["val_accuracy"] == made.history["val_accuracy"].iloc[row["epoch_kept"] - 1]
         assert (row["parameters"], row["epoch_kept"]) == (
-            made.about["parameters"],
-            made.about["epoch_kept"],
+            made.info.parameters,
+            made.info.epoch_kept,
         )
 
     pd.testing.assert_frame_equal(run(), ledger, check_exact=True)

@@ -10,7 +10,7 @@ import pytest
 from fer_utils import plots
 from fer_utils.emotions import EMOTIONS, PRIVATE, USAGES
 from fer_utils.evaluation.published import PUBLISHED
-from fer_utils.reports import metrics
+from fer_utils.notebooks import metrics
 
 
 def test_values_are_written_as_they_are(tmp_path):

@@ -1,21 +1,16 @@
-"""Strict runs of notebooks, their normalised form and their HTML."""
+"""Strict runs of notebooks, and their normalised form."""
 
 import json
-import re
 import sys
-from html.parser import HTMLParser
 from pathlib import Path
 
 import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from fer_utils.errors import StudyError
-from fer_utils.reports import notebooks
+from fer_utils.notebooks.runner import run_notebook
 
-PIXEL = (
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
-)
 DECLARED = 'epochs = 2  # passes over Training; b=64\nname = "a=b"  # free text\nrates: list = [\n    0.1,\n]'
 
 
@@ -40,9 +35,7 @@ def write(folder: Path, *cells: str, tagged: bool = True) -> Path:
 def run(source: Path, parameters: dict, name: str = "executed") -> Path:
     """Run `source` beside itself and give the executed notebook's path."""
     executed = source.parent / "out" / f"{name}.ipynb"
-    notebooks.run_notebook(
-        source, executed, executed.with_suffix(".html"), parameters, source.parent
-    )
+    run_notebook(source, executed, parameters, source.parent)
     return executed
 
 
@@ -143,7 +136,6 @@ def test_two_runs_give_the_same_bytes(tmp_path):
     source = write(tmp_path, NOISY)
     first, second = run(source, {"epochs": 3}, "first"), run(source, {"epochs": 3}, "second")
     assert first.read_bytes() == second.read_bytes()
-    assert first.with_suffix(".html").read_bytes() == second.with_suffix(".html").read_bytes()
 
     executed = nbformat.read(first, as_version=4)
     assert [cell.id for cell in executed.cells] == ["t", "p", "injected-parameters", "c0"]
@@ -153,77 +145,3 @@ def test_two_runs_give_the_same_bytes(tmp_path):
     assert out.text == "kept on stdout\n"
     assert err.text == "kept on stderr\nE cuda.cc:1] kept too\n"
     assert [output.output_type for output in shown] == ["display_data", "execute_result"]
-
-
-class Page(HTMLParser):
-    """What a page would fetch, its tags and its text."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.fetched: list[str] = []
-        self.tags: list[tuple[str, dict]] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        attributes = dict(attrs)
-        self.tags.append((tag, attributes))
-        address = attributes.get("src") or (attributes.get("href") if tag == "link" else None)
-        if address and not address.startswith("data:"):
-            self.fetched.append(address)
-
-    def all(self, tag: str) -> list[dict]:
-        return [attributes for name, attributes in self.tags if name == tag]
-
-
-def rendered(*cells, name: str = "02_replicate") -> str:
-    """The page of an executed notebook with a title, the declared parameters and `cells`."""
-    title = new_markdown_cell(
-        "# A title\n\nGo to [the next](03_tune.ipynb). Costs $a$ <br>", id="t"
-    )
-    first = new_code_cell(DECLARED, id="p", metadata={"tags": ["parameters"]})
-    given = new_code_cell(
-        "# Parameters\nepochs = 9", id="i", metadata={"tags": ["injected-parameters"]}
-    )
-    return notebooks.render_html(new_notebook(cells=[title, first, given, *cells]), name)
-
-
-def test_page_fetches_nothing_and_links_its_neighbours():
-    text = rendered(
-        new_code_cell("1 + 1", id="c", outputs=[new_output("execute_result", {"text/plain": "2"})])
-    )
-    page = Page(text)
-    assert page.fetched == []
-    assert not re.search(r"url\(|@import|https?://", text)
-    links = {attributes["href"] for attributes in page.all("a")}
-    home = {"../index.html", "../index.html#glossary"}
-    assert links == home | {
-        "03_tune.html",
-        *(f"{name}.html" for name in notebooks.NOTEBOOKS.values()),
-    }
-    assert [a["href"] for a in page.all("a") if a.get("aria-current")] == ["02_replicate.html"]
-    assert "<title>A title</title>" in text
-    assert text.count('<details class="code">') == 1
-
-
-def test_parameters_of_the_run_stand_in_one_table():
-    text = rendered()
-    assert "<td>epochs</td><td>9</td><td>passes over Training; b=64</td>" in text
-    assert '<td>name</td><td>"a=b"</td><td>free text</td>' in text
-    assert "# Parameters" not in text
-
-
-def test_outputs_of_every_kind_are_shown_and_scripts_are_not():
-    outputs = [
-        new_output("display_data", {"image/png": PIXEL}, metadata={"alt": 'A "grey" dot'}),
-        new_output("display_data", {"image/svg+xml": "<svg/>"}),
-        new_output("display_data", {"text/html": "<table class='dataframe'></table>"}),
-        new_output("display_data", {"text/markdown": "**bold**"}),
-        new_output("display_data", {"application/javascript": "fetch('/x')"}),
-        new_output("stream", name="stdout", text="a < b"),
-        new_output("stream", name="stderr", text="careful"),
-    ]
-    text = rendered(new_code_cell("show()", id="c", outputs=outputs))
-    assert [image["alt"] for image in Page(text).all("img")] == ['A "grey" dot', "Figure"]
-    for shown in ("class='dataframe'", "<strong>bold</strong>", "a &lt; b", "careful"):
-        assert shown.replace("'", '"') in text.replace("'", '"')
-    assert "fetch(" not in text

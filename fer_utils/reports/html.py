@@ -1,0 +1,65 @@
+"""HTML pages of executed notebooks, in the study's style."""
+
+import re
+from pathlib import Path
+
+from nbformat import NotebookNode
+
+from fer_utils.notebooks.parameters import NOTEBOOKS, label, read_notebook, used_parameters
+from fer_utils.storage import atomic_file
+
+TEMPLATES = Path(__file__).parent / "templates"
+SHEETS = ("study.css", "study/report.css")
+
+
+def write_pages(root: Path) -> None:
+    """Write reports/html/<name>.html for each executed notebook in reports/notebooks.
+
+    Raises:
+        StudyError: an executed notebook is missing.
+    """
+    for name in NOTEBOOKS.values():
+        notebook = read_notebook(root / "reports" / "notebooks" / f"{name}.ipynb")
+        with atomic_file(root / "reports" / "html" / f"{name}.html") as page:
+            page.write_text(render_html(notebook, name), encoding="utf-8")
+
+
+def render_html(notebook: NotebookNode, name: str) -> str:
+    """Render an executed notebook as one HTML page in the study's style. The page fetches nothing.
+
+    Args:
+        notebook: executed. A table lists its parameters with the values of the run. The alternative
+            text of an image is `alt` in the metadata of its output or its cell.
+        name: the notebook's name without suffix. The page links the other notebooks' pages beside
+            it and the index one folder up.
+    """
+    from nbconvert import HTMLExporter
+
+    exporter = HTMLExporter(template_name="study", extra_template_basedirs=[str(TEMPLATES)])
+    exporter.exclude_anchor_links = True
+    exporter.exclude_input_prompt = exporter.exclude_output_prompt = True
+    heading = re.search(r"^# +(.+)$", notebook.cells[0].source, re.M) if notebook.cells else None
+    sheets = [(TEMPLATES / sheet).read_text(encoding="utf-8") for sheet in SHEETS]
+    study = {
+        "name": name,
+        "title": heading[1].strip() if heading else label(name),
+        "pages": [
+            {"name": page, "number": int(page[:2]), "label": label(page)}
+            for page in NOTEBOOKS.values()
+        ],
+        "parameters": used_parameters(notebook),
+        "css": "\n".join([*sheets, _code_colours()]),
+    }
+    page, _ = exporter.from_notebook_node(notebook, resources={"study": study})
+    # Links between notebooks become links between their pages.
+    names = "|".join(NOTEBOOKS.values())
+    return re.sub(rf'href="({names})\.ipynb', r'href="\1.html', page)
+
+
+def _code_colours() -> str:
+    from pygments.formatters import HtmlFormatter
+
+    light = HtmlFormatter(style="friendly").get_style_defs(".highlight")
+    dark = HtmlFormatter(style="github-dark").get_style_defs(".highlight")
+    dark = f"@media (prefers-color-scheme: dark) {{\n{dark}\n}}"
+    return f"{light}\n{dark}\n.highlight {{ background: var(--raised); }}"

@@ -1,0 +1,186 @@
+"""Numbers in README.md and docs/results.md, rendered as tables between markers.
+
+A block begins with `<!-- NAME: written by `fer-study results --write` -->` and ends with
+`<!-- end of NAME -->`. The text around the blocks is written by hand.
+"""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from fer_utils.errors import StudyError
+from fer_utils.evaluation.published import PUBLISHED
+from fer_utils.evaluation.published import TABLE as RESULTS_TABLE
+from fer_utils.results.differences import TABLE as DIFFERENCES_TABLE
+from fer_utils.results.tables import shown
+from fer_utils.storage import atomic_file
+
+README, RESULTS = "README.md", "docs/results.md"
+
+README_MODELS = ("ensemble", "small_resnet", "baseline_cnn", "tang_l2svm", "mini_xception")
+"""The models in README's table; of each the row with the highest PublicTest accuracy."""
+
+README_PUBLISHED = ("Tang, CNN with L2-SVM", "People", "Seed’s CNN")
+"""The published accuracies in README's table."""
+
+
+def render(page: str, blocks: dict[str, str], name: str) -> str:
+    """Replace the blocks of a page.
+
+    Args:
+        page: the page's text.
+        blocks: Markdown by the block's name.
+        name: the page's name for the error.
+
+    Raises:
+        StudyError: the page has no such block.
+    """
+    for block, text in blocks.items():
+        start = f"<!-- {block}: written by `fer-study results --write` -->"
+        end = f"<!-- end of {block} -->"
+        pattern = re.compile(f"{re.escape(start)}\n.*?{re.escape(end)}", re.S)
+        if not pattern.search(page):
+            raise StudyError(
+                f"{name}: expected the markers {start} and {end}, found none. Put them where the "
+                "table goes."
+            )
+        new = f"{start}\n{text}\n{end}"
+        page = pattern.sub(lambda _, new=new: new, page)
+    return page
+
+
+def write_results(results: pd.DataFrame, differences: pd.DataFrame, root: Path) -> None:
+    """Write results.csv and differences.csv to the evidence, and render the pages.
+
+    Args:
+        results: as `evidence.compute_results` returns it.
+        differences: as `differences.differences` returns it.
+        root: the study's folder.
+
+    Raises:
+        StudyError: a page has no markers. Nothing is written then.
+    """
+    evidence = root / "reports" / "evidence"
+    new = {
+        evidence / RESULTS_TABLE: results.to_csv(index=False),
+        evidence / DIFFERENCES_TABLE: differences.to_csv(index=False),
+    }
+    for name, blocks in documents(results, differences, evidence).items():
+        new[root / name] = render((root / name).read_text(encoding="utf-8"), blocks, name)
+    for path, text in new.items():
+        with atomic_file(path) as target:
+            target.write_text(text, encoding="utf-8")
+
+
+def documents(
+    results: pd.DataFrame, differences: pd.DataFrame, evidence: Path
+) -> dict[str, dict[str, str]]:
+    """The blocks of each page as Markdown, from these tables and those in the evidence."""
+    return {
+        README: {"results": _summary(results)},
+        RESULTS: {
+            "results": results_markdown(results),
+            "differences": _differences(differences),
+            "tuning": _tuning(pd.read_csv(evidence / "tuning" / "retrained.csv")),
+            "ablation": _ablation(pd.read_csv(evidence / "ablation" / "small_resnet.csv")),
+        },
+    }
+
+
+def results_markdown(results: pd.DataFrame) -> str:
+    """The whole table of results."""
+    table = shown(results)
+    table["time, min"] = [f"{minutes:.0f}" for minutes in results["minutes"]]
+    table["machine"] = results["machine"]
+    return _markdown(table, texts=("model", "machine"))
+
+
+def _summary(results: pd.DataFrame) -> str:
+    """One row per model of `README_MODELS`, and the published accuracies that it answers to."""
+    table = shown(results)
+    rows = []
+    for model in README_MODELS:
+        # "ensemble (4 networks)" is the row of the ensemble.
+        of_model = results["model"].str.split(" ").str[0] == model
+        if of_model.any():
+            rows.append(table.loc[results[of_model]["public_accuracy"].idxmax()])
+    columns = ["model", "parameters", "seeds", *[c for c in table if "Test" in c]]
+    measured = pd.DataFrame(rows)[columns]
+    published = pd.DataFrame(
+        [
+            {
+                "model": f"{known.name} (published)",
+                "PrivateTest, %": _accuracy(known),
+            }
+            for known in PUBLISHED
+            if known.name in README_PUBLISHED
+        ]
+    )
+    return _markdown(pd.concat([measured, published]).fillna(""), texts=("model",))
+
+
+def _accuracy(known) -> str:
+    margin = "" if known.margin is None else f" ± {100 * known.margin:.0f}"
+    digits = 0 if known.margin is not None else 2
+    where = "" if known.images == "PrivateTest" else f" ({known.images})"
+    return f"{100 * known.accuracy:.{digits}f}{margin}{where}"
+
+
+def _differences(table: pd.DataFrame) -> str:
+    rows = [
+        {
+            "model minus reference": f"{row['model']} − {row['other']}",
+            "split": row["split"],
+            "seeds": row["seeds"],
+            "difference, points": _points(row["difference"], row["low"], row["high"]),
+            "McNemar p": "" if pd.isna(row["p"]) else f"{row['p']:.1g}",
+        }
+        for row in table.to_dict("records")
+    ]
+    return _markdown(pd.DataFrame(rows), texts=("model minus reference", "split"))
+
+
+def _tuning(table: pd.DataFrame) -> str:
+    rows = []
+    for row in table.to_dict("records"):
+        searched = not pd.isna(row["search_accuracy"])
+        gain = _points(row["gain"], row["gain_low"], row["gain_high"]) if searched else ""
+        retrained = f"{100 * row['mean']:.1f} ± {100 * row['deviation']:.1f}"
+        rows.append(
+            {
+                "configuration": row["model"],
+                "search score, %": f"{100 * row['search_accuracy']:.1f}" if searched else "",
+                "retrained, % (3 other seeds)": retrained,
+                "gain over untuned, points": gain,
+            }
+        )
+    return _markdown(pd.DataFrame(rows), texts=("configuration",))
+
+
+def _ablation(table: pd.DataFrame) -> str:
+    rows = [
+        {
+            "variant": row["variant"],
+            "PublicTest, %": f"{100 * row['accuracy']:.1f} ± {100 * row['spread']:.1f}",
+            "difference, points": _points(
+                row["difference"], row["difference_low"], row["difference_high"]
+            )
+            if row["difference"]
+            else "",
+        }
+        for row in table.to_dict("records")
+    ]
+    return _markdown(pd.DataFrame(rows), texts=("variant",))
+
+
+def _points(difference: float, low: float, high: float) -> str:
+    """ "+3.8 (+2.5 to +5.2)" with real minus signs."""
+    text = f"{100 * difference:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
+    return text.replace("-", "−")
+
+
+def _markdown(table: pd.DataFrame, texts: tuple[str, ...]) -> str:
+    alignment = ["---" if name in texts else "---:" for name in table.columns]
+    lines = [table.columns, alignment, *table.to_numpy()]
+    return "\n".join(f"| {' | '.join(map(str, cells))} |" for cells in lines)
