@@ -6,8 +6,11 @@ SET ?=
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
 
 BIN := .venv/bin
-READY := .venv/.ready
-# Paths go through the environment and as they were typed: a file's name may hold any sign, $ and ' included.
+# The server needs few packages, the study more, and the tests all. A file marks each set that is installed.
+SERVE := .venv/.ready-serve
+STUDY := .venv/.ready-study
+DEV := .venv/.ready-dev
+# Paths are passed through the environment, unchanged: a file's name may contain any sign, $ and ' included.
 override DATA := $(value DATA)
 override VOTES := $(value VOTES)
 export DATA VOTES
@@ -20,38 +23,43 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "Settings of study: PROFILE=sample|cpu|full  DATA=fer2013.csv.gz  VOTES=fer2013new.csv  SET=\"replicate.epochs=2 tune.trials=3\""
 
-study: $(READY) ## run the whole study: on drawn faces, or on yours with DATA=fer2013.csv.gz, at length with PROFILE=cpu
+study: $(STUDY) ## run the whole study: on drawn faces, or on yours with DATA=fer2013.csv.gz, at length with PROFILE=cpu
 	@fer-study study --profile '$(PROFILE)' --data "$$DATA" --votes "$$VOTES" $(foreach change,$(SET),--set '$(change)')
 
-test: $(READY) lint ## lint, tests, and the notebooks' saved outputs
+test: $(DEV) lint ## lint, tests, and the notebooks' saved outputs
 	pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-test-all: test ## what is slow as well: kills, fuzzing, load, browsers, README commands, real data
+test-all: test ## add the slow tests: kills, fuzzing, load, browsers, README's commands, real data
 	pytest -m slow
 
-lint: $(READY) ## check style and types
+lint: $(DEV) ## check style and types
 	ruff check .
 	ruff format --check .
 	mypy
 	lint-imports
 
-lab: $(READY) ## open JupyterLab
+lab: $(STUDY) ## open JupyterLab
 	jupyter lab --LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate notebooks
 
-serve: $(READY) ## serve the released model at http://127.0.0.1:5000
+serve: $(SERVE) ## serve the released model at http://127.0.0.1:5000
 	fer-study serve
 
-lock: $(READY) ## pin the newest versions of all dependencies (needs uv)
-	uv pip compile --quiet --universal --upgrade --python-version 3.11 --extra dev --no-header --no-annotate --no-emit-index-url pyproject.toml -o requirements.lock
+lock: $(DEV) ## pin the newest versions of all dependencies
+	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --extra dev --no-header --no-annotate --no-emit-index-url pyproject.toml -o requirements.lock
 
 clean: ## remove what the pipeline made; your files, exported models, trainings and searches stay
-	rm -rf build dvc_plots reports/index.html data/prepared data/replicate data/tune data/champion data/export
+	rm -rf build dvc_plots reports/index.html data/prepared data/replicate data/tune data/final_model data/export
 	find reports/notebooks reports/html reports/metrics reports/plots reports/figures reports/tables -type f ! -name .gitignore -delete
 
-$(READY): requirements.lock pyproject.toml
+$(SERVE) $(STUDY) $(DEV): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed, and none was found. On Debian or Ubuntu: sudo apt-get install python3 python3-venv"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) has no venv. On Debian or Ubuntu: sudo apt-get install $$(basename $(PYTHON))-venv"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@# uv installs the same versions in a fraction of pip's time. Both keep to the lock.
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv 2>/dev/null || echo "uv could not be installed. Installing with pip, which takes longer."
+	@if test -x $(BIN)/uv; then install="$(BIN)/uv pip install --quiet --python $(BIN)/python"; \
+	else install="$(BIN)/python -m pip install --quiet --disable-pip-version-check"; fi; \
+	echo "Installing [$(@:.venv/.ready-%=%)] into .venv"; \
+	$$install --constraint requirements.lock setuptools && \
+	$$install --constraint requirements.lock --no-build-isolation --editable ".[$(@:.venv/.ready-%=%)]"
 	@touch $@

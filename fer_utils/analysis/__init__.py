@@ -1,1 +1,1 @@
-"""What saved runs tell beyond their scores: mistakes, calibration, robustness, where they look, on whom they fail."""
+"""Analyses of saved runs: errors, calibration, robustness, explanations, and scores by subgroup."""

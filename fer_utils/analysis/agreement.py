@@ -1,4 +1,4 @@
-"""Whether models agree: the same answers, the same errors, and which images none of them has right."""
+"""Agreement of models: equal predictions, shared errors, and images that no model gets right."""
 
 from collections.abc import Mapping
 from itertools import combinations
@@ -7,40 +7,47 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import cohen_kappa_score
 
+from fer_utils.analysis.wording import percent
 from fer_utils.emotions import EMOTIONS
 from fer_utils.errors import StudyError
 
 
-def model_agreement(answers: Mapping[str, np.ndarray], emotion: np.ndarray) -> pd.DataFrame:
-    """Each pair of models on the same images.
+def model_agreement(predictions: Mapping[str, np.ndarray], emotion: np.ndarray) -> pd.DataFrame:
+    """Compare each pair of models on the same images.
 
     Args:
-        answers: by model, indices into `EMOTIONS`, (n,).
-        emotion: (n,).
+        predictions: by model, indices into `EMOTIONS`, int (n,).
+        emotion: true emotions, int (n,).
 
     Returns:
-        A row a pair, none for one model; columns model, other; same (share of images answered alike), kappa (Cohen
-        1960); both_wrong (share of images) and both_wrong_expected (if errors were independent: the product of the
-        error rates); same_wrong (of the images that both have wrong, the share with one answer; NaN without any).
+        One row per pair, none for a single model. Columns:
+
+        - model, other.
+        - same: share of images with equal predictions.
+        - kappa: Cohen's kappa (Cohen 1960); NaN if both models predict one and the same emotion.
+        - both_wrong: share of images.
+        - both_wrong_expected: the same for independent errors, the product of the error rates.
+        - same_wrong: share of equal predictions among the images that both models misclassify;
+          NaN if there is no such image.
 
     Raises:
         StudyError: there is no model, or the lengths differ.
     """
-    _check(answers, emotion)
+    _check(predictions, emotion)
     rows = []
-    for model, other in combinations(answers, 2):
-        a, b = np.asarray(answers[model]), np.asarray(answers[other])
+    for model, other in combinations(predictions, 2):
+        a, b = np.asarray(predictions[model]), np.asarray(predictions[other])
         both = (a != emotion) & (b != emotion)
-        # Where both give one and the same answer to every image kappa is 0 / 0.
-        one = len(np.union1d(a, b)) == 1
+        kappa = float("nan")
+        # With a single predicted emotion kappa is 0 / 0.
+        if len(np.union1d(a, b)) > 1:
+            kappa = float(cohen_kappa_score(a, b, labels=range(len(EMOTIONS))))
         rows.append(
             {
                 "model": model,
                 "other": other,
                 "same": float((a == b).mean()),
-                "kappa": float("nan")
-                if one
-                else float(cohen_kappa_score(a, b, labels=range(len(EMOTIONS)))),
+                "kappa": kappa,
                 "both_wrong": float(both.mean()),
                 "both_wrong_expected": float((a != emotion).mean() * (b != emotion).mean()),
                 "same_wrong": float((a == b)[both].mean()) if both.any() else float("nan"),
@@ -50,22 +57,24 @@ def model_agreement(answers: Mapping[str, np.ndarray], emotion: np.ndarray) -> p
     return pd.DataFrame(rows, columns=columns)
 
 
-def solved_by(answers: Mapping[str, np.ndarray], emotion: np.ndarray) -> pd.DataFrame:
-    """How many images are right by none of the models, by one, ... by all.
+def solved_by(predictions: Mapping[str, np.ndarray], emotion: np.ndarray) -> pd.DataFrame:
+    """Count the images that no model, one model, ..., all models classify correctly.
 
     Args:
-        answers: as `model_agreement` takes them.
-        emotion: (n,).
+        predictions: as for `model_agreement`.
+        emotion: true emotions, int (n,).
 
     Returns:
-        Columns models (0 to how many there are), images, share, and expected, the share if errors were independent.
+        Columns models (0 to the number of models), images, share, and expected, the share if
+        errors were independent.
 
     Raises:
-        StudyError: as `model_agreement`.
+        StudyError: as for `model_agreement`.
     """
-    _check(answers, emotion)
-    correct = np.array([np.asarray(given) == emotion for given in answers.values()])
+    _check(predictions, emotion)
+    correct = np.array([np.asarray(predicted) == emotion for predicted in predictions.values()])
     counts = np.bincount(correct.sum(axis=0), minlength=len(correct) + 1)
+    # The number of correct models is a sum of independent Bernoulli variables: convolve them.
     expected = np.ones(1)
     for share in correct.mean(axis=1):
         expected = np.convolve(expected, [1 - share, share])
@@ -80,24 +89,26 @@ def solved_by(answers: Mapping[str, np.ndarray], emotion: np.ndarray) -> pd.Data
 
 
 def agreement_finding(pairs: pd.DataFrame, solved: pd.DataFrame) -> str:
-    """What `model_agreement` and `solved_by` found, in a sentence or two."""
-    count = len(solved) - 1
+    """Summarise the tables of `model_agreement` and `solved_by` in a few sentences."""
     none, every = solved.iloc[0], solved.iloc[-1]
     if not len(pairs):
-        return f"There is one model, which has {every['share']:.0%} of the images right and none to agree with."
+        share = percent(every["share"])
+        return f"There is only one model. It classifies {share} of the images correctly."
     closest = pairs.loc[pairs["same"].idxmax()]
-    said = (
-        f"All {count} models have {every['share']:.0%} of the images right and none has {none['share']:.0%} (if errors "
-        f"were independent: {every['expected']:.0%} and {none['expected']:.1%})."
+    return (
+        f"All {len(solved) - 1} models classify {percent(every['share'])} of the images correctly "
+        f"({percent(every['expected'])} if their errors were independent). "
+        f"All of them misclassify {percent(none['share'])} of the images "
+        f"({percent(none['expected'])} if their errors were independent). "
+        f"The most similar models are {closest['model']} and {closest['other']}, with equal "
+        f"predictions on {percent(closest['same'])} of the images."
     )
-    alike = f"{closest['same']:.0%} of their answers the same"
-    return f"{said} Most alike are {closest['model']} and {closest['other']}, {alike}."
 
 
-def _check(answers: Mapping[str, np.ndarray], emotion: np.ndarray) -> None:
-    lengths = {model: np.shape(given) for model, given in answers.items()}
-    if not answers or set(lengths.values()) != {(len(emotion),)}:
+def _check(predictions: Mapping[str, np.ndarray], emotion: np.ndarray) -> None:
+    lengths = {model: np.shape(predicted) for model, predicted in predictions.items()}
+    if not predictions or set(lengths.values()) != {(len(emotion),)}:
         raise StudyError(
-            f"answers: expected one or more models with {len(emotion):,} answers each, found {lengths or 'none'}. Give "
-            "argmax of each one's logits of the same faces."
+            f"predictions: expected one or more models with {len(emotion):,} predictions each, "
+            f"found {lengths or 'none'}. Pass argmax of each model's logits on the same faces."
         )

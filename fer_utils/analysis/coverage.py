@@ -1,6 +1,7 @@
-"""What is gained when uncertain answers are rejected: accuracy of those kept against how many they are.
+"""Selective classification: accuracy of the predictions that are kept, against their share.
 
-This is selective classification (El-Yaniv & Wiener 2010); the probability of the top answer says how certain it is.
+Uncertain predictions are rejected (El-Yaniv & Wiener 2010). The confidence of a prediction is its
+probability.
 """
 
 from typing import NamedTuple
@@ -9,32 +10,37 @@ import numpy as np
 import pandas as pd
 
 from fer_utils.analysis.calibration import SHARE_RIGHT, fit_threshold
+from fer_utils.analysis.wording import interval, percent
 from fer_utils.evaluation import accuracy_interval
 
 TARGETS = (SHARE_RIGHT, 0.9)
-"""Shares of right answers that thresholds are fitted for."""
+"""Accuracies that thresholds are fitted for."""
 
 
 def coverage_curve(probabilities: np.ndarray, emotion: np.ndarray) -> pd.DataFrame:
-    """Accuracy of the answers kept, for every threshold.
+    """Score the predictions that each possible threshold keeps.
 
     Args:
         probabilities: (n, 7).
-        emotion: (n,).
+        emotion: true emotions, int (n,).
 
     Returns:
-        A row a threshold, the highest first: probability (the least that is kept), images, coverage (their share),
-        accuracy, and its 95 % Wilson interval, low and high. Answers of equal probability are kept together.
+        One row per threshold, highest first: probability (the threshold), images, coverage (their
+        share), accuracy, and its 95 % Wilson interval, low and high. Predictions of equal
+        probability are kept together.
     """
-    best, correct, ends = _ranked(probabilities, emotion)
+    confidence, correct, ends = _ranked(probabilities, emotion)
     kept = ends + 1
     accuracy = np.cumsum(correct)[ends] / kept
     intervals = np.array(
-        [accuracy_interval(*each) for each in zip(accuracy, kept.tolist(), strict=True)]
+        [
+            accuracy_interval(share, images)
+            for share, images in zip(accuracy, kept.tolist(), strict=True)
+        ]
     )
     return pd.DataFrame(
         {
-            "probability": best[ends],
+            "probability": confidence[ends],
             "images": kept,
             "coverage": kept / len(correct),
             "accuracy": accuracy,
@@ -45,7 +51,13 @@ def coverage_curve(probabilities: np.ndarray, emotion: np.ndarray) -> pd.DataFra
 
 
 class RiskArea(NamedTuple):
-    """Area under the risk-coverage curve: the model's, of rejection at random, and of errors rejected first."""
+    """Areas under the risk-coverage curve.
+
+    Attributes:
+        area: of the model.
+        random: of a random order of rejection.
+        perfect: of a perfect order, which rejects the errors first.
+    """
 
     area: float
     random: float
@@ -53,50 +65,51 @@ class RiskArea(NamedTuple):
 
 
 def risk_area(probabilities: np.ndarray, emotion: np.ndarray) -> RiskArea:
-    """Mean share of wrong answers among those kept, over every number of answers kept (Geifman et al. 2019), 0 to 1.
+    """Return the area under the risk-coverage curve (Geifman et al. 2019), 0 to 1.
 
-    Of answers of equal probability each counts as wrong as the mean of them, whatever their order.
+    It is the error rate of the kept predictions, averaged over all numbers of kept predictions.
+    Predictions of equal probability have no order: each counts with their mean error.
     """
     _, correct, ends = _ranked(probabilities, emotion)
     sizes = np.diff(ends, prepend=-1)
-    wrong = np.repeat(np.add.reduceat((~correct).astype(float), ends - sizes + 1) / sizes, sizes)
+    mean_errors = np.add.reduceat((~correct).astype(float), ends - sizes + 1) / sizes
+    wrong = np.repeat(mean_errors, sizes)
     numbers = np.arange(1, len(correct) + 1)
-    error = float(wrong.mean())
-    sorted_out = np.sort(~correct)
+    errors_last = np.sort(~correct)
     return RiskArea(
-        float((np.cumsum(wrong) / numbers).mean()),
-        error,
-        float((np.cumsum(sorted_out) / numbers).mean()),
+        area=float((np.cumsum(wrong) / numbers).mean()),
+        random=float(wrong.mean()),
+        perfect=float((np.cumsum(errors_last) / numbers).mean()),
     )
 
 
 def threshold_table(
-    fitted: tuple[np.ndarray, np.ndarray],
-    judged: tuple[np.ndarray, np.ndarray],
-    targets: tuple[float, ...] = TARGETS,
+    fitted: tuple[np.ndarray, np.ndarray], judged: tuple[np.ndarray, np.ndarray]
 ) -> pd.DataFrame:
-    """Thresholds chosen on one split and applied to another.
+    """Fit a threshold for each of `TARGETS` on one split and score it on another.
 
     Args:
-        fitted: probabilities (n, 7) and emotions (n,) that they are chosen on, PublicTest's.
-        judged: the same that they are judged on.
-        targets: shares of right answers aimed at, 0 to 1.
+        fitted: probabilities (n, 7) and emotions (n,) of PublicTest, which the thresholds are
+            fitted on.
+        judged: probabilities and emotions of the split that they are scored on.
 
     Returns:
-        A row a target: target, probability (the threshold), fitted_coverage (share of the first split that reaches
-        it); on the second images, coverage, coverage_low, coverage_high, accuracy, low, high (95 % Wilson intervals;
-        accuracy NaN where no answer is kept).
+        One row per target: target, probability (the threshold), fitted_coverage (share of the
+        first split above it). On the second split: images, coverage, coverage_low, coverage_high,
+        accuracy, low, high (95 % Wilson intervals; accuracy is NaN if no prediction is kept).
     """
-    shares, emotion = judged
-    best, correct = np.asarray(shares).max(axis=1), np.asarray(shares).argmax(axis=1) == emotion
+    shares, emotion = np.asarray(judged[0]), judged[1]
+    confidence, correct = shares.max(axis=1), shares.argmax(axis=1) == emotion
     rows = []
-    for target in targets:
+    for target in TARGETS:
         threshold = fit_threshold(*fitted, target)
-        kept = best >= threshold.probability
+        kept = confidence >= threshold.probability
         images = int(kept.sum())
-        accuracy = float(correct[kept].mean()) if images else float("nan")
         covered = accuracy_interval(kept.mean(), len(kept))
-        low, high = accuracy_interval(accuracy, images) if images else (float("nan"), float("nan"))
+        accuracy = low = high = float("nan")
+        if images:
+            accuracy = float(correct[kept].mean())
+            low, high = accuracy_interval(accuracy, images)
         row = {
             "target": target,
             "probability": threshold.probability,
@@ -109,31 +122,40 @@ def threshold_table(
 
 
 def coverage_finding(table: pd.DataFrame, area: RiskArea) -> str:
-    """What `threshold_table` and `risk_area` found, in a sentence or two."""
-    said = []
+    """Summarise the results of `threshold_table` and `risk_area` in a few sentences."""
+    sentences = []
     for row in table.to_dict("records"):
+        threshold = f"threshold for {percent(row['target'], 0)} accuracy"
         if not row["images"]:
-            said.append(f"no answer reaches the threshold for {row['target']:.0%} right")
+            sentences.append(f"No prediction reaches the {threshold}.")
             continue
-        missed = "" if row["high"] >= row["target"] else ", short of what was aimed at"
-        said.append(
-            f"the threshold for {row['target']:.0%} right keeps {row['coverage']:.0%} of the answers, "
-            f"{row['accuracy']:.1%} of them right ({row['low']:.1%} to {row['high']:.1%}){missed}"
+        below = ", which is below the target" if row["high"] < row["target"] else ""
+        sentences.append(
+            f"The {threshold} keeps {percent(row['coverage'])} of the predictions. "
+            f"Their accuracy is {percent(row['accuracy'])} ({interval(row['low'], row['high'])})"
+            f"{below}."
         )
     gap = area.random - area.perfect
-    gained = ""
     if gap > 0:
-        gained = f"; its order of certainty gains {(area.random - area.area) / gap:.0%} of what a perfect one would"
-    sentence = f"{'; '.join(said)}{gained}."
-    return sentence[0].upper() + sentence[1:]
+        sentences.append(
+            "Rejecting the least confident predictions first achieves "
+            f"{percent((area.random - area.area) / gap, 0)} of what a perfect order would gain."
+        )
+    return " ".join(sentences)
 
 
 def _ranked(
     probabilities: np.ndarray, emotion: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Probability of the top answers, highest first, whether each is right, and the last index of each probability."""
+    """Sort predictions by confidence, highest first.
+
+    Returns:
+        Their probabilities, float (n,); their correctness, bool (n,); and the last index of each
+        distinct probability, int (m,).
+    """
     probabilities = np.asarray(probabilities)
-    best = probabilities.max(axis=1)
-    order = np.argsort(-best, kind="stable")
+    confidence = probabilities.max(axis=1)
+    order = np.argsort(-confidence, kind="stable")
     correct = (probabilities.argmax(axis=1) == emotion)[order]
-    return best[order], correct, np.flatnonzero(np.append(np.diff(best[order]) != 0, True))
+    ends = np.flatnonzero(np.append(np.diff(confidence[order]) != 0, True))
+    return confidence[order], correct, ends

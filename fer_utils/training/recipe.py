@@ -1,14 +1,40 @@
-"""A recipe: all that decides how a network is trained, but for the data and the seed."""
+"""The recipe of a training: every setting except the data and the seed."""
 
 import dataclasses
-import math
-import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from numbers import Real
+from typing import Annotated, Any, Literal, get_type_hints
+
+from pydantic import ConfigDict, Field, ValidationError, create_model
 
 from fer_utils.emotions import SIDE
 from fer_utils.errors import StudyError
+
+FORMER_FIELDS = {
+    "mirror": "flip",
+    "alternate": "alternating_flip",
+    "shift": "translation",
+    "views": "tta",
+    "whole_batches": "drop_last",
+}
+"""Names of fields in recipes that were saved before 0.1.0, and their present names."""
+FORMER_VALUES = (("network", "seed_cnn", "baseline_cnn"), ("tta", "mirror", "flip"))
+"""Names that are values of such recipes: field, former value, present value."""
+
+# The type of a field is its check. The description is what an error message expects.
+Name = Annotated[
+    str, Field(pattern=r"^\w[\w.-]*$", description="letters, digits, '_', '-' and '.'")
+]
+Count = Annotated[int, Field(ge=1, description="a whole number of 1 or more")]
+CountOrNone = Annotated[int, Field(ge=0, description="a whole number of 0 or more")]
+Side = Annotated[
+    int, Field(ge=24, le=SIDE, description=f"a whole number of pixels from 24 to {SIDE}")
+]
+Positive = Annotated[float, Field(gt=0, description="a number above 0")]
+NotNegative = Annotated[float, Field(ge=0, description="a number of 0 or more")]
+Share = Annotated[float, Field(ge=0, le=1, description="a number from 0 to 1")]
+ShareBelowOne = Annotated[float, Field(ge=0, lt=1, description="a number from 0 to below 1")]
+Flag = Annotated[bool, Field(description="true or false")]
+NameOrNone = Annotated[str, Field(description='a name, or ""')]
 
 
 @dataclass(frozen=True)
@@ -16,238 +42,187 @@ class Recipe:
     """How to train one network.
 
     Attributes:
-        name: what runs and evidence are called after.
-        network: a name in `architectures.NETWORKS`.
-        options: the network's options, such as `width`.
-        epochs: passes over Training.
-        batch_size: images an update.
-        learning_rate: at the start, or at the end of the warm-up.
-        plateau_patience: epochs without a lower PublicTest loss after which the learning rate is multiplied
-            by `plateau_factor`; 0 keeps it constant. For the schedule "plateau".
-        plateau_factor: see there.
-        minimum_learning_rate: the learning rate falls no lower on a plateau.
-        flip: flip each training image left to right with probability 0.5, anew each epoch.
-        alternating_flip: draw that once, and from then on flip each image in every second epoch (alternating flip, Jordan
-            2024, arXiv 2404.00498). Two epochs then show both sides of every image.
-        keep: "best" keeps the weights of the epoch with the highest PublicTest accuracy, "last" the last.
+        name: the name of its runs and of their evidence.
+        network: a name in `networks.NETWORKS`.
+        options: options of the network, such as `width`.
+        epochs: number of passes over Training.
+        batch_size: images per update.
+        learning_rate: the rate at the start, or at the end of the warm-up.
+        plateau_patience: for the schedule "plateau": after this many epochs without a lower
+            PublicTest loss, the learning rate is multiplied by `plateau_factor`. 0 keeps the rate
+            constant.
+        plateau_factor: see `plateau_patience`.
+        minimum_learning_rate: the schedule "plateau" stops lowering the rate here.
+        flip: flip each training image horizontally with probability 0.5, drawn in every epoch.
+        alternating_flip: draw the flip once, then flip each image in every second epoch
+            (alternating flip, Jordan 2024, arXiv 2404.00498). Any two successive epochs show both
+            sides of every image.
+        keep: "best" selects the weights of the epoch with the highest PublicTest accuracy, "last"
+            those of the last epoch.
         optimizer: "adam" or "sgd".
-        momentum: of SGD, which is Nesterov's unless the schedule is "tang".
-        weight_decay: share of each kernel taken off at each update, times the learning rate (decoupled; Loshchilov
-            and Hutter 2019, arXiv 1711.05101).
-        schedule: of the learning rate: "plateau"; "cosine", to 0 over all updates; or "tang", which is that of the
-            contest's winner, scaled to the number of updates, with its momentum.
-        warmup: share of all updates in which "cosine" first climbs from 0.
-        loss: "cross_entropy", or "squared_hinge", which is an L2-SVM's.
-        label_smoothing: share of the target spread evenly over all emotions.
-        rotation: training images are turned by up to this many degrees either way.
-        zoom: and scaled by up to this factor more or less: 0.2 is 0.8 to 1.2.
-        translation: and shifted by up to this many pixels in x and in y.
-        border: what then lies outside: "edge", the nearest pixel, or "zero".
-        crop: least share of the image's area in a random resized crop (Szegedy et al. 2015, arXiv 1409.4842): a
-            rectangle inside the image, of a share from this up to 1 and an aspect from 3/4 to 4/3, is shown as the
-            whole image, which is then turned, scaled and shifted; 0 is none.
-        crop_side: side of the square that the network trains on, pixels. Below 48 it is cut from the image where
-            `shift` puts its middle, at full resolution; validation and test images are shown whole.
-        full_epochs: the last epochs, which train on whole images, with half of `rotation`, `zoom` and `shift` and
-            without `erase`, so that training ends on what the network is tested on (Touvron et al. 2019, arXiv
-            1906.06423).
-        erase: probability that a rectangle (2 % to 25 % of the image) is filled with the image's mean (random erasing,
-            Zhong et al. 2020, arXiv 1708.04896).
-        mixup: alpha of the mixing of two images (Zhang et al. 2018, arXiv 1710.09412); 0 is none.
-        cutmix: alpha of the pasting of one image into another (Yun et al. 2019, arXiv 1905.04899); 0 is none. With
-            both, each image has one of them, by a coin.
-        drop_last: leave out the images that fill no batch, others in each epoch.
-        sam: radius rho of sharpness-aware minimisation (Foret et al. 2021, arXiv 2010.01412); 0 is none.
-        ema: the weights judged and kept are an exponential moving average over all updates, with this momentum (Polyak
-            and Juditsky 1992); 0 keeps the weights themselves.
-        precision: "float32", or "bfloat16", which computes in it and keeps weights in float32, for GPUs. The finished
-            model is float32 either way.
+        momentum: momentum of SGD. It is Nesterov's except with the schedule "tang".
+        weight_decay: decoupled weight decay (Loshchilov and Hutter 2019, arXiv 1711.05101): each
+            update subtracts this share of a kernel, times the learning rate.
+        schedule: schedule of the learning rate. "plateau"; "cosine", which falls to 0 over all
+            updates; or "tang", the schedule and momentum of the contest's winner, scaled to the
+            number of updates.
+        warmup: share of all updates in which "cosine" first rises from 0.
+        loss: "cross_entropy", or "squared_hinge", the loss of an L2-SVM.
+        label_smoothing: share of the target that is spread evenly over all emotions.
+        rotation: largest rotation of training images in either direction, degrees.
+        zoom: largest change of scale of training images; 0.2 means factors from 0.8 to 1.2.
+        translation: largest translation of training images in x and in y, pixels.
+        border: value of pixels outside the image: "edge", the nearest pixel, or "zero".
+        crop: smallest share of the image's area in a random resized crop (Szegedy et al. 2015,
+            arXiv 1409.4842). A rectangle inside the image, with a share from this to 1 and an
+            aspect ratio from 3/4 to 4/3, is resized to the whole image, then rotated, scaled and
+            translated. 0 turns it off.
+        crop_side: side of the square that the network trains on, pixels. A square below 48 pixels
+            is cut from the image at full resolution, and `translation` moves its centre.
+            Validation and test images are used whole.
+        full_epochs: number of last epochs with whole images, half of `rotation`, `zoom` and
+            `translation`, and no `erase`. Training then ends on images like those of the test
+            (Touvron et al. 2019, arXiv 1906.06423).
+        erase: probability that a rectangle (2 % to 25 % of the image) is filled with the image's
+            mean (random erasing, Zhong et al. 2020, arXiv 1708.04896).
+        mixup: alpha of mixup, which mixes two images (Zhang et al. 2018, arXiv 1710.09412). 0
+            turns it off.
+        cutmix: alpha of CutMix, which pastes a part of one image into another (Yun et al. 2019,
+            arXiv 1905.04899). 0 turns it off. If mixup is on too, each image gets one of the two,
+            each with probability 0.5.
+        drop_last: leave out the images that do not fill a batch. They differ between epochs.
+        sam: radius rho of sharpness-aware minimisation (Foret et al. 2021, arXiv 2010.01412). 0
+            turns it off.
+        ema: momentum of an exponential moving average of the weights over all updates (Polyak and
+            Juditsky 1992). The averages are then evaluated and saved. 0 turns it off.
+        precision: "float32" or "bfloat16". With bfloat16, which is for GPUs, computations use
+            bfloat16 and weights float32. The saved model is float32 with either.
         data_parallel: spread each batch over all devices of the machine (JAX only).
-        folds: cut Training into so many parts at random, and leave part `fold` out; 0 trains on all of it.
-        fold: from 1 to `folds`; 0 stands for each of them in turn, one run each.
-        snapshots: weights kept, spread evenly over the last sixth of the epochs, for averaging.
-        tta: test-time averaging that belongs to the recipe, a name in `augmentation.VIEWS`; "" is none.
-        teacher: soft labels to learn from, as `fer-study teach` names them; "" learns from the labels alone.
-        teacher_share: weight of the soft labels; the rest is the labels'.
+        folds: number of random parts of Training. Part `fold` is left out. 0 trains on all images.
+        fold: from 1 to `folds`. 0 stands for all folds, with one run each.
+        snapshots: number of weights to save, spread evenly over the last sixth of the epochs.
+            TTA averages their predictions.
+        tta: test-time augmentation of the recipe, a name in `augmentation.TTA`; "" is none.
+        teacher: name of the soft labels to learn from, as printed by `fer-study teach`. "" learns
+            from the labels only.
+        teacher_share: weight of the soft labels; the labels have the rest.
 
     Raises:
-        StudyError: a value is of the wrong type or out of range.
+        StudyError: a value has the wrong type or is out of range.
     """
 
-    name: str
+    name: Name
     network: str
-    options: dict = field(default_factory=dict)
-    epochs: int = 15
-    batch_size: int = 64
-    learning_rate: float = 5e-4
-    plateau_patience: int = 2
-    plateau_factor: float = 0.1
-    minimum_learning_rate: float = 1e-5
-    flip: bool = True
-    alternating_flip: bool = False
-    keep: str = "best"
-    optimizer: str = "adam"
-    momentum: float = 0.9
-    weight_decay: float = 0.0
-    schedule: str = "plateau"
-    warmup: float = 0.0
-    loss: str = "cross_entropy"
-    label_smoothing: float = 0.0
-    rotation: float = 0.0
-    zoom: float = 0.0
-    translation: float = 0.0
-    border: str = "edge"
-    crop: float = 0.0
-    crop_side: int = SIDE
-    full_epochs: int = 0
-    erase: float = 0.0
-    mixup: float = 0.0
-    cutmix: float = 0.0
-    drop_last: bool = False
-    sam: float = 0.0
-    ema: float = 0.0
-    precision: str = "float32"
-    data_parallel: bool = False
-    folds: int = 0
-    fold: int = 0
-    snapshots: int = 1
-    tta: str = ""
-    teacher: str = ""
-    teacher_share: float = 1.0
+    options: dict[str, Any] = field(default_factory=dict)
+    epochs: Count = 15
+    batch_size: Count = 64
+    learning_rate: Positive = 5e-4
+    plateau_patience: CountOrNone = 2
+    plateau_factor: Share = 0.1
+    minimum_learning_rate: NotNegative = 1e-5
+    flip: Flag = True
+    alternating_flip: Flag = False
+    keep: Literal["best", "last"] = "best"
+    optimizer: Literal["adam", "sgd"] = "adam"
+    momentum: ShareBelowOne = 0.9
+    weight_decay: NotNegative = 0.0
+    schedule: Literal["plateau", "cosine", "tang"] = "plateau"
+    warmup: ShareBelowOne = 0.0
+    loss: Literal["cross_entropy", "squared_hinge"] = "cross_entropy"
+    label_smoothing: ShareBelowOne = 0.0
+    rotation: NotNegative = 0.0
+    zoom: ShareBelowOne = 0.0
+    translation: NotNegative = 0.0
+    border: Literal["edge", "zero"] = "edge"
+    crop: ShareBelowOne = 0.0
+    crop_side: Side = SIDE
+    full_epochs: CountOrNone = 0
+    erase: Share = 0.0
+    mixup: NotNegative = 0.0
+    cutmix: NotNegative = 0.0
+    drop_last: Flag = False
+    sam: NotNegative = 0.0
+    ema: ShareBelowOne = 0.0
+    precision: Literal["float32", "bfloat16"] = "float32"
+    data_parallel: Flag = False
+    folds: CountOrNone = 0
+    fold: CountOrNone = 0
+    snapshots: Count = 1
+    tta: NameOrNone = ""
+    teacher: NameOrNone = ""
+    teacher_share: Share = 1.0
 
     def __post_init__(self) -> None:
-        def expect(
-            name: str, expected: str, kind: type, fits: Callable[..., object] = lambda value: True
-        ) -> None:
-            value = getattr(self, name)
-            # True and False are whole numbers to Python.
-            if (
-                not isinstance(value, kind)
-                or (kind is not bool and isinstance(value, bool))
-                or not fits(value)
-            ):
-                raise StudyError(
-                    f"recipe {self.name}: {name}: expected {expected}, found {value!r}."
-                )
-
-        expect("name", "letters, digits, '_', '-' and '.'", str, re.compile(r"\w[\w.-]*").fullmatch)
-        expect("options", "names with values", dict)
-        # JSON and YAML have lists where Python's keyword defaults are tuples.
-        plain = {
+        self._check_fields()
+        self._check_combinations()
+        # JSON and YAML have lists where the defaults of networks are tuples.
+        options = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in self.options.items()
         }
-        object.__setattr__(self, "options", plain)
-        for names, least in (
-            ("epochs batch_size snapshots", 1),
-            ("plateau_patience folds fold full_epochs", 0),
+        object.__setattr__(self, "options", options)
+
+    def _check_fields(self) -> None:
+        try:
+            _FIELDS.model_validate(vars(self))
+        except ValidationError as problem:
+            error = problem.errors()[0]
+            name = str(error["loc"][0])
+            # Pydantic's own message lists the allowed words of a `Literal`.
+            message = error["msg"].removeprefix("Input should be ").replace("'", '"')
+            self._refuse(name, _FIELDS.model_fields[name].description or message)
+
+    def _check_combinations(self) -> None:
+        tang, hinge = self.schedule == "tang", self.loss == "squared_hinge"
+        of_winner = 'for the schedule "tang"'
+        of_hinge = "for the squared hinge, which needs one emotion per image"
+        too_many = self.snapshots > 1 and 6 * self.snapshots > self.epochs
+        for wrong, name, expected in (
+            (self.full_epochs > self.epochs, "full_epochs", f"at most the epochs, {self.epochs}"),
+            (self.alternating_flip and not self.flip, "flip", "true for alternating flips"),
+            (self.folds == 1, "folds", "2 or more, or 0"),
+            (self.fold > self.folds, "fold", f"a whole number from 0 to folds, {self.folds}"),
+            (too_many, "snapshots", "no more than a sixth of the epochs"),
+            (tang and self.optimizer != "sgd", "optimizer", f'"sgd" {of_winner}'),
+            (tang and self.weight_decay, "weight_decay", f"0 {of_winner} (its network has L2)"),
+            (hinge and self.label_smoothing, "label_smoothing", f"0 {of_hinge}"),
+            (hinge and self.mixup, "mixup", f"0 {of_hinge}"),
+            (hinge and self.cutmix, "cutmix", f"0 {of_hinge}"),
+            (hinge and self.teacher, "teacher", f'"" {of_hinge}'),
         ):
-            for name in names.split():
-                expect(
-                    name,
-                    f"a whole number of {least} or more",
-                    int,
-                    lambda value, least=least: value >= least,
-                )
-        expect("learning_rate", "a number above 0", Real, lambda value: 0 < value < math.inf)
-        expect("plateau_factor", "a number from 0 to 1", Real, lambda value: 0 <= value <= 1)
-        expect(
-            "minimum_learning_rate",
-            "a number of 0 or more",
-            Real,
-            lambda value: 0 <= value < math.inf,
-        )
-        for name in ("weight_decay", "rotation", "translation", "mixup", "cutmix", "sam"):
-            expect(name, "a number of 0 or more", Real, lambda value: 0 <= value < math.inf)
-        for name in ("momentum", "warmup", "label_smoothing", "zoom", "crop", "ema"):
-            expect(name, "a number from 0 to below 1", Real, lambda value: 0 <= value < 1)
-        for name in ("erase", "teacher_share"):
-            expect(name, "a number from 0 to 1", Real, lambda value: 0 <= value <= 1)
-        for name in ("flip", "alternating_flip", "drop_last", "data_parallel"):
-            expect(name, "true or false", bool)
-        for name, *words in (
-            ("keep", "best", "last"),
-            ("optimizer", "adam", "sgd"),
-            ("schedule", "plateau", "cosine", "tang"),
-            ("loss", "cross_entropy", "squared_hinge"),
-            ("border", "edge", "zero"),
-            ("precision", "float32", "bfloat16"),
-        ):
-            expect(name, " or ".join(f'"{word}"' for word in words), str, words.__contains__)
-        for name in ("tta", "teacher"):
-            expect(name, 'a name, or ""', str)
-        expect(
-            "crop_side",
-            f"a whole number of pixels from 24 to {SIDE}",
-            int,
-            lambda value: 24 <= value <= SIDE,
-        )
-        expect(
-            "full_epochs",
-            f"at most the epochs, {self.epochs}",
-            int,
-            lambda value: value <= self.epochs,
-        )
-        if self.alternating_flip:
-            expect("flip", "true where flips alternate", bool, bool)
-        expect("folds", "2 or more, or 0", int, lambda value: value != 1)
-        expect(
-            "fold",
-            f"a whole number from 0 to folds, {self.folds}",
-            int,
-            lambda value: value <= self.folds,
-        )
-        if self.snapshots > 1:
-            expect(
-                "snapshots",
-                "no more than a sixth of the epochs",
-                int,
-                lambda value: 6 * value <= self.epochs,
-            )
-        if self.schedule == "tang":
-            expect("optimizer", '"sgd" for the schedule "tang"', str, "sgd".__eq__)
-            expect(
-                "weight_decay",
-                '0 for the schedule "tang" (the network has its own)',
-                Real,
-                lambda value: not value,
-            )
-        if self.loss == "squared_hinge":
-            for name in ("label_smoothing", "mixup", "cutmix"):
-                expect(
-                    name,
-                    "0 for the squared hinge, which wants one emotion an image",
-                    Real,
-                    lambda value: not value,
-                )
-            expect(
-                "teacher",
-                '"" for the squared hinge, which wants one emotion an image',
-                str,
-                lambda value: not value,
-            )
+            if wrong:
+                self._refuse(name, expected)
+
+    def _refuse(self, name: str, expected: str) -> None:
+        found = getattr(self, name)
+        raise StudyError(f"recipe {self.name}: {name}: expected {expected}, found {found!r}.")
 
     def but(self, **changes) -> "Recipe":
-        """This recipe with some fields changed; a name that is no field is an option of the network.
+        """Change some fields. A name that is no field is an option of the network.
+
+        The network's own module checks its options when a training starts. To check them here
+        would import Keras, which takes seconds, with every list of recipes.
 
         Raises:
-            StudyError: a value is out of range. (Unknown options are refused when the network is built.)
+            StudyError: a field has the wrong type or is out of range.
         """
-        fields = {f.name for f in dataclasses.fields(self)} - {"options"}
-        options = {**self.options, **{k: v for k, v in changes.items() if k not in fields}}
-        return dataclasses.replace(
-            self, options=options, **{k: v for k, v in changes.items() if k in fields}
-        )
+        names = {f.name for f in dataclasses.fields(self)} - {"options"}
+        fields = {name: value for name, value in changes.items() if name in names}
+        options = {name: value for name, value in changes.items() if name not in names}
+        return dataclasses.replace(self, options=self.options | options, **fields)
 
     @property
     def every_fold(self) -> tuple["Recipe", ...]:
-        """The recipes to train: one for each fold where `folds` is set and `fold` is not, otherwise this one."""
+        """The recipes to train: one per fold if there are folds and `fold` is 0, else this one."""
         if not self.folds or self.fold:
             return (self,)
         return tuple(self.but(fold=fold) for fold in range(1, self.folds + 1))
 
     def in_epoch(self, epoch: int) -> "Recipe":
-        """The recipe as its augmentation is in an epoch, from 1: lighter in the last `full_epochs`."""
+        """The recipe with the augmentation of an epoch, counted from 1.
+
+        The augmentation of the last `full_epochs` is lighter.
+        """
         if epoch <= self.epochs - self.full_epochs:
             return self
         lighter = {name: getattr(self, name) / 2 for name in ("rotation", "zoom", "translation")}
@@ -255,21 +230,24 @@ class Recipe:
 
     @property
     def tta_label(self) -> str:
-        """What its answers can be averaged over, views and snapshots, in words; "" where there is nothing."""
-        return ", ".join(
-            filter(None, (self.tta, f"{self.snapshots} snapshots" if self.snapshots > 1 else ""))
-        )
+        """The recipe's test-time augmentation and snapshots, as text; "" if it has neither."""
+        parts = [self.tta] if self.tta else []
+        if self.snapshots > 1:
+            parts.append(f"{self.snapshots} snapshots")
+        return ", ".join(parts)
 
     @property
     def kinds(self) -> tuple[bool, ...]:
-        """Which logits its runs keep: plain ones (False), and averaged ones (True) where it averages."""
+        """The logits that a run saves: False without TTA, True with TTA if the recipe has one."""
         return (False, True) if self.tta_label else (False,)
 
     @property
     def in_effect(self) -> dict:
-        """The fields and the network's options that have an effect, as plain values: what is off is left out, and what
-        only something else would ask for."""
-        unasked = {
+        """The fields and options that have an effect, as plain values.
+
+        Left out are values that turn something off, and settings of a part that is not used.
+        """
+        unused = {
             "momentum": self.optimizer != "sgd",
             "plateau_patience": self.schedule != "plateau",
             "plateau_factor": self.schedule != "plateau",
@@ -278,43 +256,61 @@ class Recipe:
             "snapshots": self.snapshots == 1,
             "crop_side": self.crop_side == SIDE,
         }
-        values = {name: value for name, value in self.to_dict().items() if not unasked.get(name)}
+        values = {name: value for name, value in self.to_dict().items() if not unused.get(name)}
         values["options"] = {name: value for name, value in self.options.items() if value}
         return {name: value for name, value in values.items() if value}
 
     def label(self, seed: int) -> str:
-        """What a run is called: recipe, fold if it has one, and seed."""
-        return f"{self.name}{f'-fold{self.fold}' if self.fold else ''}-seed{seed}"
+        """The name of a run: recipe, fold if it has one, and seed."""
+        fold = f"-fold{self.fold}" if self.fold else ""
+        return f"{self.name}{fold}-seed{seed}"
 
     def to_dict(self) -> dict:
         """The recipe as plain values, for JSON."""
         return dataclasses.asdict(self)
 
 
-def at_budget(recipe: Recipe, *, epochs: int = 0, batch_size: int = 0, **options) -> Recipe:
-    """A recipe at another budget: 0 leaves the recipe's own.
+# The dataclass keeps the values as they are. Fields of pydantic's own would turn 45 into 45.0,
+# and with it change the fingerprints of runs.
+_FIELDS = create_model(
+    "Recipe",
+    __config__=ConfigDict(strict=True, allow_inf_nan=False),
+    **{name: (kind, ...) for name, kind in get_type_hints(Recipe, include_extras=True).items()},
+)
 
-    Options that its network does not have are left out, and those that say what holds anyway: with them it would be
-    another recipe to the run store, and trained once more.
+
+def at_budget(recipe: Recipe, *, epochs: int = 0, batch_size: int = 0, **options) -> Recipe:
+    """A recipe with another budget. 0 keeps the recipe's own epochs or batch size.
+
+    Left out are options that its network does not have, and options that change nothing. With the
+    latter the run store would train the same recipe again.
     """
     from fer_utils.networks import options_of
 
-    given = {"epochs": epochs, "batch_size": batch_size}
-    known = options_of(recipe.network) | recipe.options
-    changes = {name: value for name, value in given.items() if value}
-    return recipe.but(
-        **changes,
-        **{
-            name: value for name, value in options.items() if name in known and value != known[name]
-        },
-    )
+    present = options_of(recipe.network) | recipe.options
+    changes = {
+        name: value for name, value in options.items() if name in present and value != present[name]
+    }
+    if epochs:
+        changes["epochs"] = epochs
+    if batch_size:
+        changes["batch_size"] = batch_size
+    return recipe.but(**changes)
 
 
 def recipe_from_dict(values: dict) -> Recipe:
-    """The recipe that `Recipe.to_dict` wrote. Raises StudyError for an unknown field, listing the known ones."""
+    """Read a recipe that `Recipe.to_dict` wrote, with present or former names.
+
+    Raises:
+        StudyError: a field is unknown (the message lists the known ones) or out of range.
+    """
+    values = {FORMER_FIELDS.get(name, name): value for name, value in values.items()}
     fields = [f.name for f in dataclasses.fields(Recipe)]
     if unknown := sorted(set(values) - set(fields)):
         raise StudyError(
-            f"recipe: unknown field {', '.join(unknown)}; known are {', '.join(fields)}."
+            f"recipe: expected the fields {', '.join(fields)}, found {', '.join(unknown)}."
         )
+    for name, former, present in FORMER_VALUES:
+        if values.get(name) == former:
+            values[name] = present
     return Recipe(**values)

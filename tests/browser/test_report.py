@@ -1,4 +1,4 @@
-"""A rendered report in a browser: nothing is cut off on paper, and on a phone only what scrolls by itself is wider."""
+"""A rendered report in a browser: paper cuts nothing off, a phone scrolls only wide elements."""
 
 import nbformat
 import pandas as pd
@@ -8,14 +8,13 @@ from fer_utils.reports.html import render_html
 
 pytestmark = pytest.mark.slow
 
-PAPER = {
-    "viewport": {"width": 672, "height": 970}
-}  # A4 within the margins of `@page`, in CSS pixels
+# A4 within the margins of `@page`, in CSS pixels.
+PAPER = {"viewport": {"width": 672, "height": 970}}
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
-    """A report whose table has more columns, and whose printed line is longer, than a page has room for."""
+    """A report with a table and a printed line that are wider than a page."""
     table = pd.DataFrame(
         {f"column of scores {i}": ["77.57 ± 1.41 (73.1 to 81.9)"] for i in range(7)}
     )
@@ -37,16 +36,16 @@ def report(tmp_path_factory):
 
 def test_paper_cuts_nothing_off(visit, browser, report):
     page = visit(browser, report.as_uri(), **PAPER)
-    ends = "[...document.querySelectorAll('th, td, pre')].map((each) => each.getBoundingClientRect().right)"
-    assert max(page.evaluate(ends)) > 672, "on the screen it scrolls"
+    cells = "[...document.querySelectorAll('th, td, pre')]"
+    ends = f"{cells}.map((cell) => cell.getBoundingClientRect().right)"
+    assert max(page.evaluate(ends)) > 672, "the table must scroll on a screen"
     page.emulate_media(media="print")
     assert max(page.evaluate(ends)) <= 672
     assert page.evaluate("document.documentElement.scrollWidth") <= 672
 
 
-def test_a_phone_scrolls_what_is_wide_and_not_the_page(visit, browser, report):
+def test_a_phone_scrolls_wide_tables_and_not_the_page(visit, browser, report):
     page = visit(browser, report.as_uri(), viewport={"width": 390, "height": 844}, has_touch=True)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    assert page.evaluate(
-        "[...document.querySelectorAll('.html')].some((each) => each.scrollWidth > each.clientWidth)"
-    )
+    tables = "[...document.querySelectorAll('.html')]"
+    assert page.evaluate(f"{tables}.some((table) => table.scrollWidth > table.clientWidth)")

@@ -1,4 +1,4 @@
-"""The page of a search's trials in a browser: brushes keep trials, headings sort them, and a phone can read it."""
+"""The page of a search's trials in a browser: brushes select trials, headings sort them."""
 
 import itertools
 
@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_utils.tuning.ledger import make_ledger
 from fer_utils.reports.trials import trials_page
+from fer_utils.tuning.ledger import make_ledger
 
 pytestmark = pytest.mark.slow
 
@@ -27,46 +27,36 @@ PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
 def ledger() -> pd.DataFrame:
     random, rows = np.random.default_rng(2), []
     for trial in range(1, 21):
-        row = {
-            "trial": trial,
-            "seed": 1,
-            "width": float(random.choice([0.75, 1, 1.25])),
-            "parameters": 9,
-            "run": "r",
-        }
-        row |= {
-            "loss": str(random.choice(["cross_entropy", "squared_hinge"])),
-            "epoch_kept": 2,
-            "epochs": 2,
-        }
-        row |= {name: float(random.uniform(0.001, 0.1)) for name in NAMES[2:]} | {
-            "seconds": 2.0,
-            "curve": [],
-        }
-        works = trial != 4
-        row |= {
-            "status": "completed" if works else "failed",
-            "problem": "" if works else "out of memory",
-        }
-        rows.append(row | {"val_accuracy": float(random.uniform(0.3, 0.6)) if works else None})
+        row = {"trial": trial, "seed": 1, "parameters": 9, "run": "r", "curve": []}
+        row |= {"epoch_kept": 2, "epochs": 2, "seconds": 2.0}
+        row["width"] = float(random.choice([0.75, 1, 1.25]))
+        row["loss"] = str(random.choice(["cross_entropy", "squared_hinge"]))
+        for name in NAMES[2:]:
+            row[name] = float(random.uniform(0.001, 0.1))
+        if trial == 4:
+            row |= {"status": "failed", "problem": "out of memory", "val_accuracy": None}
+        else:
+            row |= {"status": "completed", "problem": ""}
+            row["val_accuracy"] = float(random.uniform(0.3, 0.6))
+        rows.append(row)
     return make_ledger(rows, NAMES)
 
 
 @pytest.fixture
 def opened(visit, browser, ledger, tmp_path):
-    """Opens the page, as a file; `options` are the context's."""
+    """Open the page as a file; `options` are those of the browser context."""
     file = tmp_path / "trials.html"
     file.write_text(trials_page(ledger, NAMES), encoding="utf-8")
     return lambda **options: visit(browser, file.as_uri(), **options)
 
 
-def kept(page) -> list[int]:
-    """The trials that the table shows, in its order."""
+def visible(page) -> list[int]:
+    """The numbers of the trials in the table, in its order."""
     return [int(text) for text in page.locator("tbody tr:visible td.trial").all_inner_texts()]
 
 
 def drag(page, axis: int, start: float, end: float) -> None:
-    """Along an axis, from one share of its height to another, 0 at its upper end."""
+    """Drag along an axis, from one share of its height to another. 0 is its upper end."""
     box = page.locator("svg .grip").nth(axis).bounding_box()
     x, top, height = box["x"] + box["width"] / 2, box["y"], box["height"]
     page.mouse.move(x, top + start * height)
@@ -75,24 +65,24 @@ def drag(page, axis: int, start: float, end: float) -> None:
     page.mouse.up()
 
 
-def test_a_brush_keeps_the_trials_that_pass_there(opened, ledger):
+def test_a_brush_selects_the_trials_that_pass_there(opened, ledger):
     page = opened()
-    assert kept(page) == ledger["trial"].tolist()
+    assert visible(page) == ledger["trial"].tolist()
     drag(page, NAMES.index("loss"), 0, 0.2)
     hinge = ledger[ledger["loss"] == "squared_hinge"]
-    assert kept(page) == hinge["trial"].tolist()
-    assert page.locator("#said").inner_text() == f"{len(hinge)} of 20 trials"
+    assert visible(page) == hinge["trial"].tolist()
+    assert page.locator("#selection").inner_text() == f"{len(hinge)} of 20 trials"
     assert page.locator("svg path.out").count() == 20 - len(hinge)
 
-    drag(page, len(NAMES), 0, 0.5)  # and the upper half of the scores
+    drag(page, len(NAMES), 0, 0.5)  # the upper half of the scores
     middle = (ledger["val_accuracy"].min() + ledger["val_accuracy"].max()) / 2
     both = hinge[hinge["val_accuracy"] > middle]
-    assert 0 < len(both) < len(hinge) and kept(page) == both["trial"].tolist()
+    assert 0 < len(both) < len(hinge) and visible(page) == both["trial"].tolist()
 
     page.locator("svg .grip").nth(len(NAMES)).click()
-    assert kept(page) == hinge["trial"].tolist(), "a click lifts that brush, and no other"
-    page.get_by_role("button", name="keep all").click()
-    assert kept(page) == ledger["trial"].tolist() and not page.locator("#all").is_visible()
+    assert visible(page) == hinge["trial"].tolist(), "a click removes only that brush"
+    page.get_by_role("button", name="show all").click()
+    assert visible(page) == ledger["trial"].tolist() and not page.locator("#all").is_visible()
     assert page.complaints == []
 
 
@@ -100,16 +90,16 @@ def test_a_brush_outlasts_a_change_of_the_window(opened, ledger):
     page = opened()
     drag(page, NAMES.index("loss"), 0.8, 1)
     entropy = ledger.loc[ledger["loss"] == "cross_entropy", "trial"].tolist()
-    assert kept(page) == entropy
+    assert visible(page) == entropy
     page.set_viewport_size({"width": 900, "height": 700})
     page.wait_for_function("document.getElementById('lines').getBoundingClientRect().width < 900")
-    assert kept(page) == entropy and page.locator("svg .brush:visible").count() == 1
+    assert visible(page) == entropy and page.locator("svg .brush:visible").count() == 1
 
 
-def test_lines_of_one_choice_do_not_lie_on_one_another(opened, ledger):
+def test_lines_of_one_choice_do_not_coincide(opened, ledger):
     page = opened()
-    at = page.evaluate("rows.map((row) => y(axes.find((axis) => axis.name === 'loss'), row))")
-    assert len({round(each, 2) for each in at}) == len(ledger)
+    heights = page.evaluate("rows.map((row) => y(axes.find((axis) => axis.name === 'loss'), row))")
+    assert len({round(height, 2) for height in heights}) == len(ledger)
     assert page.locator("svg .tick", has_text="squared hinge").count() == 1
     assert page.locator("svg .tick", has_text="1.25").count() == 1
 
@@ -119,39 +109,32 @@ def test_headings_sort_and_failures_stay_last(opened, ledger):
     heading = page.get_by_role("button", name="PublicTest")
     for ascending in (True, False):
         heading.click()
-        assert (
-            kept(page) == ledger.sort_values("val_accuracy", ascending=ascending)["trial"].tolist()
-        )
+        expected = ledger.sort_values("val_accuracy", ascending=ascending)["trial"].tolist()
+        assert visible(page) == expected
     assert page.locator("th[aria-sort]").get_attribute("aria-sort") == "descending"
 
 
-def test_a_line_says_which_trial_it_is(opened, ledger):
+def test_a_hovered_row_marks_its_line_and_describes_its_trial(opened, ledger):
     page = opened()
     page.locator("tbody tr").first.hover()
     best = ledger.iloc[0]
-    assert (
-        page.locator("#at")
-        .inner_text()
-        .startswith(f"trial {best['trial']}: {best['val_accuracy']:.2%}; width ")
-    )
+    detail = page.locator("#detail").inner_text()
+    assert detail.startswith(f"trial {best['trial']}: {100 * best['val_accuracy']:.2f} %; width ")
     assert page.locator("svg path.on").get_attribute("class") == "best on"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_can_read_it(opened, scheme):
-    """Nothing is wider than the window but what scrolls by itself, and no lettering is scaled down."""
+    """Only elements that scroll are wider than the window, and no text is scaled down."""
     page = opened(color_scheme=scheme, **PHONE)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     scale = page.evaluate("document.getElementById('lines').getScreenCTM().a")
     assert scale == pytest.approx(1)
-    boxes = page.evaluate(
-        "[...document.querySelectorAll('svg text:not(.tick)')].map((each) => each.getBoundingClientRect())"
-    )
+    labels = "[...document.querySelectorAll('svg text:not(.tick)')]"
+    boxes = page.evaluate(f"{labels}.map((label) => label.getBoundingClientRect())")
     for left, right in itertools.pairwise(boxes):
         assert left["right"] < right["left"], "labels touch"
-    ink, paper = page.evaluate(
-        "[getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]"
-    )
-    assert (sum(map(int, ink[4:-1].split(","))) > sum(map(int, paper[4:-1].split(",")))) == (
-        scheme == "dark"
-    )
+    style = "getComputedStyle(document.body)"
+    colours = page.evaluate(f"[{style}.color, {style}.backgroundColor]")
+    ink, paper = (sum(map(int, colour[4:-1].split(","))) for colour in colours)
+    assert (ink > paper) == (scheme == "dark")

@@ -118,7 +118,7 @@ def test_make_hands_over_what_was_typed(asked, project, tmp_path):
     command = [
         "make",
         "-o",
-        ".venv/.ready",
+        ".venv/.ready-study",
         "BIN=.none",
         f"PATH={os.environ['PATH']}",
         "study",

@@ -11,7 +11,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 class Clone:
     """The project as committed, cloned to `folder / name`, and an environment with no git identity and an empty home.
 
-    Its .venv holds links to the running environment's parts, and a .ready newer than what it was made from, so make
+    Its .venv holds links to the running environment's parts, and marks newer than what it was made from, so make
     takes it for installed. The package is the clone's own, as after its installation: PYTHONPATH comes before it.
     """
 
@@ -21,9 +21,10 @@ class Clone:
         venv = self.root / ".venv"
         venv.mkdir()
         for part in Path(sys.prefix).iterdir():
-            if part.name != ".ready":
+            if not part.name.startswith(".ready"):
                 (venv / part.name).symlink_to(part)
-        (venv / ".ready").touch()
+        for extra in ("serve", "study", "dev"):
+            (venv / f".ready-{extra}").touch()
 
         home = folder / f"home-{name}"
         home.mkdir()

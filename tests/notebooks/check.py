@@ -1,10 +1,11 @@
 """Run the notebooks with nbval: each cell must run, and marked cells must print their saved output.
 
-`python tests/notebooks/check.py` runs copies in a temporary study, with the built-in sample and a small
-budget. It changes nothing that DVC tracks. The output of a cell marked `# NBVAL_CHECK_OUTPUT` must not
-depend on the budget.
+`python tests/notebooks/check.py` runs copies in a temporary study, with the built-in sample and a
+small budget. It changes nothing that DVC tracks. The output of a cell marked `# NBVAL_CHECK_OUTPUT`
+must not depend on the budget.
 
-`python tests/notebooks/check.py --update` runs them and saves the outputs of marked cells in notebooks/.
+`python tests/notebooks/check.py --update` runs them and saves the outputs of marked cells in
+notebooks/.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from tempfile import TemporaryDirectory
 import nbformat
 
 PROJECT = Path(__file__).resolve().parents[2]
-# The tree that is checked comes before any that is installed, here and in the kernels.
+# This checkout precedes an installed package, here and in the kernels.
 sys.path[:0] = [str(PROJECT), str(PROJECT / "tests" / "helpers")]
 
 from budget import BUDGET  # noqa: E402
@@ -42,7 +43,7 @@ def main() -> int:
     parser.add_argument("--update", action="store_true", help="save the marked cells' outputs")
     given = parser.parse_args()
     if unknown := set(given.stages) - set(NOTEBOOKS):
-        parser.error(f"expected of {', '.join(NOTEBOOKS)}, found {', '.join(unknown)}")
+        parser.error(f"STAGE: expected {', '.join(NOTEBOOKS)}, found {', '.join(unknown)}")
 
     sources = {
         stage: given.notebooks / f"{NOTEBOOKS[stage]}.ipynb" for stage in given.stages or NOTEBOOKS

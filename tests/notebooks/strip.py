@@ -1,6 +1,7 @@
-"""Take out of notebooks what a run leaves, but for the outputs that nbval compares: `strip.py NOTEBOOK...`.
+"""Remove the traces of a run from notebooks, except the outputs that nbval compares.
 
-nbstripout would keep the counts of all cells or of none, and nbval takes a cell without a count for one never run.
+Usage: `strip.py NOTEBOOK...`. nbstripout keeps the execution counts of all cells or of none, and
+nbval skips cells without a count.
 """
 
 import sys
@@ -12,7 +13,10 @@ KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": 
 
 
 def strip(notebook: nbformat.NotebookNode) -> None:
-    """Leave sources, ids, tags, and the marked cells' outputs, numbered as in a run from top to bottom."""
+    """Keep sources, ids, tags, alternative texts, and the outputs of marked cells.
+
+    Cells with outputs get the execution counts of a run from top to bottom.
+    """
     notebook.metadata = nbformat.from_dict(
         {"kernelspec": KERNEL, "language_info": {"name": "python"}}
     )

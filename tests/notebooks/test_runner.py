@@ -1,4 +1,4 @@
-"""Strict runs of notebooks, and their normalised form."""
+"""Strict runs of notebooks, and the normalised notebooks that they write."""
 
 import json
 import sys
@@ -11,17 +11,22 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from fer_utils.errors import StudyError
 from fer_utils.notebooks.runner import run_notebook
 
-DECLARED = 'epochs = 2  # passes over Training; b=64\nname = "a=b"  # free text\nrates: list = [\n    0.1,\n]'
+DECLARED = """\
+epochs = 2  # passes over Training; b=64
+name = "a=b"  # free text
+rates: list = [
+    0.1,
+]"""
 
 
 @pytest.fixture(autouse=True)
 def study_root(tmp_path, monkeypatch):
-    """A root of its own, so that kept notebooks do not land in the checkout."""
+    """Set a temporary root: partly executed notebooks must not land in the checkout."""
     monkeypatch.setenv("FER_STUDY_ROOT", str(tmp_path))
 
 
 def write(folder: Path, *cells: str, tagged: bool = True) -> Path:
-    """A notebook with a title, a parameters cell and the given code cells."""
+    """Write a notebook with a title, a parameters cell and these code cells."""
     first = new_code_cell(DECLARED, id="p", metadata={"tags": ["parameters"]} if tagged else {})
     code = [new_code_cell(source, id=f"c{number}") for number, source in enumerate(cells)]
     path = folder / "small.ipynb"
@@ -33,14 +38,14 @@ def write(folder: Path, *cells: str, tagged: bool = True) -> Path:
 
 
 def run(source: Path, parameters: dict, name: str = "executed") -> Path:
-    """Run `source` beside itself and give the executed notebook's path."""
+    """Run `source` in its own folder. Return the path of the executed notebook."""
     executed = source.parent / "out" / f"{name}.ipynb"
     run_notebook(source, executed, parameters, source.parent)
     return executed
 
 
 def test_runs_with_parameters_in_cwd_with_this_interpreter(tmp_path, monkeypatch):
-    """Another kernelspec named python3 in the user's folders does not take the kernel's place."""
+    """A kernelspec named python3 in the user's folders must not replace the kernel."""
     spec = tmp_path / "user" / "kernels" / "python3"
     spec.mkdir(parents=True)
     other = {
@@ -57,13 +62,8 @@ def test_runs_with_parameters_in_cwd_with_this_interpreter(tmp_path, monkeypatch
         "print(epochs, name, rates, sys.executable, pathlib.Path.cwd())",
     )
     executed = nbformat.read(run(source, {"epochs": 7}), as_version=4)
-    assert executed.cells[-1].outputs[0].text.split() == [
-        "7",
-        "a=b",
-        "[0.1]",
-        sys.executable,
-        str(tmp_path),
-    ]
+    printed = executed.cells[-1].outputs[0].text.split()
+    assert printed == ["7", "a=b", "[0.1]", sys.executable, str(tmp_path)]
     assert not list((tmp_path / "build" / "failed").iterdir())
 
 
@@ -80,7 +80,7 @@ def test_without_parameters_cell_is_an_error(tmp_path):
 
 
 @pytest.mark.parametrize("content", [None, b"", b"{}", b"[1]", b"no json", b"\xff\xfe"])
-def test_what_is_no_notebook_is_one_clear_error(tmp_path, content):
+def test_unreadable_notebook_is_an_error(tmp_path, content):
     source = tmp_path / "wrong.ipynb"
     if content is not None:
         source.write_bytes(content)
@@ -89,7 +89,7 @@ def test_what_is_no_notebook_is_one_clear_error(tmp_path, content):
 
 
 @pytest.mark.parametrize(
-    ("code", "told"),
+    ("code", "expected"),
     [
         (
             "limit = 3\nraise KeyError('lost')",
@@ -99,16 +99,16 @@ def test_what_is_no_notebook_is_one_clear_error(tmp_path, content):
         ("import os\nos._exit(1)", r"code cell 3 \(`import os`\) failed with DeadKernelError"),
     ],
 )
-def test_failing_cell_is_named_and_nothing_published(tmp_path, capsys, code, told):
+def test_failing_cell_is_named_and_nothing_published(tmp_path, capsys, code, expected):
     source = write(tmp_path, "1 + 1", code, "2 + 2")
-    with pytest.raises(StudyError, match=told) as failure:
+    with pytest.raises(StudyError, match=expected) as failure:
         run(source, {"epochs": 1})
     assert "small.ipynb" in str(failure.value)
     assert list((tmp_path / "out").iterdir()) == []
-    kept = tmp_path / "build" / "failed" / "executed.ipynb"
-    assert kept.name in str(failure.value)
-    assert nbformat.read(kept, as_version=4).cells
-    if "KeyError" in told:
+    partial = tmp_path / "build" / "failed" / "executed.ipynb"
+    assert partial.name in str(failure.value)
+    assert nbformat.read(partial, as_version=4).cells
+    if "KeyError" in expected:
         assert "KeyError" in capsys.readouterr().err
 
 

@@ -1,11 +1,10 @@
-"""The study's notebooks, as they are saved, against what they give when they are run."""
+"""The saved outputs of the study's notebooks, compared with a run."""
 
 import subprocess
 import sys
 
 
-# The longest test. Among files it comes first, and so beside all others where pytest has several workers.
-def test_the_notebooks_run_and_give_what_is_saved_in_them(project):
+def test_notebooks_run_and_print_their_saved_outputs(project):
     script = project / "tests" / "notebooks" / "check.py"
     done = subprocess.run(
         [sys.executable, script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

@@ -1,7 +1,4 @@
-"""Figures of a search, and the page of its trials."""
-
-import json
-import re
+"""Figures of a search."""
 
 import numpy as np
 import pandas as pd
@@ -17,7 +14,6 @@ from fer_utils.tuning.ledger import (
     random_best_so_far,
     search_finding,
 )
-from fer_utils.reports.trials import trials_page
 
 NAMES = ("depth", "loss", "dropout", "learning_rate", "label_smoothing")
 
@@ -187,20 +183,3 @@ def test_the_other_figures_show_their_tables():
 def test_few_trials_are_drawn_too(trials):
     for figure in (figures.trials, figures.parallel_coordinates):
         figure(ledger(trials, failed=()), NAMES).canvas.draw()
-
-
-# --- the page ---
-
-
-def test_the_page_holds_all_trials_and_fetches_nothing():
-    given = ledger()
-    page = trials_page(given, NAMES)
-    assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)|\bsrc=|<link|@import|url\(", page)
-    assert page.count("</script>") == 2, "what a problem says ends no script"
-    data = json.loads(re.search(r'id="trials">(.*?)</script>', page, re.DOTALL)[1])
-    assert [row["value"]["trial"] for row in data["rows"]] == given["trial"].tolist()
-    assert [row["best"] for row in data["rows"]].index(True) == 0 and sum(
-        row["best"] for row in data["rows"]
-    ) == 1
-    (failed,) = [row for row in data["rows"] if row["failed"]]
-    assert failed["at"]["val_accuracy"] is None and failed["text"]["problem"] == "</script><b>&"

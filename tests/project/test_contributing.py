@@ -269,8 +269,6 @@ def test_a_new_notebook_runs_as_a_stage(tree, prepared):
         (tree.root / "reports" / "metrics" / "brightness.json").read_text(encoding="utf-8")
     )
     assert measured == {"mean_grey": pytest.approx(prepared.of("Training").images.mean())}
-    page = (tree.root / "reports" / "html" / "07_brightness.html").read_text(encoding="utf-8")
-    assert "How bright the faces are" in page and "the split that is measured" in page
     assert (tree.root / "reports" / "notebooks" / "07_brightness.ipynb").is_file()
 
 
@@ -278,9 +276,7 @@ def test_a_new_notebook_runs_as_a_stage(tree, prepared):
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_projects_own_tests_hold_with_it(tree, kind):
     """Among them that dvc.yaml names every module that a stage imports."""
-    commands = tree.follow(kind)
-    if "python tools/dvc_deps.py" in commands:
-        tree.run("python tools/dvc_deps.py")
+    tree.follow(kind)
     tree.run("git init --quiet && git add --all")
     tree.run("python -m pytest -q -p no:cacheprovider tests/project/test_pipeline.py")
     tree.run(f"python -m pytest -q -p no:cacheprovider {shlex.join(OWN_TESTS[kind])}")

@@ -1,4 +1,4 @@
-"""dvc.yaml, params.yaml, conf/ and the notebooks say the same; and the notebooks are as the study wants them."""
+"""dvc.yaml, params.yaml, conf/ and the notebooks agree. The notebooks follow the study's rules."""
 
 import ast
 import json
@@ -21,17 +21,17 @@ STAGES = list(stages.STAGES)
 PROFILES = ["sample", "cpu", "full"]
 MARK = "# NBVAL_CHECK_OUTPUT"
 
-# What the parameters of notebooks name: these files and folders a stage leaves, the store of runs it shares with
-# others, and every other one it reads.
-LEFT = {
+# Parameters that name an output of the stage. Any other path is a dependency, or the store of runs.
+OUTPUTS = {
     "published_folder",
     "export_folder",
     "metrics_file",
     "history_file",
     "ledger_file",
     "confusion_file",
+    "figures_folder",
+    "tables_folder",
 }
-LEFT |= {"figures_folder", "tables_folder"}
 STORE = {"runs_folder": "data/runs"}
 
 
@@ -55,13 +55,13 @@ def parameters(stage: str) -> dict:
 
 
 def outputs(stage: dict) -> set[str]:
-    """All that DVC takes for a stage's output; an entry with settings is a mapping of one key."""
+    """All outputs of a stage. An entry with settings is a mapping with one key."""
     entries = [entry for kind in ("outs", "metrics", "plots") for entry in stage.get(kind, [])]
     return {next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries}
 
 
 def compose(profile: str, out: Path) -> str:
-    """params.yaml as `dvc exp run -S profile=PROFILE` writes it, by DVC's own function."""
+    """params.yaml as `dvc exp run -S profile=PROFILE` writes it, composed by DVC."""
     from dvc.utils.hydra import compose_and_dump
 
     conf = str(PROJECT / "conf")
@@ -72,13 +72,13 @@ def compose(profile: str, out: Path) -> str:
 # The pipeline
 
 
-def test_stages_are_in_the_order_they_are_read(pipeline):
+def test_stages_are_in_reading_order(pipeline):
     assert list(pipeline["stages"]) == STAGES
     assert STAGES[0] == "prepare" and STAGES[-1] == "report" and len(STAGES) > 6
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_deps_name_the_modules_that_are_imported(pipeline, stage):
+def test_deps_are_the_packages_that_a_stage_imports(pipeline, stage):
     named = [dep for dep in pipeline["stages"][stage]["deps"] if dep.startswith("fer_utils/")]
     assert named == stage_packages(stage, PROJECT), f"dvc.yaml, stage {stage}"
 
@@ -86,13 +86,12 @@ def test_deps_name_the_modules_that_are_imported(pipeline, stage):
 @pytest.mark.parametrize("stage", STAGES)
 def test_stage_runs_its_command_with_its_parameters(pipeline, stage):
     assert pipeline["stages"][stage]["cmd"] == f"fer-study stage {stage}"
-    assert pipeline["stages"][stage]["params"] == (
-        ["profile", "prepare"] if stage == "report" else [stage]
-    )
+    params = ["profile", "prepare"] if stage == "report" else [stage]
+    assert pipeline["stages"][stage]["params"] == params
 
 
 @pytest.mark.parametrize(("stage", "name"), NOTEBOOKS.items())
-def test_notebook_stage_reads_its_notebook_and_leaves_it_executed(pipeline, stage, name):
+def test_notebook_stage_reads_its_notebook_and_writes_it_executed(pipeline, stage, name):
     described = pipeline["stages"][stage]
     assert described["deps"][0] == f"notebooks/{name}.ipynb"
     assert f"reports/notebooks/{name}.ipynb" in outputs(described)
@@ -100,46 +99,46 @@ def test_notebook_stage_reads_its_notebook_and_leaves_it_executed(pipeline, stag
 
 
 @pytest.mark.parametrize(("stage", "name"), NOTEBOOKS.items())
-def test_parameters_name_what_the_stage_reads_and_leaves(pipeline, stage, name):
+def test_path_parameters_are_dependencies_or_outputs(pipeline, stage, name):
     described = pipeline["stages"][stage]
     deps, outs = set(described["deps"]), outputs(described)
     paths = {
         key: value for key, value in parameters(stage).items() if key.endswith(("_file", "_folder"))
     }
 
-    left = {value for key, value in paths.items() if key in LEFT}
-    assert left == outs - {f"reports/notebooks/{name}.ipynb"}
-    assert {key: value for key, value in paths.items() if key in STORE} == {
-        key: value for key, value in STORE.items() if key in paths
-    }
-    read = {key: value for key, value in paths.items() if key not in LEFT | STORE.keys()}
-    assert read, "a stage that reads nothing?"
-    strangers = {
+    written = {value for key, value in paths.items() if key in OUTPUTS}
+    assert written == outs - {f"reports/notebooks/{name}.ipynb"}
+    assert all(paths[key] == STORE[key] for key in paths.keys() & STORE.keys())
+    read = {key: value for key, value in paths.items() if key not in OUTPUTS | STORE.keys()}
+    assert read, "the stage reads nothing"
+    undeclared = {
         key: value
         for key, value in read.items()
         if not deps & {value, *map(str, Path(value).parents)}
     }
-    assert strangers == {}, "read, and no dependency; or left, and then to be listed in LEFT above"
+    assert undeclared == {}, "add it to the stage's deps, or to OUTPUTS above"
 
 
 @pytest.mark.parametrize("stage", NOTEBOOKS)
 def test_paths_in_the_code_are_dependencies(pipeline, stage):
-    """Also those that are no parameters, such as resolve("reports/evidence")."""
+    """Literals, such as resolve("reports/evidence"), count too."""
     deps = pipeline["stages"][stage]["deps"]
-    named = {
-        node.value
-        for cell in code_cells(stage)
-        if "parameters" not in cell.metadata.get("tags", ())
-        for node in ast.walk(ast.parse(re.sub(r"^%.*$", "", cell.source, flags=re.M)))
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
-        if re.fullmatch(r"(data|reports|notebooks|conf)(/[\w.-]+)+", node.value)
-    }
-    assert [
-        path for path in named if not any(dep == path or dep.startswith(f"{path}/") for dep in deps)
-    ] == []
+    paths = []
+    for cell in code_cells(stage):
+        if "parameters" in cell.metadata.get("tags", ()):
+            continue
+        for node in ast.walk(ast.parse(re.sub(r"^%.*$", "", cell.source, flags=re.M))):
+            text = node.value if isinstance(node, ast.Constant) else None
+            pattern = r"(data|reports|notebooks|conf)(/[\w.-]+)+"
+            if isinstance(text, str) and re.fullmatch(pattern, text):
+                paths.append(text)
+    undeclared = [
+        path for path in paths if not any(dep == path or dep.startswith(f"{path}/") for dep in deps)
+    ]
+    assert undeclared == []
 
 
-def test_what_is_read_is_left_by_an_earlier_stage_or_is_committed(pipeline):
+def test_dependencies_are_outputs_of_earlier_stages_or_committed(pipeline):
     tracked = subprocess.run(
         ["git", "ls-files"], cwd=PROJECT, check=True, capture_output=True, text=True
     ).stdout
@@ -151,30 +150,26 @@ def test_what_is_read_is_left_by_an_earlier_stage_or_is_committed(pipeline):
         known |= outputs(stage)
 
 
-def test_plots_read_what_stages_leave(pipeline):
-    left = set().union(*(outputs(stage) for stage in pipeline["stages"].values()))
-    drawn = {
-        path for plot in pipeline["plots"] for described in plot.values() for path in described["y"]
-    }
-    assert drawn
-    assert drawn <= left
-    tables = {path for path in left if path.startswith("reports/plots/")}
-    assert drawn == tables, "tables that no plot shows"
+def test_plots_read_the_outputs_of_stages(pipeline):
+    written = set().union(*(outputs(stage) for stage in pipeline["stages"].values()))
+    entries = [entry for plot in pipeline["plots"] for entry in plot.values()]
+    plotted = {path for entry in entries for path in entry["y"]}
+    assert plotted <= written
+    tables = {path for path in written if path.startswith("reports/plots/")}
+    assert plotted == tables and tables
 
 
 # Parameters and profiles
 
 
 def test_params_as_committed_are_the_sample_profile(tmp_path):
-    assert (PROJECT / "params.yaml").read_text(encoding="utf-8") == compose(
-        "sample", tmp_path / "params.yaml"
-    )
+    committed = (PROJECT / "params.yaml").read_text(encoding="utf-8")
+    assert committed == compose("sample", tmp_path / "params.yaml")
 
 
 def test_profiles_are_the_ones_named_here():
-    assert sorted(path.stem for path in (PROJECT / "conf" / "profile").iterdir()) == sorted(
-        PROFILES
-    )
+    files = (PROJECT / "conf" / "profile").iterdir()
+    assert sorted(path.stem for path in files) == sorted(PROFILES)
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -192,28 +187,25 @@ def test_profile_sets_only_what_the_notebooks_declare(tmp_path, profile):
             )
 
 
-def test_profiles_differ_in_what_they_say(tmp_path):
-    composed = {
-        profile: yaml.safe_load(compose(profile, tmp_path / "p.yaml")) for profile in PROFILES
-    }
-    assert composed["sample"]["prepare"]["source"] == "sample"
-    for profile in ("cpu", "full"):
-        assert composed[profile]["prepare"]["source"] == "csv"
-        assert composed[profile]["replicate"]["width"] == 1.0, "the published network"
-        given = composed[profile]["replicate"]
-        assert (given["epochs"], given["batch_size"], given["start"]) == (0, 0, 1.0), (
-            "each recipe's own"
-        )
-        assert set(given["recipe_names"]) <= set(RECIPES)
-    assert len(composed["full"]["replicate"]["seeds"]) >= 3
-    assert {"tang_l2svm_full", "tang_softmax_full"} < set(
-        composed["full"]["replicate"]["recipe_names"]
+def test_profiles_differ(tmp_path):
+    sample, cpu, full = (
+        yaml.safe_load(compose(profile, tmp_path / "p.yaml")) for profile in PROFILES
     )
-    assert composed["full"]["tune"]["trials"] > composed["cpu"]["tune"]["trials"]
+    assert sample["prepare"]["source"] == "sample"
+    for profile in (cpu, full):
+        assert profile["prepare"]["source"] == "csv"
+        replicate = profile["replicate"]
+        assert replicate["width"] == 1.0, "the published network"
+        own = (replicate["epochs"], replicate["batch_size"], replicate["start"])
+        assert own == (0, 0, 1.0), "0 and 1.0 keep the values of each recipe"
+        assert set(replicate["recipe_names"]) <= set(RECIPES)
+    assert len(full["replicate"]["seeds"]) >= 3
+    assert {"tang_l2svm_full", "tang_softmax_full"} < set(full["replicate"]["recipe_names"])
+    assert full["tune"]["trials"] > cpu["tune"]["trials"]
 
 
-def test_the_sample_profile_is_the_notebooks_own(tmp_path):
-    """Run by hand in JupyterLab, a notebook does what the pipeline does by default; but the page is shown there."""
+def test_the_sample_profile_has_the_defaults_of_the_notebooks(tmp_path):
+    """By hand, a notebook does what the default pipeline does, and also shows the server's page."""
     composed = yaml.safe_load(compose("sample", tmp_path / "params.yaml"))
     for stage in NOTEBOOKS:
         declared = parameters(stage)
@@ -225,38 +217,37 @@ def test_the_sample_profile_is_the_notebooks_own(tmp_path):
 
 
 def git_ignores(path: str) -> bool:
-    # A folder is asked about with its slash: it need not exist.
-    answer = subprocess.run(["git", "check-ignore", "--quiet", path], cwd=PROJECT)
-    assert answer.returncode in (0, 1), path
-    return answer.returncode == 0
+    # A folder that may not exist needs its trailing slash.
+    done = subprocess.run(["git", "check-ignore", "--quiet", path], cwd=PROJECT)
+    assert done.returncode in (0, 1), path
+    return done.returncode == 0
 
 
-def test_git_ignores_all_that_a_run_leaves_but_the_lock(pipeline):
-    left = set().union(*(outputs(stage) for stage in pipeline["stages"].values()))
-    machine_made = {*left, "data/runs/", "build/", "dvc_plots/", "data/raw/fer2013.csv.gz"}
-    assert [path for path in sorted(machine_made) if not git_ignores(path)] == []
-    kept = [
+def test_git_ignores_all_outputs_of_a_run_except_the_lock(pipeline):
+    written = set().union(*(outputs(stage) for stage in pipeline["stages"].values()))
+    generated = {*written, "data/runs/", "build/", "dvc_plots/", "data/raw/fer2013.csv.gz"}
+    assert [path for path in sorted(generated) if not git_ignores(path)] == []
+    committed = [
         "dvc.lock",
         "params.yaml",
         "reports/evidence/results.csv",
         "reports/evidence/x-seed1/predictions.npz",
     ]
-    assert [path for path in kept if git_ignores(path)] == []
+    assert [path for path in committed if git_ignores(path)] == []
 
 
 def test_dvc_finds_nothing_to_ignore(pipeline):
-    """DVC adds an output to the .gitignore beside it unless git ignores it already: a run would change that file."""
+    """DVC changes the .gitignore beside an output that git does not ignore."""
     from dvc.repo import Repo
 
     with Repo(str(PROJECT)) as repo:
         outs = [out for stage in repo.index.stages for out in stage.outs]
-        assert {str(Path(out.fspath).relative_to(PROJECT)) for out in outs} == set().union(
-            *(outputs(stage) for stage in pipeline["stages"].values())
-        )
+        paths = {str(Path(out.fspath).relative_to(PROJECT)) for out in outs}
+        assert paths == set().union(*(outputs(stage) for stage in pipeline["stages"].values()))
         assert [str(out) for out in outs if not repo.scm.is_ignored(out.fspath)] == []
 
 
-def test_dvc_reports_nothing_home_and_composes_the_profile(project):
+def test_dvc_sends_no_analytics_and_composes_the_profile(project):
     shown = subprocess.run(
         ["git", "config", "--file", ".dvc/config", "--list"],
         cwd=project,
@@ -286,17 +277,16 @@ class TestNotebook:
         ]
         assert len(tagged) == 1
         for statement in ast.parse(tagged[0].source).body:
-            assert isinstance(statement, ast.Assign), ast.unparse(statement)
+            text = ast.unparse(statement)
+            assert isinstance(statement, ast.Assign), text
             value = ast.literal_eval(statement.value)
             flat = value if isinstance(value, list) else [value]
-            assert all(isinstance(one, str | int | float | bool) for one in flat), ast.unparse(
-                statement
-            )
+            assert all(isinstance(item, str | int | float | bool) for item in flat), text
         declared = declared_parameters(read(stage))
         assert [p.name for p in declared if not p.comment] == []
 
     def test_uses_every_parameter(self, stage):
-        """A parameter that reaches nothing is the usual mistake with papermill."""
+        """An unused parameter is the usual mistake with papermill."""
         rest = [
             cell.source
             for cell in code_cells(stage)
@@ -309,7 +299,7 @@ class TestNotebook:
     def test_has_short_cells(self, stage):
         for cell in code_cells(stage):
             lines = [line for line in cell.source.splitlines() if line.strip()]
-            # Imports are a line a module, and the parameters' cell has a line a parameter.
+            # Imports and parameters may take any number of lines.
             lines = [line for line in lines if not line.startswith(("import ", "from "))]
             if "parameters" not in cell.metadata.get("tags", ()):
                 assert len(lines) <= 13, cell.id
@@ -318,27 +308,21 @@ class TestNotebook:
         markdown = [cell for cell in read(stage).cells if cell.cell_type == "markdown"]
         assert len(markdown) >= len(code_cells(stage)) / 3
 
-    def test_has_steady_unique_ids(self, stage):
-        """Ids that tell the notebook, and no random ones, so that a diff shows what changed."""
+    def test_has_unique_ids_with_its_number(self, stage):
+        """Random ids would change in every diff."""
         ids = [cell.id for cell in read(stage).cells]
         assert len(set(ids)) == len(ids)
-        assert [one for one in ids if not one.startswith(f"{NOTEBOOKS[stage][:2]}-")] == []
+        assert [cell for cell in ids if not cell.startswith(f"{NOTEBOOKS[stage][:2]}-")] == []
 
-    def test_keeps_only_outputs_that_are_compared(self, stage):
-        marked = [cell for cell in code_cells(stage) if MARK in cell.source]
+    def test_has_only_outputs_that_are_compared(self, stage):
         for cell in code_cells(stage):
-            if cell in marked:
-                # Without the count nbval takes the cell for one that was never run, and compares nothing.
+            if MARK in cell.source:
                 assert cell.outputs, f"{cell.id}: python tests/notebooks/check.py --update"
-                assert cell.execution_count is not None, cell.id
-                assert {output.output_type for output in cell.outputs} <= {
-                    "stream",
-                    "execute_result",
-                }, cell.id
+                assert cell.execution_count is not None, f"nbval skips {cell.id} without a count"
+                types = {output.output_type for output in cell.outputs}
+                assert types <= {"stream", "execute_result"}, cell.id
             else:
-                assert (cell.outputs, cell.execution_count) == ([], None), (
-                    f"{cell.id} was committed with its output"
-                )
+                assert (cell.outputs, cell.execution_count) == ([], None), cell.id
 
     def test_has_the_metadata_of_no_particular_machine(self, stage):
         notebook = read(stage)
@@ -351,13 +335,8 @@ class TestNotebook:
 
     def test_names_no_path_of_a_machine(self, stage):
         text = (PROJECT / "notebooks" / f"{NOTEBOOKS[stage]}.ipynb").read_text(encoding="utf-8")
-        assert (
-            re.findall(
-                r"(?:(?<![\w.~])/(?:home|root|Users|tmp|var|work|mnt|content)/\S*|[A-Za-z]:\\\\\S*)",
-                text,
-            )
-            == []
-        )
+        unix = r"(?<![\w.~])/(?:home|root|Users|tmp|var|work|mnt|content)/\S*"
+        assert re.findall(rf"(?:{unix}|[A-Za-z]:\\\\\S*)", text) == []
 
 
 def test_some_output_is_compared_in_most_notebooks():
@@ -367,18 +346,15 @@ def test_some_output_is_compared_in_most_notebooks():
     assert len(marked) >= 4, marked
 
 
-def test_notebooks_are_written_as_nbformat_writes_them():
-    """The bytes that nbformat writes, so that opening and saving one in JupyterLab changes nothing else."""
+def test_notebooks_have_the_format_of_nbformat():
+    """Opening and saving a notebook in JupyterLab must not change other lines."""
     for name in NOTEBOOKS.values():
         text = (PROJECT / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8")
         assert text == nbformat.writes(nbformat.reads(text, as_version=4)) + "\n", name
         assert json.loads(text)["nbformat_minor"] == 5
 
 
-# The comparison can fail
-
-
-def test_a_new_import_is_noticed(tmp_path):
+def test_a_new_import_changes_the_dependencies(tmp_path):
     shutil.copytree(PROJECT / "notebooks", tmp_path / "notebooks")
     (tmp_path / "fer_utils").symlink_to(PROJECT / "fer_utils")
     before = stage_packages("explore", tmp_path)

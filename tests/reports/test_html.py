@@ -11,11 +11,16 @@ from fer_utils.reports.html import render_html
 PIXEL = (
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
 )
-DECLARED = 'epochs = 2  # passes over Training; b=64\nname = "a=b"  # free text\nrates: list = [\n    0.1,\n]'
+DECLARED = """\
+epochs = 2  # passes over Training; b=64
+name = "a=b"  # free text
+rates: list = [
+    0.1,
+]"""
 
 
 class Page(HTMLParser):
-    """What a page would fetch, its tags and its text."""
+    """The tags of a page and the addresses that it would fetch."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -40,13 +45,13 @@ def rendered(*cells, name: str = "02_replicate") -> str:
         "# A title\n\nGo to [the next](03_tune.ipynb). Costs $a$ <br>", id="t"
     )
     first = new_code_cell(DECLARED, id="p", metadata={"tags": ["parameters"]})
-    given = new_code_cell(
+    injected = new_code_cell(
         "# Parameters\nepochs = 9", id="i", metadata={"tags": ["injected-parameters"]}
     )
-    return render_html(new_notebook(cells=[title, first, given, *cells]), name)
+    return render_html(new_notebook(cells=[title, first, injected, *cells]), name)
 
 
-def test_page_fetches_nothing_and_links_its_neighbours():
+def test_page_fetches_nothing_and_links_the_other_pages():
     text = rendered(
         new_code_cell("1 + 1", id="c", outputs=[new_output("execute_result", {"text/plain": "2"})])
     )
@@ -55,16 +60,13 @@ def test_page_fetches_nothing_and_links_its_neighbours():
     assert not re.search(r"url\(|@import|https?://", text)
     links = {attributes["href"] for attributes in page.all("a")}
     home = {"../index.html", "../index.html#glossary"}
-    assert links == home | {
-        "03_tune.html",
-        *(f"{name}.html" for name in NOTEBOOKS.values()),
-    }
+    assert links == home | {f"{name}.html" for name in NOTEBOOKS.values()}
     assert [a["href"] for a in page.all("a") if a.get("aria-current")] == ["02_replicate.html"]
     assert "<title>A title</title>" in text
     assert text.count('<details class="code">') == 1
 
 
-def test_parameters_of_the_run_stand_in_one_table():
+def test_parameters_of_the_run_are_one_table():
     text = rendered()
     assert "<td>epochs</td><td>9</td><td>passes over Training; b=64</td>" in text
     assert '<td>name</td><td>"a=b"</td><td>free text</td>' in text
