@@ -1,9 +1,10 @@
-"""Corruptions of images: blurred, noisy, small, dark, covered, turned or compressed, each at five strengths.
+"""Image corruptions such as blur, noise, occlusion, rotation and JPEG, each at five strengths.
 
-After Hendrycks & Dietterich ("Benchmarking Neural Network Robustness to Common Corruptions and Perturbations", 2019,
-arXiv 1903.12261): every corruption at five fixed strengths, and nothing is trained on them. Their settings are for
-photos of 224 pixels; those below were chosen for faces of 48, by looking, so that the first is just visible and the
-fifth hard for a person. albumentations does the work.
+After Hendrycks & Dietterich ("Benchmarking Neural Network Robustness to Common Corruptions and
+Perturbations", 2019, arXiv 1903.12261): every corruption has five fixed strengths, and no model is
+trained on them. Their settings are for photos of 224 pixels. The settings below are for faces of
+48 pixels. They were chosen by eye: the first strength is just visible, the fifth is hard for a
+person. The library albumentations implements most of them.
 """
 
 import os
@@ -21,7 +22,7 @@ from fer_utils.errors import StudyError
 
 
 class Corruption(NamedTuple):
-    """What a corruption's strength is counted in, and its value at each strength, mildest first."""
+    """The unit of a corruption's strength, and its value at each strength, mildest first."""
 
     unit: str
     values: tuple[float, ...]
@@ -32,49 +33,55 @@ CORRUPTIONS: Mapping[str, Corruption] = MappingProxyType(
         "blur": Corruption("sigma, pixels", (0.7, 1.1, 1.6, 2.3, 3.2)),
         "noise": Corruption("sigma, grey levels", (8, 16, 28, 44, 64)),
         "low resolution": Corruption("pixels a side", (32, 24, 18, 13, 9)),
-        "darker": Corruption("grey levels taken off", (20, 40, 60, 85, 110)),
+        "darker": Corruption("grey levels subtracted", (20, 40, 60, 85, 110)),
         "brighter": Corruption("grey levels added", (20, 40, 60, 85, 110)),
         "lower contrast": Corruption("share of contrast left", (0.7, 0.5, 0.3, 0.15, 0.08)),
         "eyes covered": Corruption("rows of pixels", (2, 4, 6, 8, 12)),
         "mouth covered": Corruption("rows of pixels", (2, 4, 6, 8, 12)),
         "rotation": Corruption("degrees", (8, 15, 25, 40, 60)),
-        "shift": Corruption("pixels", (2, 4, 7, 10, 14)),
+        "translation": Corruption("pixels", (2, 4, 7, 10, 14)),
         "JPEG": Corruption("quality", (40, 20, 12, 7, 4)),
     }
 )
-"""The corruptions. Blur is Gaussian; a low resolution is averaged down and interpolated up again; darker and brighter
-cut off at black and white; contrast is lowered around the image's own mean; what rotation (either way) and shift (in
-one of four directions) uncover repeats the edge."""
+"""All corruptions by name.
+
+Blur is Gaussian. Low resolution averages pixels and interpolates them back. Darker and brighter
+clip at black and white. Contrast is lowered around the image's own mean. Rotation goes either way,
+translation in one of four directions; both repeat the edge where the image ends.
+"""
 
 STRENGTHS = range(1, 6)
 
 
 COLUMNS = slice(6, 42)
 MIDDLES: Mapping[str, int] = MappingProxyType({"eyes covered": 18, "mouth covered": 39})
-"""Where a bar covers the eyes or the mouth: these columns of pixels, and rows around this one (first below the middle).
+"""Place of the bar over the eyes or the mouth: these columns, and rows around this one.
 
-Read off the mean of FER-2013's images, where each eye is darkest in row 17, columns 15 and 32, below brows from row 13
-on, and the mouth in row 38, with columns 17 to 31 darker than those beside them. At full strength rows 12 to 23 hide
-eyes and brows, 33 to 44 the mouth. Both bars are of one size, so that the two can be compared, and have the image's
-mean grey, which takes away what was there and adds least of its own. FER-2013's faces are not aligned to the pixel:
-the bar hides more of some than of others."""
+The middle row is the first one below the bar's middle. The places are read off the mean image of
+FER-2013. Each eye is darkest in row 17, columns 15 and 32, below brows that start in row 13. The
+mouth is in row 38, where columns 17 to 31 are darker than those beside them. At full strength, rows
+12 to 23 hide eyes and brows, and rows 33 to 44 hide the mouth. Both bars have the same size, so
+their effects can be compared. They have the image's mean grey, which adds the least new content.
+FER-2013's faces are not aligned to the pixel, so a bar hides more of some faces than of others.
+"""
 
 
 def corrupt(images: np.ndarray, corruption: str, strength: int, seed: int = 0) -> np.ndarray:
-    """Images under a corruption, uint8 (n, 48, 48), in the same order.
+    """Corrupt images; return uint8 (n, 48, 48) in the same order.
 
-    What is drawn (the noise, the direction of a rotation or shift) follows from the seed and the image's own pixels,
-    so it does not depend on the other images or their order, and is the same at every strength. (For noise, OpenCV's
-    own generator is seeded anew each time; what draws from it elsewhere is affected.)
+    Noise and the direction of a rotation or translation are random. They follow from the seed and
+    the image's own pixels, so they do not depend on the other images or their order, and they are
+    the same at every strength. For noise, OpenCV's global generator is reseeded for each image,
+    which affects other code that draws from it.
 
     Args:
         images: uint8 (n, 48, 48).
-        corruption: one of `CORRUPTIONS`.
+        corruption: a key of `CORRUPTIONS`.
         strength: 1 (mildest) to 5.
-        seed: of what is drawn, 0 or more.
+        seed: seed of the random choices, 0 or more.
 
     Raises:
-        StudyError: an unknown corruption or strength, or images of another dtype or shape.
+        StudyError: the corruption or strength is unknown, or images have another dtype or shape.
     """
     if corruption not in CORRUPTIONS:
         raise StudyError(
@@ -110,8 +117,8 @@ def _covered(images: np.ndarray, middle: int, rows: int) -> np.ndarray:
 
 
 def _variants(corruption: str, value: float) -> list:
-    """albumentations transforms with this strength, of which each image gets one."""
-    # Imported, albumentations asks the package index for newer versions, unless told not to. A study asks nobody.
+    """Return albumentations transforms of this strength; each image gets one of them."""
+    # On import, albumentations looks for newer versions on the package index. This disables it.
     os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
     import albumentations as transforms
 
@@ -133,11 +140,12 @@ def _variants(corruption: str, value: float) -> list:
             return [light((-level[0], -level[0]), (0, 0))]
         case "brighter":
             return [light(level, (0, 0))]
-        case "lower contrast":  # the share left of each pixel, and for the rest the mean
+        case "lower contrast":
+            # Each pixel is mixed with the mean: `value` of the pixel, 1 - `value` of the mean.
             return [light((1 - value, 1 - value), (value - 1, value - 1), brightness_by_max=False)]
         case "rotation":
             return [move(rotate=(angle, angle)) for angle in (value, -value)]
-        case "shift":
+        case "translation":
             steps = [(value, 0), (-value, 0), (0, value), (0, -value)]
             return [
                 move(translate_px={"x": (right, right), "y": (down, down)}) for right, down in steps

@@ -1,4 +1,4 @@
-"""Whether maps of where a network looks may be believed: the same network with random weights must give others.
+"""Sanity check of explanations: a network with random weights must have different maps.
 
 Adebayo et al., "Sanity Checks for Saliency Maps", 2018, arXiv 1810.03292.
 """
@@ -10,22 +10,23 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
+from fer_utils.analysis.wording import number, percent
 from fer_utils.emotions import EMOTIONS, SIDE
 from fer_utils.errors import StudyError
 
 SPLITS = 100
-"""Random divisions of the images into halves that `sanity_check` looks at."""
+"""Number of random splits of the images into halves."""
 
 
 class SanityCheck(NamedTuple):
-    """Whether maps depend on what a network learned.
+    """Result of `sanity_check`.
 
     Attributes:
-        table: a row a comparison: comparison, correlation (Spearman's, mean), low, high (95 % of it: of random halves,
-            or of images), images.
-        passed: mean maps of the trained network agree with themselves better than with the random network's, in at
-            least 95 % of the random halves.
-        verdict: the same as a sentence with its numbers.
+        table: one row per comparison: comparison, correlation (Spearman's, mean), low and high
+            (central 95 % of the correlations, over random splits or over images), images.
+        passed: in at least 95 % of the random splits, the trained network's mean maps correlate
+            better with each other than with the random network's.
+        verdict: the result in a few sentences.
     """
 
     table: pd.DataFrame
@@ -34,88 +35,80 @@ class SanityCheck(NamedTuple):
 
 
 def sanity_check(
-    trained: np.ndarray,
-    untrained: np.ndarray,
-    emotion: np.ndarray,
-    *,
-    splits: int = SPLITS,
-    seed: int = 0,
+    trained: np.ndarray, untrained: np.ndarray, emotion: np.ndarray, *, seed: int = 0
 ) -> SanityCheck:
-    """Compare a trained network's maps with those of the same network with random weights (Adebayo et al. 2018,
-    arXiv 1810.03292): explanations that look alike for both show the faces, not what was learned.
+    """Compare a trained network's maps with those of the same network with random weights.
 
-    Rank correlations of any two maps of faces are above 0 where both follow the picture, so they are held against how
-    far the trained network's maps agree among themselves. The images of each emotion are divided at random into two
-    halves, and the mean maps of one half are compared with those of the other, by emotion, then averaged: of the
-    trained network with itself (how reliable such a map is), with the random network, and with itself for other
-    emotions (how far maps say anything of the emotion). No image is on both sides of these. The last comparisons are
-    of single maps of the same image, as they are and, as a random network has no reason for either sign, as absolute
-    values.
+    Explanations that look alike for both reflect the faces, not what the network learned (Adebayo
+    et al. 2018, arXiv 1810.03292).
+
+    Any two maps of faces correlate if both follow the image. The check therefore compares with the
+    agreement of the trained network's maps among each other. The images of each emotion are split
+    at random into two halves. The mean maps of one half are compared with those of the other half,
+    by emotion, and the correlations are averaged. There are three such comparisons, without common
+    images: with the trained network itself (reliability of a mean map), with the random network,
+    and with the trained network for other emotions (dependence on the emotion).
+
+    Two more comparisons are of single maps of the same image, as they are and as absolute values:
+    the sign of a random network's map is arbitrary.
 
     Args:
         trained: maps (n, 48, 48).
-        untrained: the random network's, of the same images and emotions.
-        emotion: int (n,). Emotions with fewer than two images are left out of the halves.
-        splits: how many random halves.
-        seed: of the halves.
+        untrained: maps of the random network, for the same images and emotions.
+        emotion: int (n,). Emotions with fewer than two images are left out of the splits.
+        seed: seed of the splits.
 
     Raises:
         StudyError: shapes differ, or no emotion has two images.
     """
     if not np.shape(trained) == np.shape(untrained) == (len(emotion), SIDE, SIDE):
         raise StudyError(
-            f"sanity check: expected maps of the same {len(emotion)} images, ({len(emotion)}, {SIDE}, {SIDE}), found "
-            f"{np.shape(trained)} and {np.shape(untrained)}."
+            f"sanity check: expected maps of the same {len(emotion)} images, ({len(emotion)}, "
+            f"{SIDE}, {SIDE}), found {np.shape(trained)} and {np.shape(untrained)}."
         )
-    there = [np.flatnonzero(emotion == number) for number in range(len(EMOTIONS))]
-    there = [indices for indices in there if len(indices) > 1]
-    if not there:
+    groups = [np.flatnonzero(emotion == code) for code in range(len(EMOTIONS))]
+    groups = [indices for indices in groups if len(indices) > 1]
+    if not groups:
         raise StudyError(
-            "sanity check: expected an emotion with two images to divide, found none. Choose more images."
+            "sanity check: expected an emotion with two or more images, found none. Choose more "
+            "images."
         )
     generator = np.random.default_rng(seed)
     halves = np.array(
-        [_compare_halves(trained, untrained, there, generator) for _ in range(splits)]
+        [_compare_halves(trained, untrained, groups, generator) for _ in range(SPLITS)]
     )
-    comparisons = {
-        "trained with itself, other images": halves[:, 0],
-        "trained with random, other images": halves[:, 1],
-        "trained with itself, other images of other emotions": halves[:, 2],
-        "trained with random, same image": _spearman(trained, untrained),
-        "trained with random, same image, without sign": _spearman(
-            np.abs(trained), np.abs(untrained)
-        ),
-    }
-    rows = []
-    for name, values in comparisons.items():
-        known = values[~np.isnan(values)]
-        low, high = np.quantile(known, [0.025, 0.975]) if len(known) else (np.nan, np.nan)
-        mean = known.mean() if len(known) else np.nan
-        images = len(known) if "same image" in name else sum(map(len, there))
-        rows.append(
-            {"comparison": name, "correlation": mean, "low": low, "high": high, "images": images}
-        )
+    in_halves = sum(map(len, groups))
+    signed = _spearman(trained, untrained)
+    unsigned = _spearman(np.abs(trained), np.abs(untrained))
+    rows = [
+        _row("trained and trained, other images", halves[:, 0], in_halves),
+        _row("trained and random, other images", halves[:, 1], in_halves),
+        _row("trained and trained, other images and emotions", halves[:, 2], in_halves),
+        _row("trained and random, same image", signed),
+        _row("trained and random, same image, absolute values", unsigned),
+    ]
     table = pd.DataFrame(rows)
-    # A random network whose maps are the same all over correlates with nothing.
+    # A random network with constant maps has an undefined correlation, counted as 0.
     better = np.mean(halves[:, 0] > np.nan_to_num(halves[:, 1]))
     passed = bool(better >= 0.95)
     return SanityCheck(table, passed, _verdict(table["correlation"].to_numpy(), better, passed))
 
 
 def randomised(model, seed: int):
-    """The same network with weights as before training, drawn by `seed`; the model given stays as it is.
+    """Return a copy of a network with new initial weights.
 
-    All of it is new, batch normalisation's statistics and a fitted front included. A kernel that begins as zeros, as
-    Tang's last does, is drawn by Glorot's rule: answers that are the same for every image cannot be looked into. Other
-    random numbers are not disturbed.
+    All weights are new, including the statistics of batch normalisation and an adapted
+    preprocessing layer. A kernel that is initialised with zeros, such as Tang's last one, gets
+    Glorot's initialisation: constant logits cannot be explained. Other random number generators
+    keep their state.
 
     Args:
-        model: a `keras.Model` of layers, float32 (n, 48, 48, 1) to logits.
-        seed: the same gives the same weights.
+        model: a `keras.Model` of layers, float32 (n, 48, 48, 1) to logits. It is not changed.
+        seed: seed of the weights.
     """
     from fer_utils.networks.backend import keras
 
-    # Each initialiser that was given no seed takes one from Python's generator.
+    # Initialisers without a seed take one from Python's global generator.
     before = random.getstate()
     random.seed(seed)
     try:
@@ -128,12 +121,25 @@ def randomised(model, seed: int):
     return fresh
 
 
+def _row(comparison: str, correlations: np.ndarray, images: int | None = None) -> dict:
+    """Return a row of the table; `images` defaults to the number of defined correlations."""
+    defined = correlations[~np.isnan(correlations)]
+    low, high = np.quantile(defined, [0.025, 0.975]) if len(defined) else (np.nan, np.nan)
+    row = {"comparison": comparison, "correlation": _mean(correlations), "low": low, "high": high}
+    return row | {"images": len(defined) if images is None else images}
+
+
 def _compare_halves(
-    trained, untrained, there: list[np.ndarray], generator
+    trained, untrained, groups: list[np.ndarray], generator
 ) -> tuple[float, float, float]:
-    """Correlations of mean maps of two random halves: trained with itself, with random, with other emotions."""
+    """Correlate mean maps of two random halves.
+
+    Returns:
+        Mean correlations of the trained network with itself, with the random network, and with
+        itself for other emotions.
+    """
     first, second = [], []
-    for indices in there:
+    for indices in groups:
         order = generator.permutation(indices)
         first.append(order[: len(order) // 2])
         second.append(order[len(order) // 2 :])
@@ -147,13 +153,15 @@ def _compare_halves(
         (_ranks(means(untrained, first)) * other).sum(1),
     ]
     between = one @ other.T
-    same = np.eye(len(there), dtype=bool)
+    same = np.eye(len(groups), dtype=bool)
     return _mean(between[same]), _mean(np.concatenate(with_random)), _mean(between[~same])
 
 
 def _ranks(maps: np.ndarray) -> np.ndarray:
-    """Ranks of each map's pixels, centred and of length 1, so that the product of two maps is their Spearman
-    correlation; float64 (n, 2304), NaN for a map that is the same all over."""
+    """Return the pixel ranks of each map, centred and of length 1, float64 (n, 2304).
+
+    The product of two rows is Spearman's correlation of the maps. A constant map becomes NaN.
+    """
     ranks = rankdata(np.asarray(maps).reshape(len(maps), SIDE * SIDE), axis=1)
     ranks -= ranks.mean(axis=1, keepdims=True)
     length = np.linalg.norm(ranks, axis=1, keepdims=True)
@@ -161,28 +169,31 @@ def _ranks(maps: np.ndarray) -> np.ndarray:
 
 
 def _spearman(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Spearman's rank correlation of each pair of maps (n, 48, 48), float64 (n,)."""
+    """Return Spearman's rank correlation of each pair of maps (n, 48, 48), float64 (n,)."""
     return (_ranks(a) * _ranks(b)).sum(axis=1)
 
 
 def _mean(values: np.ndarray) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else float("nan")
+    """Return the mean without NaN, or NaN if there is no other value."""
+    defined = values[~np.isnan(values)]
+    return float(defined.mean()) if len(defined) else float("nan")
 
 
 def _verdict(correlation: np.ndarray, better: float, passed: bool) -> str:
     itself, untrained, others = correlation[:3]
     if np.isnan(itself):
-        return "The trained network's maps are the same all over, so there is nothing to check."
+        return "The trained network's maps are constant, so there is nothing to check."
     if np.isnan(untrained):
-        return "The random network's maps are the same all over: they have nothing of the trained network's."
-    between = f"; between emotions it is {others:.2f}" if not np.isnan(others) else ""
-    opening = (
-        "The maps depend on what was learned"
+        return "The random network's maps are constant, unlike those of the trained network."
+    sentences = [
+        "The maps depend on what the network learned."
         if passed
-        else "Nothing shows that the maps depend on what was learned"
-    )
-    return (
-        f"{opening}: mean maps of two halves of the images correlate {itself:.2f} for the trained network, and "
-        f"{untrained:.2f} with the random network's, less in {better:.0%} of the divisions{between}."
-    )
+        else "There is no evidence that the maps depend on what the network learned.",
+        "Between two halves of the images, the trained network's mean maps correlate "
+        f"{number(itself, 2)}.",
+        f"With the random network's maps, the correlation is {number(untrained, 2)}; it is lower "
+        f"in {percent(better, 0)} of the random splits.",
+    ]
+    if not np.isnan(others):
+        sentences.append(f"Between emotions, the correlation is {number(others, 2)}.")
+    return " ".join(sentences)

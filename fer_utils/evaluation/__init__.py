@@ -1,4 +1,4 @@
-"""What saved logits say: scores with their intervals, and models held against each other."""
+"""Scores of saved logits with their intervals, and comparisons of models."""
 
 from fer_utils.evaluation.comparisons import (
     McNemar,
@@ -15,7 +15,7 @@ from fer_utils.evaluation.intervals import (
     score_table,
     split_scores,
 )
-from fer_utils.evaluation.resampling import RESAMPLES
+from fer_utils.evaluation.resampling import RESAMPLES, draw_counts, percentile_interval
 from fer_utils.evaluation.scores import (
     SeedSummary,
     accuracy,
@@ -37,6 +37,7 @@ __all__ = [
     "bootstrap_interval",
     "compare_all",
     "cross_entropy",
+    "draw_counts",
     "macro_f1",
     "mcnemar",
     "mean_prediction",
@@ -44,6 +45,7 @@ __all__ = [
     "paired_scores",
     "pairs_finding",
     "per_emotion",
+    "percentile_interval",
     "probabilities",
     "score_table",
     "seed_summary",

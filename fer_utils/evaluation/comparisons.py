@@ -1,7 +1,7 @@
-"""Models held against each other on the same images.
+"""Comparisons of models on the same images.
 
-`right` says whether the answer to each image is right, bool (n,), or (runs, n) with a row for each seed, always of the
-same images in the same order; logits are (n, 7) or (runs, n, 7) likewise.
+`correct` is True for each correct prediction, bool (n,), or (runs, n) with one row per seed, always
+for the same images in the same order. Logits are (n, 7) or (runs, n, 7) likewise.
 """
 
 from collections.abc import Mapping
@@ -12,109 +12,84 @@ import numpy as np
 import pandas as pd
 
 from fer_utils.errors import StudyError
-from fer_utils.evaluation.intervals import CELLS, means_over_emotions
+from fer_utils.evaluation.intervals import CELLS, SCORES, means_over_emotions
 from fer_utils.evaluation.resampling import (
-    RESAMPLES,
+    LEVEL,
     cells,
     correct_of,
     logits_of_runs,
-    middle,
+    percentile_interval,
     resampled,
     share_correct,
 )
-from fer_utils.evaluation.scores import accuracy, balanced_accuracy, macro_f1
 
 
 def paired_bootstrap(
-    correct_a: np.ndarray,
-    correct_b: np.ndarray,
-    level: float = 0.95,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
+    correct_a: np.ndarray, correct_b: np.ndarray, seed: int = 0
 ) -> tuple[float, float]:
     """Percentile bootstrap interval of a difference in accuracy, a minus b, on the same images.
 
-    Each resample takes the same images for both, so what makes an image easy for both cancels out. Where one has
-    several runs they are resampled as `bootstrap_interval` does, with its limits, those of a independently of those
-    of b: two recipes have nothing in common at one seed.
+    Each resample takes the same images for both models, so effects of easy and hard images cancel.
+    Several runs are resampled as in `bootstrap_interval`, with the same limits. Runs of a and of b
+    are resampled independently, because runs of two recipes with one seed have nothing in common.
 
     Args:
-        right_a: bool (n,) or (runs, n).
-        right_b: the same for the other; it may have another number of runs.
-        level: share of such intervals that cover, 0 to 1.
-        resamples: how many.
-        seed: of the resampling.
+        correct_a: bool (n,) or (runs, n).
+        correct_b: the same for the other model, which may have another number of runs.
+        seed: seed of the resampling.
 
     Returns:
         Low and high, -1 to 1.
 
     Raises:
-        StudyError: one is not bool, has another shape or is empty, or their numbers of images differ.
+        StudyError: an array is not bool, has another shape or is empty, or the numbers of images
+            differ.
     """
-    means_a, means_b = resampled(
-        list(_pair(correct_a, correct_b)), 2, share_correct, resamples, seed
-    )
-    low, high = middle((means_a - means_b)[:, 0], level)
+    a, b = _pair(correct_a, correct_b)
+    means_a, means_b = resampled([a, b], 2, share_correct, seed)
+    low, high = percentile_interval((means_a - means_b)[:, 0])
     return float(low), float(high)
 
 
-def paired_scores(
-    logits_a: np.ndarray,
-    logits_b: np.ndarray,
-    emotion: np.ndarray,
-    level: float = 0.95,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """Differences in accuracy, macro F1 and balanced accuracy, a minus b, with their paired bootstrap intervals.
+def paired_scores(logits_a: np.ndarray, logits_b: np.ndarray, emotion: np.ndarray) -> pd.DataFrame:
+    """Differences in accuracy, macro F1 and balanced accuracy, a minus b, with paired intervals.
 
-    As `paired_bootstrap`, whose interval that of accuracy is; scores as in `score_table`.
+    Intervals are those of `paired_bootstrap`, and scores those of `score_table`.
 
     Args:
         logits_a: (n, 7) or (runs, n, 7).
-        logits_b: the same for the other; it may have another number of runs.
+        logits_b: the same for the other model, which may have another number of runs.
         emotion: (n,).
-        level: share of such intervals that cover, 0 to 1.
-        resamples: how many.
-        seed: of the resampling.
 
     Returns:
-        Index score: accuracy, macro F1, balanced accuracy; columns difference, low, high, -1 to 1.
+        Index score: accuracy, macro F1, balanced accuracy. Columns difference, low, high, -1 to 1.
 
     Raises:
-        StudyError: logits and emotions do not belong together, or there is no image.
+        StudyError: the shapes of logits and emotions do not match, or there is no image.
     """
-    a, b = (
-        logits_of_runs("logits_a", logits_a, emotion),
-        logits_of_runs("logits_b", logits_b, emotion),
-    )
-    means_a, means_b = resampled(
-        [cells(a, emotion), cells(b, emotion)], CELLS, means_over_emotions, resamples, seed
-    )
-    lows, highs = middle(means_a - means_b, level)
-    correct_a, correct_b = (runs.argmax(axis=2) == emotion for runs in (a, b))
-    rows = {"accuracy": (accuracy, *paired_bootstrap(correct_a, correct_b, level, resamples, seed))}
-    rows |= {
-        "macro F1": (macro_f1, lows[0], highs[0]),
-        "balanced accuracy": (balanced_accuracy, lows[1], highs[1]),
-    }
-    return pd.DataFrame(
-        [
-            (
-                np.mean([score(run, emotion) for run in a])
-                - np.mean([score(run, emotion) for run in b]),
-                low,
-                high,
-            )
-            for score, low, high in rows.values()
-        ],
-        index=pd.Index(rows, name="score"),
-        columns=["difference", "low", "high"],
-    )
+    a = logits_of_runs("logits_a", logits_a, emotion)
+    b = logits_of_runs("logits_b", logits_b, emotion)
+    means_a, means_b = resampled([cells(a, emotion), cells(b, emotion)], CELLS, means_over_emotions)
+    of_accuracy = paired_bootstrap(a.argmax(axis=2) == emotion, b.argmax(axis=2) == emotion)
+    lows, highs = percentile_interval(means_a - means_b)
+    table = pd.DataFrame(index=pd.Index(SCORES, name="score"))
+    table["difference"] = [
+        np.mean([score(run, emotion) for run in a]) - np.mean([score(run, emotion) for run in b])
+        for score in SCORES.values()
+    ]
+    table["low"], table["high"] = [of_accuracy[0], *lows], [of_accuracy[1], *highs]
+    return table
 
 
 class McNemar(NamedTuple):
-    """Two models on the same images: how many only one has right, the accuracy of a minus b's, and the p-value."""
+    """Result of McNemar's test of two models, a and b.
+
+    Attributes:
+        only_a: number of images that only a classifies correctly.
+        only_b: number of images that only b classifies correctly.
+        difference: accuracy of a minus that of b.
+        p: p-value.
+    """
 
     only_a: int
     only_b: int
@@ -123,112 +98,118 @@ class McNemar(NamedTuple):
 
 
 def mcnemar(correct_a: np.ndarray, correct_b: np.ndarray) -> McNemar:
-    """Exact McNemar test (McNemar 1947): two-sided binomial, on the images that just one of two models has right.
+    """Exact McNemar test (McNemar 1947): two-sided binomial test of two trained models.
 
-    It compares two trained models; that another seed of either would do the same it does not say. Where the models
-    differ on no image, p is 1.
+    It uses the images that exactly one of the models classifies correctly; without any, p is 1.
+    The result holds for these weights and not for other seeds of the same recipes.
 
     Args:
-        right_a: bool (n,).
-        right_b: bool (n,).
+        correct_a: bool (n,).
+        correct_b: bool (n,).
 
     Raises:
-        StudyError: one is not bool (n,) or is empty, or their lengths differ.
+        StudyError: an array is not bool (n,) or is empty, or the lengths differ.
     """
     from statsmodels.stats.contingency_tables import mcnemar as test  # Half a second to import.
 
     a, b = _pair(correct_a, correct_b)
     if np.ndim(correct_a) != 1 or np.ndim(correct_b) != 1:
         raise StudyError(
-            f"mcnemar: expected one run each, bool (n,), found {np.shape(correct_a)} and {np.shape(correct_b)}. Compare "
-            "several seeds with paired_bootstrap."
+            f"mcnemar: expected one run per model, bool (n,), found {np.shape(correct_a)} and "
+            f"{np.shape(correct_b)}. Compare several seeds with paired_bootstrap."
         )
-    only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
-    p = float(
-        test([[int((a & b).sum()), only_a], [only_b, int((~a & ~b).sum())]], exact=True).pvalue
-    )
+    both, only_a = int((a & b).sum()), int((a & ~b).sum())
+    only_b, neither = int((b & ~a).sum()), int((~a & ~b).sum())
+    p = float(test([[both, only_a], [only_b, neither]], exact=True).pvalue)
     return McNemar(only_a, only_b, (only_a - only_b) / a.size, p)
 
 
 def compare_all(
-    answers: Mapping[str, np.ndarray],
-    emotion: np.ndarray,
-    level: float = 0.95,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
+    predictions: Mapping[str, np.ndarray], emotion: np.ndarray, seed: int = 0
 ) -> pd.DataFrame:
-    """Every two of several trained models, with Holm's correction (Holm 1979) for how many pairs there are.
+    """Compare each pair of several trained models, with Holm's correction (Holm 1979).
 
-    At most 1 - `level` of such tables call any pair different whose models are equally good, however the tests depend
-    on each other. The intervals are of each pair alone, not widened for their number.
+    Holm's correction accounts for the number of pairs. At most 5 % of such tables call a pair of
+    equally accurate models different, however the tests depend on each other. The intervals are
+    not corrected: each one is for its own pair.
 
     Args:
-        answers: of one run each, index into `EMOTIONS`, int (n,), by the model's name; all to the same images.
+        predictions: by model, predictions of one run as indices into `EMOTIONS`, int (n,); all for
+            the same images.
         emotion: (n,).
-        level: of the intervals, and 1 - the error rate of all tests together; 0 to 1.
-        resamples: of each interval.
-        seed: of the resampling.
+        seed: seed of the resampling.
 
     Returns:
-        A row a pair, in the order of `answers`: model, other; difference in accuracy, model less other, with its
-        paired bootstrap interval, low and high; only_model and only_other, the images that just one has right; p,
-        McNemar's exact test on these, p_holm, the same corrected, and significant, whether that is at most 1 - level.
+        One row per pair, in the order of `predictions`: model, other; difference (accuracy of
+        model minus that of other) with its paired bootstrap interval, low and high; only_model and
+        only_other, the numbers of images that only one classifies correctly; p, the exact McNemar
+        test of these; p_holm, the same corrected; significant, True if p_holm is at most 0.05.
 
     Raises:
-        StudyError: there are fewer than two models, or one has not an answer to each image.
+        StudyError: there are fewer than two models, or a model does not have one prediction per
+            image.
     """
     from statsmodels.stats.multitest import multipletests
 
-    if len(answers) < 2:
+    if len(predictions) < 2:
         raise StudyError(
-            f"compare_all: expected two models or more, found {', '.join(answers) or 'none'}."
+            f"compare_all: expected two or more models, found {', '.join(predictions) or 'none'}."
         )
-    for name, given in answers.items():
-        if np.shape(given) != np.shape(emotion) or not np.issubdtype(
-            np.asarray(given).dtype, np.integer
-        ):
+    correct = {}
+    for name, of_model in predictions.items():
+        predicted = np.asarray(of_model)
+        if predicted.shape != np.shape(emotion) or not np.issubdtype(predicted.dtype, np.integer):
             raise StudyError(
-                f"compare_all: expected an answer of {name} to each of {len(emotion):,} images, int (n,), found "
-                f"{np.asarray(given).dtype} {np.shape(given)}. Give logits.argmax(axis=1) of one run."
+                f"compare_all: expected a prediction of {name} for each of {len(emotion):,} "
+                f"images, int (n,), found {predicted.dtype} {predicted.shape}. Pass "
+                "logits.argmax(axis=1) of one run."
             )
-    correct = {name: np.asarray(given) == emotion for name, given in answers.items()}
+        correct[name] = predicted == emotion
     rows = []
     for model, other in combinations(correct, 2):
         test = mcnemar(correct[model], correct[other])
-        low, high = paired_bootstrap(correct[model], correct[other], level, resamples, seed)
-        row = {
-            "model": model,
-            "other": other,
-            "difference": test.difference,
-            "low": low,
-            "high": high,
-        }
-        rows.append(row | {"only_model": test.only_a, "only_other": test.only_b, "p": test.p})
+        low, high = paired_bootstrap(correct[model], correct[other], seed)
+        rows.append(
+            {
+                "model": model,
+                "other": other,
+                "difference": test.difference,
+                "low": low,
+                "high": high,
+                "only_model": test.only_a,
+                "only_other": test.only_b,
+                "p": test.p,
+            }
+        )
     table = pd.DataFrame(rows)
-    significant, corrected, *_ = multipletests(table["p"], alpha=1 - level, method="holm")
+    significant, corrected, *_ = multipletests(table["p"], alpha=1 - LEVEL, method="holm")
     return table.assign(p_holm=corrected, significant=significant)
 
 
 def pairs_finding(table: pd.DataFrame) -> str:
-    """What a table of `compare_all` says, in one sentence."""
-    apart = table[table["significant"]]
-    if apart.empty:
-        return f"After Holm's correction none of {len(table)} pairs of models is shown to differ in accuracy."
-    most = apart.iloc[apart["difference"].abs().argmax()]
-    better, worse = (
-        (most["model"], most["other"]) if most["difference"] > 0 else (most["other"], most["model"])
-    )
+    """State in one or two sentences which pairs in a table of `compare_all` differ."""
+    significant = table[table["significant"]]
+    if significant.empty:
+        return (
+            f"After Holm's correction, none of {len(table)} pairs of models differs significantly "
+            "in accuracy."
+        )
+    largest = significant.iloc[significant["difference"].abs().argmax()]
+    better, worse = largest["model"], largest["other"]
+    if largest["difference"] < 0:
+        better, worse = worse, better
     return (
-        f"After Holm's correction {len(apart)} of {len(table)} pairs of models differ in accuracy, most of all "
-        f"{better} from {worse}, by {100 * abs(most['difference']):.1f} points."
+        f"After Holm's correction, {len(significant)} of {len(table)} pairs of models differ "
+        f"significantly in accuracy. The largest difference is {better} minus {worse}: "
+        f"{100 * abs(largest['difference']):.1f} points."
     )
 
 
 def _pair(correct_a: np.ndarray, correct_b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    a, b = correct_of("right_a", correct_a), correct_of("right_b", correct_b)
+    a, b = correct_of("correct_a", correct_a), correct_of("correct_b", correct_b)
     if a.shape[1] != b.shape[1]:
         raise StudyError(
-            f"comparison: expected answers to the same images, found {a.shape[1]:,} and {b.shape[1]:,}. Choose the "
-            "images that both were scored on."
+            f"comparison: expected predictions for the same images, found {a.shape[1]:,} and "
+            f"{b.shape[1]:,}. Choose the images that both models predicted."
         )
     return a, b

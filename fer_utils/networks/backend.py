@@ -1,7 +1,7 @@
-"""Keras with its backend, imported without the backend's start-up log.
+"""Keras and its backend, imported without the backend's start-up log.
 
-TensorFlow writes that log from C++ before any setting is read, on every start, in each report. Everything else
-that is written meanwhile is passed on. Import Keras from here: `from fer_utils.networks.backend import keras`.
+TensorFlow writes the log from C++ at every start, before it reads any setting. All other output of
+the import is passed on. Import Keras from here: `from fer_utils.networks.backend import keras`.
 """
 
 import logging
@@ -17,14 +17,14 @@ _NOISE = re.compile(
 
 def _import_quietly():
     sys.stderr.flush()
-    kept = os.dup(2)
+    stderr = os.dup(2)
     with tempfile.TemporaryFile() as log:
         os.dup2(log.fileno(), 2)
         try:
             import keras
         finally:
-            os.dup2(kept, 2)
-            os.close(kept)
+            os.dup2(stderr, 2)
+            os.close(stderr)
             log.seek(0)
             for line in log:
                 if not _NOISE.search(line):
@@ -34,5 +34,5 @@ def _import_quietly():
 
 keras = _import_quietly()
 
-# TensorFlow's advice on retracing is for one model called in many ways; here each model is new.
+# TensorFlow warns of retracing if many models are built, as here. The warning is for one model.
 logging.getLogger("tensorflow").setLevel(logging.ERROR)

@@ -1,30 +1,34 @@
-"""The CNN of the work this study starts from."""
+"""The CNN of the baseline project."""
 
 from fer_utils.emotions import EMOTIONS, SIDE
 from fer_utils.networks.backend import keras
 
 layers = keras.layers
 
-SOURCE = 'guided project "Facial Expression Recognition with Keras", after Goodfellow et al. 2013, arXiv 1307.0414'
+SOURCE = (
+    'guided project "Facial Expression Recognition with Keras", after Goodfellow et al. 2013, '
+    "arXiv 1307.0414"
+)
 
 
 def baseline_cnn(
     *, width: float = 1.0, dropout: float = 0.25, batch_norm_momentum: float = 0.99
 ) -> keras.Model:
-    """Four convolution blocks and two dense blocks: 4,478,727 parameters at width 1.
+    """Build the network of `SOURCE`, with 4,478,727 parameters at width 1.
 
-    Each convolution (3x3-64, 5x5-128, 3x3-512, 3x3-512, same-padded) is followed by batch normalisation,
-    ReLU, 2x2 max-pooling and dropout; then dense 256 and 512, each with batch normalisation, ReLU and
-    dropout. The network of `SOURCE`.
+    It has four convolution blocks and two dense blocks. The convolutions (3x3-64, 5x5-128, 3x3-512,
+    3x3-512, same-padded) are each followed by batch normalisation, ReLU, 2x2 max-pooling and
+    dropout. The dense layers (256 and 512 units) are each followed by batch normalisation, ReLU
+    and dropout.
 
     Args:
         width: factor on the number of filters and dense units.
         dropout: share of units dropped after each block, 0 to 1.
-        batch_norm_momentum: of the moving averages; Keras' 0.99 needs some 150 steps to settle, so short
-            budgets want less.
+        batch_norm_momentum: momentum of the moving averages. Keras' 0.99 needs some 150 steps to
+            settle, so short trainings need a lower one.
 
     Returns:
-        Model from float32 (n, 48, 48, 1), raw pixels 0..255, to logits float32 (n, 7).
+        Model from float32 (n, 48, 48, 1), raw pixels from 0 to 255, to logits float32 (n, 7).
     """
 
     def units(full: int) -> int:

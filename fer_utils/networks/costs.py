@@ -1,4 +1,4 @@
-"""What networks cost: parameters and multiply-adds, of a model and of all networks at their defaults."""
+"""Costs of networks: parameters and multiply-adds, of one model or of all networks."""
 
 import math
 from importlib import import_module
@@ -11,50 +11,53 @@ layers = keras.layers
 
 
 def multiply_adds(model: keras.Model) -> int:
-    """Multiplications, each with its addition, of one forward pass for one image.
+    """Count the multiplications, each with its addition, of a forward pass for one image.
 
-    Counted are Conv2D (grouped ones too), DepthwiseConv2D, SeparableConv2D and Dense, also in models within the
-    model: the number of kernel weights times the positions they are applied at, where padding counts as pixels.
-    All other layers (pooling, normalisation, activation, resizing, biases and so on) count as 0.
+    The count includes Conv2D (also grouped), DepthwiseConv2D, SeparableConv2D and Dense, also in
+    nested models. It is the number of kernel weights times the number of their positions; padding
+    counts as pixels. All other operations (pooling, normalisation, activation, resizing, biases
+    and so on) count as 0.
 
     Args:
         model: functional or sequential, built, for images of a known size.
 
     Raises:
-        StudyError: a layer has a kernel and is none of those counted, is called more than once, or gives an output
-            of unknown size.
+        StudyError: a layer has a kernel and is of another type, is called more than once, or has
+            an output of unknown size.
     """
     return sum(_of_layer(layer, model) for layer in model.layers)
 
 
 def overview() -> list[dict]:
-    """All of `NETWORKS` at their default options, in that order.
+    """Costs of all networks with their default options, in the order of `NETWORKS`.
 
     Returns:
-        Each with its `name`; `input`, its size, and where they work on another inside, that; `parameters`, all of
-        the trunk's, trained or not; `multiply_adds` of one image; and `source`, who published it: `SOURCE` in its
-        module.
+        One dictionary per network: `name`; `input`, its size, with the size inside the network if
+        that is different; `parameters`, the number of the trunk's trained and untrained ones;
+        `multiply_adds` for one image; and `source`, the `SOURCE` of its module.
     """
-    found = []
+    rows = []
     for name in NETWORKS:
         model = build(name)
-        taken = model.input_shape[1:]
-        inside = _first_convolved(model) or taken
-        found.append(
+        shape = model.input_shape[1:]
+        inside = _first_convolved(model) or shape
+        size = _size(shape)
+        if inside[:2] != shape[:2]:
+            size += f" ({_size(inside[:2])} inside)"
+        rows.append(
             {
                 "name": name,
-                "input": _size(taken)
-                + (f" ({_size(inside[:2])} inside)" if inside[:2] != taken[:2] else ""),
+                "input": size,
                 "parameters": parts(model)[1].count_params(),
                 "multiply_adds": multiply_adds(model),
                 "source": import_module(f"fer_utils.networks.{name}").SOURCE,
             }
         )
-    return found
+    return rows
 
 
-def overview_text(found: list[dict]) -> str:
-    """The overview as an aligned table, a network a line."""
+def overview_text(networks: list[dict]) -> str:
+    """Format the overview as an aligned table with one line per network."""
     rows = [("network", "input", "parameters", "multiply-adds", "source")]
     rows += [
         (
@@ -64,7 +67,7 @@ def overview_text(found: list[dict]) -> str:
             f"{one['multiply_adds']:,}",
             one["source"],
         )
-        for one in found
+        for one in networks
     ]
     name, size, parameters, adds, _ = (max(map(len, column)) for column in zip(*rows, strict=True))
     return "\n".join(
@@ -75,7 +78,7 @@ def overview_text(found: list[dict]) -> str:
 
 def _of_layer(layer: keras.Layer, model: keras.Model) -> int:
     within = isinstance(layer, keras.Model)
-    # By exact type: what is derived from a layer may do something else.
+    # The exact type is required, because a derived layer may compute something else.
     if type(layer) in (layers.Conv2D, layers.Dense):
         kernels, channels = [layer.kernel], layer.kernel.shape[-1]
     elif type(layer) is layers.DepthwiseConv2D:
@@ -89,8 +92,8 @@ def _of_layer(layer: keras.Layer, model: keras.Model) -> int:
         )
     elif not within:
         return 0
-    # Keras tells the number of calls nowhere else. A sequential model calls each layer once, and anew whenever one
-    # is added.
+    # Keras has no public count of calls. A sequential model calls each layer once, and adds calls
+    # whenever a layer is added.
     if not isinstance(model, keras.Sequential) and (calls := len(layer._inbound_nodes)) != 1:
         raise StudyError(
             f"{layer.name}: expected a layer that is called once, found {calls} calls."
@@ -100,13 +103,16 @@ def _of_layer(layer: keras.Layer, model: keras.Model) -> int:
     output = layer.output.shape[1:]
     if None in output:
         raise StudyError(
-            f"{layer.name}: expected an output of known size, found {output}. Name the input's size."
+            f"{layer.name}: expected an output of known size, found {output}. Set the input's size."
         )
     return sum(math.prod(kernel.shape) for kernel in kernels) * math.prod(output) // channels
 
 
 def _has_kernel(layer: keras.Layer) -> bool:
-    """Whether a layer has weights that it may multiply its input with: called so, or trained and of 2 axes or more."""
+    """True if a layer has a weight named kernel, or a trained weight with at least 2 axes.
+
+    Either may be multiplied with the layer's input.
+    """
     trained = {id(weight) for weight in layer.trainable_weights}
     return any(
         "kernel" in weight.name or (len(weight.shape) > 1 and id(weight) in trained)
@@ -115,7 +121,7 @@ def _has_kernel(layer: keras.Layer) -> bool:
 
 
 def _first_convolved(model: keras.Model) -> tuple | None:
-    """Shape of an image as the first layer that convolves takes it; None where none does."""
+    """Input shape of the first convolution of a model; None if there is no convolution."""
     for layer in model.layers:
         if isinstance(layer, (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D)):
             return tuple(layer.input.shape[1:])

@@ -1,4 +1,4 @@
-"""Preprocessing that is fitted to the training images, as a layer, so that it travels with the weights."""
+"""Preprocessing that is fitted to the training images, as a layer that is saved with the weights."""
 
 import numpy as np
 
@@ -12,12 +12,13 @@ ops = keras.ops
 class ContrastNormalisation(keras.layers.Layer):
     """Tang's preprocessing (arXiv 1306.0239): float32 (n, 48, 48, 1), raw pixels, to the same shape.
 
-    A blank image is replaced by the training images' mean. Each image is divided by 255, loses its own mean, and is
-    scaled to the norm given; then each pixel is standardised by its mean m and variance v over the training images:
-    (x - m) / sqrt(v + 0.01^2).
+    1. A blank image is replaced by the mean of the training images.
+    2. Each image is divided by 255, centred to mean 0, and scaled to `norm`.
+    3. Each pixel is standardised with its mean m and variance v over the training images:
+       (x - m) / sqrt(v + 0.01^2).
 
     Args:
-        norm: each image's; 100 in the paper, 150 in the report on the contest.
+        norm: norm of each image; 100 in the paper, 150 in the report on the contest.
     """
 
     def __init__(self, norm: float = 150.0, **more) -> None:
@@ -39,24 +40,22 @@ class ContrastNormalisation(keras.layers.Layer):
         self.deviation.assign(np.ones((SIDE, SIDE, 1)))
         count, total, squares = len(images), 0.0, 0.0
         for start in range(0, count, 1024):
-            each = ops.convert_to_numpy(
-                self(images[start : start + 1024, ..., None].astype(np.float32))
-            )
-            each = each.astype(np.float64)
-            total, squares = total + each.sum(0), squares + (each**2).sum(0)
+            batch = images[start : start + 1024, ..., None].astype(np.float32)
+            normalised = ops.convert_to_numpy(self(batch)).astype(np.float64)
+            total, squares = total + normalised.sum(0), squares + (normalised**2).sum(0)
         self.mean.assign(total / count)
         self.deviation.assign(np.sqrt(squares / count - (total / count) ** 2 + 0.01**2))
 
     def call(self, pixels):
-        """Normalised images."""
+        """Normalise images."""
         axes = (1, 2, 3)
         blank = ops.max(pixels, axes, keepdims=True) == ops.min(pixels, axes, keepdims=True)
         x = ops.where(blank, ops.convert_to_tensor(self.stand_in), pixels) / 255
         x = x - ops.mean(x, axes, keepdims=True)
-        # A drawn or cropped face may be so flat that only rounding is left of it.
+        # The limit protects images of almost one grey, whose norm is rounding error.
         x = x * self.norm / ops.maximum(ops.sqrt(ops.sum(ops.square(x), axes, keepdims=True)), 1e-3)
         return (x - self.mean) / self.deviation
 
     def get_config(self) -> dict:
-        """The arguments."""
+        """The constructor's arguments."""
         return super().get_config() | {"norm": self.norm}

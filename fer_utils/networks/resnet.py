@@ -10,7 +10,7 @@ SOURCE = "this study, after He et al. 2016, arXiv 1512.03385"
 
 @keras.saving.register_keras_serializable("fer_utils")
 class DropPath(keras.layers.Layer):
-    """Leaves out a residual branch, for each image by a coin (Huang et al. 2016, arXiv 1603.09382)."""
+    """Stochastic depth: drops a residual branch at random per image (Huang et al. 2016, 1603.09382)."""
 
     def __init__(self, rate: float, **more) -> None:
         super().__init__(**more)
@@ -18,7 +18,7 @@ class DropPath(keras.layers.Layer):
         self.seed_generator = keras.random.SeedGenerator()
 
     def call(self, x, training=False):
-        """Branches of shape (n, ...), scaled so that their mean stays what it is."""
+        """Drop branches, (n, ...), and scale the others to keep the mean."""
         if not training or not self.rate:
             return x
         shape = (keras.ops.shape(x)[0],) + (1,) * (len(x.shape) - 1)
@@ -26,7 +26,7 @@ class DropPath(keras.layers.Layer):
         return x * keras.ops.cast(kept, x.dtype) / (1 - self.rate)
 
     def get_config(self) -> dict:
-        """The arguments."""
+        """The constructor's arguments."""
         return super().get_config() | {"rate": self.rate}
 
 
@@ -39,22 +39,28 @@ def resnet(
     drop_path: float = 0.1,
     batch_norm_momentum: float = 0.9,
 ) -> keras.Model:
-    """A stem to 24x24, then stages of residual blocks, each stage at half the side: 24x24, 12x12, 6x6 and so on.
+    """Build a residual network: a stem to 24x24, then stages of 24x24, 12x12, 6x6 and so on.
 
-    A block is two 3x3 convolutions with batch normalisation, squeeze-and-excitation on the branch, and ReLU after
-    the sum. He et al. 2016 (arXiv 1512.03385) with the average-pooled shortcut of ResNet-D (arXiv 1812.01187) and
-    squeeze-and-excitation (arXiv 1709.01507). Each image is standardised by its own mean and deviation.
+    A block has two 3x3 convolutions with batch normalisation, squeeze-and-excitation on the branch,
+    and ReLU after the sum. The design is He et al. 2016 (arXiv 1512.03385), with the average-pooled
+    shortcut of ResNet-D (arXiv 1812.01187) and squeeze-and-excitation (arXiv 1709.01507). Each image
+    is standardised with its own mean and standard deviation.
 
     Args:
-        widths: filters of each stage; the stem has as many as the first stage, its first convolution half.
+        widths: filters of each stage. The stem has as many as the first stage, and half as many in
+            its first convolution.
         blocks: residual blocks of each stage.
         width: factor on all filters.
-        dropout: share dropped before the logits, 0 to 1.
-        drop_path: share of residual branches left out in the last block, 0 to 1, growing linearly from 0.
-        batch_norm_momentum: of the moving averages.
+        dropout: share of units dropped before the logits, 0 to 1.
+        drop_path: share of residual branches dropped in the last block, 0 to 1. It grows linearly
+            from 0 over the blocks.
+        batch_norm_momentum: momentum of the moving averages.
 
     Returns:
-        Model from float32 (n, 48, 48, 1), raw pixels 0..255, to logits float32 (n, 7).
+        Model from float32 (n, 48, 48, 1), raw pixels from 0 to 255, to logits float32 (n, 7).
+
+    Raises:
+        ValueError: `widths` and `blocks` have different lengths.
     """
     widths = tuple(max(4, round(filters * width)) for filters in widths)
     if len(widths) != len(blocks):
@@ -83,9 +89,8 @@ def resnet(
     def block(x, filters: int, stride: int, dropped: float):
         shortcut = x
         if stride > 1:
-            shortcut = layers.AveragePooling2D(stride, padding="same")(
-                shortcut
-            )  # of odd sizes, as the branch
+            # "same" rounds odd sizes up, as the convolutions of the branch do.
+            shortcut = layers.AveragePooling2D(stride, padding="same")(shortcut)
         if x.shape[-1] != filters:
             shortcut = normalise(convolution(shortcut, filters, 1))
         branch = relu(normalise(convolution(x, filters, 3, stride)))
@@ -94,7 +99,8 @@ def resnet(
         return relu(layers.Add()([shortcut, DropPath(dropped)(branch)]))
 
     pixels = keras.Input((SIDE, SIDE, 1), name="pixels")
-    # Over one channel, one group is the whole image. Flat images stay flat: epsilon is a variance in grey levels.
+    # With one channel, one group is the whole image. Epsilon is a variance in grey levels: it keeps
+    # images of one grey flat.
     x = layers.GroupNormalization(1, center=False, scale=False, epsilon=1.0)(pixels)
     x = relu(normalise(convolution(x, max(4, widths[0] // 2))))
     x = relu(normalise(convolution(x, widths[0], 3, 2)))

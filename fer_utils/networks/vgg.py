@@ -1,4 +1,4 @@
-"""A network of plain blocks, after the best published one that was trained on FER-2013 alone."""
+"""A network of plain blocks, after the best published one trained on FER-2013 alone."""
 
 from fer_utils.emotions import EMOTIONS, SIDE
 from fer_utils.networks.backend import keras
@@ -17,24 +17,27 @@ def vgg(
     dense_dropout: float = 0.4,
     batch_norm_momentum: float = 0.9,
 ) -> keras.Model:
-    """Blocks of two 3x3 convolutions and 2x2 max-pooling, then two dense layers: 1,767,207 parameters at width 1.
+    """Build a plain network, with 1,767,207 parameters at width 1.
 
-    The depth is that of Pramerdorfer and Kampel's VGG: 8 convolutions in 4 blocks and 2 dense layers, 10 layers with
-    weights, after Simonyan and Zisserman 2015 (arXiv 1409.1556); theirs has 1.8 million parameters, and 72.7 % on
-    PrivateTest. All else is this study's: the numbers of filters and units, which reach theirs; batch normalisation
-    before each ReLU; dropout after each block and before the logits; and that each image is standardised by its own
-    mean and deviation where they equalise histograms.
+    It has blocks of two 3x3 convolutions and 2x2 max-pooling, then two dense layers. The depth is
+    that of Pramerdorfer and Kampel's VGG, after Simonyan and Zisserman 2015 (arXiv 1409.1556): 8
+    convolutions in 4 blocks and 2 dense layers. Theirs has 1.8 million parameters, and 72.7 % on
+    PrivateTest.
+
+    The rest is this study's: the numbers of filters and units, chosen for as many parameters; batch
+    normalisation before each ReLU; and dropout after each block and before the logits. Each image is
+    standardised with its own mean and standard deviation, where theirs equalises histograms.
 
     Args:
-        widths: filters of each block; each halves the side.
-        units: of the first dense layer; the second gives the logits.
+        widths: filters of each block. Each block halves the side.
+        units: units of the first dense layer. The second one returns the logits.
         width: factor on all filters and units.
-        dropout: share dropped after each block, 0 to 1.
-        dense_dropout: share dropped before the logits, 0 to 1.
-        batch_norm_momentum: of the moving averages.
+        dropout: share of units dropped after each block, 0 to 1.
+        dense_dropout: share of units dropped before the logits, 0 to 1.
+        batch_norm_momentum: momentum of the moving averages.
 
     Returns:
-        Model from float32 (n, 48, 48, 1), raw pixels 0..255, to logits float32 (n, 7).
+        Model from float32 (n, 48, 48, 1), raw pixels from 0 to 255, to logits float32 (n, 7).
     """
 
     def scaled(full: int) -> int:
@@ -53,7 +56,8 @@ def vgg(
         )
 
     pixels = keras.Input((SIDE, SIDE, 1), name="pixels")
-    # Over one channel, one group is the whole image. Flat images stay flat: epsilon is a variance in grey levels.
+    # With one channel, one group is the whole image. Epsilon is a variance in grey levels: it keeps
+    # images of one grey flat.
     x = layers.GroupNormalization(1, center=False, scale=False, epsilon=1.0)(pixels)
     for full in widths:
         x = convolution(convolution(x, scaled(full)), scaled(full))

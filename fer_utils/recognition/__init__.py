@@ -1,4 +1,4 @@
-"""From a photo or a video to the expressions on its faces: read, detect, classify, track, draw.
+"""From a photo or a video to the expressions of its faces: read, detect, classify, track, draw.
 
-It needs neither TensorFlow nor the rest of the study. The server is in `fer_utils.serving`.
+This package needs neither TensorFlow nor the rest of the study. The server is `fer_utils.serving`.
 """

@@ -1,4 +1,4 @@
-"""Drawing what was recognised: on a photo, with bars beside each face, and on a video's frames, fast."""
+"""Drawing results: on photos, with bars beside each face, and on the frames of videos."""
 
 import os
 from collections.abc import Sequence
@@ -21,15 +21,21 @@ _TRACK = (62, 60, 68, 255)
 def annotate(
     image: str | os.PathLike | bytes | Image.Image | np.ndarray, faces: list[RecognizedFace]
 ) -> Image.Image:
-    """The photo, upright and RGB, with each face boxed, labelled and its seven probabilities as bars.
+    """Draw each face's box, label and seven probabilities on a copy of the photo.
 
-    A question mark after the emotion says that it is uncertain.
+    The probabilities are bars. A question mark after the emotion means that it is uncertain. In a
+    group, a face has only a label if its bars would hide another face.
 
-    `image` is anything that `recognize` takes. Photos under 720 pixels on the longer side are enlarged, since
-    no lettering is legible in a thumbnail. In a group, a face whose bars would hide another gets its label only.
+    Args:
+        image: any input of `recognize`.
+        faces: the faces to draw.
+
+    Returns:
+        The upright photo, RGB. Its longer side has at least 720 pixels; smaller photos are
+        enlarged, because text in a thumbnail is illegible.
 
     Raises:
-        UnreadableImage: as `recognize`.
+        UnreadableImage: the photo cannot be read, as in `recognize`.
     """
     photo = open_image(image)
     enlarged = max(1.0, 720 / max(photo.size))
@@ -45,19 +51,20 @@ def annotate(
     taken = list(boxes)
     for face, box in zip(faces, boxes, strict=True):
         panel = _Panel(face, unit)
-        where = panel.place(box, photo.size, taken)
-        if len(faces) > 1 and _hidden(where, taken):
+        place = panel.place(box, photo.size, taken)
+        if len(faces) > 1 and _hidden(place, taken):
             panel = _Panel(face, unit, bars=False)
-            where = panel.place(box, photo.size, taken)
-        taken.append(where)
-        panel.draw(draw, where)
+            place = panel.place(box, photo.size, taken)
+        taken.append(place)
+        panel.draw(draw, place)
     return Image.alpha_composite(photo.convert("RGBA"), layer).convert("RGB")
 
 
 def draw_on_frame(frame: np.ndarray, faces: Sequence[RecognizedFace]) -> np.ndarray:
-    """A video's frame, uint8 RGB (h, w, 3), with each face boxed and labelled: a copy, drawn in about a millisecond.
+    """Draw each face's box and label on a copy of a frame, uint8 RGB (h, w, 3).
 
-    The label is the emotion, its probability in per cent, and a question mark where it is uncertain.
+    The label is the emotion and its probability in per cent. A question mark after the emotion
+    means that it is uncertain. Drawing takes about a millisecond.
     """
     drawn = np.ascontiguousarray(frame).copy()
     unit = max(max(frame.shape[:2]) / 720, 0.5)
@@ -74,8 +81,10 @@ def draw_on_frame(frame: np.ndarray, faces: Sequence[RecognizedFace]) -> np.ndar
         cv2.rectangle(
             drawn, (left, top), (left + long + 2 * thick, top + high), _INK[:3], cv2.FILLED
         )
-        at = (left + thick, top + high - below - thick // 2)
-        cv2.putText(drawn, text, at, cv2.FONT_HERSHEY_SIMPLEX, size, _PALE[:3], thick, cv2.LINE_AA)
+        start = (left + thick, top + high - below - thick // 2)
+        cv2.putText(
+            drawn, text, start, cv2.FONT_HERSHEY_SIMPLEX, size, _PALE[:3], thick, cv2.LINE_AA
+        )
     return drawn
 
 
@@ -97,14 +106,14 @@ def _hidden(place: tuple, taken: list[tuple]) -> float:
 
 def _draw_box(draw: ImageDraw.ImageDraw, box: tuple, unit: float) -> None:
     radius = min(8 * unit, (box[2] - box[0]) / 6)
-    # A dark line outside the bright one keeps it visible on any ground.
+    # A dark line outside the bright one makes the box visible on any background.
     around = (box[0] - unit, box[1] - unit, box[2] + unit, box[3] + unit)
     draw.rounded_rectangle(around, radius + unit, outline=_INK, width=max(2, round(4.5 * unit)))
     draw.rounded_rectangle(box, radius, outline=_ACCENT, width=max(1, round(2.5 * unit)))
 
 
 class _Panel:
-    """A dark card beside a face: the emotion, and under it, unless `bars` is false, the seven bars."""
+    """A dark card beside a face with its emotion, and with seven bars below if `bars` is true."""
 
     def __init__(self, face: RecognizedFace, unit: float, bars: bool = True) -> None:
         self.face = face
@@ -114,7 +123,7 @@ class _Panel:
         self.height = (38 + 15 * len(EMOTIONS) if bars else 30) * unit
 
     def place(self, box: tuple, photo: tuple[int, int], taken: list[tuple]) -> tuple:
-        """The card's rectangle: of eight places about `box` the one that hides least of what is taken."""
+        """Return the card's rectangle: of eight places around `box`, the one that hides least."""
         gap = 7 * self.unit
         xs = {
             "left": box[0] - gap - self.width,
@@ -128,26 +137,27 @@ class _Panel:
             "low": box[3] - self.height,
             "below": box[3] + gap,
         }
+        # Of places that hide equally much, the first one is taken.
         order = (
-            "right top",
-            "left top",
-            "right low",
-            "left low",
-            "start below",
-            "end below",
-            "start above",
-            "end above",
+            ("right", "top"),
+            ("left", "top"),
+            ("right", "low"),
+            ("left", "low"),
+            ("start", "below"),
+            ("end", "below"),
+            ("start", "above"),
+            ("end", "above"),
         )
         places = []
-        for x, y in (name.split() for name in order):
+        for x, y in order:
             left = min(max(gap, xs[x]), photo[0] - self.width - gap)
             top = min(max(gap, ys[y]), photo[1] - self.height - gap)
             places.append((left, top, left + self.width, top + self.height))
         return min(places, key=lambda place: _hidden(place, taken))
 
-    def draw(self, draw: ImageDraw.ImageDraw, where: tuple) -> None:
-        unit, (left, top, right, _) = self.unit, where
-        draw.rounded_rectangle(where, 8 * unit, fill=_INK)
+    def draw(self, draw: ImageDraw.ImageDraw, place: tuple) -> None:
+        unit, (left, top, right, _) = self.unit, place
+        draw.rounded_rectangle(place, 8 * unit, fill=_INK)
         title, text = ImageFont.load_default(15 * unit), ImageFont.load_default(10.5 * unit)
         best = int(self.face.probabilities.argmax())
         inner, edge = left + 11 * unit, right - 11 * unit

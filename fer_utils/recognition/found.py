@@ -1,4 +1,4 @@
-"""What is found on a photo or a frame: boxes, detections, recognised and tracked faces."""
+"""The results of recognition: boxes, detections, recognised and tracked faces."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from fer_utils.emotions import EMOTIONS
 
 
 class Box(NamedTuple):
-    """A rectangle in pixels of the upright photo; x and y are its left upper corner."""
+    """A rectangle in pixels of the upright photo. x and y are its upper left corner."""
 
     x: int
     y: int
@@ -18,7 +18,11 @@ class Box(NamedTuple):
 
 
 class Detection(NamedTuple):
-    """Where a detector sees a face, and how sure it is, in its own unit (larger is surer)."""
+    """A detected face.
+
+    `score` is the detector's confidence. Larger is more confident; the unit depends on the
+    detector.
+    """
 
     box: Box
     score: float
@@ -29,11 +33,13 @@ class RecognizedFace:
     """One face of a photo.
 
     Attributes:
-        box: where it is, in pixels of the upright photo, wholly inside it.
-        score: how sure the detector is, in its own unit; larger is surer.
+        box: place of the face in pixels of the upright photo, wholly inside it.
+        score: the detector's confidence. Larger is more confident; the unit depends on the
+            detector.
         emotion: the most probable of `EMOTIONS`.
-        probabilities: float32 (7,), in the order of `EMOTIONS`, summing to 1.
-        uncertain: the largest probability is below the model's threshold: take the emotion for a guess.
+        probabilities: float32 (7,), in the order of `EMOTIONS`, with sum 1.
+        uncertain: whether the largest probability is below the model's threshold, which makes the
+            emotion a guess.
     """
 
     box: Box
@@ -43,7 +49,7 @@ class RecognizedFace:
     uncertain: bool
 
     def as_dict(self) -> dict:
-        """The same as plain numbers, texts and dictionaries, ready for JSON."""
+        """Return the face as numbers, texts and dictionaries that JSON can hold."""
         return {
             "box": self.box._asdict(),
             "score": round(self.score, 4),
@@ -58,18 +64,19 @@ class RecognizedFace:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class TrackedFace(RecognizedFace):
-    """A face of a frame with the number that it keeps from frame to frame.
+    """A face of a video's frame, with a number that it keeps from frame to frame.
 
     Attributes:
-        box: steadied over time; wholly inside the frame, as the detector's boxes are.
-        emotion: the label over time. Within the tracker's `margin` it may not be the most probable one.
-        probabilities: float32 (7,), averaged over time, in the order of `EMOTIONS`, summing to 1.
-        uncertain: whether the largest of these is under the threshold.
-        track: 1 for the first face of a video, 2 for the second, and so on; none is used twice.
+        box: smoothed over time, wholly inside the frame as the detector's boxes are.
+        emotion: the label over time. Within the tracker's `margin` another emotion may be more
+            probable.
+        probabilities: float32 (7,), averaged over time, in the order of `EMOTIONS`, with sum 1.
+        uncertain: whether the largest of these averages is below the threshold.
+        track: 1 for the first face of a video, 2 for the second, and so on. No number is reused.
     """
 
     track: int
 
     def as_dict(self) -> dict:
-        """The same as plain numbers, texts and dictionaries, ready for JSON."""
+        """Return the face as numbers, texts and dictionaries that JSON can hold."""
         return {"track": self.track, **super().as_dict()}

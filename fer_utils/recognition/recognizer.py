@@ -1,6 +1,6 @@
-"""From a photo to the expressions on its faces: find them, cut them as FER-2013 does, classify.
+"""From a photo to the expressions of its faces: detect, crop as FER-2013 does, classify.
 
-Only ONNX Runtime, OpenCV, Pillow and NumPy are needed, so a machine that serves has no training library.
+This module needs only ONNX Runtime, OpenCV, Pillow and NumPy. A server needs no training library.
 """
 
 import json
@@ -20,7 +20,7 @@ from fer_utils.recognition.found import Box, Detection, RecognizedFace
 from fer_utils.recognition.images import UnreadableImage, is_annotated, is_photo_name, open_image
 
 RELEASED = Path(__file__).parents[1] / "pretrained"
-"""Folder of the released model: trained on real faces by this study."""
+"""Folder of the released model, which this study trained on FER-2013."""
 
 MODEL, CARD = "model.onnx", "card.json"
 
@@ -29,21 +29,23 @@ _BATCH = 64
 _logger = logging.getLogger(__name__)
 
 AnyImage = str | os.PathLike | bytes | Image.Image | np.ndarray
-"""What `images.open_image` takes: path, bytes of a file, PIL image, or uint8 array, grey or RGB."""
+"""Input of `images.open_image`: path, bytes of a file, PIL image, or uint8 array, grey or RGB."""
 
 
 class Recognizer:
-    """A trained model with a face detector before it. May be used from many threads at once.
+    """A trained model and a face detector. Many threads may use one instance at the same time.
 
     Args:
-        model: folder with `model.onnx` and `card.json`, as `fer-study export` writes it; the released model when None.
-            A relative path counts from the working folder.
-        detector: what finds the faces; OpenCV's Haar cascade when None.
-        threads: processor cores that classify one batch. One is best for a face or two, and for many callers at once.
+        model: folder with `model.onnx` and `card.json`, as `fer-study export` writes it; the
+            released model when None. A relative path starts at the working folder.
+        detector: finds the faces; OpenCV's Haar cascade when None.
+        threads: processor cores that classify one batch. One is best for one or two faces, and
+            for many callers at the same time.
 
     Attributes:
-        card: what `card.json` says: at least name, source, temperature, threshold and public_accuracy.
-        detector: see there.
+        card: the content of `card.json`; at least name, source, temperature, threshold and
+            public_accuracy.
+        detector: the detector.
 
     Raises:
         StudyError: the folder is missing or incomplete, or the model has another shape.
@@ -60,48 +62,51 @@ class Recognizer:
 
     @property
     def drawn(self) -> bool:
-        """Whether the model was trained on the project's drawn faces, and so knows nothing of real ones."""
+        """Whether the model was trained on the project's drawn faces instead of real ones."""
         return self.card["source"] == "sample"
 
     def recognize(self, image: AnyImage) -> list[RecognizedFace]:
-        """The faces in a photo, from left to right; an empty list where there is none.
+        """Find and classify the faces in a photo, from left to right.
 
         Args:
-            image: a path, the bytes of an image file, a PIL image, or an array: uint8, grey (h, w) or RGB
-                (h, w, 3), 0 is black. See `open_image` for how it is read.
+            image: a path, the bytes of an image file, a PIL image, or an array: uint8, grey (h, w)
+                or RGB (h, w, 3), 0 is black. `open_image` reads it.
+
+        Returns:
+            The faces; an empty list if there is none.
 
         Raises:
-            UnreadableImage: it is no image, or a format, shape or dtype that is not read.
-            ImageTooLarge: it has more than `MAX_PIXELS` pixels.
+            UnreadableImage: the input is no image, or has an unsupported format, shape or dtype.
+            ImageTooLarge: the image has more than `MAX_PIXELS` pixels.
         """
         return self.recognize_batch([image])[0]
 
     def recognize_batch(self, images: Iterable[AnyImage]) -> list[list[RecognizedFace]]:
-        """The faces in each of several photos, as `recognize` gives them, classified together.
+        """Find the faces in each photo as `recognize` does, and classify all of them together.
 
         Raises:
-            UnreadableImage: one of them cannot be read, as in `recognize`.
+            UnreadableImage: one of the photos cannot be read, as in `recognize`.
         """
-        found, crops = [], []
+        detections: list[list[Detection]] = []
+        crops = []
         for image in images:
             photo = np.asarray(open_image(image))
-            found.append(
-                sorted(find_faces(photo, self.detector), key=lambda detection: detection.box)
-            )
-            crops += [
-                crop_face(photo, each.box, self.detector.frame, self.detector.rise)
-                for each in found[-1]
-            ]
-        answers = iter(self.classify(np.stack(crops)) if crops else ())
-        return [[self._face(each, next(answers)) for each in of_photo] for of_photo in found]
+            of_photo = find_faces(photo, self.detector)
+            of_photo.sort(key=lambda detection: detection.box)
+            detections.append(of_photo)
+            for detection in of_photo:
+                frame, rise = self.detector.frame, self.detector.rise
+                crops.append(crop_face(photo, detection.box, frame, rise))
+        # One iterator over the rows of all photos, in the order of the detections.
+        rows = iter(self.classify(np.stack(crops)) if crops else ())
+        return [[self._face(each, next(rows)) for each in of_photo] for of_photo in detections]
 
     def recognize_folder(
         self, folder: str | os.PathLike, *, progress: bool = True
     ) -> Iterator[tuple[Path, list[RecognizedFace]]]:
-        """Each photo below a folder, in the order of their paths, with its faces.
+        """Yield each photo below a folder, in the order of their paths, with its faces.
 
-        A photo that cannot be read is warned of and left out, and so is one that fer-study annotated.
-        Other files are passed over, and their number is warned of.
+        Unreadable photos, annotated photos and other files are left out with a warning.
 
         Raises:
             StudyError: there is no such folder, or no photo in it can be read.
@@ -112,12 +117,12 @@ class Recognizer:
     def walk(
         self, photos: Sequence[Path], *, progress: bool = True
     ) -> Iterator[tuple[Path, Image.Image, list[RecognizedFace]]]:
-        """Each photo, in this order, upright and RGB, with its faces.
+        """Yield each photo in this order: its path, the upright RGB image, and its faces.
 
-        One that cannot be read is warned of and left out.
+        Unreadable photos are left out with a warning.
 
         Raises:
-            StudyError: none of them can be read.
+            StudyError: none of the photos can be read.
         """
         from tqdm.auto import tqdm
 
@@ -133,23 +138,24 @@ class Recognizer:
             yield path, photo, faces
         if not read:
             raise StudyError(
-                f"expected photos that can be read, found none among {len(photos):,} files. The "
-                "warnings above say what was wrong with each."
+                f"photos: expected photos that can be read, found none among {len(photos):,} "
+                "files. The warnings above contain the reason for each."
             )
 
     def classify(self, faces: np.ndarray) -> np.ndarray:
-        """Probabilities, float32 (n, 7), of faces already cut out, grey uint8 (n, 48, 48).
+        """Return the probabilities, float32 (n, 7), of cropped faces, grey uint8 (n, 48, 48).
 
         They are the softmax of the logits divided by the card's temperature.
 
         Raises:
-            StudyError: another dtype or shape.
+            StudyError: the dtype or the shape is another one.
         """
         faces = np.asarray(faces)
         if faces.dtype != np.uint8 or faces.ndim != 3 or faces.shape[1:] != (SIDE, SIDE):
             raise StudyError(
-                f"faces: expected grey faces uint8 (n, {SIDE}, {SIDE}), found {faces.dtype} {faces.shape}. "
-                "Cut them with `crop_face`, or give the whole photo to `recognize`."
+                f"faces: expected grey faces uint8 (n, {SIDE}, {SIDE}), found {faces.dtype} "
+                f"{faces.shape}. Crop them with `crop_face`, or pass the whole photo to "
+                "`recognize`."
             )
         logits = np.empty((len(faces), len(EMOTIONS)), np.float32)
         for start in range(0, len(faces), _BATCH):
@@ -169,17 +175,17 @@ class Recognizer:
 
 
 def photos_in(folder: str | os.PathLike) -> list[Path]:
-    """The photos below a folder, by their names' endings, in the order of their paths.
+    """Return the files below a folder that have a photo's suffix, in the order of their paths.
 
-    Those that fer-study annotated are left out, since their faces have been answered for; this and
-    how many other files there are is warned of.
+    Photos that fer-study annotated are left out, because their faces are those of other photos. A
+    warning has their number and the number of other files.
 
     Raises:
         StudyError: there is no such folder, or no photo in it.
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise StudyError(f"{folder}: expected a folder of photos, found none.")
+        raise StudyError(f"{folder}: expected a folder of photos, found none. Name another one.")
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     named = [path for path in files if is_photo_name(path)]
     annotated = {path for path in named if is_annotated(path)}
@@ -190,60 +196,55 @@ def photos_in(folder: str | os.PathLike) -> list[Path]:
         )
     if others:
         _logger.warning(
-            "%s: passed over %d files whose names do not end as a photo's do. Name a video by itself.",
+            "%s: passed over %d files without a photo's suffix. Name a video by itself.",
             *(folder, others),
         )
     if len(annotated) == len(named):
         found = f"{len(files):,} other files" if files else "nothing in it"
-        raise StudyError(f"{folder}: expected a folder of photos, found {found}.")
+        raise StudyError(f"{folder}: expected a folder of photos, found {found}. Name another one.")
     return [path for path in named if path not in annotated]
 
 
 def crop_face(
     photo: np.ndarray, box: Box, frame: float = HaarDetector.frame, rise: float = 0.0
 ) -> np.ndarray:
-    """The face as FER-2013 frames it: a square about the box, grey uint8 (48, 48).
+    """Crop a face as FER-2013 does: a square about the box, grey uint8 (48, 48).
 
     Args:
-        photo: uint8 RGB (h, w, 3). Beyond its border its outermost pixels are repeated.
-        box: where the face is.
+        photo: uint8 RGB (h, w, 3). Beyond its border, the outermost pixels are repeated.
+        box: place of the face.
         frame: side of the square, as a multiple of the box's longer side; see `Detector`.
-        rise: how far the square's middle lies above the box's, as a share of its side.
+        rise: height of the square's centre above the box's centre, as a share of the square's side.
     """
     side = max(1, round(frame * max(box.width, box.height)))
     left = round(box.x + box.width / 2 - side / 2)
     top = round(box.y + box.height / 2 - side / 2 - rise * side)
     height, width = photo.shape[:2]
-    # At least one pixel stays inside, so that there is a border to repeat.
-    columns = np.clip([left, left + side], 0, width)
-    rows = np.clip([top, top + side], 0, height)
-    grey = cv2.cvtColor(
-        np.ascontiguousarray(photo[rows[0] : rows[1], columns[0] : columns[1]]), cv2.COLOR_RGB2GRAY
-    )
-    grey = cv2.copyMakeBorder(
-        grey,
-        rows[0] - top,
-        top + side - rows[1],
-        columns[0] - left,
-        left + side - columns[1],
-        cv2.BORDER_REPLICATE,
-    )
-    # Area interpolation averages when it shrinks, but repeats pixels when it enlarges.
+    # The part of the square inside the photo. It has at least one pixel, because every box of
+    # `find_faces` lies inside.
+    x0, x1 = np.clip([left, left + side], 0, width)
+    y0, y1 = np.clip([top, top + side], 0, height)
+    grey = cv2.cvtColor(np.ascontiguousarray(photo[y0:y1, x0:x1]), cv2.COLOR_RGB2GRAY)
+    above, below = y0 - top, top + side - y1
+    before, after = x0 - left, left + side - x1
+    grey = cv2.copyMakeBorder(grey, above, below, before, after, cv2.BORDER_REPLICATE)
+    # Area interpolation averages pixels when it shrinks, but repeats them when it enlarges.
     interpolation = cv2.INTER_AREA if side >= SIDE else cv2.INTER_LINEAR
     return cv2.resize(grey, (SIDE, SIDE), interpolation=interpolation)
 
 
 def read_card(folder: Path) -> dict:
-    """The card of an exported model.
+    """Read the card of an exported model.
 
     Raises:
-        StudyError: the folder lacks the model or its card, or the card lacks what recognition needs.
+        StudyError: the folder lacks the model or its card, or the card lacks a required key.
     """
     missing = [name for name in (MODEL, CARD) if not (folder / name).is_file()]
     if missing:
         raise StudyError(
-            f"{folder}: expected an exported model ({MODEL} and {CARD}), found no {' and no '.join(missing)}. "
-            "Export a run with `fer-study export`, or name the folder of another model."
+            f"{folder}: expected an exported model ({MODEL} and {CARD}), found no "
+            f"{' and no '.join(missing)}. Export a run with `fer-study export`, or name the folder "
+            "of another model."
         )
     expected = {
         "name": str,
@@ -259,25 +260,25 @@ def read_card(folder: Path) -> dict:
         wrong = [str(problem)]
     if wrong:
         raise StudyError(
-            f"{folder / CARD}: expected a JSON object with {', '.join(expected)}, found fault with "
-            f"{', '.join(wrong)}. Export the run again."
+            f"{folder / CARD}: expected a JSON object with {', '.join(expected)}, found missing or "
+            f"wrong: {', '.join(wrong)}. Export the run again."
         )
     return card
 
 
 def open_model(file: Path, threads: int):
-    """An exported model's session of ONNX Runtime, on so many processor cores; 0 takes all.
+    """Open an exported model as a session of ONNX Runtime on this many processor cores; 0 for all.
 
     Raises:
-        StudyError: the file is no ONNX model, or one of another shape.
+        StudyError: the file is no ONNX model, or its inputs or outputs have another shape.
     """
-    # Here, because reading photos does not need it.
+    # The import is here because reading photos does not need it.
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     try:
-        # As bytes: ONNX Runtime cannot open every name that a file may have.
+        # ONNX Runtime cannot open every valid file name, so it gets the bytes.
         session = onnxruntime.InferenceSession(
             file.read_bytes(), options, providers=["CPUExecutionProvider"]
         )
@@ -285,10 +286,12 @@ def open_model(file: Path, threads: int):
         raise StudyError(
             f"{file}: expected an ONNX model, found: {problem}. Export the run again."
         ) from None
-    found = [each.shape[1:] for each in (*session.get_inputs(), *session.get_outputs())]
-    if found != [[SIDE, SIDE, 1], [len(EMOTIONS)]]:
+    shapes = [each.shape[1:] for each in (*session.get_inputs(), *session.get_outputs())]
+    if shapes != [[SIDE, SIDE, 1], [len(EMOTIONS)]]:
+        found = " and ".join(str(shape) for shape in shapes)
         raise StudyError(
-            f"{file}: expected one input (n, {SIDE}, {SIDE}, 1) and one output (n, {len(EMOTIONS)}), found "
-            f"{' and '.join(str(shape) for shape in found)} for each n. Give a model that this study exported."
+            f"{file}: expected one input (n, {SIDE}, {SIDE}, 1) and one output "
+            f"(n, {len(EMOTIONS)}), found shapes {found} after n. Use a model that this study "
+            "exported."
         )
     return session

@@ -1,4 +1,4 @@
-"""Faces followed from frame to frame, with steady labels: what a video needs beyond single photos."""
+"""Tracking of faces in a video, with labels that do not flicker."""
 
 import itertools
 import math
@@ -8,36 +8,38 @@ import numpy as np
 from fer_utils.emotions import EMOTIONS
 from fer_utils.recognition.found import Box, RecognizedFace, TrackedFace
 
-# A face that moves by a quarter of its width from frame to frame still has an IoU of 0.6 with where it was; two
-# people side by side have none. Under this, only the distance of the centres tells.
+# Smallest intersection over union (IoU) of the same face. A face that moves by a quarter of its
+# width between two frames has an IoU of 0.6. Two people side by side have 0. Below this limit,
+# only the distance of the centres is used.
 _LEAST_OVERLAP = 0.2
-# Farthest that a face can be from where it was expected, in its own sizes, and the most its size can have changed.
-_FARTHEST, _RESIZED = 1.0, 2.0
-_VELOCITY = (
-    0.2  # time constant of a track's velocity, seconds: single boxes jitter too much to tell it
-)
-_FORESEEN = 0.5  # longest that a face is taken to move on as it did, seconds
-_MOVED = 0.15  # a box that moved or changed by more than this, in its own sizes, has really moved
+_FARTHEST = 1.0  # largest distance of a face from its expected place, in sizes of the face
+_RESIZED = 2.0  # largest change of a face's size, as a factor
+_VELOCITY = 0.2  # seconds, time constant of a track's velocity; single boxes jitter too much
+_FORESEEN = 0.5  # seconds during which a missed face is assumed to move on
+_MOVED = 0.15  # change of a box, in its own size, above which the face has moved; less is jitter
 
 
 class Tracker:
-    """Follows the faces of one video or camera. For one thread at a time.
+    """Tracks the faces of one video or camera. Only one thread at a time may use an instance.
 
-    A face is taken for the one whose expected place it overlaps most, or, where none overlaps, for the nearest
-    of about its size; the expected place is the last one, moved on with the face's velocity, so that two people
-    who cross keep their numbers. Everything in time is measured in seconds, so the frame rate changes nothing.
+    A face continues the track whose expected place it overlaps most. If it overlaps none, it
+    continues the nearest track of about its size. The expected place is the last one plus the
+    track's velocity times the elapsed time, so two people who cross keep their numbers. All time
+    constants are in seconds, so the results do not depend on the frame rate.
 
     Args:
-        threshold: largest probability under which a face is `uncertain`: the recogniser's, in its card.
-        smoothing: time constant of the probabilities' exponential moving average, in seconds: how long ago a
-            frame counts 1/e of the newest. 0 takes each frame for itself. In a clip of one person, 4.6 s long, the
-            released model's labels changed 9 times (Haar's boxes) or 22 (YuNet's) without smoothing and margin, and
-            twice with 0.3 s; 0.5 s left as many and is later with each.
-        margin: how much more probable than the present label another emotion must be to take its place.
-        steadying: time constant in seconds of the boxes' average, which calms the detector's jitter. A face that
-            really moves is followed at once. 0 leaves the boxes as they are.
-        hold: a face that is missed for less than this, in seconds, keeps its number. Haar's cascade misses a face
-            that looks down for half a second at a time.
+        threshold: a face is `uncertain` if its largest probability is below this; the threshold in
+            the recogniser's card.
+        smoothing: time constant in seconds of the probabilities' exponential moving average. A
+            frame of this age has 1/e of the newest frame's weight. 0 uses each frame alone. In a
+            clip of one person (4.6 s), the released model's labels changed 9 times with Haar's
+            boxes and 22 times with YuNet's, without smoothing and margin. With 0.3 s they changed
+            twice. 0.5 s does not reduce this further and delays every change.
+        margin: a new label must be more probable than the present one by this much.
+        steadying: time constant in seconds of the boxes' average, which removes the detector's
+            jitter. Real movements are followed at once. 0 leaves the boxes unchanged.
+        hold: a face that is missed for less than this many seconds keeps its number. Haar's
+            cascade misses a face that looks down, often for half a second.
     """
 
     def __init__(
@@ -59,16 +61,16 @@ class Tracker:
         self._seconds = -math.inf  # time of the latest frame
 
     def update(self, faces: list[RecognizedFace], seconds: float) -> list[TrackedFace]:
-        """The faces of the next frame, in their order, with their numbers and what is known of them over time.
+        """Return the faces of the next frame in their order, with numbers and smoothed values.
 
         Args:
-            faces: what the recogniser found in the frame; may be empty.
-            seconds: the frame's time, from any start. A time before the last frame's starts a new video: no face
-                of it is taken for one of the old video.
+            faces: the recogniser's faces of the frame; may be empty.
+            seconds: the frame's time from any start. A time before that of the last frame starts a
+                new video, whose faces get new numbers.
         """
         if seconds < self._seconds:
             self._tracks = []
-        # A face of the frame before is looked for however long ago that was: then nobody missed it.
+        # A face of the previous frame was not missed, even if that frame is longer ago than `hold`.
         self._tracks = [
             track
             for track in self._tracks
@@ -85,7 +87,7 @@ class Tracker:
         return [tracks[index].as_face(face, self.threshold) for index, face in enumerate(faces)]
 
     def _match(self, faces: list[RecognizedFace]) -> dict[int, "_Track"]:
-        """The track of each face that has one, by the face's index: the surest pairs first."""
+        """Return the tracks of those faces that continue one, by the face's index."""
         pairs = []
         for track in self._tracks:
             expected = track.expected(self._seconds)
@@ -95,14 +97,15 @@ class Tracker:
                 if overlap >= _LEAST_OVERLAP:
                     pairs.append((-overlap, track.number, index, track))
                 elif distance < _FARTHEST and resized < _RESIZED:
-                    pairs.append((distance, track.number, index, track))  # after all that overlap
-        found: dict[int, _Track] = {}
+                    pairs.append((distance, track.number, index, track))
+        # Overlapping pairs have negative keys, so they come first, the largest overlap before all.
+        matched: dict[int, _Track] = {}
         taken = set()
         for _, number, index, track in sorted(pairs, key=lambda pair: pair[:3]):
-            if index not in found and number not in taken:
-                found[index] = track
+            if index not in matched and number not in taken:
+                matched[index] = track
                 taken.add(number)
-        return found
+        return matched
 
 
 class _Track:
@@ -112,36 +115,35 @@ class _Track:
         self.number = number
         self.seen = seconds
         self.box = self.steady = _edges(face.box)
-        self.velocity = np.zeros(2)  # of the centre, pixels a second
+        self.velocity = np.zeros(2)  # of the centre, in pixels a second
         self.probabilities = face.probabilities.astype(np.float64)
         self.emotion = face.emotion
 
     def expected(self, seconds: float) -> np.ndarray:
-        """Where its box should be by now."""
+        """Return the box that the face should have at this time."""
         return self.box + np.tile(self.velocity, 2) * min(seconds - self.seen, _FORESEEN)
 
-    def follow(self, face: RecognizedFace, seconds: float, how: Tracker) -> None:
+    def follow(self, face: RecognizedFace, seconds: float, tracker: Tracker) -> None:
+        """Continue the track with a face of a later frame."""
         passed, box = seconds - self.seen, _edges(face.box)
         if passed > 0:
             velocity = (_centre(box) - _centre(self.box)) / passed
             self.velocity += _weight(passed, _VELOCITY) * (velocity - self.velocity)
-        # Both are averages of boxes inside the frame, and so inside it.
+        # The new box is an average of boxes inside the frame, so it lies inside as well. Its weight
+        # grows with the change, up to 1 for a real movement.
         change = np.abs(box - self.steady).max() / max(_size(box), 1)
-        self.steady = self.steady + max(_weight(passed, how.steadying), min(1, change / _MOVED)) * (
-            box - self.steady
-        )
-        self.probabilities += _weight(passed, how.smoothing) * (
-            face.probabilities - self.probabilities
-        )
+        weight = max(_weight(passed, tracker.steadying), min(1, change / _MOVED))
+        self.steady = self.steady + weight * (box - self.steady)
+        weight = _weight(passed, tracker.smoothing)
+        self.probabilities += weight * (face.probabilities - self.probabilities)
         best = int(self.probabilities.argmax())
-        if (
-            self.probabilities[best]
-            >= self.probabilities[EMOTIONS.index(self.emotion)] + how.margin
-        ):
+        present = self.probabilities[EMOTIONS.index(self.emotion)]
+        if self.probabilities[best] >= present + tracker.margin:
             self.emotion = EMOTIONS[best]
         self.box, self.seen = box, seconds
 
     def as_face(self, face: RecognizedFace, threshold: float) -> TrackedFace:
+        """Return the face with the number and the smoothed values of its track."""
         left, top, right, bottom = (round(float(edge)) for edge in self.steady)
         return TrackedFace(
             box=Box(left, top, right - left, bottom - top),
@@ -154,7 +156,7 @@ class _Track:
 
 
 def _weight(passed: float, constant: float) -> float:
-    """What the newest value counts in an exponential average, `passed` seconds after the one before."""
+    """Return the newest value's weight in an exponential average, `passed` seconds after the last."""
     return 1.0 if constant == 0 else -math.expm1(-passed / constant)
 
 
@@ -171,13 +173,13 @@ def _size(box: np.ndarray) -> float:
 
 
 def _overlap(a: np.ndarray, b: np.ndarray) -> float:
-    """Intersection over union."""
+    """Return the intersection over union of two boxes."""
     shared = np.prod(np.maximum(0, np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])))
     return float(shared / max(_size(a) ** 2 + _size(b) ** 2 - shared, 1e-9))
 
 
 def _apart(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
-    """Distance of the centres in sizes of the smaller, and how many times larger one is than the other."""
+    """Return the distance of two boxes' centres in sizes of the smaller, and their size ratio."""
     small, large = sorted((_size(a), _size(b)))
     small = max(small, 1e-9)
     return float(np.linalg.norm(_centre(a) - _centre(b))) / small, large / small

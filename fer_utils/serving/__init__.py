@@ -1,4 +1,4 @@
-"""The recogniser as a web page and a small JSON interface."""
+"""The recogniser as a web page and a JSON API."""
 
 from fer_utils.serving.app import create_app
 from fer_utils.serving.server import LOCAL_HOSTS, running, serve

@@ -1,9 +1,11 @@
-"""The server's own camera, or a video file, as one annotated stream for any number of viewers.
+"""The annotated stream of the server's camera, or of a video file, for any number of viewers.
 
-One thread reads, recognises, follows and draws, however many watch. It begins with the first viewer and ends with
-the last, and then the camera is released. A viewer gets the newest frame there is whenever it can take one, so a
-slow one misses frames and never lags. A file is played at its own frame rate; frames for which there is no time are
-passed over. At the end of the file the stream ends for all who watch, and whoever comes next sees it from its start.
+One thread reads, recognises, tracks and draws for all viewers. It starts with the first viewer and
+ends with the last one, which releases the camera. Every viewer receives the newest frame, so a
+slow viewer misses frames but does not lag behind.
+
+A file plays at its own frame rate. Frames are skipped if the recogniser is too slow for that rate.
+At the end of the file the stream ends for all viewers, and the next viewer starts it again.
 """
 
 import logging
@@ -18,35 +20,39 @@ from fer_utils.errors import StudyError
 from fer_utils.recognition.annotation import draw_on_frame
 from fer_utils.recognition.recognizer import Recognizer
 from fer_utils.recognition.tracking import Tracker
-from fer_utils.recognition.video import is_video, readable_name
+from fer_utils.recognition.video_files import is_video, readable_name
 from fer_utils.serving.work import Unavailable
 
 _logger = logging.getLogger(__name__)
 
 VIEWERS = 8
-"""Most viewers at once: each holds a connection and a thread."""
+"""Largest number of simultaneous viewers. Each one holds a connection and a thread."""
 
 BOUNDARY = "frame"
+"""Boundary between the frames of the multipart stream."""
 
-_LONGER_SIDE = 1280  # of the frames sent, in pixels; larger ones are scaled down
-_QUALITY = 80  # of their JPEG
-_FRAME_RATE = 25.0  # where a file does not tell its own
+_LONGER_SIDE = 1280  # pixels of the longer side of a sent frame; larger frames are scaled down
+_QUALITY = 80  # JPEG quality of a sent frame
+_FRAME_RATE = 25.0  # frames a second, for files that contain no plausible rate
 _RETRY_AFTER = 5  # seconds
-_FIRST_FRAME = 15.0  # seconds a viewer waits for it: a camera may take its time to wake
+_FIRST_FRAME = 15.0  # seconds that a viewer waits for the first frame; cameras start slowly
 _RELEASE = 2.0  # seconds that closing waits for the reader
-_REPEAT = 5.0  # seconds without a new frame after which the last is sent again, to notice a viewer who left
+# Seconds without a new frame after which the last one is sent again. Only sending reveals that a
+# viewer has left.
+_REPEAT = 5.0
 
 
 class Feed:
-    """A camera or a video file to be watched.
+    """A camera or a video file that viewers can watch.
 
     Args:
-        source: index of a camera, as OpenCV counts them, or path of a video file.
-        recognizer: looks at each frame.
-        most: viewers at once.
+        source: index of a camera in OpenCV's order, or path of a video file.
+        recognizer: finds and classifies the faces of each frame.
+        most: largest number of simultaneous viewers.
 
     Raises:
-        StudyError: the file is missing or OpenCV cannot read it. A camera is first opened for a viewer.
+        StudyError: the file is missing or OpenCV cannot read it. A camera is not opened before
+            there is a viewer, so it raises nothing here.
     """
 
     def __init__(
@@ -58,33 +64,21 @@ class Feed:
         self._lock = threading.Lock()
         self._viewers = 0
         self._closed = False
-        self._showing: _Showing | None = None
+        self._reader: _Reader | None = None
         if not isinstance(source, int):
-            if not Path(source).is_file():
-                raise StudyError(
-                    f"{source}: expected a video file, found none. Name one with --video."
-                )
-            read = is_video(Path(source))
-            if read:
-                with readable_name(Path(source)) as name:
-                    capture = cv2.VideoCapture(name)
-                    read, _ = capture.read()
-                    capture.release()
-            if not read:
-                raise StudyError(
-                    f"{source}: expected a video, found none that OpenCV reads. Convert it to MP4."
-                )
+            _expect_video(Path(source))
 
     @property
     def viewers(self) -> int:
-        """How many watch now."""
+        """Current number of viewers."""
         return self._viewers
 
     def watch(self) -> "Viewer":
-        """A new viewer, who has the first frame; to be closed.
+        """Return a new viewer whose first frame is available. The caller closes it.
 
         Raises:
-            Unavailable: there are `most` viewers, the camera gives no picture, or the feed is closed.
+            Unavailable: there are `most` viewers, the camera returns no picture, or the feed is
+                closed.
         """
         with self._lock:
             if self._closed:
@@ -92,9 +86,9 @@ class Feed:
             if self._viewers >= self.most:
                 raise Unavailable(f"All {self.most} places for viewers are taken.", _RETRY_AFTER)
             self._viewers += 1
-            if self._showing is None or not self._showing.join():
-                self._showing = _Showing(self.source, self._recognizer, before=self._showing)
-            viewer = Viewer(self, self._showing)
+            if self._reader is None or not self._reader.join():
+                self._reader = _Reader(self.source, self._recognizer, previous=self._reader)
+            viewer = Viewer(self, self._reader)
         try:
             viewer.wait_for_first()
         except BaseException:
@@ -103,42 +97,43 @@ class Feed:
         return viewer
 
     def close(self) -> None:
-        """End the stream for all viewers, and let nobody in any more."""
+        """End the stream for all viewers and refuse new ones."""
         with self._lock:
             self._closed = True
-            showing = self._showing
-        if showing is not None:
-            showing.end()
-            showing.wait(_RELEASE)
+            reader = self._reader
+        if reader is not None:
+            reader.end()
+            reader.wait(_RELEASE)
 
-    def _left(self, showing: "_Showing") -> None:
+    def _left(self, reader: "_Reader") -> None:
         with self._lock:
             self._viewers -= 1
-        showing.leave()
+        reader.leave()
 
 
 class Viewer:
-    """Iterates over the parts of a `multipart/x-mixed-replace` answer, bytes, until the stream ends.
+    """Iterator over the parts of a `multipart/x-mixed-replace` body, bytes, until the stream ends.
 
-    A class and not a generator: a generator that is closed before it began does not run its `finally`.
+    It is a class because a generator that is closed before its first step skips its `finally`.
     """
 
-    def __init__(self, feed: Feed, showing: "_Showing") -> None:
+    def __init__(self, feed: Feed, reader: "_Reader") -> None:
         self._feed = feed
-        self._showing = showing
-        self._seen = 0
+        self._reader = reader
+        self._last = 0  # number of the last frame that was sent
         self._begun = self._ended = self._left = False
         self._lock = threading.Lock()
 
     def wait_for_first(self) -> None:
-        """Return once there is a frame.
+        """Return as soon as there is a frame.
 
         Raises:
-            Unavailable: none comes.
+            Unavailable: no frame arrives.
         """
-        number, _ = self._showing.newest(0, _FIRST_FRAME)
+        number, _ = self._reader.newest(0, _FIRST_FRAME)
         if not number:
-            raise Unavailable(self._showing.trouble or "The camera gives no picture.", _RETRY_AFTER)
+            reason = self._reader.trouble or "The camera returns no picture."
+            raise Unavailable(reason, _RETRY_AFTER)
 
     def __iter__(self) -> "Viewer":
         return self
@@ -149,32 +144,35 @@ class Viewer:
         if not self._begun:
             self._begun = True
             return f"--{BOUNDARY}\r\n".encode()
-        self._seen, frame = self._showing.newest(self._seen, _REPEAT)
+        self._last, frame = self._reader.newest(self._last, _REPEAT)
         if frame is None:
             self._ended = True
             return f"\r\n--{BOUNDARY}--\r\n".encode()
-        # With the boundary after it, since that is where a browser sees that the frame is whole and shows it.
+        # The boundary follows at once, because browsers wait for it before they show the frame.
         head = f"Content-Type: image/jpeg\r\nContent-Length: {len(frame)}\r\n\r\n"
         return head.encode() + frame + f"\r\n--{BOUNDARY}\r\n".encode()
 
     def close(self) -> None:
-        """Leave. Doing it twice does no harm."""
+        """Leave the feed. A second call has no effect."""
         with self._lock:
             if self._left:
                 return
             self._left = True
-        self._feed._left(self._showing)
+        self._feed._left(self._reader)
 
 
-class _Showing:
-    """One run of the reader, from its first viewer to its last or to the end of the file."""
+class _Reader:
+    """One run of the reading thread, from its first viewer to its last or to the end of the file.
+
+    `trouble` is the reason why there is no frame, in words for the client; "" if there is none.
+    """
 
     def __init__(
-        self, source: int | str | Path, recognizer: Recognizer, before: "_Showing | None"
+        self, source: int | str | Path, recognizer: Recognizer, previous: "_Reader | None"
     ) -> None:
         self._source = source
         self._recognizer = recognizer
-        self._before = before
+        self._previous = previous
         self._changed = threading.Condition()
         self._viewers = 1
         self._over = False
@@ -185,13 +183,14 @@ class _Showing:
         self._thread.start()
 
     def join(self) -> bool:
-        """One viewer more; False where it is over."""
+        """Add a viewer and return True, or return False if this run is over."""
         with self._changed:
             if not self._over:
                 self._viewers += 1
             return not self._over
 
     def leave(self) -> None:
+        """Remove a viewer. The run ends with the last one."""
         with self._changed:
             self._viewers -= 1
             if not self._viewers:
@@ -199,51 +198,46 @@ class _Showing:
                 self._changed.notify_all()
 
     def end(self) -> None:
+        """End the run."""
         with self._changed:
             self._over = True
             self._changed.notify_all()
 
     def wait(self, seconds: float | None) -> None:
-        """Return when the camera is released, or after these seconds (None: however long)."""
+        """Wait until the camera is released, at most this many seconds; without limit when None."""
         self._thread.join(seconds)
 
-    def newest(self, seen: int, patience: float) -> tuple[int, bytes | None]:
-        """Number and JPEG of the newest frame: one later than `seen`, or, after `patience` seconds, the same again.
+    def newest(self, last: int, patience: float) -> tuple[int, bytes | None]:
+        """Return number and JPEG of the newest frame.
 
-        (0, None) where there was none in that time; None for the frame once all is over and the last was seen.
+        Wait up to `patience` seconds for a frame after number `last`, then return the old one.
+        The result is (0, None) if there was no frame at all. The JPEG is None if the run is over
+        and frame `last` was its final one.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._over or self._number > seen, patience)
-            over = self._over and self._number == seen
+            self._changed.wait_for(lambda: self._over or self._number > last, patience)
+            over = self._over and self._number == last
             return self._number, None if over else self._frame
 
     def _run(self) -> None:
-        if self._before is not None:
-            self._before.wait(None)  # it has the camera until then
-            self._before = None
+        if self._previous is not None:
+            self._previous.wait(None)  # it holds the camera until then
+            self._previous = None
         capture = None
         try:
+            capture = _open(self._source)
             live = isinstance(self._source, int)
-            if isinstance(self._source, int):
-                capture = cv2.VideoCapture(self._source)
-            else:
-                with readable_name(Path(self._source)) as name:
-                    capture = cv2.VideoCapture(name)
             if not capture.isOpened():
-                self.trouble = (
-                    "The camera cannot be opened." if live else "The video cannot be opened."
-                )
-                return
-            if live:
-                capture.set(
-                    cv2.CAP_PROP_BUFFERSIZE, 1
-                )  # else frames wait in it, and are old when they are read
+                self.trouble = f"The {'camera' if live else 'video'} cannot be opened."
+            elif live:
+                # With a longer buffer, frames would be old by the time they are read.
+                capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
                 self._show(capture, None)
             else:
                 rate = capture.get(cv2.CAP_PROP_FPS)
                 self._show(capture, rate if 0 < rate <= 240 else _FRAME_RATE)
         except Exception:
-            self.trouble = "The reader failed; the server's log says why."
+            self.trouble = "The reader failed. The cause is in the server's log."
             _logger.exception("the reader of /video_feed failed")
         finally:
             if capture is not None:
@@ -251,11 +245,12 @@ class _Showing:
             self.end()
 
     def _show(self, capture: cv2.VideoCapture, rate: float | None) -> None:
+        """Publish frames until the run is over, at `rate` frames a second; None for a camera."""
         tracker = Tracker(threshold=self._recognizer.card["threshold"])
         start, position = time.monotonic(), 0
         while not self._over:
             if rate is not None and not self._keep_pace(capture, start, position, rate):
-                position += 1  # passed over
+                position += 1  # skipped
                 continue
             if self._over:
                 return
@@ -269,12 +264,12 @@ class _Showing:
     def _keep_pace(
         self, capture: cv2.VideoCapture, start: float, position: int, rate: float
     ) -> bool:
-        """Wait until a file's next frame is due. False where its time is over already: it is passed over then."""
+        """Wait until a file's next frame is due, or skip it and return False if it is overdue."""
         early = start + position / rate - time.monotonic()
         if early > 0:
             with self._changed:
                 self._changed.wait_for(lambda: self._over, early)
-        # Where `grab` finds no frame, `read` will find the end.
+        # At the end of the file `grab` finds no frame. The result True lets `read` end the loop.
         return early > -1 / rate or not capture.grab()
 
     def _publish(self, frame: bytes) -> None:
@@ -284,8 +279,29 @@ class _Showing:
             self._changed.notify_all()
 
 
+def _open(source: int | str | Path) -> cv2.VideoCapture:
+    if isinstance(source, int):
+        return cv2.VideoCapture(source)
+    with readable_name(Path(source)) as name:
+        return cv2.VideoCapture(name)
+
+
+def _expect_video(path: Path) -> None:
+    if not path.is_file():
+        raise StudyError(f"{path}: expected a video file, found none. Name one with --video.")
+    if is_video(path):
+        capture = _open(path)
+        read, _ = capture.read()
+        capture.release()
+        if read:
+            return
+    raise StudyError(
+        f"{path}: expected a video, found a file that OpenCV cannot read. Convert it to MP4."
+    )
+
+
 def _annotated(frame: np.ndarray, recognizer: Recognizer, tracker: Tracker, time_s: float) -> bytes:
-    """A frame as OpenCV reads it, uint8 BGR (h, w, 3), as a JPEG with its faces drawn."""
+    """Return a frame of OpenCV, uint8 BGR (h, w, 3), as a JPEG with its faces drawn."""
     scale = _LONGER_SIDE / max(frame.shape[:2])
     if scale < 1:
         frame = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)

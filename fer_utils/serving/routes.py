@@ -1,70 +1,83 @@
-"""What the server answers."""
+"""The routes of the server."""
 
-from flask import Blueprint, Response, abort, current_app, render_template, request
+from flask import Response, abort, current_app, render_template, request
 
 from fer_utils.recognition.images import UnreadableImage, open_image
 from fer_utils.recognition.recognizer import Recognizer
 from fer_utils.serving.feed import BOUNDARY
+from fer_utils.serving.openapi import DocumentedBlueprint
+from fer_utils.serving.schemas import (
+    binary_response,
+    json_response,
+    photo_upload,
+    schema_ref,
+    text_response,
+)
+from fer_utils.serving.services import Services, services_of
 from fer_utils.serving.work import Unavailable
 
-routes = Blueprint("routes", __name__)
+FEED_PATH = "/video_feed"
+
+routes = DocumentedBlueprint("routes", __name__)
 
 
-@routes.get("/")
-def page() -> str:
-    """The page that shows photos and the camera's picture with the expressions on the faces."""
-    recognizer = current_app.extensions["recognizer"]
-    return render_template(
-        "page.html",
-        name=recognizer.card["name"],
-        drawn=recognizer.drawn,
-        accuracy=recognizer.card.get("public_accuracy"),
-        max_bytes=current_app.config["MAX_CONTENT_LENGTH"],
-        token_required=current_app.config["TOKEN_REQUIRED"],
-        live=current_app.extensions["feed"] is not None,
-    )
+def _services() -> Services:
+    return services_of(current_app)
 
 
-@routes.post("/api/v1/predict")
+# --- recognition ---
+
+
+@routes.operation(
+    "POST",
+    "/api/v1/predict",
+    tag="recognition",
+    success=json_response(
+        "The size and the faces of one photo, or a list of these for several photos.",
+        {"oneOf": [schema_ref("Photo"), schema_ref("Photos")]},
+    ),
+    errors=("400", "413", "415", "503"),
+    token=True,
+    receives=photo_upload,
+)
 def predict() -> dict:
-    """The faces of one photo or of several: size of the upright photo, and each face as `RecognizedFace.as_dict`."""
-    workers, metrics = current_app.extensions["workers"], current_app.extensions["metrics"]
-    # A place is taken before the body is looked at, so that what is refused costs nothing.
-    with workers.admitted():
-        photos = _photos()
-        answers = []
+    """Find and classify the faces in one or several photos."""
+    services = _services()
+    # The place is taken before the body is read, so a refused request costs nothing.
+    with services.workers.admitted():
+        photos = _uploaded_photos()
+        results = []
         for number, photo in enumerate(photos, 1):
             try:
-                answers.append(workers.do(_recognize, current_app.extensions["recognizer"], photo))
+                result = services.workers.do(_recognize, services.recognizer, photo)
             except UnreadableImage as error:
                 if len(photos) == 1:
                     raise
                 raise type(error)(f"Image {number} of {len(photos)}: {error}") from None
-            metrics.photos.inc()
-            metrics.faces.inc(len(answers[-1]["faces"]))
-    return answers[0] if len(answers) == 1 else {"images": answers}
+            services.metrics.photos.inc()
+            services.metrics.faces.inc(len(result["faces"]))
+            results.append(result)
+    return results[0] if len(results) == 1 else {"images": results}
 
 
-def _photos() -> list[bytes]:
-    """The images of this request, as files' bytes, none of them empty."""
+def _uploaded_photos() -> list[bytes]:
+    """Return the files in the body of this request; none of them is empty."""
     kind = request.mimetype
     if kind == "multipart/form-data":
-        uploads, most = request.files.getlist("image"), current_app.config["MAX_PHOTOS"]
+        uploads, most = request.files.getlist("image"), _services().max_photos
         if not uploads:
             abort(400, "Expected at least one file in the multipart field `image`, found none.")
         if len(uploads) > most:
-            abort(
-                400,
-                f"Expected at most {most} files in the multipart field `image`, found {len(uploads)}.",
-            )
+            found = f"found {len(uploads)}"
+            abort(400, f"Expected at most {most} files in the multipart field `image`, {found}.")
         photos = [upload.read() for upload in uploads]
     elif kind.startswith("image/") or kind == "application/octet-stream":
         photos = [request.get_data(cache=False)]
     else:
         abort(
             415,
-            "Expected multipart/form-data with the field `image`, or an image as the body, image/* or "
-            f"application/octet-stream; found {kind or 'no content type'}.",
+            "Expected multipart/form-data with the field `image`, or an image as the body "
+            f"(image/* or application/octet-stream), found {kind or 'no content type'}.",
         )
     if not all(photos):
         abort(400, "Expected an image, found an empty one.")
@@ -73,58 +86,107 @@ def _photos() -> list[bytes]:
 
 def _recognize(recognizer: Recognizer, data: bytes) -> dict:
     photo = open_image(data)
-    faces = recognizer.recognize(photo)
-    return {
-        "width": photo.width,
-        "height": photo.height,
-        "faces": [face.as_dict() for face in faces],
-    }
+    faces = [face.as_dict() for face in recognizer.recognize(photo)]
+    return {"width": photo.width, "height": photo.height, "faces": faces}
 
 
-@routes.get("/video_feed")
+@routes.operation(
+    "GET",
+    FEED_PATH,
+    "videoFeed",
+    tag="recognition",
+    success=binary_response(
+        "JPEG frames without end. Each is one part of the multipart body and has a "
+        f"Content-Length. The boundary is “{BOUNDARY}”.",
+        "multipart/x-mixed-replace",
+    ),
+    errors=("503",),
+    token=True,
+)
 def video_feed() -> Response:
-    """The camera or the video as a stream of JPEG frames."""
-    feed = current_app.extensions["feed"]
+    """Show the server's camera or video with annotated faces."""
+    feed = _services().feed
     if feed is None:
         abort(
             404,
-            "This server shows no camera and no video: it was started without --camera and --video.",
+            "This server has no camera and no video. Start it with --camera or --video.",
         )
     kind = f"multipart/x-mixed-replace; boundary={BOUNDARY}"
-    if request.method == "HEAD":  # asks what it would get, and watches nothing
+    if request.method == "HEAD":  # needs the headers only, so it does not count as a viewer
         return Response(content_type=kind)
     return Response(feed.watch(), content_type=kind, direct_passthrough=True)
 
 
-@routes.get("/healthz")
+# --- operation ---
+
+
+@routes.operation(
+    "GET",
+    "/healthz",
+    tag="operation",
+    success=json_response("The server runs.", schema_ref("Status")),
+)
 def healthz() -> dict:
-    """That the server lives."""
+    """Check that the server runs."""
     return {"status": "ok"}
 
 
-@routes.get("/readyz")
+@routes.operation(
+    "GET",
+    "/readyz",
+    tag="operation",
+    success=json_response("The server accepts requests.", schema_ref("Status")),
+    errors=("503",),
+)
 def readyz() -> dict:
-    """That it takes requests. The model is loaded before the first is answered."""
-    if current_app.extensions["stopping"]:
+    """Check that the server accepts requests: its model is loaded and it is not stopping."""
+    if _services().stopping.is_set():
         raise Unavailable("The server is stopping.", retry_after=5)
     return {"status": "ready"}
 
 
-@routes.get("/metrics")
+@routes.operation(
+    "GET",
+    "/metrics",
+    tag="operation",
+    success=text_response("Prometheus' text format.", "text/plain"),
+    token=True,
+)
 def metrics() -> Response:
-    """Counts and durations for Prometheus."""
-    return current_app.extensions["metrics"].page()
+    """Return counts and durations for Prometheus, with nothing about a photo or a face."""
+    return _services().metrics.page()
 
 
-@routes.get("/openapi.json")
+@routes.operation(
+    "GET",
+    "/openapi.json",
+    tag="operation",
+    success=json_response("OpenAPI 3.1.", {"type": "object"}),
+)
 def openapi() -> dict:
-    """The description of all this, for programs."""
-    return current_app.extensions["openapi"]
+    """Return this document."""
+    return _services().document
 
 
-@routes.get("/docs")
-def docs() -> str:
-    """The same for people."""
+# --- pages ---
+
+
+@routes.operation("GET", "/", tag="pages", success=text_response("The page.", "text/html"))
+def page() -> str:
+    """Show the page on which photos, a webcam or a video can be tried."""
+    services = _services()
     return render_template(
-        "docs.html", api=current_app.extensions["openapi"], url=request.host_url.rstrip("/")
+        "page.html",
+        name=services.recognizer.card["name"],
+        drawn=services.recognizer.drawn,
+        accuracy=services.recognizer.card.get("public_accuracy"),
+        max_bytes=current_app.config["MAX_CONTENT_LENGTH"],
+        token_required=services.token_required,
+        live=services.feed is not None,
     )
+
+
+@routes.operation("GET", "/docs", tag="pages", success=text_response("The page.", "text/html"))
+def docs() -> str:
+    """Show this document as a page."""
+    return render_template("docs.html", api=_services().document, url=request.host_url.rstrip("/"))

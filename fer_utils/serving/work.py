@@ -1,4 +1,4 @@
-"""Recognitions that clients ask for: so many at once, so many waiting, and no more."""
+"""Threads that run the recogniser, with a bound on running and waiting requests."""
 
 import os
 import threading
@@ -8,14 +8,15 @@ from contextlib import contextmanager
 from queue import SimpleQueue
 
 WAITING = 16
+"""Number of requests that may wait for a thread."""
 
 
-class Unavailable(Exception):  # noqa: N818 (a name that reads as what happened)
-    """Something that the server has, but not at this moment: a 503.
+class Unavailable(Exception):  # noqa: N818 (a state of the server, not a fault)
+    """The server cannot do this at the moment: status 503.
 
     Args:
-        detail: what there is too much of, for the client.
-        retry_after: seconds until asking again makes sense.
+        detail: the reason, for the client.
+        retry_after: seconds after which another attempt makes sense.
     """
 
     def __init__(self, detail: str, retry_after: int) -> None:
@@ -24,14 +25,14 @@ class Unavailable(Exception):  # noqa: N818 (a name that reads as what happened)
 
 
 class Workers:
-    """A few threads that do all the recognising.
+    """A few threads that process all photos.
 
-    They are few for the sake of memory, not of speed: a face detector keeps buffers for each thread that ever
-    called it, and a decoded photo of 225 million pixels takes 675 MB.
+    Their number limits the memory. A face detector keeps buffers for each thread that has called
+    it, and a decoded photo of 225 million pixels takes 675 MB.
 
     Args:
         at_once: number of threads; the processor cores when None.
-        waiting: how many requests may be admitted beyond that.
+        waiting: number of requests that may wait for a thread.
     """
 
     def __init__(self, at_once: int | None = None, waiting: int = WAITING) -> None:
@@ -44,26 +45,24 @@ class Workers:
 
     @property
     def working(self) -> int:
-        """Recognitions that are running now."""
+        """Number of requests whose photos are being processed."""
         return self._working
 
     @property
     def queued(self) -> int:
-        """Requests that are admitted and whose work has not begun."""
+        """Number of admitted requests that wait for a thread."""
         return max(0, self._admitted - self._working)
 
     @contextmanager
     def admitted(self) -> Iterator[None]:
-        """A place for one request while the block runs.
+        """Hold a place for one request while the block runs.
 
         Raises:
             Unavailable: all places are taken.
         """
         with self._lock:
             if self._admitted >= self.at_once + self.waiting:
-                raise Unavailable(
-                    "The server has all the work it takes. Try again in a moment.", retry_after=1
-                )
+                raise Unavailable("The server is busy. Try again in a moment.", retry_after=1)
             self._admitted += 1
         try:
             yield
@@ -72,46 +71,49 @@ class Workers:
                 self._admitted -= 1
 
     def do(self, function: Callable, *arguments):
-        """What `function(*arguments)` gives or raises, done by one of the threads when its turn comes."""
+        """Run `function(*arguments)` in a thread and return its result, or raise its error."""
         with self._lock:
             if len(self._threads) < self.at_once:
-                # Daemons: a recognition that never ends must not keep the process from ending.
-                name = f"fer-study-work-{len(self._threads)}"
-                self._threads.append(threading.Thread(target=self._work, name=name, daemon=True))
-                self._threads[-1].start()
+                self._start_thread()
         done: Future = Future()
         self._jobs.put((done, function, arguments))
         try:
             return done.result()
         finally:
-            del (
-                done,
-                arguments,
-            )  # an error's traceback holds this frame, and would hold itself and the photo with it
+            # The traceback of an error refers to this frame. Without `del` the frame would in turn
+            # keep the error and the photo in memory.
+            del done, arguments
 
     def close(self) -> None:
-        """End the threads, each after what it is doing."""
+        """End each thread after its current job."""
         for _ in self._threads:
             self._jobs.put(None)
 
+    def _start_thread(self) -> None:
+        # A daemon, because a job that never ends must not keep the process alive.
+        name = f"fer-study-work-{len(self._threads)}"
+        thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
-            self._one(*job)
-            del job  # else the last photo stays in memory until the next one comes
+            self._run(*job)
+            del job  # otherwise the last photo stays in memory until the next job
 
-    def _one(self, done: Future, function: Callable, arguments: tuple) -> None:
+    def _run(self, done: Future, function: Callable, arguments: tuple) -> None:
         with self._lock:
             self._working += 1
         try:
-            answer = function(*arguments)
+            result = function(*arguments)
         except BaseException as problem:
-            self._end_one()
+            self._end_job()
             done.set_exception(problem)
             del done, arguments  # as in `do`
         else:
-            self._end_one()
-            done.set_result(answer)
+            self._end_job()
+            done.set_result(result)
 
-    def _end_one(self) -> None:
+    def _end_job(self) -> None:
         with self._lock:
             self._working -= 1

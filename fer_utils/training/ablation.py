@@ -1,4 +1,4 @@
-"""What each ingredient of a recipe brings: the recipe without it, or with one more, all at one budget."""
+"""Ablation: a recipe without each of its components, and with one more, all with one budget."""
 
 import contextlib
 import dataclasses
@@ -37,8 +37,11 @@ LEFT_OUT: dict[str, dict[str, Any]] = {
     "moving average of weights": {"ema": 0.0},
     "the L2-SVM's loss": {"loss": "cross_entropy"},
 }
-"""What leaves an ingredient out. Without the cosine schedule the learning rate stays; without SGD it is Adam, at a rate
-that suits it."""
+"""The changes that leave a component out.
+
+The first change of each is the component's own field. Without the cosine schedule the learning rate
+is constant. SGD is replaced by Adam with a learning rate that suits it. The components' names are
+also in params.yaml, in the evidence and in the names of runs."""
 
 ADDED: dict[str, dict[str, Any]] = {
     "random resized crop": {"crop": 0.6},
@@ -49,28 +52,32 @@ ADDED: dict[str, dict[str, Any]] = {
     "moving average of weights": {"ema": 0.999},
     "the L2-SVM's loss": {"loss": "squared_hinge", "label_smoothing": 0.0},
 }
-"""What adds one that the recipe does not have, at the strength that its authors use; but for the crop, whose authors'
-least share of 8 % would leave a nose of a face that fills its image."""
+"""The changes that add a component which the recipe lacks, at the strength used by its authors.
+
+The crop is an exception: its authors' smallest share of 8 % would leave only a nose, because faces
+fill their images."""
 
 
 def variants(base: Recipe) -> dict[str, Recipe]:
-    """The recipe as it is ("all of it"), without each ingredient that it has, and with each that it has not.
+    """The recipe itself ("all of it"), without each component it has, and with each it lacks.
 
-    Changes that the rest of the recipe does not allow are passed over: the squared hinge mixes no images.
-
-    Recipes are named after the base and the change, so that runs tell them apart.
+    Changes that the rest of the recipe does not allow are left out. For example, the squared hinge
+    does not allow mixup. A variant's recipe is named after the base and the change, which keeps
+    the runs of variants apart.
     """
-    known = {**dataclasses.asdict(base), **options_of(base.network), **base.options}
-    found = {"all of it": base}
-    for sign, word, ingredients in (("-", "without", LEFT_OUT), ("+", "with", ADDED)):
-        for name, changes in ingredients.items():
-            # The first change says whether it is there; the others go with it.
+    present = {**dataclasses.asdict(base), **options_of(base.network), **base.options}
+    recipes = {"all of it": base}
+    for sign, word, components in (("-", "without", LEFT_OUT), ("+", "with", ADDED)):
+        for name, changes in components.items():
             field, absent = next(iter(LEFT_OUT[name].items()))
-            if field in known and (known[field] != absent) == (sign == "-"):
-                slug = re.sub(r"\W+", "-", name).lower()
-                with contextlib.suppress(StudyError):  # what the rest of the recipe does not allow
-                    found[f"{sign} {name}"] = base.but(name=f"{base.name}-{word}-{slug}", **changes)
-    return found
+            has_component = field in present and present[field] != absent
+            if field not in present or has_component != (sign == "-"):
+                continue
+            slug = re.sub(r"\W+", "-", name).lower()
+            # A StudyError here means that the rest of the recipe does not allow the change.
+            with contextlib.suppress(StudyError):
+                recipes[f"{sign} {name}"] = base.but(name=f"{base.name}-{word}-{slug}", **changes)
+    return recipes
 
 
 def ablate(
@@ -82,56 +89,60 @@ def ablate(
     names: Sequence[str] = (),
     progress: bool = True,
 ) -> pd.DataFrame:
-    """Train each variant with each seed, or load it, and score it on PublicTest.
+    """Train each variant with each seed, and score it on PublicTest.
 
-    Seeds go round the variants in turn, so that an ablation that is interrupted has whole rounds.
+    All variants are trained with one seed before the next seed. An interrupted ablation therefore
+    has complete rounds. Finished runs are loaded, and interrupted ones are continued.
 
     Args:
         base: the recipe; its epochs are the budget of each variant.
-        faces: Training and PublicTest; never PrivateTest.
-        seeds: of each variant.
-        store: folder of runs, as `training.fit` takes it: finished runs are loaded, interrupted ones go on.
-        names: which variants beside the base, of `variants`; none stands for all.
-        progress: show a bar for each training.
+        faces: with Training and PublicTest, without PrivateTest.
+        seeds: seeds of each variant.
+        store: folder of runs.
+        names: names of `variants` to train besides the base; none stands for all.
+        progress: show a progress bar for each training.
 
     Returns:
-        One row a variant: variant, seeds (how many), accuracy (mean), spread (standard deviation between seeds), low,
-        high (95 % bootstrap interval over images and seeds), difference from the base in accuracy, difference_low,
-        difference_high (95 % paired bootstrap), minutes (mean of a run). The base comes first, then by difference.
+        One row per variant: variant; seeds (their number); accuracy (mean); spread (standard
+        deviation over seeds); low, high (95 % bootstrap interval over images and seeds);
+        difference (accuracy minus that of the base); difference_low, difference_high (95 % paired
+        bootstrap interval); minutes (mean of a run). The base is the first row; the others are
+        sorted by difference.
 
     Raises:
-        StudyError: the faces hold PrivateTest, there is no seed, or a name is unknown.
+        StudyError: the faces contain PrivateTest, there is no seed, or a name is unknown.
     """
     if PRIVATE in faces.usage:
         raise StudyError(
-            "ablate: expected faces without PrivateTest, found some with it. Choices are made on PublicTest: pass "
-            "faces.without_private()."
+            "ablate: expected faces without PrivateTest, found some of it. Choices are made on "
+            "PublicTest. Pass faces.without_private()."
         )
     if not seeds:
         raise StudyError("seeds: expected one or more, found none.")
-    every = variants(base)
-    first = next(iter(every))
-    if unknown := sorted(set(names) - set(every)):
-        raise StudyError(f"variants: expected of {', '.join(every)}, found {', '.join(unknown)}.")
-    chosen = {
-        name: recipe for name, recipe in every.items() if not names or name in (first, *names)
-    }
-    runs: dict[str, list[Run]] = {name: [] for name in chosen}
+    recipes = variants(base)
+    first = next(iter(recipes))
+    if unknown := sorted(set(names) - set(recipes)):
+        raise StudyError(
+            f"variants: expected names among {', '.join(recipes)}, found {', '.join(unknown)}."
+        )
+    if names:
+        recipes = {name: each for name, each in recipes.items() if name in (first, *names)}
+    runs: dict[str, list[Run]] = {name: [] for name in recipes}
     for seed in seeds:
-        for name, recipe in chosen.items():
+        for name, recipe in recipes.items():
             runs[name].append(fit(recipe, faces, seed, store, progress=progress))
     public = faces.of(PUBLIC)
-    correct = {
-        name: np.stack([run.logits(public).argmax(axis=1) == public.emotion for run in each])
-        for name, each in runs.items()
-    }
+    correct = {}
+    for name, of_variant in runs.items():
+        predicted = np.stack([run.logits(public).argmax(axis=1) for run in of_variant])
+        correct[name] = predicted == public.emotion
     rows: list[dict] = []
-    for name, answers in correct.items():
-        low, high = bootstrap_interval(answers)
-        summary = seed_summary(answers.mean(axis=1))
-        difference_low, difference_high = (
-            (0.0, 0.0) if name == first else paired_bootstrap(answers, correct[first])
-        )
+    for name, of_variant in correct.items():
+        low, high = bootstrap_interval(of_variant)
+        summary = seed_summary(of_variant.mean(axis=1))
+        difference_low, difference_high = 0.0, 0.0
+        if name != first:
+            difference_low, difference_high = paired_bootstrap(of_variant, correct[first])
         rows.append(
             {
                 "variant": name,
@@ -153,17 +164,22 @@ def ablate(
 
 
 def ablation_finding(table: pd.DataFrame) -> str:
-    """What a table of `ablate` says, in one sentence or two."""
+    """State in one to three sentences which changes of a table of `ablate` are significant."""
     rows = table[1:]
-    apart = rows[(rows["difference_low"] > 0) | (rows["difference_high"] < 0)]
+    significant = rows[(rows["difference_low"] > 0) | (rows["difference_high"] < 0)]
     seeds = f"{table['seeds'][0]} seed{'s' if table['seeds'][0] > 1 else ''} each"
-    if apart.empty:
-        return f"None of the {len(rows)} changes tried is told from chance ({seeds}, PublicTest)."
-    most = apart.loc[apart["difference"].abs().idxmax()]
-    what = f"{'leaving out' if most['variant'][0] == '-' else 'adding'} {most['variant'][2:]}"
+    if significant.empty:
+        return (
+            f"None of the {len(rows)} changes makes a statistically significant difference on "
+            f"PublicTest ({seeds})."
+        )
+    largest = significant.loc[significant["difference"].abs().idxmax()]
+    verb = "leaving out" if largest["variant"][0] == "-" else "adding"
     return (
-        f"{len(apart)} of {len(rows)} changes {'is' if len(apart) == 1 else 'are'} told from chance ({seeds}, "
-        f"PublicTest), most of all {what}: {100 * most['difference']:+.1f} points "
-        f"({100 * most['difference_low']:+.1f} to {100 * most['difference_high']:+.1f}). Of {len(rows)} changes that "
-        f"do nothing {0.05 * len(rows):.1f} would be, on average."
+        f"{len(significant)} of {len(rows)} changes "
+        f"{'makes' if len(significant) == 1 else 'make'} a statistically significant difference on "
+        f"PublicTest ({seeds}). The largest is {verb} {largest['variant'][2:]}: "
+        f"{100 * largest['difference']:+.1f} points "
+        f"({100 * largest['difference_low']:+.1f} to {100 * largest['difference_high']:+.1f}). "
+        f"If no change had an effect, {0.05 * len(rows):.1f} would be expected by chance."
     )

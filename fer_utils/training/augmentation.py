@@ -1,8 +1,8 @@
-"""Augmentation: what an epoch does to each training image, and the views of test-time averaging.
+"""Augmentation of training images, and the transforms of test-time augmentation (TTA).
 
-The draws are plain numbers, decided by recipe, seed and epoch; `apply` uses them with OpenCV on the processor, and
-`fer_utils.training.engines.jax` on an accelerator. Only `tta_transforms` ever changes a validation or test image, and only
-under its name.
+The draws are plain numbers that depend on recipe, seed and epoch alone. `apply` uses them with
+OpenCV on the processor, `fer_utils.training.engines.jax` on an accelerator. Only TTA transforms
+validation and test images.
 """
 
 import math
@@ -19,15 +19,17 @@ from fer_utils.training.recipe import Recipe
 
 @dataclass(frozen=True)
 class Draws:
-    """What happens to each of n images in an epoch; None where the recipe has no such thing.
+    """The augmentation of n images in an epoch. None stands for a kind that the recipe lacks.
 
     Attributes:
-        flipped: bool (n,), flipped left to right. Where there are transforms, they have it in them.
+        flipped: bool (n,), True for a horizontal flip. `transform` includes the flip.
         transform: float32 (n, 2, 3), from (x, y, 1) in the result to (x, y) in the image, pixels.
-        erased: int32 (n, 4), the rectangle x0, y0, x1, y1 (ends excluded) that is filled with the image's mean.
-        share: float32 (n,), the image's share when it is mixed with another one of its batch.
-        pasted: int32 (n, 4), the rectangle that is taken from that other image instead of mixing.
-        side: of the result, pixels.
+        erased: int32 (n, 4), the rectangle x0, y0, x1, y1 (ends excluded) to fill with the image's
+            mean.
+        share: float32 (n,), weight of the image when it is mixed with another one of its batch.
+        pasted: int32 (n, 4), the rectangle to replace by that of the other image. An image with
+            such a rectangle is not mixed.
+        side: side of the result, pixels.
     """
 
     flipped: np.ndarray
@@ -38,10 +40,13 @@ class Draws:
     side: int = SIDE
 
     def of(self, chosen: np.ndarray) -> "Draws":
-        """The draws of these images."""
-        arrays = {name: each for name, each in vars(self).items() if isinstance(each, np.ndarray)}
-        these: dict[str, Any] = {name: each[chosen] for name, each in arrays.items()}
-        return replace(self, **these)
+        """Select the draws of the images at `chosen`, int (b,)."""
+        selected: dict[str, Any] = {
+            name: value[chosen]
+            for name, value in vars(self).items()
+            if isinstance(value, np.ndarray)
+        }
+        return replace(self, **selected)
 
 
 def draw(
@@ -51,14 +56,14 @@ def draw(
     side: int,
     flipped: np.ndarray | None = None,
 ) -> Draws:
-    """Draw an epoch's augmentation.
+    """Draw the augmentation of an epoch.
 
     Args:
-        recipe: its fields say how strong each is.
+        recipe: its fields set the strength of each kind.
         generator: advanced by the draws.
-        images: how many.
-        side: of the result, pixels; images are 48 pixels wide, and a smaller result is cut from their middle.
-        flipped: bool (n,), which images are flipped; None draws it.
+        images: number of images.
+        side: side of the result, pixels. Below 48 it is cut from the middle of the image.
+        flipped: bool (n,), the images to flip; None draws them.
     """
     coin = generator.random(images) < (0.5 if recipe.flip else 0.0)
     flipped = coin if flipped is None else flipped
@@ -77,17 +82,16 @@ def draw(
         transform = _cropped(transform, *_crops(generator, recipe.crop, images))
     if recipe.erase:
         chosen = generator.random(images) < recipe.erase
-        erased = (
-            _rectangles(generator, generator.uniform(0.02, 0.25, images), side) * chosen[:, None]
-        )
+        area = generator.uniform(0.02, 0.25, images)
+        erased = _rectangles(generator, area, side) * chosen[:, None]
     if recipe.mixup or recipe.cutmix:
-        # Where both are asked for, each image has one of them, by a coin.
-        paste = generator.random(images) < (
-            0.5 if recipe.mixup and recipe.cutmix else float(bool(recipe.cutmix))
-        )
-        mix = (
-            generator.beta(recipe.mixup, recipe.mixup, images) if recipe.mixup else np.ones(images)
-        )
+        probability = float(bool(recipe.cutmix))
+        if recipe.mixup and recipe.cutmix:
+            probability = 0.5
+        paste = generator.random(images) < probability
+        mix = np.ones(images)
+        if recipe.mixup:
+            mix = generator.beta(recipe.mixup, recipe.mixup, images)
         pasted = np.zeros((images, 4), np.int32)
         if recipe.cutmix:
             area = 1 - generator.beta(recipe.cutmix, recipe.cutmix, images)
@@ -100,14 +104,16 @@ def draw(
 def similarity(
     angle: np.ndarray, scale: np.ndarray, shift: np.ndarray, flipped: np.ndarray, side: int
 ) -> np.ndarray:
-    """Transforms from the result's pixels to the image's, float32 (n, 2, 3), about the middle of both.
+    """Transforms from pixels of the result to pixels of the image, float32 (n, 2, 3).
+
+    The middle of the result maps to the middle of the image, plus the shift.
 
     Args:
         angle: (n,), radians.
-        scale: (n,), above 1 enlarges.
-        translation: (n, 2), of the middle, in pixels of the image, x and y.
+        scale: (n,); values above 1 enlarge.
+        shift: (n, 2), in x and y, pixels of the image.
         flipped: bool (n,).
-        side: of the result, pixels.
+        side: side of the result, pixels.
     """
     cosine, sine = np.cos(angle) / scale, np.sin(angle) / scale
     flip = np.where(flipped, -1.0, 1.0)
@@ -119,39 +125,51 @@ def similarity(
 
 
 def _crops(generator, least: float, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rectangles inside the image, of a share of its area from `least` to 1: width and height as shares of the image's
-    side, and the middle's x and y in pixels, each float64 (n, 2)."""
+    """Draw rectangles inside the image that cover a share of its area from `least` to 1.
+
+    Returns:
+        Width and height as shares of the image's side, and x and y of the middle in pixels; each
+        float64 (n, 2).
+    """
     area = generator.uniform(least, 1, count)
-    # Of the aspects from 3/4 to 4/3 those that fit: neither side is longer than the image's.
+    # Aspect ratios from 3/4 to 4/3, restricted to those with no side longer than the image's.
     aspect = np.exp(np.minimum(math.log(4 / 3), -np.log(area)) * generator.uniform(-1, 1, count))
     size = np.sqrt(np.stack([area * aspect, area / aspect], -1))
     return size, (SIDE - 1) / 2 + SIDE * (1 - size) * generator.uniform(-0.5, 0.5, (count, 2))
 
 
 def _cropped(transform: np.ndarray, size: np.ndarray, middle: np.ndarray) -> np.ndarray:
-    """Transforms (n, 2, 3) that take rectangles, as of `_crops`, for the whole image."""
+    """Transforms (n, 2, 3) in which the rectangles of `_crops` replace the whole image."""
     result = size[:, :, None] * transform
     result[:, :, 2] += middle - size * (SIDE - 1) / 2
     return result.astype(np.float32)
 
 
 def _rectangles(generator, area, side: int, *, squares: bool = False) -> np.ndarray:
-    """Rectangles x0, y0, x1, y1 of about these shares of the image, cut at its border, int32 (n, 4)."""
+    """Draw rectangles x0, y0, x1, y1 that cover about these shares of the image, int32 (n, 4).
+
+    They are cut at the image's border.
+    """
     count = len(area)
-    aspect = (
-        np.ones(count)
-        if squares
-        else np.exp(generator.uniform(-math.log(3.3), math.log(3.3), count))
-    )
+    aspect = np.ones(count)
+    if not squares:
+        aspect = np.exp(generator.uniform(-math.log(3.3), math.log(3.3), count))
     middle = generator.uniform(0, side, (count, 2))
     half = side * np.sqrt(np.stack([area * aspect, area / aspect], -1)) / 2
     return np.concatenate([middle - half, middle + half], -1).round().clip(0, side).astype(np.int32)
 
 
 def warp(images: np.ndarray, transform: np.ndarray, side: int, border: str) -> np.ndarray:
-    """Images (n, 48, 48), uint8 or float32, under transforms float32 (n, 2, 3), bilinear: (n, side, side).
+    """Transform images with bilinear interpolation.
 
-    `border` says what lies outside: "zero", or "edge" for the nearest pixel of the image.
+    Args:
+        images: (n, 48, 48), uint8 or float32.
+        transform: float32 (n, 2, 3), see `Draws`.
+        side: side of the result, pixels.
+        border: pixels outside the image: "zero", or "edge" for the nearest pixel of the image.
+
+    Returns:
+        (n, side, side), of the images' type.
     """
     mode = cv2.BORDER_CONSTANT if border == "zero" else cv2.BORDER_REPLICATE
     result = np.empty((len(images), side, side), images.dtype)
@@ -163,7 +181,10 @@ def warp(images: np.ndarray, transform: np.ndarray, side: int, border: str) -> n
 
 
 def apply(images: np.ndarray, draws: Draws, side: int, border: str) -> np.ndarray:
-    """Augmented images, float32 (b, side, side), of a batch (b, 48, 48), uint8 or float32; mixes with the reversed."""
+    """Augment a batch (b, 48, 48), uint8 or float32, to float32 (b, side, side).
+
+    Mixup and CutMix combine each image with that at the same place of the reversed batch.
+    """
     if draws.transform is not None:
         result = warp(images, draws.transform, side, border).astype(np.float32)
     else:
@@ -172,34 +193,34 @@ def apply(images: np.ndarray, draws: Draws, side: int, border: str) -> np.ndarra
     if draws.erased is not None:
         mean = result.mean((1, 2), keepdims=True)
         result = np.where(_inside(draws.erased, side), mean, result)
-    if draws.share is not None and draws.pasted is not None:  # they come together
+    if draws.share is not None and draws.pasted is not None:  # both or neither
         other, inside = result[::-1], _inside(draws.pasted, side)
-        # A pasted rectangle replaces; only images without one are mixed.
-        mixed = np.where(inside.any((1, 2), keepdims=True), 1.0, draws.share[:, None, None]).astype(
-            np.float32
-        )
-        result = np.where(inside, other, mixed * result + (1 - mixed) * other)
+        # An image with a pasted rectangle is not mixed.
+        has_pasted = inside.any((1, 2), keepdims=True)
+        share = np.where(has_pasted, 1.0, draws.share[:, None, None]).astype(np.float32)
+        result = np.where(inside, other, share * result + (1 - share) * other)
     return result
 
 
 def _inside(rectangles: np.ndarray, side: int) -> np.ndarray:
-    """Which pixels lie in each rectangle, bool (n, side, side)."""
+    """Masks of the pixels inside each rectangle, bool (n, side, side)."""
     x0, y0, x1, y1 = rectangles[:, :, None].transpose(1, 0, 2)
-    at = np.arange(side)
-    columns, rows = (at >= x0) & (at < x1), (at >= y0) & (at < y1)
+    position = np.arange(side)
+    columns = (position >= x0) & (position < x1)
+    rows = (position >= y0) & (position < y1)
     return rows[:, :, None] & columns[:, None, :]
 
 
 def _flipped(scale=(1.0,), translation=((0.0, 0.0),)):
     settings = [(flip, size, by) for flip in (False, True) for size in scale for by in translation]
-    flips, sizes, shifts = (np.array(each) for each in zip(*settings, strict=True))
+    flips, sizes, shifts = (np.array(column) for column in zip(*settings, strict=True))
     return np.zeros(len(settings)), sizes, shifts.astype(float), flips
 
 
-def _jitter(count: int):
-    # Tang's own training jitter; drawn once, the same for every image, so that a score can be had again.
-    generator = np.random.default_rng(2013)
-    uniform = generator.uniform
+def _jitter():
+    # Tang's training jitter. The draws are fixed and equal for all images, so scores repeat.
+    uniform = np.random.default_rng(2013).uniform
+    count = 64
     return (
         np.deg2rad(45) * uniform(-1, 1, count),
         uniform(0.8, 1.2, count),
@@ -212,16 +233,20 @@ TTA = {
     "flip": lambda: _flipped(),
     "shifts": lambda: _flipped((1.0, 1.08), ((0, 0), (-2, -2), (2, -2), (-2, 2), (2, 2))),
     "crops": lambda: _flipped((SIDE / 42,), ((0, 0), (-3, -3), (3, -3), (-3, 3), (3, 3))),
-    "jitter": lambda: _jitter(64),
+    "jitter": _jitter,
 }
-"""Test-time averaging by name: `mirror` is the image and its mirror image; `shifts` 20 views, both of these at two
-sizes, in the middle and shifted 2 pixels to each corner; `crops` 10 views, squares of 42 of the 48 pixels, enlarged, in
-the middle and in the corners, and their mirror images (Krizhevsky et al. 2012: 224 of 256 pixels); `jitter` 64 draws of
-Tang's training jitter."""
+"""Test-time augmentations by name; each function returns angle, scale, shift and flip.
+
+- `flip`: the image and its horizontal flip.
+- `shifts`: 20 versions. Both of these at two scales, centred and translated by 2 pixels towards
+  each corner.
+- `crops`: 10 versions. Squares of 42 of the 48 pixels, enlarged, in the middle and in the corners,
+  and their flips (Krizhevsky et al. 2012: 224 of 256 pixels).
+- `jitter`: 64 draws of Tang's training jitter."""
 
 
 def tta_transforms(name: str, side: int) -> np.ndarray:
-    """The transforms that test-time averaging looks through, float32 (v, 2, 3), as in `Draws`.
+    """The transforms of a test-time augmentation, float32 (v, 2, 3), see `Draws`.
 
     Raises:
         StudyError: the name is unknown; the message lists the known ones.

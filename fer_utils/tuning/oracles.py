@@ -1,4 +1,4 @@
-"""keras-tuner's ways to choose the next trial, at a budget."""
+"""Search strategies (keras-tuner's oracles) with a budget of trials and epochs."""
 
 import contextlib
 import math
@@ -10,13 +10,13 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from fer_utils.errors import StudyError
-from fer_utils.networks.backend import keras  # noqa: F401  Before keras-tuner, which imports it with all that it says.
+from fer_utils.networks.backend import keras  # noqa: F401  Before keras-tuner: sets up its logging.
 
 # isort: split
 import keras_tuner
 
 EPOCHS = "tuner/epochs"
-"""The name under which Hyperband says how many epochs a trial has."""
+"""Name of the value in which Hyperband stores the epochs of a trial."""
 
 
 def _random(trials: int, epochs: int, **options) -> keras_tuner.Oracle:
@@ -24,7 +24,7 @@ def _random(trials: int, epochs: int, **options) -> keras_tuner.Oracle:
 
 
 def _bayesian(trials: int, epochs: int, **options) -> keras_tuner.Oracle:
-    # keras-tuner's own three random trials for each hyperparameter are more than a small search has.
+    # keras-tuner's default, three random trials per hyperparameter, can exceed a small budget.
     first = min(3 * len(options["hyperparameters"].space), math.ceil(trials / 2))
     return keras_tuner.oracles.BayesianOptimizationOracle(
         max_trials=trials, num_initial_points=first, **options
@@ -41,25 +41,30 @@ def _hyperband(trials: int, epochs: int, **options) -> keras_tuner.Oracle:
 
 
 ORACLES = {"random": _random, "bayesian": _bayesian, "hyperband": _hyperband}
-"""Random search; Bayesian optimisation with a Gaussian process once half of the trials, or three for each
-hyperparameter, are done at random; and Hyperband (Li et al. 2018, arXiv 1603.06560), which gives many trials few
-epochs, and the better third of them three times as many, up to the recipe's."""
+"""Search strategies by name.
+
+- random: random search.
+- bayesian: Bayesian optimisation with a Gaussian process. The first trials are random: half of
+  them, or three per hyperparameter if that is fewer.
+- hyperband: Hyperband (Li et al. 2018, arXiv 1603.06560). It trains many trials for few epochs and
+  the better third of them for three times as many, up to the recipe's epochs.
+"""
 
 
 def make_oracle(
     name: str, hyperparameters: keras_tuner.HyperParameters, *, trials: int, epochs: int, seed: int
 ) -> keras_tuner.Oracle:
-    """An oracle that maximises PublicTest accuracy.
+    """Create an oracle that maximises PublicTest accuracy.
 
     Args:
-        name: in `ORACLES`.
-        hyperparameters: the space.
-        trials: how many, at most.
-        epochs: of a trial; Hyperband's longest.
-        seed: of its choices.
+        name: a key of `ORACLES`.
+        hyperparameters: the search space.
+        trials: largest number of trials.
+        epochs: epochs of a trial; for Hyperband, of its longest trials.
+        seed: seed of the search.
 
     Raises:
-        StudyError: the name is unknown; no trial is asked for.
+        StudyError: the name is unknown, or `trials` is less than 1.
     """
     if name not in ORACLES:
         raise StudyError(f"oracle: expected one of {', '.join(ORACLES)}, found {name!r}.")
@@ -69,26 +74,28 @@ def make_oracle(
         trials,
         epochs,
         objective=keras_tuner.Objective("val_accuracy", "max"),
-        seed=seed + 1,  # it takes 0 for none
+        seed=seed + 1,  # keras-tuner treats 0 as no seed
         hyperparameters=hyperparameters,
         tune_new_entries=False,
-        # However many fail, in a row or not, they are recorded, and the search goes on.
+        # Failures are recorded and never end the search.
         max_consecutive_failed_trials=sys.maxsize,
     )
 
 
 @contextlib.contextmanager
-def choosing() -> Iterator[None]:
-    """While oracles choose trials: the Gaussian process keeps to one thread, and says nothing of its fit."""
-    # Its many small products are only slowed down by more threads, and how well it fits the first few trials is of no
-    # use in a report.
+def quiet_single_thread() -> Iterator[None]:
+    """Limit an oracle's Gaussian process to one thread and hide warnings about its fit.
+
+    More threads slow down its many small matrix products. The warnings concern the fit to the
+    first few trials.
+    """
     with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore", ConvergenceWarning)
         yield
 
 
 def planned_epochs(name: str, *, trials: int, epochs: int) -> list[int]:
-    """The epochs of each trial, in the order that they are asked for; a trial that fails has fewer."""
+    """Return the epochs of each trial, in the order of the search; failed trials have fewer."""
     if name != "hyperband":
         return [epochs] * trials
     plan = _hyperband_plan(keras_tuner.oracles.HyperbandOracle(max_epochs=epochs))
@@ -96,9 +103,8 @@ def planned_epochs(name: str, *, trials: int, epochs: int) -> list[int]:
 
 
 def _hyperband_plan(oracle: keras_tuner.oracles.HyperbandOracle) -> list[int]:
-    return [
-        oracle._get_epochs(bracket, number)
-        for bracket in reversed(range(oracle._get_num_brackets()))
-        for number in range(oracle._get_num_rounds(bracket))
-        for _ in range(oracle._get_size(bracket, number))
-    ]
+    plan = []
+    for bracket in reversed(range(oracle._get_num_brackets())):
+        for number in range(oracle._get_num_rounds(bracket)):
+            plan += [oracle._get_epochs(bracket, number)] * oracle._get_size(bracket, number)
+    return plan

@@ -1,4 +1,4 @@
-"""A search's budget while it runs: trials done, best so far, time left."""
+"""Progress bar of a search: trials done, best score so far, time left."""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,19 +6,19 @@ from tqdm.auto import tqdm
 
 
 class Progress:
-    """A bar of a step a trial.
+    """A progress bar with one step per trial.
 
     Args:
-        plan: epochs of each trial, as `oracles.planned_epochs` has them.
-        shown: whether there is anything to see.
+        plan: epochs of each trial, as returned by `oracles.planned_epochs`.
+        visible: show the bar.
 
     Attributes:
-        workers: how many train at once.
+        workers: number of trials that train at the same time.
     """
 
-    def __init__(self, plan: Sequence[int], *, shown: bool = True) -> None:
+    def __init__(self, plan: Sequence[int], *, visible: bool = True) -> None:
         self.plan, self.workers = list(plan), 1
-        self.bar = tqdm(total=len(self.plan), desc="search", unit=" trials", disable=not shown)
+        self.bar = tqdm(total=len(self.plan), desc="search", unit=" trials", disable=not visible)
 
     def __enter__(self) -> "Progress":
         return self
@@ -27,31 +27,37 @@ class Progress:
         self.bar.close()
 
     def show(self, outcomes: Iterable[dict]) -> None:
-        """So many trials have ended; of what is known of each, epochs, seconds, val_accuracy and status count."""
+        """Update the bar.
+
+        Args:
+            outcomes: of the trials that have ended, with epochs, seconds, val_accuracy and status.
+        """
         outcomes = list(outcomes)
         self.bar.n = len(outcomes)
         self.bar.set_postfix_str(self.text(outcomes))
 
     def text(self, outcomes: Sequence[dict]) -> str:
-        """Best so far, failures, and the time left: epochs still to come, at the seconds that an epoch has taken."""
-        scores = [each["val_accuracy"] for each in outcomes if each["val_accuracy"] is not None]
-        failed = sum(each["status"] == "failed" for each in outcomes)
-        epochs, to_come = sum(each["epochs"] for each in outcomes), sum(self.plan[len(outcomes) :])
-        parts = [f"best {max(scores):.2%}" if scores else "no trial has worked yet"]
-        if failed:
-            parts.append(f"{failed} failed")
-        if epochs and to_come:
-            seconds = sum(each["seconds"] for each in outcomes) / epochs * to_come / self.workers
+        """Return the best score, the number of failures and the time left, as text.
+
+        The time left is the number of remaining epochs times the mean time per epoch so far.
+        """
+        scores = [one["val_accuracy"] for one in outcomes if one["val_accuracy"] is not None]
+        failures = sum(one["status"] == "failed" for one in outcomes)
+        epochs = sum(one["epochs"] for one in outcomes)
+        remaining = sum(self.plan[len(outcomes) :])
+        parts = [f"best {100 * max(scores):.2f} %" if scores else "no trial completed yet"]
+        if failures:
+            parts.append(f"{failures} failed")
+        if epochs and remaining:
+            seconds = sum(one["seconds"] for one in outcomes) / epochs * remaining / self.workers
             parts.append(f"about {_time(seconds)} left")
         return ", ".join(parts)
 
 
 def _time(seconds: float) -> str:
     minutes = seconds / 60
-    return (
-        f"{seconds:.0f} s"
-        if minutes < 2
-        else f"{minutes:.0f} min"
-        if minutes < 120
-        else f"{minutes / 60:.1f} h"
-    )
+    if minutes < 2:
+        return f"{seconds:.0f} s"
+    if minutes < 120:
+        return f"{minutes:.0f} min"
+    return f"{minutes / 60:.1f} h"

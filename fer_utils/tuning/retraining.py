@@ -1,4 +1,7 @@
-"""The winner of a search, retrained: its search score chose it and its epoch, so it flatters."""
+"""Retraining of a search's winner with other seeds.
+
+Its score in the search selected both the trial and its epoch, so that score is an overestimate.
+"""
 
 import math
 from collections.abc import Sequence
@@ -8,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from fer_utils.analysis.wording import interval, percent, points
 from fer_utils.data.faces import Faces
 from fer_utils.emotions import PUBLIC
 from fer_utils.errors import StudyError
@@ -22,9 +26,13 @@ LEAST_SEEDS = 3
 
 
 class Contender(NamedTuple):
-    """A recipe to retrain: "winner", "runner-up" or "untuned", and what the search said of it.
+    """A recipe to retrain.
 
-    `trial` and `search_accuracy` (of that trial on PublicTest) are NaN for the untuned recipe.
+    Attributes:
+        model: "winner", "runner-up" or "untuned".
+        recipe: the recipe.
+        trial: number of its trial in the search; NaN for the untuned recipe.
+        search_accuracy: PublicTest accuracy of that trial; NaN for the untuned recipe.
     """
 
     model: str
@@ -34,28 +42,28 @@ class Contender(NamedTuple):
 
 
 def contenders(ledger: pd.DataFrame, space: SearchSpace, base: Recipe) -> list[Contender]:
-    """What to retrain, all at the epochs of `base`: the winner, the runner-up where there is one, and `base` itself.
+    """Select the recipes to retrain, all with the epochs of `base`.
 
     Args:
-        ledger: a search's, best first.
-        space: the one that was searched.
-        base: the recipe that it was changed in.
+        ledger: of the search, best trial first.
+        space: the search space.
+        base: the recipe that the search changed.
+
+    Returns:
+        The winner, the runner-up if there is one, and `base`.
     """
     found: list[Contender] = []
     for row in ledger[ledger["status"] == "completed"].to_dict("records"):
-        recipe = space.changed({name: row[name] for name in space.names}, base)
-        # Hyperband has the same values at several budgets: the runner-up is another recipe.
+        recipe = space.apply({name: row[name] for name in space.names}, base)
+        # Hyperband trains one recipe with several budgets: the runner-up is another recipe.
         if len(found) < 2 and all(recipe != other.recipe for other in found):
-            found.append(
-                Contender(
-                    "runner-up" if found else "winner", recipe, row["trial"], row["val_accuracy"]
-                )
-            )
+            model = "runner-up" if found else "winner"
+            found.append(Contender(model, recipe, row["trial"], row["val_accuracy"]))
     return [*found, Contender(UNTUNED, base, math.nan, math.nan)]
 
 
 def retrain(
-    given: Sequence[Contender],
+    recipes: Sequence[Contender],
     faces: Faces,
     seeds: Sequence[int],
     store: Path,
@@ -63,83 +71,94 @@ def retrain(
     search_seed: int,
     progress: bool = True,
 ) -> list[list[Run]]:
-    """Train each contender with each seed; finished runs are loaded, interrupted ones go on.
+    """Train each contender with each seed. Finished runs are loaded, interrupted ones continue.
 
     Args:
-        given: as `contenders` gives them.
+        recipes: as returned by `contenders`.
         faces: with Training and PublicTest.
-        seeds: at least three, and not the search's: under that one the winner was chosen.
+        seeds: three or more. The search's seed is not allowed: the winner was selected with it.
         store: folder of runs.
-        search_seed: the search's.
+        search_seed: seed of the search.
         progress: show a bar for each training.
 
     Returns:
-        Their runs, a list for each contender.
+        One list of runs per contender.
 
     Raises:
-        StudyError: there are fewer seeds, one is given twice, or the search's is among them; a training fails.
+        StudyError: there are too few seeds, a seed is repeated or is that of the search, or a
+            training fails.
     """
     if len(set(seeds)) < LEAST_SEEDS or len(set(seeds)) < len(seeds) or search_seed in seeds:
         raise StudyError(
-            f"retraining: expected {LEAST_SEEDS} seeds or more, each once and none of them the search's, "
-            f"{search_seed}, found {', '.join(map(str, seeds)) or 'none'}."
+            f"retraining: expected {LEAST_SEEDS} seeds or more, all different and none of them "
+            f"the search's, {search_seed}, found {', '.join(map(str, seeds)) or 'none'}."
         )
     return [
-        [fit(each.recipe, faces, seed, store, progress=progress) for seed in seeds]
-        for each in given
+        [fit(one.recipe, faces, seed, store, progress=progress) for seed in seeds]
+        for one in recipes
     ]
 
 
 def retrained_table(
-    given: Sequence[Contender], runs: Sequence[Sequence[Run]], faces: Faces, usage: str = PUBLIC
+    recipes: Sequence[Contender], runs: Sequence[Sequence[Run]], faces: Faces
 ) -> pd.DataFrame:
-    """Search scores beside what retraining gives.
+    """Compare PublicTest scores in the search with those after retraining.
+
+    PublicTest selected the trials and the kept epoch of each run. The means are therefore still
+    overestimates, more so for the winner and the runner-up than for the untuned recipe.
 
     Args:
-        given: as `contenders` gives them, the untuned one last.
-        runs: as `retrain` gives them.
-        faces: with that usage.
-        usage: the split that the retrained runs are scored on. On PublicTest, where the search chose and each run
-            keeps its best epoch, the means still flatter, the winner's and the runner-up's more than the untuned's.
-            PrivateTest is for runs that `scoring.score` has scored there.
+        recipes: as returned by `contenders`, the untuned recipe last.
+        runs: as returned by `retrain`.
+        faces: with PublicTest.
 
     Returns:
-        A row for each: model, trial, search_accuracy (of that trial on PublicTest), runs, mean, deviation, minimum
-        and maximum over the seeds, low and high (95 % interval of the mean, over images and seeds), optimism
-        (search_accuracy minus mean), gain (mean minus the untuned's), gain_low and gain_high (95 %, paired by image).
+        One row per contender. Columns:
+
+        - model, trial, search_accuracy (of that trial), runs (number).
+        - mean, deviation, minimum and maximum of the accuracy over the seeds.
+        - low, high: 95 % interval of the mean, over images and seeds.
+        - optimism: search_accuracy minus mean.
+        - gain: mean minus that of the untuned recipe, with gain_low and gain_high, its 95 %
+          interval, paired by image.
     """
-    part = faces.of(usage)
+    part = faces.of(PUBLIC)
     correct = [
-        np.stack([run.logits(part).argmax(axis=1) == part.emotion for run in each]) for each in runs
+        np.stack([run.logits(part).argmax(axis=1) == part.emotion for run in of_recipe])
+        for of_recipe in runs
     ]
+    untuned = correct[-1]
     rows = []
-    for contender, ours in zip(given, correct, strict=True):
-        summary, interval = seed_summary(ours.mean(axis=1)), bootstrap_interval(ours)
+    for contender, ours in zip(recipes, correct, strict=True):
+        summary = seed_summary(ours.mean(axis=1))
+        low, high = bootstrap_interval(ours)
         row = {name: value for name, value in contender._asdict().items() if name != "recipe"}
-        row |= {"runs": len(ours), **summary._asdict()} | dict(
-            zip(("low", "high"), interval, strict=True)
-        )
+        row |= {"runs": len(ours), **summary._asdict(), "low": low, "high": high}
         row["optimism"] = contender.search_accuracy - summary.mean
-        tuned = contender.model != UNTUNED
-        row["gain"] = ours.mean() - correct[-1].mean() if tuned else math.nan
-        low, high = paired_bootstrap(ours, correct[-1]) if tuned else (math.nan, math.nan)
-        rows.append(row | {"gain_low": low, "gain_high": high})
+        gain = gain_low = gain_high = math.nan
+        if contender.model != UNTUNED:
+            gain = ours.mean() - untuned.mean()
+            gain_low, gain_high = paired_bootstrap(ours, untuned)
+        rows.append(row | {"gain": gain, "gain_low": gain_low, "gain_high": gain_high})
     return pd.DataFrame(rows)
 
 
 def retraining_finding(table: pd.DataFrame) -> str:
-    """What `retrained_table` says of the winner, in two sentences."""
+    """Summarise the winner's row of `retrained_table` in a few sentences."""
     winner = table.iloc[0]
-    said = (
-        "tuning gained that much"
-        if winner["gain_low"] > 0
-        else "tuning lost that much"
-        if winner["gain_high"] < 0
-        else "so no gain is shown"
-    )
+    gain, low, high = winner["gain"], winner["gain_low"], winner["gain_high"]
+    if low > 0:
+        effect = f"gained {points(gain)} over the untuned recipe ({interval(low, high)})"
+    elif high < 0:
+        effect = f"lost {points(-gain)} against the untuned recipe ({interval(-high, -low)})"
+    else:
+        effect = (
+            f"had no significant effect: {points(gain, sign=True)} against the untuned recipe "
+            f"({interval(low, high)})"
+        )
     return (
-        f"The winner had {winner['search_accuracy']:.2%} in the search and has {winner['mean']:.2%} over "
-        f"{winner['runs']} other seeds: {100 * winner['optimism']:+.2f} points of its score were the search's "
-        f"optimism. It is {100 * winner['gain']:+.2f} points from the untuned recipe (95 % interval "
-        f"{100 * winner['gain_low']:+.2f} to {100 * winner['gain_high']:+.2f}): {said}."
+        f"The winner's accuracy was {percent(winner['search_accuracy'])} in the search and "
+        f"{percent(winner['mean'])} on average over {winner['runs']} other seeds. "
+        f"The difference of {points(winner['optimism'])} is the optimism of the search. "
+        f"Tuning {effect}."
     )

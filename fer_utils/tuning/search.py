@@ -1,7 +1,8 @@
-"""Hyperparameter search with keras-tuner over plain recipes.
+"""Hyperparameter search with keras-tuner over recipes.
 
-A trial is an ordinary run in the run store, and the oracle proposes the same trials for the same seed and scores. So
-every search starts anew and finds its finished trials in the store: one that was killed goes on, and repeats none.
+Each trial is an ordinary run in the run store, and an oracle proposes the same trials for the same
+seed and scores. A search therefore always starts from the beginning and loads its finished trials
+from the store. An interrupted search continues this way and repeats no trial.
 """
 
 import math
@@ -16,17 +17,17 @@ from fer_utils.emotions import PRIVATE
 from fer_utils.errors import StudyError
 from fer_utils.training.recipe import Recipe
 from fer_utils.tuning.ledger import make_ledger
-from fer_utils.tuning.oracles import EPOCHS, choosing, make_oracle, planned_epochs
+from fer_utils.tuning.oracles import EPOCHS, make_oracle, planned_epochs, quiet_single_thread
 from fer_utils.tuning.progress import Progress
 from fer_utils.tuning.spaces import SearchSpace
-from fer_utils.tuning.trials import TrainingProcess, failed, reason, train_trial
+from fer_utils.tuning.trials import TrainingProcess, failed_outcome, failure_reason, train_trial
 
 # isort: split
 import keras_tuner
 from keras_tuner.src import config
 
 config.DEBUG = False
-"""It would print the traceback of each trial that fails."""
+"""Otherwise keras-tuner prints the traceback of each failed trial."""
 
 
 def search(
@@ -43,27 +44,29 @@ def search(
 ) -> pd.DataFrame:
     """Search for the recipe with the highest PublicTest accuracy.
 
-    Every trial is trained anew, with the schedule of its own number of epochs. So are Hyperband's that are promoted:
-    a learning rate that has come down to nothing over three epochs is not where nine epochs would have been.
+    Every trial is trained from scratch, with the learning-rate schedule of its own number of
+    epochs. That includes the trials that Hyperband promotes: a learning rate that has decayed over
+    three epochs is not that of the third of nine epochs.
 
     Args:
-        space: what may change.
-        base: the recipe it is changed in; its epochs are a trial's budget, Hyperband's largest.
-        faces: Training and PublicTest; never PrivateTest.
-        oracle: a name in `ORACLES`.
-        trials: how many, at most.
-        seed: of the search and of each trial's training.
+        space: the search space.
+        base: the recipe that is changed. Its epochs are those of a trial; for Hyperband, those of
+            the longest trials.
+        faces: Training and PublicTest, without PrivateTest.
+        oracle: a key of `ORACLES`.
+        trials: largest number of trials.
+        seed: seed of the search and of each training.
         store: folder of runs.
-        progress: show a bar with trials done, best so far and time left.
-        isolated: train in another process, so that a trial which takes its process along (out of memory) is one that
-            failed; else in this one.
+        progress: show a bar with the trials done, the best score and the time left.
+        isolated: train in a separate process. A trial that ends its process, for example out of
+            memory, then counts as failed. Otherwise train in this process.
 
     Returns:
-        The ledger, best first, as `ledger.make_ledger` describes it.
+        The ledger, best trial first, as described in `ledger.make_ledger`.
 
     Raises:
-        StudyError: the faces hold PrivateTest; the oracle is unknown; the network has no such hyperparameter; every
-            trial failed.
+        StudyError: the faces include PrivateTest, the oracle is unknown, the network lacks a
+            hyperparameter, or every trial failed.
     """
     refuse_private(faces)
     engine = make_oracle(oracle, space.declare(base), trials=trials, epochs=base.epochs, seed=seed)
@@ -73,13 +76,13 @@ def search(
     def train(recipe: Recipe) -> dict:
         return process.train(recipe, seed) if isolated else train_trial(recipe, faces, seed, store)
 
-    # keras-tuner's own record of the search: its Bayesian oracle cannot be restored from it as it was.
-    with tempfile.TemporaryDirectory() as scratch, Progress(plan, shown=progress) as shown:
+    # keras-tuner's own record is discarded: it cannot restore a Bayesian oracle exactly.
+    with tempfile.TemporaryDirectory() as scratch, Progress(plan, visible=progress) as bar:
         tuner = Tuner(
             space,
             base,
             train,
-            lambda *_: shown.show(tuner.outcomes.values()),
+            lambda *_: bar.show(tuner.outcomes.values()),
             oracle=engine,
             directory=scratch,
         )
@@ -98,71 +101,70 @@ def random_at_equal_compute(
     *,
     seed: int,
     store: Path,
-    **options,
 ) -> pd.DataFrame:
-    """The ledger of a random search in the same space with at least as many epochs as this one's trials had.
+    """Run a random search in the same space with at least as many epochs in total.
 
     Args:
-        ledger: the search that it is held against; with the same seed they share their random trials.
-        space: as in that search.
-        base: the same.
-        faces: the same.
-        seed: the same, or another.
+        ledger: of the search to compare with.
+        space: its search space.
+        base: its recipe.
+        faces: its faces.
+        seed: seed of the random search. With the seed of the other search, they share the trials
+            that both draw at random.
         store: folder of runs.
-        options: see `search`.
+
+    Returns:
+        The ledger of the random search.
     """
     trials = max(1, math.ceil(ledger["epochs"].sum() / base.epochs))
-    return search(
-        space, base, faces, oracle="random", trials=trials, seed=seed, store=store, **options
-    )
+    return search(space, base, faces, oracle="random", trials=trials, seed=seed, store=store)
 
 
 def refuse_private(faces: Faces) -> None:
-    """Raises StudyError where the faces hold PrivateTest."""
+    """Raise a StudyError if the faces include PrivateTest."""
     if PRIVATE in faces.usage:
         raise StudyError(
-            "search: expected faces without PrivateTest, found some with it. A search may never see that split: pass "
-            "faces.without_private()."
+            "search: expected faces without PrivateTest, found faces with it. A search must not "
+            "use that split: pass faces.without_private()."
         )
 
 
 def recipe_of(
     hyperparameters: keras_tuner.HyperParameters, space: SearchSpace, base: Recipe
 ) -> Recipe:
-    """A trial's recipe: what the oracle chose, at the epochs that Hyperband gives it."""
-    return space.recipe(
-        hyperparameters, base.but(epochs=hyperparameters.values.get(EPOCHS, base.epochs))
-    )
+    """Return the recipe of a trial; its epochs are Hyperband's or those of `base`."""
+    epochs = hyperparameters.values.get(EPOCHS, base.epochs)
+    return space.recipe(hyperparameters, base.but(epochs=epochs))
 
 
 def ledger_of(
     oracle: keras_tuner.Oracle, outcomes: dict[str, dict], space, base: Recipe, seed: int
 ) -> pd.DataFrame:
-    """The ledger of all that the oracle asked for. Raises StudyError where all of it failed."""
-    nothing = {"status": "running", "curve": [], "problem": "", "run": ""}
-    rows = [
-        {"trial": int(number) + 1, "seed": seed}
-        | space.values(trial.hyperparameters, base)
-        | outcomes.get(number, nothing)
-        for number, trial in sorted(oracle.trials.items())
-    ]
+    """Create the ledger of all trials of an oracle. Raises a StudyError if all of them failed."""
+    running = {"status": "running", "curve": [], "problem": "", "run": ""}
+    rows = []
+    for trial_id, trial in sorted(oracle.trials.items()):
+        row = {"trial": int(trial_id) + 1, "seed": seed}
+        row |= space.values(trial.hyperparameters, base)
+        rows.append(row | outcomes.get(trial_id, running))
     ledger = make_ledger(rows, space.names)
     if len(ledger) and (ledger["status"] == "failed").all():
         raise StudyError(
-            f"search: expected a trial that works, found all {len(ledger)} failed: {ledger['problem'][0]}"
+            f"search: expected a trial that works, found all {len(ledger)} failed: "
+            f"{ledger['problem'][0]}"
         )
     return ledger
 
 
 class Tuner(keras_tuner.Tuner):
-    """keras-tuner's loop over trials, whose training is ours.
+    """keras-tuner's loop over trials, with this study's training.
 
     Args:
-        space: what may change.
-        base: in which recipe.
-        train: from a trial's recipe to what `trials.known` describes.
-        report: called with each trial and what is known of it, when it has ended.
-        more: of keras-tuner's: `oracle`, `directory`.
+        space: the search space.
+        base: the recipe that is changed.
+        train: from the recipe of a trial to its outcome, as returned by `trials.recorded_outcome`.
+        report: called with each trial and its outcome when the trial has ended.
+        more: keras-tuner's arguments `oracle` and `directory`.
     """
 
     def __init__(
@@ -178,21 +180,27 @@ class Tuner(keras_tuner.Tuner):
         super().__init__(**more)
 
     def run(self) -> None:
-        """All trials."""
-        with choosing():
+        """Run all trials."""
+        with quiet_single_thread():
             try:
                 self.search(verbose=0)
             except keras_tuner.errors.FatalError as problem:
                 raise problem.__cause__ from None
 
     def run_trial(self, trial, *args, **kwargs) -> dict[str, float]:
-        """Train one. Raises FailedTrialError where that fails, and FatalError where no other could do better."""
+        """Train one trial and return its score.
+
+        Raises:
+            FailedTrialError: the training failed.
+            FatalError: an error that would end every other trial as well, such as a full disk.
+        """
         try:
             outcome = self.train(recipe_of(trial.hyperparameters, self.space, self.base))
         except OSError as problem:
             raise keras_tuner.errors.FatalError(str(problem)) from problem
         except Exception as problem:
-            outcome = failed(reason(problem))  # values that are no recipe, for instance
+            # For example, values that make no valid recipe.
+            outcome = failed_outcome(failure_reason(problem))
         self.outcomes[trial.trial_id] = outcome
         self.report(trial, outcome)
         if outcome["status"] == "failed":

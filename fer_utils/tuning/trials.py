@@ -1,4 +1,4 @@
-"""One trial: a training in a process of its own, and what is known of it afterwards, whether it worked or not."""
+"""One trial: its training, in a process of its own, and its recorded outcome."""
 
 import json
 import multiprocessing
@@ -24,43 +24,51 @@ from fer_utils.training.recipe import Recipe
 from fer_utils.training.runs import Run, finished, run_folder
 
 FAILED = "failed.json"
-"""In a run's folder: why its training failed as a trial. Delete it, and the search tries again."""
+"""File in a run's folder with the outcome of a failed trial. Without it, a search tries again."""
 
 GRACE = 2.0
-"""Seconds between a trial's sudden end and its being recorded: a kill that is meant for the search kills that too."""
+"""Seconds between the sudden end of a trial's process and the record of its failure.
+
+A kill of the whole search ends this process in the meantime, and no failure is recorded.
+"""
 
 _INTERRUPTED = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
-def known(recipe: Recipe, faces: Faces, seed: int, store: Path) -> dict | None:
-    """What is known of a trial that has ended, or None.
+def recorded_outcome(recipe: Recipe, faces: Faces, seed: int, store: Path) -> dict | None:
+    """Return the outcome of a trial that has ended, or None.
 
     Returns:
-        run (its folder's name), status ("completed" or "failed"), problem ("" or why it failed), parameters,
-        val_accuracy (of the epoch kept), epoch_kept, epochs (trained), seconds and curve (PublicTest accuracy by
-        epoch); of a failed one what there is of these, else None.
+        run (name of its folder), status ("completed" or "failed"), problem (reason of the failure,
+        or ""), parameters, val_accuracy (of the kept epoch), epoch_kept, epochs (trained), seconds
+        and curve (PublicTest accuracy by epoch). Values that a failed trial lacks are None.
     """
     folder = run_folder(store, recipe, seed, faces)
     if finished(folder):
         run = Run(folder)
+        by_epoch = run.history.set_index("epoch")["val_accuracy"]
         return {
             "run": folder.name,
             "status": "completed",
             "problem": "",
             "parameters": run.info.parameters,
-            "val_accuracy": float(
-                run.history.set_index("epoch")["val_accuracy"][run.info.epoch_kept]
-            ),
+            "val_accuracy": float(by_epoch[run.info.epoch_kept]),
             "epoch_kept": run.info.epoch_kept,
-            **_spent(run.history),
+            **_compute(run.history),
         }
     if (folder / FAILED).is_file():
         return json.loads((folder / FAILED).read_text(encoding="utf-8"))
     return None
 
 
-def failed(problem: str, folder: Path | None = None) -> dict:
-    """What is known of a trial that failed; with its run's folder it is kept there, for searches that go on."""
+def failed_outcome(problem: str, folder: Path | None = None) -> dict:
+    """Return the outcome of a failed trial.
+
+    Args:
+        problem: reason of the failure.
+        folder: the run's folder. With it, the outcome is also written there, so that a search that
+            continues does not train the trial again.
+    """
     history = pd.DataFrame({"val_accuracy": [], "seconds": []})
     if folder and (folder / "checkpoint.npz").is_file():
         with np.load(folder / "checkpoint.npz") as saved:
@@ -72,7 +80,7 @@ def failed(problem: str, folder: Path | None = None) -> dict:
         "parameters": None,
         "val_accuracy": None,
         "epoch_kept": None,
-        **_spent(history),
+        **_compute(history),
     }
     if folder:
         with atomic_file(folder / FAILED) as target:
@@ -80,7 +88,8 @@ def failed(problem: str, folder: Path | None = None) -> dict:
     return outcome
 
 
-def _spent(history: pd.DataFrame) -> dict:
+def _compute(history: pd.DataFrame) -> dict:
+    """Return the epochs, seconds and accuracy curve of a training's history."""
     return {
         "epochs": len(history),
         "seconds": round(float(history["seconds"].sum()), 1),
@@ -89,48 +98,51 @@ def _spent(history: pd.DataFrame) -> dict:
 
 
 def train_trial(recipe: Recipe, faces: Faces, seed: int, store: Path) -> dict:
-    """Train a trial here, go on with it, or load it; a training that fails is an answer too, as `known` has it.
+    """Train, continue or load a trial in this process, and return its outcome.
+
+    A failed training is an outcome as well. See `recorded_outcome`.
 
     Raises:
-        OSError: a full disk, for instance: the next trial would end in the same way.
+        OSError: an error such as a full disk, which would end the next trial too.
     """
     folder = run_folder(store, recipe, seed, faces)
     aside = folder / "corrupt-checkpoint.npz"
-    while (outcome := known(recipe, faces, seed, store)) is None:
-        corrupt = aside.is_file()
+    while (outcome := recorded_outcome(recipe, faces, seed, store)) is None:
+        set_aside_before = aside.is_file()
         try:
             fit(recipe, faces, seed, store, progress=False)
         except OSError:
             raise
         except Exception as problem:
-            # A checkpoint that cannot be read is set aside, once, and the training starts anew.
-            if not corrupt and aside.is_file():
+            # `fit` sets an unreadable checkpoint aside. The trial then starts again, once.
+            if aside.is_file() and not set_aside_before:
                 continue
-            return failed(reason(problem), folder)
+            return failed_outcome(failure_reason(problem), folder)
     return outcome
 
 
-def reason(problem: BaseException) -> str:
-    """Why a training failed, in a line; of what libraries raise, with its type."""
+def failure_reason(problem: BaseException) -> str:
+    """Return the reason of a failed training: a StudyError's text, or an error's type and line."""
     if isinstance(problem, StudyError):
         return str(problem)
     return f"{type(problem).__name__}: {problem}".strip().splitlines()[0]
 
 
 class TrainingProcess:
-    """A process that trains one trial after another, and is replaced by a new one when a trial takes it along.
+    """A separate process that trains trials one after another.
 
-    So a trial that exhausts the memory, or crashes a library, ends neither the search nor the notebook.
+    A trial that exhausts the memory or crashes a library ends this process only, not the search or
+    the notebook. The next trial starts a new process.
     """
 
     def __init__(self, faces: Faces, store: Path) -> None:
         self.faces, self.store = faces, Path(store)
         self.process: BaseProcess | None = None
-        self.pipe: Any = None  # our end, of a class that differs between systems
+        self.pipe: Any = None  # this side's end; its class depends on the operating system
 
     def train(self, recipe: Recipe, seed: int) -> dict:
-        """As `train_trial`, which it does elsewhere unless all is known already."""
-        if (outcome := known(recipe, self.faces, seed, self.store)) is not None:
+        """Run `train_trial` in the process, unless the outcome is already recorded."""
+        if (outcome := recorded_outcome(recipe, self.faces, seed, self.store)) is not None:
             return outcome
         if self.process is None:
             self._start()
@@ -142,12 +154,12 @@ class TrainingProcess:
         if isinstance(answer, BaseException):
             raise answer
         if answer["status"] == "failed":
-            # What a failure left in memory is not the next trial's.
+            # A new process frees the memory that the failure may have left in use.
             self.close()
         return answer
 
     def close(self) -> None:
-        """End the process; while it trains, after a few seconds."""
+        """End the process; if it is training, after five seconds."""
         if self.process is not None:
             self.pipe.close()
             self.process.join(5)
@@ -165,6 +177,7 @@ class TrainingProcess:
         theirs.close()
 
     def _ended(self, recipe: Recipe, seed: int) -> dict:
+        """Record the failure of the trial whose process ended; pass an interruption on."""
         assert self.process is not None
         self.process.join()
         code, self.process = self.process.exitcode or 0, None
@@ -172,14 +185,15 @@ class TrainingProcess:
         if how in _INTERRUPTED:
             raise KeyboardInterrupt
         time.sleep(GRACE)
-        memory = ", as when memory runs out" if how == "SIGKILL" else ""
+        memory = ", perhaps out of memory" if how == "SIGKILL" else ""
         folder = run_folder(self.store, recipe, seed, self.faces)
-        return failed(
-            f"{folder.name}: the process that trained it ended with {how}{memory}.", folder
+        return failed_outcome(
+            f"{folder.name}: the training process ended with {how}{memory}.", folder
         )
 
 
 def _serve(pipe, faces: Faces, store: Path) -> None:
+    """Train the trials that arrive through a pipe, until it is closed."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         while True:
@@ -195,7 +209,10 @@ def _serve(pipe, faces: Faces, store: Path) -> None:
 
 
 def _end_with_parent() -> None:
-    """A search that is killed takes its training along: the same command, given again, would train it twice."""
+    """End this process when the search's process ends.
+
+    Otherwise the training would continue while the restarted search trains the same run.
+    """
     parent = multiprocessing.parent_process()
     assert parent is not None  # this is a child
     multiprocessing.connection.wait([parent.sentinel])

@@ -1,8 +1,8 @@
-"""What a chief and its workers agree on.
+"""Parts that a chief and its workers share.
 
-They speak keras-tuner's gRPC, without encryption and without asking who is there: let them meet on a network of your
-own. Each worker has the faces and a run store, of its own or a shared one; what it knows of a trial that ended travels
-with the trial, so that the chief's ledger is whole either way.
+They communicate with keras-tuner's gRPC service, without encryption or authentication: use a
+private network. Each worker has the faces and a run store, its own or a shared one. The outcome of
+a trial is sent along with the trial, so the chief's ledger is complete in both cases.
 """
 
 import contextlib
@@ -16,20 +16,20 @@ from fer_utils.training.recipe import Recipe
 from fer_utils.tuning.spaces import SearchSpace
 
 PATIENCE = 300.0
-"""Seconds without a word from a worker after which its trial is given up."""
+"""Seconds without a message from a worker after which its trial is recorded as failed."""
 
 OUTCOME = "outcome"
-"""Among a trial's values, on their way to the chief: what `trials.known` says of it."""
+"""Name of an extra value of a trial that is sent to the chief: the outcome, as JSON."""
 
 
 def search_key(
     space: SearchSpace, base: Recipe, faces: Faces, oracle: str, trials: int, seed: int
 ) -> str:
-    """What makes a search this one: SHA-256 over all that decides its trials."""
-    decides = [dataclasses.asdict(space), base.to_dict(), faces.fingerprint, oracle, trials, seed]
-    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
+    """Return a hash of all that determines a search's trials: SHA-256, hexadecimal."""
+    identity = [dataclasses.asdict(space), base.to_dict(), faces.fingerprint, oracle, trials, seed]
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
-def unspoken():
-    """keras-tuner prints each condition that it sends."""
+def quiet_grpc():
+    """Return a context that hides what keras-tuner prints for each condition it sends."""
     return contextlib.redirect_stdout(io.StringIO())

@@ -1,4 +1,4 @@
-"""A worker of a search on several machines: it trains the trials that a chief chooses."""
+"""A worker of a distributed search: it trains the trials that a chief chooses."""
 
 import contextlib
 import json
@@ -16,7 +16,7 @@ from fer_utils.tuning.oracles import make_oracle
 from fer_utils.tuning.search import Tuner, refuse_private
 from fer_utils.tuning.spaces import SearchSpace
 from fer_utils.tuning.trials import TrainingProcess, train_trial
-from fer_utils.tuning.wire import OUTCOME, PATIENCE, search_key, unspoken
+from fer_utils.tuning.wire import OUTCOME, PATIENCE, quiet_grpc, search_key
 
 # isort: split
 import grpc
@@ -24,7 +24,7 @@ from keras_tuner.src import protos
 from keras_tuner.src.distribute import oracle_client
 
 HEARTBEAT = 10.0
-"""Seconds between signs of life while it trains; a quarter of its chief's patience where that is less."""
+"""Seconds between a worker's messages while it trains; at most a quarter of the chief's patience."""
 
 
 def work(
@@ -41,29 +41,35 @@ def work(
     patience: float = PATIENCE,
     isolated: bool = True,
 ) -> int:
-    """Train the trials that a chief chooses, until it has no more. Returns how many.
+    """Train the trials that a chief chooses until there are no more.
 
-    Restarted under its name, a worker is given the trial that it had, and goes on with it.
+    A worker that restarts under its name continues its unfinished trial.
 
     Args:
-        space: as the chief has it.
-        base: the same.
-        faces: the same.
-        oracle: the same.
-        trials: the same.
-        seed: the same.
+        space: as for the chief.
+        base: likewise.
+        faces: likewise.
+        oracle: likewise.
+        trials: likewise.
+        seed: likewise.
         store: folder of runs.
-        address: the chief's HOST:PORT.
-        worker: its name, unlike every other worker's.
+        address: HOST:PORT of the chief.
+        worker: name of the worker, different from every other worker's.
         patience: seconds to wait for a chief that does not answer.
-        isolated: as in `search.search`.
+        isolated: as for `search.search`.
+
+    Returns:
+        The number of trials trained.
 
     Raises:
-        StudyError: the name is none; the chief does not answer, or searches for something else.
+        StudyError: the name is invalid, the chief does not answer, or it runs another search.
     """
     refuse_private(faces)
     if "chief" in worker or not worker.replace("-", "").replace("_", "").isalnum():
-        raise StudyError(f"--id: expected a worker's number or name, found {worker!r}.")
+        raise StudyError(
+            f"--id: expected a worker's number or name, found {worker!r}. Use letters and digits, "
+            'without "chief".'
+        )
     key = search_key(space, base, faces, oracle, trials, seed)
     process = TrainingProcess(faces, store)
 
@@ -71,23 +77,25 @@ def work(
         return process.train(recipe, seed) if isolated else train_trial(recipe, faces, seed, store)
 
     engine = make_oracle(oracle, space.declare(base), trials=trials, epochs=base.epochs, seed=seed)
-    # How long a worker waits for its chief is a constant of keras-tuner's, an hour.
+    # keras-tuner's constant is one hour.
     oracle_client.TIMEOUT = patience
-    with tempfile.TemporaryDirectory() as scratch, _as_worker(address, worker), unspoken():
+    with tempfile.TemporaryDirectory() as scratch, _environment(address, worker), quiet_grpc():
         tuner = _Worker(space, base, train, attach_outcome, oracle=engine, directory=scratch)
         try:
             theirs = tuner.oracle.get_space().values
             if theirs.get("search") != key:
                 raise StudyError(
-                    f"worker {worker}: expected the chief at {address} to search as this worker does, found another "
-                    "search. Give both the same recipe, search space, oracle, trials, seed and data."
+                    f"worker {worker}: expected the chief at {address} to run this search, found "
+                    "another one. Give both the same recipe, search space, oracle, trials, seed "
+                    "and data."
                 )
-            with _signs_of_life(tuner, min(HEARTBEAT, theirs["patience"] / 4)):
+            with _heartbeat(tuner, min(HEARTBEAT, theirs["patience"] / 4)):
                 tuner.run()
         except grpc.RpcError as problem:
             raise StudyError(
-                f"worker {worker}: expected the chief at {address} to answer within {patience:g} s, found "
-                f"{problem.code().name}. Start the chief, then this worker again: it goes on where it was."
+                f"worker {worker}: expected an answer from the chief at {address} within "
+                f"{patience:g} s, found {problem.code().name}. Start the chief, then restart this "
+                "worker: it continues its trial."
             ) from None
         finally:
             process.close()
@@ -95,44 +103,52 @@ def work(
 
 
 class _Worker(Tuner):
-    """The loop over trials, which waits where the chief has none yet; Hyperband's has to see others end first."""
+    """The loop over trials; it waits when the chief has no trial yet.
+
+    Hyperband, for example, waits for other trials to end.
+
+    Attributes:
+        current: the trial that is being trained, if any.
+        waiting: whether the last request brought no trial.
+    """
 
     current: str | None = None
     waiting = False
 
     def pre_create_trial(self) -> None:
-        """Before it asks for a trial."""
+        """Pause before a repeated request for a trial."""
         if self.waiting:
             time.sleep(1)
         self.waiting = True
 
     def on_trial_begin(self, trial) -> None:
-        """It has one."""
+        """Note the trial that starts."""
         self.waiting, self.current = False, trial.trial_id
 
     def on_trial_end(self, trial) -> None:
-        """It has trained it."""
+        """Note that the trial has ended."""
         self.current = None
         super().on_trial_end(trial)
 
 
 def attach_outcome(trial, outcome: dict) -> None:
-    """What travels back with a trial: keras-tuner's messages have no room for why it failed."""
+    """Add an outcome to a trial's values: keras-tuner's messages have no field for it."""
     trial.hyperparameters.values[OUTCOME] = json.dumps(outcome)
 
 
 @contextlib.contextmanager
-def _signs_of_life(tuner: _Worker, every: float) -> Iterator[None]:
-    """While the block runs, ask the chief for the current trial now and then."""
+def _heartbeat(tuner: _Worker, every: float) -> Iterator[None]:
+    """Request the current trial from the chief at regular intervals while the block runs."""
     over = threading.Event()
 
     def beat() -> None:
         while not over.wait(every):
-            if (number := tuner.current) is not None:
-                # One that is not answered is followed by another; a chief that is gone shows when a trial ends.
+            if (trial_id := tuner.current) is not None:
+                # A lost request is followed by another one. A chief that is gone is detected when
+                # the trial ends.
                 with contextlib.suppress(grpc.RpcError):
                     tuner.oracle.stub.GetTrial(
-                        protos.get_service().GetTrialRequest(trial_id=number), timeout=every
+                        protos.get_service().GetTrialRequest(trial_id=trial_id), timeout=every
                     )
 
     thread = threading.Thread(target=beat, daemon=True)
@@ -145,16 +161,16 @@ def _signs_of_life(tuner: _Worker, every: float) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _as_worker(address: str, worker: str) -> Iterator[None]:
-    """Inside, keras-tuner's tuners are this worker of that chief."""
+def _environment(address: str, worker: str) -> Iterator[None]:
+    """Set the environment variables that make keras-tuner's tuners workers of a chief."""
     host, _, port = address.rpartition(":")
-    given = {
+    settings = {
         "KERASTUNER_TUNER_ID": f"worker-{worker}",
         "KERASTUNER_ORACLE_IP": host,
         "KERASTUNER_ORACLE_PORT": port,
     }
-    before = {name: os.environ.get(name) for name in given}
-    os.environ.update(given)
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
     try:
         yield
     finally:

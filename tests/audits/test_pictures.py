@@ -34,8 +34,8 @@ def test_each_image_is_measured_as_by_itself_whatever_the_batch(faces, monkeypat
     for measure, alone in (
         (brightness, np.mean),
         (contrast, np.std),
-        # scipy's "flip" is the border that OpenCV takes.
-        (sharpness, lambda image: laplace(image, mode="flip").var()),
+        # scipy's "mirror" is the border that OpenCV takes.
+        (sharpness, lambda image: laplace(image, mode="mirror").var()),
     ):
         found = measure(faces)
         assert found.dtype == np.float64

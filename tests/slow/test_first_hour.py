@@ -78,7 +78,7 @@ def test_the_notebook_ran_with_the_other_parameter_and_nothing_of_the_pipelines_
     (given,) = [
         cell.source for cell in ran.cells if "injected-parameters" in cell.metadata.get("tags", [])
     ]
-    assert 'usage = "PublicTest"' in given and ran.cells[-1].get("execution_count", 1)
+    assert 'split = "PublicTest"' in given and ran.cells[-1].get("execution_count", 1)
     assert (clone.root / "build" / "mine.html").stat().st_size > 100_000, "no figures"
     kept = json.loads(
         (clone.root / "reports" / "metrics" / "analyse_errors.json").read_text(encoding="utf-8")
@@ -88,7 +88,7 @@ def test_the_notebook_ran_with_the_other_parameter_and_nothing_of_the_pipelines_
 
 @pytest.mark.slow
 def test_the_experiments_are_told_apart(clone, said):
-    shown = said["Two experiments, compared"]
+    shown = said["Two experiments compared"]
     (row,) = re.findall(r"\[shorter\] +(\S+) +(\S+)", shown)
     assert row[1] == "6" and 0 <= float(row[0]) <= 1
     assert re.search(r"^params.yaml +final_model.epochs +1 +6 +5$", shown, re.M)
@@ -100,7 +100,7 @@ def test_the_experiments_are_told_apart(clone, said):
 
 @pytest.mark.slow
 def test_elsewhere_the_results_are_those_that_were_pushed(clone, said):
-    assert said["Results, shared"].rstrip().endswith("Data and pipelines are up to date.")
+    assert said["Results shared"].rstrip().endswith("Data and pipelines are up to date.")
     elsewhere = Path(clone.environment["HOME"]) / "fer-elsewhere"
     files = ["index.html", *(f"metrics/{stage}.json" for stage in BUDGET)]
     for name in files:
@@ -118,7 +118,7 @@ def test_the_readers_csv_is_audited_and_learned(said):
 @pytest.mark.slow
 def test_the_photo_is_recognised_and_drawn(clone, said):
     assert re.search(
-        r"(angry|disgust|fear|happy|sad|surprise|neutral)", said["A photo, recognised"]
+        r"(angry|disgust|fear|happy|sad|surprise|neutral)", said["A photo"]
     )
     with Image.open(clone.root / "annotated.png") as drawn:
         assert np.asarray(drawn.convert("RGB")).std() > 20 and drawn.width == drawn.height >= 512
@@ -126,7 +126,7 @@ def test_the_photo_is_recognised_and_drawn(clone, said):
 
 @pytest.mark.slow
 def test_the_server_answers_for_the_photo(said):
-    answer = said["The server, asked from the shell"]
+    answer = said["The server from the shell"]
     photo, _ = json.JSONDecoder().raw_decode(answer, answer.index('{"width"'))
     (face,) = photo["faces"]
     assert sum(face["probabilities"].values()) == pytest.approx(1, abs=0.01)

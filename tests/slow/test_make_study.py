@@ -101,7 +101,7 @@ def test_dvc_shows_the_experiments(clone, first):
 
 
 def test_another_parameter_runs_what_depends_on_it(clone, first):
-    done = clone.study(setting(analyse_errors__usage="PublicTest"))
+    done = clone.study(setting(analyse_errors__split="PublicTest"))
     assert ran(done) == ["analyse_errors", "index"]
     names = [
         re.search(r"^Ran experiment\(s\): (\S+)$", run.stdout, re.M)[1] for run in (first[0], done)
@@ -127,7 +127,7 @@ def test_unknown_parameter_fails_and_is_named(clone, first):
 
 
 def test_failing_cell_fails_and_is_named(clone, first):
-    failed = clone.study(setting(analyse_errors__usage="Test"), check=False)
+    failed = clone.study(setting(analyse_errors__split="Test"), check=False)
     assert failed.returncode != 0
     assert re.search(r"05_analyse_errors\.ipynb, code cell 4 .* failed with", failed.stderr), (
         failed.stderr[-2000:]

@@ -1,7 +1,7 @@
 """Training on JAX: images stay on the device, and an epoch is one compiled loop.
 
-The same on a processor, a GPU, or several (`data_parallel`). Keras' own augmentation layers cannot be compiled, so the
-draws of `fer_utils.training.augmentation` are applied here once more.
+It runs on a processor, on a GPU, or on several (`data_parallel`). OpenCV cannot be compiled, so
+this module has its own functions that apply the draws of `fer_utils.training.augmentation`.
 """
 
 import dataclasses
@@ -25,21 +25,21 @@ PREDICTION_BATCH = 256
 
 
 def warp(images, transform, side: int, border: str):
-    """`augmentation.warp` for jax arrays: (b, 48, 48) to float32 (b, side, side)."""
+    """Transform JAX arrays like `augmentation.warp`: (b, 48, 48) to float32 (b, side, side)."""
     rows, columns = jnp.meshgrid(jnp.arange(side), jnp.arange(side), indexing="ij")
-    at = jnp.stack([columns.ravel(), rows.ravel(), jnp.ones(side * side, int)]).astype(jnp.float32)
-    # Full precision: coordinates in reduced precision would blur by up to half a pixel.
-    x, y = jnp.moveaxis(jnp.matmul(transform, at, precision="highest"), 1, 0)
+    pixels = jnp.stack([columns.ravel(), rows.ravel(), jnp.ones(side * side, int)])
+    # In reduced precision, errors of the coordinates would reach half a pixel and blur the images.
+    coordinates = jnp.matmul(transform, pixels.astype(jnp.float32), precision="highest")
+    x, y = jnp.moveaxis(coordinates, 1, 0)
     left, top = jnp.floor(x), jnp.floor(y)
     flat = images.reshape(len(images), SIDE * SIDE)
 
     def pixel(x, y):
         inside = (x >= 0) & (x < SIDE) & (y >= 0) & (y < SIDE)
-        index = jnp.clip(y, 0, SIDE - 1).astype(jnp.int32) * SIDE + jnp.clip(x, 0, SIDE - 1).astype(
-            jnp.int32
-        )
-        found = jnp.take_along_axis(flat, index, 1).astype(jnp.float32)
-        return jnp.where(inside, found, 0) if border == "zero" else found
+        row = jnp.clip(y, 0, SIDE - 1).astype(jnp.int32)
+        column = jnp.clip(x, 0, SIDE - 1).astype(jnp.int32)
+        value = jnp.take_along_axis(flat, row * SIDE + column, 1).astype(jnp.float32)
+        return jnp.where(inside, value, 0) if border == "zero" else value
 
     across, down = x - left, y - top
     upper = (1 - across) * pixel(left, top) + across * pixel(left + 1, top)
@@ -49,12 +49,14 @@ def warp(images, transform, side: int, border: str):
 
 def _inside(rectangles, side: int):
     x0, y0, x1, y1 = rectangles.T[:, :, None]
-    at = jnp.arange(side)
-    return ((at >= y0) & (at < y1))[:, :, None] & ((at >= x0) & (at < x1))[:, None, :]
+    position = jnp.arange(side)
+    rows = (position >= y0) & (position < y1)
+    columns = (position >= x0) & (position < x1)
+    return rows[:, :, None] & columns[:, None, :]
 
 
 def apply(images, draws: Draws, side: int, border: str):
-    """`augmentation.apply` for jax arrays."""
+    """Augment JAX arrays like `augmentation.apply`."""
     if draws.transform is not None:
         result = warp(images, draws.transform, side, border)
     else:
@@ -64,13 +66,15 @@ def apply(images, draws: Draws, side: int, border: str):
         result = jnp.where(_inside(draws.erased, side), result.mean((1, 2), keepdims=True), result)
     if draws.share is not None:
         other, inside = result[::-1], _inside(draws.pasted, side)
-        mixed = jnp.where(inside.any((1, 2), keepdims=True), 1.0, draws.share[:, None, None])
-        result = jnp.where(inside, other, mixed * result + (1 - mixed) * other)
+        # An image with a pasted rectangle is not mixed.
+        has_pasted = inside.any((1, 2), keepdims=True)
+        share = jnp.where(has_pasted, 1.0, draws.share[:, None, None])
+        result = jnp.where(inside, other, share * result + (1 - share) * other)
     return result
 
 
 class Engine:
-    """Runs epochs of a recipe; arguments as the TensorFlow engine's."""
+    """Trains a recipe epoch by epoch. Its arguments are those of the TensorFlow engine."""
 
     def __init__(
         self, trunk: keras.Model, optimizer, recipe: Recipe, images: np.ndarray, targets: np.ndarray
@@ -119,7 +123,7 @@ class Engine:
     def epoch(
         self, order: np.ndarray, draws: Draws, on_batch: Callable[[int], None]
     ) -> tuple[np.ndarray, int]:
-        """Train on the images in this order; see the TensorFlow engine's."""
+        """Train on the images in this order. Arguments and result as in the TensorFlow engine."""
         size = self.recipe.batch_size
         whole = len(order) // size * size
         variables = [
@@ -128,7 +132,7 @@ class Engine:
             self.optimizer.variables,
         ]
         losses, correct = [], 0
-        # What does not fill a batch is a loop of its own, of one step.
+        # Images that do not fill a batch are a second loop, of one step.
         for chosen, length in ((order[:whole], size), (order[whole:], len(order) - whole)):
             if not len(chosen):
                 continue
@@ -149,18 +153,19 @@ jax.tree_util.register_dataclass(
 )
 
 
-def _cut(length: int, each: np.ndarray) -> np.ndarray:
-    """Batches, (m / length, length, ...), of what belongs to m images."""
-    return each.reshape(-1, length, *each.shape[1:])
+def _cut(length: int, values: np.ndarray) -> np.ndarray:
+    """Cut values of m images, (m, ...), into batches, (m / length, length, ...)."""
+    return values.reshape(-1, length, *values.shape[1:])
 
 
 _compiled: WeakKeyDictionary = WeakKeyDictionary()
 
 
 def logits(model: keras.Model, images: np.ndarray) -> np.ndarray:
-    """A model's logits, float32 (n, 7), of images float32 (n, side, side)."""
+    """Logits of a model, float32 (n, 7), for images float32 (n, side, side)."""
     if model not in _compiled:
-        alive = ref(model)  # or the entry would keep the model for ever
+        # A reference from the compiled function would keep the model in memory.
+        alive = ref(model)
 
         @jax.jit
         def compute(trainable, fixed, batches):
@@ -181,7 +186,10 @@ def logits(model: keras.Model, images: np.ndarray) -> np.ndarray:
 
 @contextmanager
 def data_parallel() -> Iterator[None]:
-    """Models built inside have their weights on each device of this machine, and batches are spread over them."""
+    """Inside, models are built with weights on each device of the machine.
+
+    Batches are spread over the devices.
+    """
     before = keras.distribution.distribution()
     keras.distribution.set_distribution(keras.distribution.DataParallel())
     try:
@@ -200,5 +208,5 @@ def _over_devices(batch):
 
 
 def accelerators() -> list[str]:
-    """The names of this machine's accelerators."""
+    """Names of the machine's accelerators."""
     return [device.device_kind for device in jax.devices() if device.platform != "cpu"]

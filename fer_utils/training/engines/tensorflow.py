@@ -1,4 +1,4 @@
-"""Training on TensorFlow: OpenCV augments the next batch while the network learns from this one."""
+"""Training on TensorFlow: OpenCV augments the next batch while the network trains on this one."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,12 +17,12 @@ PREDICTION_BATCH = 256
 
 
 class Engine:
-    """Runs epochs of a recipe.
+    """Trains a recipe epoch by epoch.
 
     Args:
-        trunk: what is trained, from float32 (b, side, side, 1) to logits.
+        trunk: the trained model, from float32 (b, side, side, 1) to logits.
         optimizer: built on the trunk's trainable variables.
-        recipe: says loss, border, and how batches are cut.
+        recipe: its loss, border, batch size and SAM radius are used.
         images: training images, uint8 or float32 (n, 48, 48).
         targets: float32 (n, 7), one-hot or soft.
     """
@@ -32,7 +32,7 @@ class Engine:
     ) -> None:
         self.recipe, self.images, self.targets = recipe, images, targets
         self.trunk, self.optimizer = trunk, optimizer
-        # A step for each side of images, since TensorFlow would otherwise trace one for images of unknown size.
+        # One step per side of images. Otherwise TensorFlow would trace a step for unknown sizes.
         self.steps: dict[int, Callable] = {}
 
     def _step(self, side: int) -> Callable:
@@ -61,7 +61,8 @@ class Engine:
                 moves = [recipe.sam * gradient / (norm + 1e-12) for gradient in gradients]
                 for variable, move in zip(variables, moves, strict=True):
                     variable.assign_add(move)
-                # The same dropout once more; and the moving averages are of the weights, not of where SAM looks.
+                # From the same states, the second pass repeats the dropout masks. Its own states
+                # are undone, because moving averages must be those of the unmoved weights.
                 set_states(before)
                 gradients = forward_backward(images, targets)[-1]
                 set_states(after)
@@ -76,7 +77,15 @@ class Engine:
         return tf.function(step, reduce_retracing=True)
 
     def batch(self, chosen: np.ndarray, draws: Draws) -> tuple[np.ndarray, np.ndarray]:
-        """The augmented images at `chosen`, float32 (b, side, side, 1), and their targets, float32 (b, 7)."""
+        """Augment a batch.
+
+        Args:
+            chosen: positions of the images, int (b,).
+            draws: draws of all n images.
+
+        Returns:
+            Images float32 (b, side, side, 1), and targets float32 (b, 7).
+        """
         drawn, targets = draws.of(chosen), self.targets[chosen]
         if drawn.share is not None:
             share = drawn.share[:, None]
@@ -86,12 +95,15 @@ class Engine:
     def epoch(
         self, order: np.ndarray, draws: Draws, on_batch: Callable[[int], None]
     ) -> tuple[np.ndarray, int]:
-        """Train on the images in this order. Gives each step's loss, float64 (steps,), and the number of right answers.
+        """Train on the images in this order.
 
         Args:
-            order: int (m,), positions in the images.
-            draws: of all n images.
-            on_batch: called with the number of images after each batch.
+            order: positions of the images, int (m,).
+            draws: draws of all n images.
+            on_batch: called after each batch with its number of images.
+
+        Returns:
+            The loss of each step, float64 (steps,), and the number of correct predictions.
         """
         size = self.recipe.batch_size
         losses, correct = [], 0
@@ -111,19 +123,19 @@ class Engine:
 
 
 def data_parallel():
-    """Raises StudyError: several devices need JAX."""
+    """Refuse training on several devices, which needs JAX: raises StudyError."""
     raise StudyError(
         "data_parallel: expected KERAS_BACKEND=jax, found tensorflow. Train this recipe under JAX."
     )
 
 
 def logits(model: keras.Model, images: np.ndarray) -> np.ndarray:
-    """A model's logits, float32 (n, 7), of images float32 (n, side, side)."""
+    """Logits of a model, float32 (n, 7), for images float32 (n, side, side)."""
     return model.predict(images[..., None], batch_size=PREDICTION_BATCH, verbose=0)
 
 
 def accelerators() -> list[str]:
-    """The names of this machine's accelerators."""
+    """Names of the machine's accelerators."""
     devices = tf.config.list_physical_devices("GPU")
     return [
         tf.config.experimental.get_device_details(device).get("device_name", device.name)

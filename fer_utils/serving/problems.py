@@ -1,0 +1,69 @@
+"""Errors as problem details (RFC 9457)."""
+
+import json
+import logging
+from http import HTTPStatus
+
+from flask import Flask, Response
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as BaseResponse
+
+from fer_utils.recognition.images import ImageTooLarge, UnreadableImage
+from fer_utils.serving.work import Unavailable
+
+_logger = logging.getLogger(__name__)
+
+PROBLEM_TYPE = "application/problem+json"
+"""Content type of every error."""
+
+
+def problem_body(status: int, title: str, detail: str) -> str:
+    """Return a problem as JSON text. The type about:blank means: see the status."""
+    return json.dumps({"type": "about:blank", "title": title, "status": status, "detail": detail})
+
+
+def problem(status: int, detail: str) -> Response:
+    """Return a problem as a response. Its title is the standard phrase of the status."""
+    body = problem_body(status, HTTPStatus(status).phrase, detail)
+    return Response(body, status, content_type=PROBLEM_TYPE)
+
+
+def register_error_handlers(app: Flask) -> None:
+    """Make the application respond to every exception with a problem."""
+    app.register_error_handler(HTTPException, _http_problem)
+    app.register_error_handler(UnreadableImage, _unreadable)
+    app.register_error_handler(Unavailable, _unavailable)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def _http_problem(error: HTTPException) -> BaseResponse:
+    if error.code is None or error.code < 400:  # a redirect
+        return error.get_response()
+    detail = error.description or ""
+    # Werkzeug's own text for 413 names no cause.
+    if error.code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and detail == type(error).description:
+        detail = "The upload is larger than this server accepts."
+    response = problem(error.code, detail)
+    for name, value in error.get_headers():
+        if name != "Content-Type":  # such as Allow
+            response.headers[name] = value
+    return response
+
+
+def _unreadable(error: UnreadableImage) -> Response:
+    if isinstance(error, ImageTooLarge):
+        return problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(error))
+    return problem(HTTPStatus.BAD_REQUEST, str(error))
+
+
+def _unavailable(error: Unavailable) -> Response:
+    response = problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+    response.headers["Retry-After"] = str(error.retry_after)
+    return response
+
+
+def _unexpected(error: Exception) -> Response:
+    _logger.error("unexpected error", exc_info=error)
+    # The client learns nothing about the cause, which may contain private data.
+    detail = "The server failed. The cause is in its log."
+    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail)
