@@ -19,7 +19,12 @@ from fer_utils.analysis.reliability import (
     classwise_calibration_error,
 )
 from fer_utils.analysis.wording import interval, percent, points
-from fer_utils.evaluation import cross_entropy, probabilities
+from fer_utils.evaluation import (
+    cross_entropy,
+    draw_counts,
+    percentile_interval,
+    probabilities,
+)
 
 RESAMPLES = 2_000
 """Bootstrap resamples. The Monte Carlo error of an interval's end is a twentieth of its width."""
@@ -109,8 +114,7 @@ def calibration_table(
     generator = np.random.default_rng(seed)
     images = len(emotion)
     # Each row of weights holds how often each image is in one resample.
-    weights = generator.multinomial(images, np.full(images, 1 / images), size=RESAMPLES)
-    weights = weights.astype(np.float64)
+    weights = draw_counts(np.ones(images), RESAMPLES, generator).astype(np.float64)
     rows, samples = [], []
     for name, divisor in (("before", 1.0), ("after", temperature)):
         scaled = np.asarray(logits, np.float64) / divisor
@@ -123,7 +127,8 @@ def calibration_table(
         sample["ece"] = np.abs(weights @ binned_gaps(shares, emotion)).sum(axis=1) / images
         chance = _calibrated_errors(shares, generator)
         error = calibration_error(shares, emotion)
-        low, high = np.clip(2 * error - np.quantile(sample["ece"], [0.975, 0.025]), 0, 1)
+        ends = percentile_interval(sample["ece"])
+        low, high = (np.clip(2 * error - end, 0, 1) for end in reversed(ends))
         row: dict[str, Any] = {
             "probabilities": name,
             "temperature": divisor,
@@ -134,7 +139,7 @@ def calibration_table(
         }
         for key, values in losses.items():
             row[key] = values.mean()
-            row[f"{key}_low"], row[f"{key}_high"] = np.quantile(sample[key], [0.025, 0.975])
+            row[f"{key}_low"], row[f"{key}_high"] = percentile_interval(sample[key])
         row["adaptive_ece"] = calibration_error(shares, emotion, equal_mass=True)
         row["classwise_ece"] = classwise_calibration_error(shares, emotion)
         rows.append(row)
@@ -143,10 +148,10 @@ def calibration_table(
     for key in ("ece", "brier", "cross_entropy", "adaptive_ece", "classwise_ece"):
         change[key] = rows[1][key] - rows[0][key]
     for key in samples[0]:
-        ends = np.quantile(samples[1][key] - samples[0][key], [0.025, 0.975])
+        low, high = percentile_interval(samples[1][key] - samples[0][key])
         if key == "ece":
-            ends = 2 * change[key] - ends[::-1]
-        change[f"{key}_low"], change[f"{key}_high"] = ends
+            low, high = 2 * change[key] - high, 2 * change[key] - low
+        change[f"{key}_low"], change[f"{key}_high"] = low, high
     return pd.DataFrame([*rows, change], columns=list(rows[0]))
 
 

@@ -15,12 +15,12 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from scipy.special import log_softmax
-from scipy.stats import bootstrap
 from tqdm.auto import tqdm
 
 from fer_utils.analysis.wording import interval, percent
 from fer_utils.emotions import EMOTIONS, SIDE
 from fer_utils.errors import StudyError
+from fer_utils.evaluation import draw_counts, percentile_interval
 
 PATCH, STRIDE = 9, 3
 """Side of the patch, about that of an eye or half a mouth, and its step, both in pixels.
@@ -228,14 +228,8 @@ def _mean_and_interval(shares: np.ndarray) -> np.ndarray:
     if len(shares):
         found[0] = shares.mean(axis=0)
     if len(shares) > 1:
-        found[1:] = bootstrap(
-            (shares,),
-            np.mean,
-            axis=0,
-            n_resamples=RESAMPLES,
-            method="percentile",
-            rng=np.random.default_rng(0),
-        ).confidence_interval
+        weights = draw_counts(np.ones(len(shares)), RESAMPLES, np.random.default_rng(0))
+        found[1:] = percentile_interval(weights @ shares / len(shares))
     return found
 
 

@@ -12,7 +12,7 @@ from fer_utils.analysis.wording import interval, percent
 from fer_utils.data.faces import Faces
 from fer_utils.emotions import EMOTIONS
 from fer_utils.errors import StudyError
-from fer_utils.evaluation import RESAMPLES, accuracy_interval
+from fer_utils.evaluation import RESAMPLES, accuracy_interval, draw_counts, percentile_interval
 
 Predictor = Callable[[np.ndarray], np.ndarray]
 """From images uint8 (n, 48, 48) to logits float32 (n, 7)."""
@@ -138,13 +138,12 @@ def summary(measured: Robustness) -> pd.DataFrame:
         clean, corrupted = scores.mean(axis=1)
         row = {"model": name, "images": correct.shape[1], "clean": clean, "corrupted": corrupted}
         sampled_clean, sampled_corrupted = _resampled_means(scores)
-        row["corrupted_low"], row["corrupted_high"] = np.quantile(sampled_corrupted, (0.025, 0.975))
+        row["corrupted_low"], row["corrupted_high"] = percentile_interval(sampled_corrupted)
         row |= dict.fromkeys(("relative", "relative_low", "relative_high"), np.nan)
         if clean:
             # With few images, a resample may contain errors only.
             some = sampled_clean > 0
-            ratios = sampled_corrupted[some] / sampled_clean[some]
-            low, high = np.quantile(ratios, (0.025, 0.975))
+            low, high = percentile_interval(sampled_corrupted[some] / sampled_clean[some])
             row |= {"relative": corrupted / clean, "relative_low": low, "relative_high": high}
         row |= {"worst": by_corruption.idxmin(), "worst_accuracy": by_corruption.min()}
         rows.append(row | {"floor": measured.floor})
@@ -157,9 +156,8 @@ def _resampled_means(scores: np.ndarray) -> np.ndarray:
     """Return means of each row of (2, n) in resamples of the columns, float64 (2, resamples)."""
     # Images with equal scores are interchangeable, so it is enough to draw the number of each kind.
     kinds, counts = np.unique(scores, axis=1, return_counts=True)
-    images = counts.sum()
-    drawn = np.random.default_rng(0).multinomial(images, counts / images, size=RESAMPLES)
-    return kinds @ drawn.T / images
+    drawn = draw_counts(counts, RESAMPLES, np.random.default_rng(0))
+    return kinds @ drawn.T / counts.sum()
 
 
 def robustness_finding(scores: pd.DataFrame) -> str:

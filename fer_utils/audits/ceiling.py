@@ -122,7 +122,7 @@ def ceiling(faces: Faces, noise: Mapping[str, Noise] | None = None) -> pd.DataFr
             )
         )
     for known in PUBLISHED:
-        if known.name == "People":
+        if known.name == "Human accuracy":
             margin = np.nan if known.margin is None else known.margin
             rows.append(
                 {

@@ -269,7 +269,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     add.add_argument(
         "stage",
-        help="prepare, explore, replicate, tune, final_model, analyse_errors, serve or index",
+        help="prepare, explore, replicate, tune, final_model, analyse_errors, serve or report",
     )
 
     add = command(

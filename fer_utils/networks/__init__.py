@@ -1,11 +1,14 @@
 """Networks, one per file.
 
-A network is a module in this folder with two names. The function of the module's name takes the
-network's options as keywords and returns a Keras model. `SOURCE` names its publication, in one line.
+A network is a module in this folder with two names:
+
+- The function of the module's name takes the network's options as keywords, and returns a model.
+- `SOURCE` names the network's publication, in one line.
 
 A model takes raw pixels, float32 (n, 48, 48, 1) from 0 to 255, and scales them itself. It returns
-logits, float32 (n, 7), in the order of `fer_utils.emotions.EMOTIONS`. Preprocessing that is fitted to
-the training images is a layer `front`; the trained part is then a nested model `trunk`, see `parts`.
+logits, float32 (n, 7), in the order of `fer_utils.emotions.EMOTIONS`. If it has preprocessing that
+is fitted to the training images, this is its layer `front`, and the trained part is a nested model
+`trunk`; see `parts`.
 """
 
 import pkgutil
@@ -88,8 +91,8 @@ def at_side(trunk, side: int):
         )
     except ValueError as problem:
         raise StudyError(
-            f"{trunk.name}: crop_side: expected {shape[0]} or another side with weights of the "
-            f"same shapes, found {side}: {problem}"
+            f"{trunk.name}: crop_side: expected a side that leaves the shapes of its weights, as "
+            f"{shape[0]} does, found {side}: {problem}"
         ) from None
     # The engines pass variables by their order.
     assert all(one is other for one, other in zip(smaller.variables, trunk.variables, strict=True))

@@ -34,5 +34,5 @@ def _import_quietly():
 
 keras = _import_quietly()
 
-# TensorFlow warns of retracing if many models are built, as here. The warning is for one model.
+# TensorFlow warns of functions that are traced often. Here each trace is of a new model.
 logging.getLogger("tensorflow").setLevel(logging.ERROR)

@@ -50,8 +50,8 @@ def mini_xception(
         return normalise(layers.SeparableConv2D(units(full), 3, padding="same", use_bias=False)(x))
 
     inputs = keras.Input((SIDE, SIDE, 1), name="pixels")
-    # Not the layer Resizing: if it is called without `training`, all layers after it run in training
-    # mode (Keras 3.15), in exported models too.
+    # Not the layer Resizing: called without `training`, it puts all layers after it into training
+    # mode (Keras 3.15), also in exported models.
     x = keras.ops.image.resize(inputs, (INSIDE, INSIDE), interpolation="bilinear")
     x = layers.Rescaling(1 / 127.5, offset=-1)(x)
     for _ in range(2):

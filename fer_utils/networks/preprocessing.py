@@ -1,4 +1,4 @@
-"""Preprocessing that is fitted to the training images, as a layer that is saved with the weights."""
+"""Preprocessing that is fitted to the training images: a layer that is saved with the weights."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ ops = keras.ops
 
 @keras.saving.register_keras_serializable("fer_utils")
 class ContrastNormalisation(keras.layers.Layer):
-    """Tang's preprocessing (arXiv 1306.0239): float32 (n, 48, 48, 1), raw pixels, to the same shape.
+    """Tang's preprocessing (arXiv 1306.0239) of raw pixels, float32 (n, 48, 48, 1).
 
     1. A blank image is replaced by the mean of the training images.
     2. Each image is divided by 255, centred to mean 0, and scaled to `norm`.
@@ -52,7 +52,7 @@ class ContrastNormalisation(keras.layers.Layer):
         blank = ops.max(pixels, axes, keepdims=True) == ops.min(pixels, axes, keepdims=True)
         x = ops.where(blank, ops.convert_to_tensor(self.stand_in), pixels) / 255
         x = x - ops.mean(x, axes, keepdims=True)
-        # The limit protects images of almost one grey, whose norm is rounding error.
+        # The norm of an image of one grey is rounding error, which must not be scaled up.
         x = x * self.norm / ops.maximum(ops.sqrt(ops.sum(ops.square(x), axes, keepdims=True)), 1e-3)
         return (x - self.mean) / self.deviation
 

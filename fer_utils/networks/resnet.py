@@ -10,7 +10,10 @@ SOURCE = "this study, after He et al. 2016, arXiv 1512.03385"
 
 @keras.saving.register_keras_serializable("fer_utils")
 class DropPath(keras.layers.Layer):
-    """Stochastic depth: drops a residual branch at random per image (Huang et al. 2016, 1603.09382)."""
+    """Stochastic depth: drops a residual branch, for each image at random.
+
+    Source: Huang et al. 2016, arXiv 1603.09382.
+    """
 
     def __init__(self, rate: float, **more) -> None:
         super().__init__(**more)
@@ -22,8 +25,8 @@ class DropPath(keras.layers.Layer):
         if not training or not self.rate:
             return x
         shape = (keras.ops.shape(x)[0],) + (1,) * (len(x.shape) - 1)
-        kept = keras.random.uniform(shape, seed=self.seed_generator) >= self.rate
-        return x * keras.ops.cast(kept, x.dtype) / (1 - self.rate)
+        keep = keras.random.uniform(shape, seed=self.seed_generator) >= self.rate
+        return x * keras.ops.cast(keep, x.dtype) / (1 - self.rate)
 
     def get_config(self) -> dict:
         """The constructor's arguments."""
@@ -42,9 +45,9 @@ def resnet(
     """Build a residual network: a stem to 24x24, then stages of 24x24, 12x12, 6x6 and so on.
 
     A block has two 3x3 convolutions with batch normalisation, squeeze-and-excitation on the branch,
-    and ReLU after the sum. The design is He et al. 2016 (arXiv 1512.03385), with the average-pooled
-    shortcut of ResNet-D (arXiv 1812.01187) and squeeze-and-excitation (arXiv 1709.01507). Each image
-    is standardised with its own mean and standard deviation.
+    and ReLU after the sum. The design is that of He et al. 2016 (arXiv 1512.03385), with the
+    average-pooled shortcut of ResNet-D (arXiv 1812.01187) and squeeze-and-excitation (arXiv
+    1709.01507). Each image is standardised with its own mean and standard deviation.
 
     Args:
         widths: filters of each stage. The stem has as many as the first stage, and half as many in

@@ -24,10 +24,10 @@ def tang(
     """Build Tang's network, with 5,008,295 parameters at width 1.
 
     Its layers: 5x5-32 convolution, 3x3 max-pooling; 4x4-32, average-pooling; 5x5-64,
-    average-pooling; dense 3072, dropout; linear. Each hidden layer has ReLU. Pooling has stride 2 and
-    rounds sizes up, so 5x5x64 remain. The source is Tang 2013, "Deep Learning using Linear Support
-    Vector Machines" (arXiv 1306.0239). The paper names two convolution stages; the code released for
-    the contest has three, as here.
+    average-pooling; dense 3072, dropout; linear. Each hidden layer has ReLU. Pooling has stride 2
+    and rounds sizes up, so 5x5x64 values reach the dense layer. The source is Tang 2013, "Deep
+    Learning using Linear Support Vector Machines" (arXiv 1306.0239). The paper names two
+    convolution stages; the code released for the contest has three, as here.
 
     Args:
         width: factor on the number of filters and dense units.

@@ -25,8 +25,8 @@ def vgg(
     PrivateTest.
 
     The rest is this study's: the numbers of filters and units, chosen for as many parameters; batch
-    normalisation before each ReLU; and dropout after each block and before the logits. Each image is
-    standardised with its own mean and standard deviation, where theirs equalises histograms.
+    normalisation before each ReLU; and dropout after each block and before the logits. Images are
+    standardised with their own mean and standard deviation; theirs have equalised histograms.
 
     Args:
         widths: filters of each block. Each block halves the side.

@@ -1,75 +1,84 @@
-"""The study's figures, in one style. Each function returns a Figure and shows nothing.
+"""The study's figures, in one style. Each `plot_` function returns a Figure without showing it.
 
 plots.use_style()
-plots.keep(plots.counts(faces), "reports/figures/explore/counts.pdf")
+plots.save_figure(plots.plot_counts(faces), "reports/figures/explore/counts.pdf")
 """
 
-from fer_utils.plots.calibration import coverage, reliability
-from fer_utils.plots.comparisons import pairwise, side_by_side
-from fer_utils.plots.data import brightness_and_contrast, counts, examples, mean_faces
-from fer_utils.plots.duplicates import duplicates_matrix, similarities
-from fer_utils.plots.explanation import importance_maps, region_shares
-from fer_utils.plots.final_model import ablation, accuracy_against_cost, ensemble_path
-from fer_utils.plots.labels import ceilings, label_votes
-from fer_utils.plots.mistakes import (
-    confusion,
-    confusions_of_people,
-    model_agreement,
-    predictions,
-    solved_by,
+from fer_utils.plots.calibration import plot_coverage, plot_reliability
+from fer_utils.plots.comparisons import plot_pairwise, plot_variants
+from fer_utils.plots.data import (
+    plot_brightness_and_contrast,
+    plot_counts,
+    plot_examples,
+    plot_mean_faces,
 )
-from fer_utils.plots.networks import network
-from fer_utils.plots.robustness import corruption_curves, corruption_strip
-from fer_utils.plots.scores import accuracies, scores_by_emotion
-from fer_utils.plots.slices import slices
-from fer_utils.plots.style import COLOURS, INK, keep, use_style
-from fer_utils.plots.training import accuracy_by_epoch, learning_curves
+from fer_utils.plots.duplicates import plot_duplicates, plot_similarities
+from fer_utils.plots.explanation import plot_occlusion_maps, plot_region_shares
+from fer_utils.plots.final_model import (
+    plot_ablation,
+    plot_accuracy_against_cost,
+    plot_ensemble_path,
+)
+from fer_utils.plots.labels import plot_ceilings, plot_label_votes
+from fer_utils.plots.mistakes import (
+    plot_confusion,
+    plot_human_confusions,
+    plot_model_agreement,
+    plot_predictions,
+    plot_solved_by,
+)
+from fer_utils.plots.networks import plot_network
+from fer_utils.plots.robustness import plot_corruption_curves, plot_corruption_strip
+from fer_utils.plots.scores import plot_accuracies, plot_scores_by_emotion
+from fer_utils.plots.slices import plot_slices
+from fer_utils.plots.style import COLOURS, INK, save_figure, use_style
+from fer_utils.plots.training import plot_accuracy_by_epoch, plot_learning_curves
 from fer_utils.plots.tuning import (
-    against_random,
-    importance,
-    parallel_coordinates,
-    retrained,
-    trials,
+    plot_against_random,
+    plot_importance,
+    plot_parallel_coordinates,
+    plot_retrained,
+    plot_trials,
 )
 
 __all__ = [
     "COLOURS",
     "INK",
-    "ablation",
-    "accuracies",
-    "accuracy_against_cost",
-    "accuracy_by_epoch",
-    "against_random",
-    "brightness_and_contrast",
-    "ceilings",
-    "confusion",
-    "confusions_of_people",
-    "corruption_curves",
-    "corruption_strip",
-    "counts",
-    "coverage",
-    "duplicates_matrix",
-    "ensemble_path",
-    "examples",
-    "importance",
-    "importance_maps",
-    "keep",
-    "label_votes",
-    "learning_curves",
-    "mean_faces",
-    "model_agreement",
-    "network",
-    "pairwise",
-    "parallel_coordinates",
-    "predictions",
-    "region_shares",
-    "reliability",
-    "retrained",
-    "scores_by_emotion",
-    "side_by_side",
-    "similarities",
-    "slices",
-    "solved_by",
-    "trials",
+    "plot_ablation",
+    "plot_accuracies",
+    "plot_accuracy_against_cost",
+    "plot_accuracy_by_epoch",
+    "plot_against_random",
+    "plot_brightness_and_contrast",
+    "plot_ceilings",
+    "plot_confusion",
+    "plot_corruption_curves",
+    "plot_corruption_strip",
+    "plot_counts",
+    "plot_coverage",
+    "plot_duplicates",
+    "plot_ensemble_path",
+    "plot_examples",
+    "plot_human_confusions",
+    "plot_importance",
+    "plot_label_votes",
+    "plot_learning_curves",
+    "plot_mean_faces",
+    "plot_model_agreement",
+    "plot_network",
+    "plot_occlusion_maps",
+    "plot_pairwise",
+    "plot_parallel_coordinates",
+    "plot_predictions",
+    "plot_region_shares",
+    "plot_reliability",
+    "plot_retrained",
+    "plot_scores_by_emotion",
+    "plot_similarities",
+    "plot_slices",
+    "plot_solved_by",
+    "plot_trials",
+    "plot_variants",
+    "save_figure",
     "use_style",
 ]

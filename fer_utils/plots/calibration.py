@@ -1,28 +1,25 @@
-"""Figures of calibration: reliability before and after a temperature, and coverage when the uncertain are rejected."""
+"""Figures of calibration: reliability diagrams, and accuracy against coverage."""
 
 from collections.abc import Mapping
-from itertools import cycle, product
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from fer_utils.plots.style import ACCENT, GRID, INK, LINES, MUTED, WIDTH
+from fer_utils.plots.style import ACCENT, GRID, INK, MUTED, WIDTH
 
 FEWEST = 20
-"""Answers that a coverage curve begins at: the accuracy of fewer is mostly chance."""
+"""Number of predictions that a coverage curve starts at: the accuracy of fewer is mostly noise."""
 
 
-def reliability(
-    tables: Mapping[str, pd.DataFrame], notes: Mapping[str, str] | None = None
-) -> Figure:
-    """Reliability diagrams, one below each title, over the number of images in each bin.
+def plot_reliability(tables: Mapping[str, pd.DataFrame]) -> Figure:
+    """Plot reliability diagrams side by side, with the number of images per bin below each.
 
-    Bars show how often answers of a probability are right, with 95 % intervals; the line what calibrated ones would be.
+    Bars are the accuracy of the predictions in a bin of confidence. Points have 95 % intervals. The
+    dashed line is perfect calibration.
 
     Args:
-        tables: by title, as `reliability.reliability` gives them.
-        notes: by title, what to write into the diagram, such as its calibration error.
+        tables: by title, as returned by `reliability.reliability`.
     """
     figure = Figure(figsize=(WIDTH if len(tables) > 1 else WIDTH / 1.8, 4.6), layout="constrained")
     axes = figure.subplots(
@@ -50,61 +47,53 @@ def reliability(
         )
         upper.set(title=title, xlim=(0, 100), ylim=(0, 103))
         lower.bar(middle, table["images"], 0.94 * width, color=MUTED)
-        lower.set_xlabel("probability of the answer, %")
-        if notes and title in notes:
-            upper.text(0.04, 0.95, notes[title], transform=upper.transAxes, va="top", fontsize=9)
+        lower.set_xlabel("Confidence (%)")
         for ax in (upper, lower):
             ax.grid(axis="y", color=GRID, linewidth=0.8)
             ax.set_axisbelow(True)
-    axes[0, 0].set_ylabel("right answers, %; 95 % intervals")
-    axes[1, 0].set_ylabel("images")
+    axes[0, 0].set_ylabel("Accuracy (%), 95 % intervals")
+    axes[1, 0].set_ylabel("Images")
     figure.align_ylabels()
     return figure
 
 
-def coverage(curves: Mapping[str, pd.DataFrame], thresholds: pd.DataFrame | None = None) -> Figure:
-    """Accuracy of the answers kept against their share, as fewer and fewer of the uncertain are rejected.
+def plot_coverage(model: str, curve: pd.DataFrame, thresholds: pd.DataFrame) -> Figure:
+    """Plot the accuracy of the kept predictions against coverage, their share.
 
-    It begins at `FEWEST` answers. Intervals, 95 %, are drawn for up to two curves.
+    The least confident predictions are rejected first. The curve starts at `FEWEST` predictions
+    and has a 95 % band.
 
     Args:
-        curves: by name, as `coverage.coverage_curve` gives them.
-        thresholds: for the first, as `coverage.threshold_table` gives them: aims and what came of them, with both
-            intervals.
+        model: name of the model, for the legend.
+        curve: as returned by `coverage.coverage_curve`.
+        thresholds: as returned by `coverage.threshold_table`: targets and the results on this
+            split, with intervals of coverage and accuracy.
     """
     figure = Figure(figsize=(WIDTH * 0.86, 4.3), layout="constrained")
     ax = figure.subplots()
-    # So many lines as there are colours are solid, the next ones dashed, then dotted.
-    looks = cycle(product(("-", "--", ":"), LINES))
-    for (name, curve), (dashes, colour) in zip(curves.items(), looks, strict=False):
-        curve = curve[curve["images"] >= min(FEWEST, curve["images"].max())]
-        x = 100 * curve["coverage"]
-        if len(curves) <= 2:
-            ax.fill_between(
-                x, 100 * curve["low"], 100 * curve["high"], color=colour, alpha=0.16, linewidth=0
-            )
-        ax.plot(
-            x,
-            100 * curve["accuracy"],
-            color=colour,
-            linestyle=dashes,
-            linewidth=1.7,
-            label=name if len(curves) > 2 else f"{name}, 95 % interval",
-        )
-    kept = [] if thresholds is None else thresholds[thresholds["images"] > 0].to_dict("records")
-    for number, row in enumerate(kept):
+    curve = curve[curve["images"] >= min(FEWEST, curve["images"].max())]
+    percent = 100 * curve[["coverage", "accuracy", "low", "high"]]
+    ax.fill_between(
+        percent["coverage"],
+        percent["low"],
+        percent["high"],
+        color=ACCENT,
+        alpha=0.16,
+        linewidth=0,
+    )
+    name = f"{model}, 95 % interval"
+    ax.plot(percent["coverage"], percent["accuracy"], color=ACCENT, linewidth=1.7, label=name)
+    note: str | None = "threshold fitted on PublicTest for the dashed accuracy"
+    for row in thresholds[thresholds["images"] > 0].to_dict("records"):
         x, y = 100 * row["coverage"], 100 * row["accuracy"]
-        ends = 100 * np.array(
-            [[row["coverage_low"], row["coverage_high"]], [row["low"], row["high"]]]
-        )
-        across, up = np.abs(ends - [[x], [y]])[:, :, None]
+        across = [[x - 100 * row["coverage_low"]], [100 * row["coverage_high"] - x]]
+        up = [[y - 100 * row["low"]], [100 * row["high"] - y]]
         ax.axhline(100 * row["target"], color=INK, linewidth=1, linestyle=(0, (4, 4)), zorder=1)
-        note = "threshold chosen on other images, for the accuracy dashed" if not number else None
         ax.errorbar(
             x,
             y,
-            up,
-            across,
+            np.abs(up),
+            np.abs(across),
             fmt="D",
             color=INK,
             ms=5.5,
@@ -113,6 +102,7 @@ def coverage(curves: Mapping[str, pd.DataFrame], thresholds: pd.DataFrame | None
             zorder=4,
             label=note,
         )
+        note = None  # one entry in the legend
         ax.annotate(
             f"p ≥ {row['probability']:.2f}",
             (x, y),
@@ -121,12 +111,12 @@ def coverage(curves: Mapping[str, pd.DataFrame], thresholds: pd.DataFrame | None
             fontsize=9,
             zorder=5,
         )
-    ax.set(xlabel="answers kept, % (coverage)", ylabel="right of those kept, %", xlim=(0, 101))
+    ax.set(
+        xlabel="Coverage: predictions kept (%)",
+        ylabel="Accuracy of the predictions kept (%)",
+        xlim=(0, 101),
+    )
     ax.grid(color=GRID, linewidth=0.8)
     ax.set_axisbelow(True)
-    figure.legend(
-        *ax.get_legend_handles_labels(),
-        loc="outside lower center",
-        ncols=1 if len(curves) < 3 else 3,
-    )
+    figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=1)
     return figure

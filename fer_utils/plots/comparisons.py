@@ -1,4 +1,4 @@
-"""Figures of models held against each other: every pair of them, and their scores on variants of a split."""
+"""Figures that compare models: every pair of them, and scores on variants of a split."""
 
 from typing import Any
 
@@ -8,20 +8,23 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from fer_utils.analysis.wording import number
 from fer_utils.plots.style import ACCENT, GRID, LINES, MUTED, WIDTH
 
 MARKS = ("o", "s", "D", "^", "v", "P", "X", "<", ">")
-"""One a model, so that nine are told apart without colours."""
+"""Markers of models: nine models can be distinguished without colours."""
 
 
-def pairwise(table: pd.DataFrame) -> Figure:
-    """By how much accuracy each model (row) is ahead of every one that has less (column), the best first.
+def plot_pairwise(table: pd.DataFrame) -> Figure:
+    """Plot the difference in accuracy of each pair of models, the better one in the row.
 
-    A cell has the difference and its interval. Those that differ after Holm's correction are filled, the darker the
-    more, their difference in bold; the others are hatched.
+    Models are sorted, best first. A cell has the difference and its interval. Significant
+    differences, after Holm's correction, are bold on a fill that is darker for larger differences.
+    The other cells are hatched.
 
     Args:
-        table: as `evaluation.compare_all` gives it: model, other, difference, low, high (fractions), significant.
+        table: as returned by `evaluation.compare_all`: model, other, difference, low, high (0 to
+            1), significant.
     """
     names = _best_first(table)
     cells = len(names) - 1
@@ -34,6 +37,7 @@ def pairwise(table: pd.DataFrame) -> Figure:
         y, x = names.index(row["model"]), names.index(row["other"])
         difference, low, high = (100 * row[key] for key in ("difference", "low", "high"))
         if y > x:
+            # The table has the worse model first: swap them.
             y, x, difference, low, high = x, y, -difference, -high, -low
         options: dict[str, Any] = {
             "facecolor": "white",
@@ -44,26 +48,24 @@ def pairwise(table: pd.DataFrame) -> Figure:
         if row["significant"]:
             options = {"facecolor": _tint(0.12 + 0.43 * abs(row["difference"]) / most)}
         ax.add_patch(Rectangle((x - 0.48, y - 0.47), 0.96, 0.94, **options))
-        for shift, size, text, weight in (
-            (-0.15, 10, f"{difference:+.1f}", "bold" if row["significant"] else "normal"),
-            (0.22, 7.5, f"{low:.1f} to {high:.1f}", "normal"),
-        ):
-            text = text.replace("-", "−")
-            ax.text(x, y + shift, text, ha="center", va="center", fontsize=size, fontweight=weight)
+        weight = "bold" if row["significant"] else "normal"
+        style: dict[str, Any] = {"ha": "center", "va": "center"}
+        ax.text(x, y - 0.15, number(difference, sign=True), size=10, weight=weight, **style)
+        ax.text(x, y + 0.22, f"{number(low)} to {number(high)}", size=7.5, **style)
     ax.set(xlim=(0.5, cells + 0.5), ylim=(cells - 0.5, -0.5))
     ax.xaxis.tick_top()
     ax.xaxis.set_label_position("top")
     ax.set_xticks(range(1, cells + 1), names[1:], rotation=20, ha="left", rotation_mode="anchor")
     ax.set_yticks(range(cells), names[:-1])
     ax.tick_params(length=0)
-    ax.set_ylabel("model")
-    ax.set_xlabel("is ahead of,\nby points of accuracy (95 % interval)", labelpad=8)
+    ax.set_ylabel("Better model")
+    ax.set_xlabel("Worse model\n(accuracy difference in points, 95 % interval)", labelpad=8)
     for spine in ax.spines.values():
         spine.set_visible(False)
     figure.legend(
         handles=[
             Rectangle(
-                (0, 0), 1, 1, facecolor=_tint(0.4), label="differ, after Holm's correction (bold)"
+                (0, 0), 1, 1, facecolor=_tint(0.4), label="significant after Holm's correction"
             ),
             Rectangle(
                 (0, 0),
@@ -72,7 +74,7 @@ def pairwise(table: pd.DataFrame) -> Figure:
                 facecolor="white",
                 edgecolor=MUTED,
                 hatch="////",
-                label="not shown to differ",
+                label="not significant",
             ),
         ],
         loc="outside lower center",
@@ -81,12 +83,12 @@ def pairwise(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def side_by_side(table: pd.DataFrame) -> Figure:
-    """Accuracy and macro F1 of every model on each variant of a split, with intervals; a band a variant.
+def plot_variants(table: pd.DataFrame) -> Figure:
+    """Plot accuracy and macro F1 of every model on each variant of a split, with 95 % intervals.
 
     Args:
-        table: as `variants.side_by_side` gives it: model, variant, images, accuracy, low, high, macro_f1, macro_f1_low,
-            macro_f1_high (fractions; not a number where a variant has no image).
+        table: as returned by `variants.side_by_side`: model, variant, images, accuracy, low, high,
+            macro_f1, macro_f1_low, macro_f1_high (0 to 1; NaN for a variant without images).
     """
     variants, models = (list(dict.fromkeys(table[key])) for key in ("variant", "model"))
     figure = Figure(
@@ -95,26 +97,26 @@ def side_by_side(table: pd.DataFrame) -> Figure:
     axes = figure.subplots(1, 2, sharey=True)
     shift = 0.72 * ((np.arange(len(models)) + 0.5) / len(models) - 0.5)
     scores = {
-        "top-1 accuracy": ("accuracy", "low", "high"),
-        "macro F1": ("macro_f1", "macro_f1_low", "macro_f1_high"),
+        "Accuracy": ("accuracy", "low", "high"),
+        "Macro F1": ("macro_f1", "macro_f1_low", "macro_f1_high"),
     }
     for ax, (title, columns) in zip(axes, scores.items(), strict=True):
         for y in range(0, len(variants), 2):
             ax.axhspan(y - 0.5, y + 0.5, color=GRID, alpha=0.35, linewidth=0)
-        for number, model in enumerate(models):
+        for place, model in enumerate(models):
             chosen = table[table["model"] == model]
             value, low, high = (100 * chosen[column].to_numpy(np.float64) for column in columns)
             ax.errorbar(
                 value,
-                [variants.index(variant) + shift[number] for variant in chosen["variant"]],
+                [variants.index(variant) + shift[place] for variant in chosen["variant"]],
                 xerr=[value - low, high - value],
-                fmt=MARKS[number % len(MARKS)],
-                color=LINES[number % len(LINES)],
+                fmt=MARKS[place % len(MARKS)],
+                color=LINES[place % len(LINES)],
                 ms=5,
                 elinewidth=1.6,
                 label=model,
             )
-        ax.set_xlabel(f"{title}, %; bars are 95 % intervals")
+        ax.set_xlabel(f"{title} (%), 95 % intervals")
         ax.grid(axis="x", color=GRID, linewidth=0.8)
         ax.set_ylim(len(variants) - 0.5, -0.5)
     images = table.drop_duplicates("variant")["images"]
@@ -124,7 +126,7 @@ def side_by_side(table: pd.DataFrame) -> Figure:
     for ax in axes:
         ax.tick_params(axis="y", length=0)
     if len(models) > 1:
-        # As many columns as fit, by about a tenth of an inch a letter, in rows of like length.
+        # As many columns as fit, at about 0.1 inch per letter; then rows of similar length.
         fit = max(1, int(WIDTH / (0.7 + 0.1 * max(map(len, models)))))
         across = -(-len(models) // -(-len(models) // fit))
         figure.legend(
@@ -134,7 +136,7 @@ def side_by_side(table: pd.DataFrame) -> Figure:
 
 
 def _best_first(table: pd.DataFrame) -> list[str]:
-    """Models by how far each is ahead of the others together."""
+    """Sort models by the sum of their differences to the others, best first."""
     ahead = (
         table.groupby("model")["difference"]
         .sum()
@@ -144,5 +146,5 @@ def _best_first(table: pd.DataFrame) -> list[str]:
 
 
 def _tint(share: float) -> tuple[float, ...]:
-    """White with a share, 0 to 1, of the accent's colour."""
+    """Mix white with a share, 0 to 1, of the accent colour."""
     return tuple(1 - share * (1 - part) for part in to_rgb(ACCENT))

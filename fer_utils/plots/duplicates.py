@@ -1,4 +1,4 @@
-"""Figures of copies: where they are, and how alike near copies are."""
+"""Figures of duplicates: their numbers by split, and the similarity of near-duplicates."""
 
 import numpy as np
 import pandas as pd
@@ -9,14 +9,15 @@ from fer_utils.plots.style import ACCENT, GRID, INK, MUTED, SECOND, WIDTH
 SHADES = ("#ffffff", ACCENT)
 
 
-def duplicates_matrix(equal: pd.DataFrame, near: pd.DataFrame, images: pd.Series) -> Figure:
-    """Images with a copy, by their own usage and the copy's: number, and share of their usage as the shade.
+def plot_duplicates(equal: pd.DataFrame, near: pd.DataFrame, images: pd.Series) -> Figure:
+    """Plot the images with a duplicate, by their split (rows) and the duplicate's (columns).
+
+    Cells have the number of images and their share of the row's split.
 
     Args:
-        equal: images with a copy equal in every pixel, by usage (rows) and the copy's (columns), as
-            `duplicates_by_usage` gives it.
-        near: the same for near copies, as `near_duplicates_by_usage` gives it.
-        images: number of images by usage.
+        equal: counts of images with an exact duplicate, as returned by `duplicates_by_usage`.
+        near: the same for near-duplicates, as returned by `near_duplicates_by_usage`.
+        images: number of images by split.
     """
     from matplotlib.colors import LinearSegmentedColormap
 
@@ -28,7 +29,7 @@ def duplicates_matrix(equal: pd.DataFrame, near: pd.DataFrame, images: pd.Series
     figure = Figure(figsize=(WIDTH, 3.3), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
     shades = LinearSegmentedColormap.from_list("shares", SHADES)
-    titles = ("Equal in every pixel", "Near copies")
+    titles = ("Exact duplicates", "Near-duplicates")
     for ax, table, share, title in zip(axes, (equal, near), shares, titles, strict=True):
         shown = ax.imshow(share, cmap=shades, vmin=0, vmax=reach, aspect="auto")
         for row in range(len(table)):
@@ -44,34 +45,35 @@ def duplicates_matrix(equal: pd.DataFrame, near: pd.DataFrame, images: pd.Series
                 )
         ax.set_xticks(range(len(table.columns)), table.columns)
         ax.set_yticks(range(len(table)), [f"{usage}\n({images[usage]:,})" for usage in table.index])
-        ax.set(title=title, xlabel="has a copy in")
+        ax.set(title=title, xlabel="Split of the duplicate")
         ax.tick_params(length=0)
-    axes[0].set_ylabel("images of (number)")
-    figure.colorbar(shown, ax=axes, shrink=0.9, pad=0.01).set_label("share of the row's images, %")
+    axes[0].set_ylabel("Split of the image (images)")
+    bar = figure.colorbar(shown, ax=axes, shrink=0.9, pad=0.01)
+    bar.set_label("Share of the row's images (%)")
     return figure
 
 
-def similarities(pairs: pd.DataFrame, threshold: float) -> Figure:
-    """Numbers of pairs by similarity, plain and flipped, with the threshold from which pairs count as copies.
+def plot_similarities(pairs: pd.DataFrame, threshold: float) -> Figure:
+    """Plot the number of pairs by similarity, for plain and for horizontally flipped images.
 
-    Mirrored pairs show what chance gives, since few copies are flipped.
+    Few duplicates are flipped, so flipped pairs show the number expected by chance.
 
     Args:
-        pairs: as `near_duplicates` gives them with a lower limit than the threshold, such as 0.6.
-        threshold: of similarity, 0 to 1.
+        pairs: as returned by `near_duplicates` with a limit below the threshold, such as 0.6.
+        threshold: similarity, 0 to 1, from which pairs count as near-duplicates.
     """
     lowest = min(threshold, float(pairs["similarity"].min())) if len(pairs) else threshold
     edges = np.arange(np.floor(lowest * 50) / 50, 1.0201, 0.02)
     figure = Figure(figsize=(WIDTH * 0.72, 3.4), layout="constrained")
     ax = figure.subplots()
-    # A similarity of 1 may be rounded to a little more.
+    # Rounding can leave a similarity slightly above 1.
     similarity = pairs["similarity"].clip(upper=1)
     for flipped, colour, label in (
         (False, ACCENT, "plain"),
-        (True, SECOND, "flipped: what chance gives"),
+        (True, SECOND, "flipped (expected by chance)"),
     ):
         numbers = np.histogram(similarity[pairs["flipped"] == flipped], edges)[0]
-        # Pairs of 0 have no place on a logarithmic axis.
+        # A logarithmic axis has no 0: empty bins are drawn at 0.5, below its lower end.
         ax.stairs(
             np.where(numbers > 0, numbers, 0.5),
             edges,
@@ -82,7 +84,7 @@ def similarities(pairs: pd.DataFrame, threshold: float) -> Figure:
         )
     ax.axvline(threshold, color=MUTED, linestyle="--", linewidth=1.2)
     ax.annotate(
-        f"copies from {threshold:g} on",
+        f"near-duplicates: {threshold:g} or more",
         (threshold, 1),
         xytext=(6, -4),
         xycoords=("data", "axes fraction"),
@@ -92,10 +94,10 @@ def similarities(pairs: pd.DataFrame, threshold: float) -> Figure:
     )
     ax.set(
         yscale="log",
-        xlabel="similarity (correlation of the filtered, aligned images)",
+        xlabel="Similarity (correlation of the filtered, aligned images)",
         xlim=(edges[0], 1.0),
     )
-    ax.set_ylabel("pairs per 0.02 of similarity")
+    ax.set_ylabel("Pairs per 0.02 of similarity")
     ax.set_ylim(bottom=0.7, top=max(10, ax.get_ylim()[1] * 1.6))
     ax.grid(axis="y", color=GRID, linewidth=0.8)
     ax.set_axisbelow(True)

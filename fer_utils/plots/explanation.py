@@ -1,4 +1,4 @@
-"""Figures of where networks look: mean occlusion maps on mean faces, and shares of the regions."""
+"""Figures of explanations: mean occlusion maps on mean faces, and evidence by region."""
 
 from typing import Any
 
@@ -15,24 +15,25 @@ from fer_utils.emotions import EMOTIONS
 from fer_utils.plots.style import COLOURS, GRID, INK, MUTED, WIDTH, draw_face
 
 _MAP = "vlag"
-"""Seaborn's diverging map: perceptually uniform, and blue and red are told apart by colour-blind readers."""
+"""Seaborn's diverging map: perceptually uniform and suitable for colour-blind readers."""
 
 _OPACITY = 0.72
 
 
-def importance_maps(
+def plot_occlusion_maps(
     faces: np.ndarray, trained: np.ndarray, untrained: np.ndarray, images: np.ndarray
 ) -> Figure:
-    """Mean faces with the regions' boxes, and the mean maps of a trained and of a random network over them.
+    """Show mean faces with the regions, and the mean maps of a trained and a random network.
 
-    Each network has a scale of its own, in nats: a random network's answers hardly move, and on the trained one's
-    scale its maps would be blank, whatever they look like. The scale ends where 2 % of the values lie beyond.
+    Each network has its own scale in nats. The logits of a random network hardly change, so its
+    maps would be blank on the trained network's scale. 2 % of the values lie beyond the scale.
 
     Args:
-        faces: mean image of each emotion, float (7, 48, 48), grey levels 0 to 255; NaN where there is none.
-        trained: its mean map, float (7, 48, 48), nats; NaN where there is none.
-        untrained: the random network's.
-        images: how many each mean is of, int (7,).
+        faces: mean image of each emotion, float (7, 48, 48), grey levels 0 to 255; NaN without
+            images.
+        trained: mean map of each emotion, float (7, 48, 48), nats; NaN without images.
+        untrained: the same for the random network.
+        images: number of images of each emotion, int (7,).
     """
     figure = Figure(figsize=(WIDTH, 3.9), layout="constrained")
     axes = figure.subplots(3, len(EMOTIONS))
@@ -41,10 +42,10 @@ def importance_maps(
         axes[0, column].set_title(
             f"{emotion}\n({images[column]:,})", loc="center", fontweight="normal", fontsize=10
         )
-        # The mean of few images has more contrast than that of many; stretched, all are seen alike.
+        # The mean of few images has more contrast. Each is stretched to the full grey scale.
         draw_face(axes[0, column], faces[column] if there else None, vmin=None, vmax=None)
         for top, bottom, left, right in REGIONS.values() if there else ():
-            # Pixel centres are at whole numbers.
+            # Pixel centres are at whole numbers, so boxes start half a pixel earlier.
             box = Rectangle((left - 0.5, top - 0.5), right - left, bottom - top, fill=False)
             box.set(edgecolor=COLOURS["happy"], linewidth=1)
             axes[0, column].add_patch(box)
@@ -64,7 +65,7 @@ def importance_maps(
             "extend": "both",
         }
         bar = figure.colorbar(shown, ax=axes[row, :], **options)
-        bar.set_label("drop in log-prob-\nability, nats", fontsize=8.5)
+        bar.set_label("Drop in log-prob-\nability (nats)", fontsize=8.5)
         bar.ax.tick_params(labelsize=8.5)
     for ax in axes.ravel():
         ax.set_aspect("equal")  # the empty ones too
@@ -73,12 +74,14 @@ def importance_maps(
     return figure
 
 
-def region_shares(table: pd.DataFrame, untrained: pd.DataFrame | None = None) -> Figure:
-    """Each region's share of an emotion's evidence with its interval; dashed, what an even spread would give it.
+def plot_region_shares(table: pd.DataFrame, untrained: pd.DataFrame) -> Figure:
+    """Plot the share of each region in the evidence for each emotion, with 95 % intervals.
+
+    The dashed line is the region's share of the area.
 
     Args:
-        table: as `explanation.region_table` gives it.
-        untrained: the same of a random network, drawn hollow below each.
+        table: as returned by `explanation.region_table`.
+        untrained: the same for a random network, with hollow markers.
     """
     regions = list(table["region"].unique())
     figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
@@ -86,18 +89,16 @@ def region_shares(table: pd.DataFrame, untrained: pd.DataFrame | None = None) ->
     for ax, region in zip(axes, regions, strict=True):
         rows = table[table["region"] == region]
         ax.axvline(100 * rows["area"].iloc[0], color=MUTED, linestyle="--", linewidth=1, zorder=1)
-        _dots(ax, rows, 0.0 if untrained is None else -0.16, hollow=False)
-        if untrained is not None:
-            _dots(ax, untrained[untrained["region"] == region], 0.2, hollow=True)
+        _dots(ax, rows, -0.16, hollow=False)
+        _dots(ax, untrained[untrained["region"] == region], 0.2, hollow=True)
         ax.set_title(region, fontsize=10)
         ax.grid(axis="x", color=GRID, linewidth=0.8)
     axes[0].set_yticks(range(len(EMOTIONS)), EMOTIONS)
     axes[0].set_ylim(len(EMOTIONS) - 0.5, -0.5)
     axes[0].set_xlim(left=0)
-    figure.supxlabel("share of the evidence for the emotion, %", fontsize=10, color=INK)
-    said = [("o", INK, "trained")] + [("o", "none", "random weights")] * (untrained is not None)
-    for mark, face, label in said:
-        axes[-1].plot([], [], mark, markerfacecolor=face, markeredgecolor=INK, label=label)
+    figure.supxlabel("Share of the evidence for the emotion (%)", fontsize=10, color=INK)
+    for fill, label in ((INK, "trained"), ("none", "random weights")):
+        axes[-1].plot([], [], "o", markerfacecolor=fill, markeredgecolor=INK, label=label)
     axes[-1].plot([], [], "--", color=MUTED, linewidth=1, label="share of the area")
     figure.legend(
         *axes[-1].get_legend_handles_labels(), loc="outside upper right", ncols=3, fontsize=9
@@ -106,6 +107,7 @@ def region_shares(table: pd.DataFrame, untrained: pd.DataFrame | None = None) ->
 
 
 def _dots(ax, rows: pd.DataFrame, offset: float, *, hollow: bool) -> None:
+    """Draw the shares of one region with their intervals, one row per emotion."""
     for row in rows.itertuples():
         y, colour = EMOTIONS.index(row.emotion) + offset, COLOURS[row.emotion]
         ax.plot(

@@ -1,80 +1,86 @@
-"""Figures of how the study's model came to be: what each ingredient brings, the ensemble, accuracy against cost."""
+"""Figures of the final model: ablation, ensemble selection, and accuracy against cost."""
 
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
+from fer_utils.analysis.wording import number, percent
 from fer_utils.plots.comparisons import MARKS
 from fer_utils.plots.style import ACCENT, GRID, LINES, MUTED, SECOND, WIDTH, interval_row
 
 
-def ablation(table: pd.DataFrame) -> Figure:
-    """What leaving an ingredient out, or adding one, does to the accuracy.
+def plot_ablation(table: pd.DataFrame) -> Figure:
+    """Plot the change of accuracy when a component is left out or added, with 95 % intervals.
 
     Args:
-        table: as `ablation.ablate` gives it; the base is its first row.
+        table: as returned by `ablation.ablate`; the whole recipe is its first row.
     """
     rows = table[1:]
     figure = Figure(figsize=(WIDTH, 1.3 + 0.36 * len(rows)), layout="constrained")
     ax = figure.subplots()
     ax.axvline(0, color=MUTED, linewidth=1)
     for y, row in enumerate(rows.to_dict("records")):
-        apart = row["difference_low"] > 0 or row["difference_high"] < 0
-        colour = MUTED if not apart else ACCENT if row["difference"] > 0 else SECOND
-        text = f"{100 * row['difference']:+.1f}".replace("-", "−")
+        colour, mark = MUTED, "D"
+        if row["difference_low"] > 0:
+            colour, mark = ACCENT, "o"
+        elif row["difference_high"] < 0:
+            colour, mark = SECOND, "o"
+        text = number(100 * row["difference"], sign=True)
         interval = row["difference"], row["difference_low"], row["difference_high"]
-        interval_row(ax, y, *interval, colour, "o" if apart else "D", text)
+        interval_row(ax, y, *interval, colour, mark, text)
     names = [("without " if name[0] == "-" else "with ") + name[2:] for name in rows["variant"]]
     ax.set_yticks(range(len(rows)), names)
     ax.set_ylim(len(rows) - 0.5, -0.7)
     base = table.iloc[0]
     ax.set_xlabel(
-        f"points of PublicTest accuracy from the whole recipe's {base['accuracy']:.1%}; bars are 95 % intervals,\n"
-        "diamonds are not told from chance"
+        f"Change from the whole recipe's PublicTest accuracy of {percent(base['accuracy'])} "
+        "(points, 95 % intervals)\ndiamonds: not significant"
     )
     ax.grid(axis="x", color=GRID, linewidth=0.8)
     ax.margins(x=0.08)
     return figure
 
 
-def ensemble_path(path: pd.DataFrame, size: int) -> Figure:
-    """Accuracy and cross-entropy on PublicTest as members are added; the ensemble that is kept is marked.
+def plot_ensemble_path(path: pd.DataFrame, size: int) -> Figure:
+    """Plot accuracy and cross-entropy on PublicTest as members are added to an ensemble.
 
     Args:
-        path: as `ensembles.select` gives it.
-        size: of the one that is kept.
+        path: as returned by `ensembles.select`.
+        size: number of members of the selected ensemble, which a ring marks.
     """
     figure = Figure(figsize=(WIDTH, 4.0), layout="constrained")
-    left, correct = figure.subplots(1, 2)
+    left, right = figure.subplots(1, 2)
     steps, added = path["size"], path["added"].str.replace("-seed", ", seed ")
     left.fill_between(
         steps, 100 * path["low"], 100 * path["high"], color=ACCENT, alpha=0.15, linewidth=0
     )
     left.plot(steps, 100 * path["accuracy"], "o-", color=ACCENT)
-    correct.plot(steps, path["cross_entropy"], "o-", color=SECOND)
-    for ax, name in ((left, "accuracy"), (correct, "cross_entropy")):
+    right.plot(steps, path["cross_entropy"], "o-", color=SECOND)
+    for ax, name in ((left, "accuracy"), (right, "cross_entropy")):
         value = path[name][size - 1] * (100 if name == "accuracy" else 1)
         ax.plot(size, value, "o", ms=13, mfc="none", mec=MUTED, mew=1.5)
         ax.grid(axis="y", color=GRID, linewidth=0.8)
         ax.set_xticks(steps, added, rotation=40, ha="right", rotation_mode="anchor", fontsize=9)
-    left.set_title("Accuracy on PublicTest, %, and 95 % interval")
-    correct.set_title("Cross-entropy, which chooses (ring: kept)")
+        ax.set_xlabel("Member added")
+    left.set_ylabel("Accuracy on PublicTest (%), 95 % interval")
+    right.set_ylabel("Cross-entropy on PublicTest (nats)")
+    right.set_title("Ring: ensemble with the lowest cross-entropy")
     return figure
 
 
-def accuracy_against_cost(table: pd.DataFrame) -> Figure:
-    """Accuracy on PrivateTest against multiply-adds and against milliseconds, for one face.
+def plot_accuracy_against_cost(table: pd.DataFrame) -> Figure:
+    """Plot PrivateTest accuracy against multiply-adds and against milliseconds per face.
 
     Args:
-        table: as `latency.with_costs` gives it.
+        table: as returned by `latency.with_costs`.
     """
     figure = Figure(figsize=(WIDTH, 4.4), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
     names = list(dict.fromkeys(table["model"]))
     plain = set(table.loc[table["tta"] == "", "model"])
     for ax, column, label in (
-        (axes[0], "multiply_adds", "multiply-adds for a face, millions"),
-        (axes[1], "milliseconds", "milliseconds for a face, one thread"),
+        (axes[0], "multiply_adds", "Multiply-adds per face (millions)"),
+        (axes[1], "milliseconds", "Milliseconds per face (one thread)"),
     ):
         for row in table.to_dict("records"):
             x = row[column] / (1e6 if column == "multiply_adds" else 1)
@@ -82,7 +88,7 @@ def accuracy_against_cost(table: pd.DataFrame) -> Figure:
             ends = [100 * row["private_low"], 100 * row["private_high"]]
             ax.plot([x, x], ends, color=colour, linewidth=3, alpha=0.35, solid_capstyle="round")
             filled = colour if row["tta"] else "white"
-            # Each model once in the legend: where it has a plain answer, by that.
+            # Each model has one entry in the legend, the one without TTA if it exists.
             name = None if row["tta"] and row["model"] in plain else row["model"]
             mark = MARKS[names.index(row["model"]) % len(MARKS)]
             ax.plot(
@@ -102,8 +108,8 @@ def accuracy_against_cost(table: pd.DataFrame) -> Figure:
         ax.set_xlabel(label)
         ax.margins(x=0.15)
         ax.grid(color=GRID, linewidth=0.8)
-    axes[0].set_ylabel("PrivateTest accuracy, %;\nbars are 95 % intervals")
+    axes[0].set_ylabel("Accuracy on PrivateTest (%),\n95 % intervals")
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)))
-    axes[0].set_title("Filled: with test-time averaging")
+    axes[0].set_title("Filled: with test-time augmentation")
     return figure

@@ -1,28 +1,31 @@
-"""Figures of the labels: what taggers see in each emotion's images, and how well a perfect model could score."""
+"""Figures of the labels: agreement with FER+ votes, and the highest possible accuracy."""
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from fer_utils.analysis.wording import percent
 from fer_utils.plots.style import ACCENT, GRID, INK, MUTED, SECOND, WIDTH
 
 
-def label_votes(table: pd.DataFrame) -> Figure:
-    """FER-2013's label against the FER+ majority: shares of each row as shades, with the number of images.
+def plot_label_votes(table: pd.DataFrame) -> Figure:
+    """Plot FER-2013's labels (rows) against the FER+ majority (columns): shares and numbers.
 
     Args:
-        table: counts as `audits.labels.disagreement` gives them; the first seven columns are the emotions.
+        table: counts as returned by `audits.labels.disagreement`; the first seven columns are the
+            emotions.
     """
     counts = table.to_numpy()
     totals = counts.sum(axis=1)
     shares = 100 * counts / np.maximum(totals, 1)[:, None]
     figure = Figure(figsize=(WIDTH, 4.3), layout="constrained")
     ax = figure.subplots()
-    # Up to 100 whatever the data, so that two figures compare.
+    # The scale always ends at 100 %, so that figures can be compared.
     shown = ax.imshow(shares, cmap="Blues", vmin=0, vmax=100, aspect="auto")
     for (row, column), share in np.ndenumerate(shares):
-        colour = "white" if share > 55 else INK if counts[row, column] else MUTED
-        own = row == column
+        colour = INK if counts[row, column] else MUTED
+        if share > 55:
+            colour = "white"
         ax.text(
             column,
             row,
@@ -31,7 +34,7 @@ def label_votes(table: pd.DataFrame) -> Figure:
             va="center",
             color=colour,
             fontsize=8,
-            fontweight="bold" if own else "normal",
+            fontweight="bold" if row == column else "normal",
             linespacing=1.25,
         )
     ax.axvline(len(table) - 0.5, color="white", linewidth=5)
@@ -40,32 +43,30 @@ def label_votes(table: pd.DataFrame) -> Figure:
         range(len(table)), [f"{name} ({n:,})" for name, n in zip(table.index, totals, strict=True)]
     )
     ax.tick_params(length=0)
-    ax.set(xlabel="most voted FER+ category", ylabel="FER-2013 label (images)")
+    ax.set(xlabel="FER+ category with the most votes", ylabel="FER-2013 label (images)")
     for spine in ax.spines.values():
         spine.set_visible(False)
     bar = figure.colorbar(shown, ax=ax, shrink=0.9, pad=0.01)
-    bar.set_label("share of the label’s images, %")
+    bar.set_label("Share of the label's images (%)")
     bar.outline.set_visible(False)
     return figure
 
 
-def ceilings(table: pd.DataFrame) -> Figure:
-    """Estimates of what a perfect model could score, with 95 % intervals, on the band of people's accuracy.
+def plot_ceilings(table: pd.DataFrame) -> Figure:
+    """Plot estimates of a perfect model's accuracy, with 95 % intervals, and human accuracy.
 
     Args:
-        table: as `audits.ceiling.ceiling` gives it.
+        table: as returned by `audits.ceiling.ceiling`.
     """
-    people, rows = (
-        table[table["kind"] == "people"],
-        table[table["kind"] != "people"].reset_index(drop=True),
-    )
+    human = table[table["kind"] == "people"]
+    rows = table[table["kind"] != "people"].reset_index(drop=True)
     figure = Figure(figsize=(WIDTH, 1.3 + 0.32 * len(rows)), layout="constrained")
     ax = figure.subplots()
-    for row in people.to_dict("records"):
+    for row in human.to_dict("records"):
         ax.axvspan(100 * row["low"], 100 * row["high"], color=GRID, zorder=0)
         ax.axvline(100 * row["value"], color=MUTED, linewidth=1.2, linestyle=(0, (4, 3)), zorder=1)
         ax.annotate(
-            f"{row['estimate']}, {row['value']:.0%}",
+            f"{row['estimate']}, {percent(row['value'], 0)}",
             (100 * row["low"], 1),
             xycoords=("data", "axes fraction"),
             xytext=(0, 3),
@@ -87,10 +88,10 @@ def ceilings(table: pd.DataFrame) -> Figure:
                 zorder=2,
             )
         ax.scatter(100 * row["value"], y, color=colour, marker=mark, s=36, zorder=3)
-        correct = 100 * (row["value"] if np.isnan(row["low"]) else row["high"])
+        right = 100 * (row["value"] if np.isnan(row["low"]) else row["high"])
         ax.annotate(
             f"{100 * row['value']:.1f}",
-            (correct, y),
+            (right, y),
             xytext=(8, 0),
             textcoords="offset points",
             va="center",
@@ -103,7 +104,7 @@ def ceilings(table: pd.DataFrame) -> Figure:
         fontsize=9,
     )
     ax.set_ylim(len(rows) - 0.4, -0.6)
-    ax.set(xlabel="accuracy against the labels, % (bars: 95 % intervals)")
+    ax.set(xlabel="Accuracy against the labels (%), 95 % intervals")
     ax.set_xlim(right=105)
     ax.grid(axis="x", color=GRID, linewidth=0.8)
     ax.set_axisbelow(True)
@@ -111,11 +112,11 @@ def ceilings(table: pd.DataFrame) -> Figure:
 
 
 def _percent(share: float) -> str:
-    """A share in per cent; one that is there but rounds to none is "<1 %"."""
+    """Format a share in percent; a positive one that rounds to 0 becomes "<1 %"."""
     return "<1 %" if 0 < share < 0.5 else f"{share:.0f} %"
 
 
 def _two_lines(name: str) -> str:
-    """A long name of several words on two lines."""
+    """Break a name before its last word."""
     first, _, rest = name.rpartition(" ")
     return f"{first}\n{rest}" if first else name

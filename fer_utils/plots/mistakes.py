@@ -1,4 +1,4 @@
-"""Figures of mistakes: what is confused with what, single answers, people's confusions, agreement of models."""
+"""Figures of errors: confusion matrix, single predictions, human confusions, agreement."""
 
 from collections.abc import Sequence
 
@@ -9,14 +9,24 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
+from fer_utils.analysis.wording import percent
 from fer_utils.data.faces import Faces
 from fer_utils.emotions import EMOTIONS
 from fer_utils.evaluation import accuracy_interval, probabilities
 from fer_utils.plots.style import ACCENT, COLOURS, GRID, INK, MUTED, SECOND, WIDTH, draw_face
 
+_COLUMNS = 8
+"""Faces per row of `plot_predictions`."""
+_NAMED = 10
+"""Largest number of named pairs in `plot_human_confusions`."""
 
-def confusion(table: pd.DataFrame) -> Figure:
-    """Confusion matrix: share of each true emotion's images (row) given each prediction, with counts."""
+
+def plot_confusion(table: pd.DataFrame) -> Figure:
+    """Plot a confusion matrix: shares of the true emotion's images (row), with counts.
+
+    Args:
+        table: counts as returned by `mistakes.confusion`.
+    """
     rates = table.div(table.sum(axis=1).clip(lower=1), axis=0)
     text = [
         [f"{100 * rate:.0f}\n{count:,}" for rate, count in zip(rate_row, count_row, strict=True)]
@@ -34,28 +44,29 @@ def confusion(table: pd.DataFrame) -> Figure:
         square=True,
         linewidths=1,
         annot_kws={"fontsize": 8.5},
-        cbar_kws={"label": "% of the true emotion's images", "shrink": 0.8},
+        cbar_kws={"label": "Share of the true emotion's images (%)", "shrink": 0.8},
         ax=ax,
     )
+    ax.set(xlabel="Predicted emotion", ylabel="True emotion")
     ax.tick_params(length=0)
     ax.set_yticklabels(ax.get_yticklabels(), rotation=0)
     return figure
 
 
-def predictions(
-    faces: Faces, logits: np.ndarray, chosen: Sequence[int], columns: int = 8
-) -> Figure:
-    """Faces with their label and, below it, the prediction and its probability; green right, orange wrong.
+def plot_predictions(faces: Faces, logits: np.ndarray, chosen: Sequence[int]) -> Figure:
+    """Show faces with their label above and the prediction with its probability below.
+
+    Correct predictions are green, wrong ones are orange.
 
     Args:
         faces: n faces.
         logits: (n, 7).
-        chosen: indices of those shown.
+        chosen: indices of the faces to show.
     """
     shares = probabilities(logits)
-    rows = max(1, -(-len(chosen) // columns))
-    figure = Figure(figsize=(WIDTH, 1.72 * rows * 8 / columns), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    rows = max(1, -(-len(chosen) // _COLUMNS))
+    figure = Figure(figsize=(WIDTH, 1.72 * rows), layout="constrained")
+    axes = figure.subplots(rows, _COLUMNS, squeeze=False).ravel()
     for ax in axes:
         ax.axis("off")
     for ax, index in zip(axes, chosen, strict=False):
@@ -67,7 +78,7 @@ def predictions(
             EMOTIONS[faces.emotion[index]], loc="center", fontsize=9, fontweight="normal", pad=3
         )
         ax.set_xlabel(
-            f"{EMOTIONS[best]} {shares[index, best]:.0%}",
+            f"{EMOTIONS[best]} {percent(shares[index, best], 0)}",
             color=colour,
             fontsize=9,
             fontweight="bold",
@@ -77,15 +88,14 @@ def predictions(
     return figure
 
 
-def confusions_of_people(pairs: pd.DataFrame, named: int = 10) -> Figure:
-    """How often the model takes one emotion for another, against how many of FER+'s votes are for the other.
+def plot_human_confusions(pairs: pd.DataFrame) -> Figure:
+    """Plot the model's confusion rate of each pair of emotions against the share of FER+ votes.
 
-    A point a pair of emotions, in the colour of the label, with its 95 % interval; the pairs that are confused most
-    have their names.
+    Points have the colour of the label and a 95 % interval. The `_NAMED` most confused pairs have
+    names, unless there is no space.
 
     Args:
-        pairs: as `mistakes.confused_pairs` gives them, of faces with votes.
-        named: how many have a name.
+        pairs: as returned by `mistakes.confused_pairs`, of faces with votes.
     """
     pairs = pairs.dropna(subset=["share", "tagger_rate"])
     figure = Figure(figsize=(WIDTH, WIDTH * 0.6), layout="constrained")
@@ -110,37 +120,38 @@ def confusions_of_people(pairs: pd.DataFrame, named: int = 10) -> Figure:
         xlim=(-0.02 * reach, reach),
         ylim=(-0.02 * reach, 100 * 1.06 * max(pairs["high"].max(), 0.01)),
     )
-    ax.set_xlabel("FER+ votes for the other emotion, % (mean over the label's images)")
-    ax.set_ylabel("label's images that the model takes for it, %; 95 % intervals")
+    ax.set_xlabel("FER+ votes for the other emotion (%), mean over the label's images")
+    ax.set_ylabel("Model's predictions of the other emotion (%), 95 % intervals")
     ax.grid(color=GRID, linewidth=0.8)
     ax.set_axisbelow(True)
     handles, labels = ax.get_legend_handles_labels()
-    order = sorted(range(len(labels)), key=lambda each: EMOTIONS.index(labels[each]))
+    by_label = dict(zip(labels, handles, strict=True))
+    emotions = [emotion for emotion in EMOTIONS if emotion in by_label]
     ax.legend(
-        [handles[k] for k in order],
-        [labels[k] for k in order],
-        title="label",
+        [by_label[emotion] for emotion in emotions],
+        emotions,
+        title="Label",
         loc="upper left",
         bbox_to_anchor=(1, 1),
     )
-    top = pairs.sort_values("share", ascending=False).head(named)
+    top = pairs.sort_values("share", ascending=False).head(_NAMED)
     top = top[top["images"] > 0]
     names = [f"{row.emotion} → {row.answer}" for row in top.itertuples()]
     _place(ax, names, 100 * top["tagger_rate"].to_numpy(), 100 * top["share"].to_numpy())
     return figure
 
 
-def model_agreement(pairs: pd.DataFrame) -> Figure:
-    """Two matrices over the models: the same answers, and the same wrong answer where both are wrong, in %.
+def plot_model_agreement(pairs: pd.DataFrame) -> Figure:
+    """Plot two matrices: equal predictions, and equal predictions where both models are wrong.
 
     Args:
-        pairs: as `agreement.model_agreement` gives them, of two models at least.
+        pairs: as returned by `agreement.model_agreement`, of two or more models.
     """
     names = list(dict.fromkeys([*pairs["model"], *pairs["other"]]))
     side = 1.5 + 0.42 * len(names)
     figure = Figure(figsize=(WIDTH, min(side, WIDTH * 0.62)), layout="constrained")
     axes = figure.subplots(1, 2)
-    titles = {"same": "same answer", "same_wrong": "same answer, both wrong"}
+    titles = {"same": "Equal predictions", "same_wrong": "Equal predictions, both wrong"}
     for ax, (column, title) in zip(axes, titles.items(), strict=True):
         matrix = pairs.pivot(index="other", columns="model", values=column).reindex(
             index=names[1:], columns=names[:-1]
@@ -156,7 +167,7 @@ def model_agreement(pairs: pd.DataFrame) -> Figure:
             linewidths=1,
             annot_kws={"fontsize": 8.5},
             cbar=ax is axes[-1],
-            cbar_kws={"label": "% of the images", "shrink": 0.7},
+            cbar_kws={"label": "Share of the images (%)", "shrink": 0.7},
             ax=ax,
         )
         ax.set(title=title, xlabel="", ylabel="")
@@ -172,17 +183,19 @@ def model_agreement(pairs: pd.DataFrame) -> Figure:
     return figure
 
 
-def solved_by(table: pd.DataFrame) -> Figure:
-    """Images by how many models have them right, with 95 % intervals, beside what independent errors would give.
+def plot_solved_by(table: pd.DataFrame) -> Figure:
+    """Plot the share of images by the number of correct models, with 95 % intervals.
+
+    Orange points are the shares if errors were independent.
 
     Args:
-        table: as `agreement.solved_by` gives it.
+        table: as returned by `agreement.solved_by`.
     """
     figure = Figure(figsize=(WIDTH * 0.72, 3.0), layout="constrained")
     ax = figure.subplots()
     total = int(table["images"].sum())
     share = 100 * table["share"]
-    ends = 100 * np.array([accuracy_interval(each, total) for each in table["share"]]).T
+    ends = 100 * np.array([accuracy_interval(value, total) for value in table["share"]]).T
     ax.bar(table["models"], share, color=ACCENT, width=0.72, label="measured", zorder=2)
     ax.errorbar(
         table["models"],
@@ -203,7 +216,7 @@ def solved_by(table: pd.DataFrame) -> Figure:
         zorder=4,
     )
     ax.set_xticks(table["models"])
-    ax.set(xlabel=f"models that are right, of {len(table) - 1}", ylabel="images, %; 95 % intervals")
+    ax.set(xlabel=f"Correct models of {len(table) - 1}", ylabel="Images (%), 95 % intervals")
     ax.grid(axis="y", color=GRID, linewidth=0.8)
     ax.set_axisbelow(True)
     handles, labels = ax.get_legend_handles_labels()
@@ -212,7 +225,10 @@ def solved_by(table: pd.DataFrame) -> Figure:
 
 
 def _place(ax, names: Sequence[str], x: np.ndarray, y: np.ndarray) -> None:
-    """Write names beside points (n,), the first ones first; one that would hide a point or another name is left out."""
+    """Write names beside points (n,), in order.
+
+    A name that would cover a point, an interval or another name at every tried place is left out.
+    """
     FigureCanvasAgg(ax.figure)
     ax.figure.draw_without_rendering()
     scale = ax.figure.dpi / 72
@@ -220,26 +236,14 @@ def _place(ax, names: Sequence[str], x: np.ndarray, y: np.ndarray) -> None:
         [np.column_stack(line.get_data()) for line in ax.lines if line.get_marker() == "o"]
     )
     taken = [Bbox.from_bounds(px - 4, py - 4, 8, 8) for px, py in ax.transData.transform(points)]
-    intervals = [each for bars in ax.collections for each in bars.get_segments()]
-    taken += [Bbox(ax.transData.transform(each)).padded(1) for each in intervals]
+    intervals = [segment for bars in ax.collections for segment in bars.get_segments()]
+    taken += [Bbox(ax.transData.transform(segment)).padded(1) for segment in intervals]
     for name, at in zip(names, np.column_stack([x, y]), strict=True):
         text = ax.annotate(name, at, (0, 0), textcoords="offset points", fontsize=8.5)
-        # Placing names must not move the axes that they are placed by.
+        # The layout must not change, because places are computed from it.
         text.set_in_layout(False)
         box = text.get_window_extent()
-        places = (
-            (away, to_x, to_y)
-            for away in (8, 14, 22, 32, 44, 58)
-            for to_x, to_y in (
-                *(
-                    (side, height)
-                    for height in (0, 7, -7, 16, -16, 28, -28, 42)
-                    for side in (away, -away - box.width / scale)
-                ),
-                *((-box.width / scale / 2, height) for height in (away + 3, -away - 3)),
-            )
-        )
-        for away, to_x, to_y in places:
+        for away, to_x, to_y in _places(box.width / scale):
             moved = box.translated(to_x * scale, to_y * scale - box.height / 2)
             within = (
                 ax.bbox.x0 < moved.x0
@@ -257,8 +261,21 @@ def _place(ax, names: Sequence[str], x: np.ndarray, y: np.ndarray) -> None:
             text.remove()
 
 
+def _places(width: float) -> list[tuple[float, float, float]]:
+    """Return the places to try for a name of this width, nearest first, in typographic points.
+
+    Each is a distance and the offset of the name's left end: beside, above and below the point.
+    """
+    places: list[tuple[float, float, float]] = []
+    for away in (8, 14, 22, 32, 44, 58):
+        for height in (0, 7, -7, 16, -16, 28, -28, 42):
+            places += [(away, away, height), (away, -away - width, height)]
+        places += [(away, -width / 2, away + 3), (away, -width / 2, -away - 3)]
+    return places
+
+
 def _lead(ax, point: np.ndarray, name: Bbox, colour: str) -> None:
-    """A thin line from a point to the nearest end of its name."""
+    """Draw a thin line from a point to the nearest end of its name."""
     x, y = ax.transData.transform(point)
     end = ax.transData.inverted().transform(
         (np.clip(x, name.x0, name.x1), np.clip(y, name.y0, name.y1))

@@ -1,4 +1,4 @@
-"""A diagram of a network."""
+"""Figure of a network: a diagram of its layers."""
 
 from typing import Any
 
@@ -10,10 +10,11 @@ from fer_utils.emotions import SIDE
 from fer_utils.plots.style import ACCENT, MUTED, SECOND, WIDTH
 
 
-def network(model) -> Figure:
-    """A diagram of a sequential Keras model: a box for each layer with weights, and what follows it inside.
+def plot_network(model) -> Figure:
+    """Draw a sequential Keras model: a box per layer with weights, and the layers that follow it.
 
-    Height stands for the side of the feature maps, width for the number of channels (square root).
+    A box's height is proportional to the side of the feature maps, its width to the square root of
+    the number of channels.
     """
     stages = _stages(model)
     figure = Figure(figsize=(WIDTH, 3.3), layout="constrained")
@@ -66,7 +67,7 @@ def network(model) -> Figure:
 
 
 def _stages(model) -> list[dict]:
-    """One entry for the input and each layer with a kernel: its title, output size and the layers that follow it."""
+    """Return title, output size and following layers of the input and each layer with a kernel."""
     stages: list[dict[str, Any]] = [
         {"title": "input", "units": 1, "side": SIDE, "follows": "", "shape": f"{SIDE}×{SIDE}×1"}
     ]
@@ -91,8 +92,7 @@ def _stages(model) -> list[dict]:
         stages[-1]["shape"] = "×".join(map(str, shape))
         stages[-1]["side"] = shape[0] if len(shape) == 3 else 1
         if len(shape) == 1 and kind == "Flatten":
-            stages[-1]["side"] = model.layers[model.layers.index(layer) - 1].output.shape[1]
-            stages[-1]["shape"] = "×".join(
-                map(str, model.layers[model.layers.index(layer) - 1].output.shape[1:])
-            )
+            # The box shows the feature maps before they are flattened.
+            maps = model.layers[model.layers.index(layer) - 1].output.shape[1:]
+            stages[-1]["side"], stages[-1]["shape"] = maps[0], "×".join(map(str, maps))
     return stages

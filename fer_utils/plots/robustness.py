@@ -1,4 +1,4 @@
-"""Figures of robustness: accuracy by strength of each corruption, and what the corruptions look like."""
+"""Figures of robustness: accuracy by strength of corruption, and examples of corruptions."""
 
 from itertools import cycle
 from textwrap import fill
@@ -14,17 +14,18 @@ from fer_utils.plots.style import GRID, LINES, MUTED, WIDTH, draw_face
 _COLUMNS = 4
 
 
-def corruption_curves(table: pd.DataFrame, floor: float) -> Figure:
-    """Accuracy by strength, a panel a corruption and a line a model, with 95 % bands.
+def plot_corruption_curves(table: pd.DataFrame, floor: float) -> Figure:
+    """Plot accuracy by strength, one panel per corruption and one line per model, with 95 % bands.
 
-    Dotted: the model's accuracy on clean images. Dashed: the accuracy of always answering the commonest emotion.
+    The dotted line is the model's accuracy on clean images. The dashed line is the accuracy of
+    always predicting the majority class.
 
     Args:
-        table: of `robustness.robustness`.
-        floor: of the same, 0 to 1.
+        table: `table` of a `robustness.Robustness`.
+        floor: its `floor`, 0 to 1.
     """
     names = list(CORRUPTIONS)
-    rows = len(names) // _COLUMNS + 1  # at least one place is left, for the legend
+    rows = len(names) // _COLUMNS + 1  # leaves at least one panel for the legend
     figure = Figure(figsize=(WIDTH, 2.25 * rows), layout="constrained")
     axes = figure.subplots(rows, _COLUMNS, sharey=True).ravel()
     for number, (ax, name) in enumerate(zip(axes, names, strict=False)):
@@ -45,7 +46,7 @@ def corruption_curves(table: pd.DataFrame, floor: float) -> Figure:
             ax.plot(
                 line["strength"], percent["accuracy"], color=colour, marker="o", ms=3.5, label=model
             )
-        ax.axhline(100 * floor, color=MUTED, linewidth=1, linestyle="--", label="commonest emotion")
+        ax.axhline(100 * floor, color=MUTED, linewidth=1, linestyle="--", label="majority class")
         ax.set_title(name, fontsize=10)
         ax.set_xticks(
             [0, *STRENGTHS],
@@ -56,7 +57,7 @@ def corruption_curves(table: pd.DataFrame, floor: float) -> Figure:
         ax.tick_params(axis="y", labelsize=8)
         ax.grid(axis="y", color=GRID, linewidth=0.8)
         if number % _COLUMNS == 0:
-            ax.set_ylabel("top-1 accuracy, %", fontsize=9)
+            ax.set_ylabel("Accuracy (%)", fontsize=9)
     axes[0].set_ylim(bottom=0)
     for ax in axes[len(names) :]:
         ax.axis("off")
@@ -67,8 +68,13 @@ def corruption_curves(table: pd.DataFrame, floor: float) -> Figure:
     return figure
 
 
-def corruption_strip(image: np.ndarray, seed: int = 0) -> Figure:
-    """One image, uint8 (48, 48), under each corruption (columns) at each strength (rows), with its value and unit."""
+def plot_corruption_strip(image: np.ndarray, seed: int) -> Figure:
+    """Show an image under each corruption (columns) at each strength (rows).
+
+    Args:
+        image: uint8 (48, 48).
+        seed: seed of `corrupt`.
+    """
     figure = Figure(figsize=(WIDTH, 6.3), layout="constrained")
     axes = figure.subplots(1 + len(STRENGTHS), len(CORRUPTIONS))
     for column, (name, (unit, values)) in enumerate(CORRUPTIONS.items()):

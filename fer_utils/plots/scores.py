@@ -8,16 +8,17 @@ from fer_utils.plots.style import ACCENT, COLOURS, GRID, MUTED, SECOND, WIDTH, i
 
 KINDS = {
     "ours": (ACCENT, "o", "this run"),
-    "measured": (SECOND, "o", "committed runs, on FER-2013"),
+    "measured": (SECOND, "o", "this study's runs on FER-2013"),
     "published": (MUTED, "D", "published"),
 }
 
 
-def accuracies(table: pd.DataFrame) -> Figure:
-    """Accuracies with their intervals on one axis.
+def plot_accuracies(table: pd.DataFrame) -> Figure:
+    """Plot accuracies with their 95 % intervals on one axis.
 
     Args:
-        table: columns label, accuracy, low, high (fractions; low and high may be missing) and kind, one of `KINDS`.
+        table: columns label, accuracy, low, high (0 to 1; low and high may be NaN) and kind, a key
+            of `KINDS`.
     """
     figure = Figure(figsize=(WIDTH, 0.7 + 0.42 * len(table)), layout="constrained")
     ax = figure.subplots()
@@ -28,12 +29,12 @@ def accuracies(table: pd.DataFrame) -> Figure:
     ax.set_yticks(range(len(table)), table["label"])
     ax.set_ylim(len(table) - 0.5, -0.7)
     ax.set_xlabel(
-        "top-1 accuracy, %, on PrivateTest where nothing else is said\nbars are 95 % intervals"
+        "Accuracy (%), 95 % intervals\non PrivateTest, unless the name states another split"
     )
     shown = [KINDS[kind] for kind in KINDS if kind in set(table["kind"])]
     marks = [
-        Line2D([], [], color=colour, marker=mark, linestyle="", label=said)
-        for colour, mark, said in shown
+        Line2D([], [], color=colour, marker=mark, linestyle="", label=label)
+        for colour, mark, label in shown
     ]
     figure.legend(handles=marks, loc="outside upper left", ncols=len(marks))
     ax.margins(x=0.08)
@@ -41,11 +42,11 @@ def accuracies(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def scores_by_emotion(table: pd.DataFrame) -> Figure:
-    """Precision, recall and F1 by emotion with their intervals, a panel each.
+def plot_scores_by_emotion(table: pd.DataFrame) -> Figure:
+    """Plot precision, recall and F1 by emotion with their 95 % intervals, one panel each.
 
     Args:
-        table: as `evaluation.per_emotion` gives it.
+        table: as returned by `evaluation.per_emotion`.
     """
     figure = Figure(figsize=(WIDTH, 3.0), layout="constrained")
     axes = figure.subplots(1, 3, sharey=True)
@@ -55,9 +56,9 @@ def scores_by_emotion(table: pd.DataFrame) -> Figure:
                 ax, y, row[name], row[f"{name}_low"], row[f"{name}_high"], COLOURS[emotion]
             )
         ax.set(
-            title=name if name == "F1" else name.capitalize(),
+            title="F1 score" if name == "F1" else name.capitalize(),
             xlim=(-3, 103),
-            xlabel="%; bars are 95 % intervals",
+            xlabel="Score (%), 95 % intervals",
         )
         ax.grid(axis="x", color=GRID, linewidth=0.8)
     names = [

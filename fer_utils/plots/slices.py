@@ -1,21 +1,21 @@
-"""Figures of slices: accuracy by groups of images."""
+"""Figure of slices: accuracy by groups of images."""
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from fer_utils.analysis.slices import LEVEL, SMALL
 from fer_utils.plots.style import ACCENT, GRID, INK, MUTED, WIDTH
 
 
-def slices(table: pd.DataFrame, level: float = 0.05) -> Figure:
-    """Accuracy of each group with its 95 % interval, slice by slice; small groups are hollow.
+def plot_slices(table: pd.DataFrame) -> Figure:
+    """Plot the accuracy of each group with its 95 % interval, slice by slice.
 
-    The line is the accuracy on all images. A slice whose groups differ (by the table's corrected p) is in colour, the
-    others are grey.
+    The dashed line is the accuracy on all images. Slices with significant differences between
+    their groups are coloured, the others are grey. Small groups have hollow markers.
 
     Args:
-        table: as `slices.slice_table` gives it, of one slice at least.
-        level: of the test.
+        table: as returned by `slices.slice_table`, with one or more slices.
     """
     names = list(dict.fromkeys(table["slice"]))
     figure = Figure(
@@ -30,13 +30,17 @@ def slices(table: pd.DataFrame, level: float = 0.05) -> Figure:
     for name in names:
         rows = table[table["slice"] == name]
         p = rows["p"].iloc[0]
-        differs = p < level
+        differs = p < LEVEL
         ax.text(
             0.01, y, name, transform=side, va="center", fontweight="bold", fontsize=9.5, color=INK
         )
-        said = "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.9995 else "p = 1"
+        text = f"p = {p:.3f}"
+        if p < 0.001:
+            text = "p < 0.001"
+        elif p >= 0.9995:
+            text = "p = 1"
         ax.text(
-            1.02, y, said, transform=side, va="center", fontsize=9, color=INK if differs else MUTED
+            1.02, y, text, transform=side, va="center", fontsize=9, color=INK if differs else MUTED
         )
         for row in rows.to_dict("records"):
             y += 1
@@ -53,8 +57,8 @@ def slices(table: pd.DataFrame, level: float = 0.05) -> Figure:
     ax.set_yticks(heights, groups)
     ax.set_ylim(y - 0.6, -0.8)
     ax.text(1.02, -1.3, "images", transform=side, va="center", fontsize=9, color=MUTED)
-    hollow = "; hollow: few images" if table["small"].any() else ""
-    ax.set_xlabel(f"top-1 accuracy, %; bars are 95 % intervals, dashed all images{hollow}")
+    hollow = f"; hollow: fewer than {SMALL} images" if table["small"].any() else ""
+    ax.set_xlabel(f"Accuracy (%), 95 % intervals; dashed: all images{hollow}")
     ax.margins(x=0.05)
     ax.grid(axis="x", color=GRID, linewidth=0.8)
     ax.set_axisbelow(True)

@@ -1,4 +1,4 @@
-"""The style that all figures share: colours, width, lettering; and how a figure is kept as a vector graphic."""
+"""The shared style of all figures: colours, width and fonts; and saving as a vector graphic."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from fer_utils.emotions import EMOTIONS
 from fer_utils.storage import atomic_file
 
 INK, MUTED, ACCENT, SECOND, GRID = "#1f2933", "#7b8794", "#0b6e99", "#d9730d", "#e4e7eb"
-# Okabe & Ito's colours ("Color Universal Design", 2008), which colour-blind readers tell apart.
+# Okabe & Ito ("Color Universal Design", 2008): distinguishable for colour-blind readers.
 COLOURS = dict(
     zip(
         EMOTIONS,
@@ -23,13 +23,13 @@ LINES = (
     SECOND,
     *(COLOURS[emotion] for emotion in ("disgust", "fear", "surprise", "neutral")),
 )
-"""Colours for lines that are not emotions, told apart from each other; the first two most easily."""
+"""Colours of lines that are not emotions; the first two are the easiest to distinguish."""
 WIDTH = 9.0
 """Width of a figure, inches."""
 
 
 def use_style() -> None:
-    """Set the study's style for all figures that follow."""
+    """Set the study's style for all later figures."""
     sns.set_theme(
         style="ticks",
         rc={
@@ -50,16 +50,16 @@ def use_style() -> None:
             "ytick.color": INK,
             "legend.frameon": False,
             "image.cmap": "gray",
-            # Same results, same bytes.
+            # Equal figures give equal bytes.
             "svg.hashsalt": "fer-study",
-            # Letters stay letters in a PDF.
+            # TrueType fonts keep text as text in a PDF.
             "pdf.fonttype": 42,
         },
     )
 
 
-def keep(figure: Figure, file: Path) -> Figure:
-    """Write the figure as PDF, and give it back to be shown; the same figure gives the same bytes."""
+def save_figure(figure: Figure, file: Path) -> Figure:
+    """Save a figure as PDF and return it. Equal figures give equal bytes."""
     with atomic_file(Path(file)) as target:
         figure.savefig(target, format="pdf", metadata={"CreationDate": None})
     return figure
@@ -75,7 +75,10 @@ def interval_row(
     mark: str = "o",
     text: str = "",
 ):
-    """Draw a fraction in per cent with its interval as a row of a figure; ends that are NaN are left out."""
+    """Draw a share, 0 to 1, with its interval as a row of a figure in percent.
+
+    If low or high is NaN, the interval is left out.
+    """
     if not (np.isnan(low) or np.isnan(high)):
         ax.plot(
             [100 * low, 100 * high],
@@ -93,7 +96,11 @@ def interval_row(
 
 
 def draw_face(ax, image: np.ndarray | None, **options):
-    """Show a grey image on bare axes; None leaves them empty. Returns what `imshow` does, or None."""
+    """Show a grey image on axes without ticks and frame; None leaves them empty.
+
+    Returns:
+        The result of `imshow`, or None.
+    """
     ax.set(xticks=[], yticks=[])
     for spine in ax.spines.values():
         spine.set_visible(False)

@@ -1,4 +1,4 @@
-"""Figures of trainings."""
+"""Figures of trainings: loss and accuracy by epoch."""
 
 from itertools import cycle
 
@@ -10,11 +10,13 @@ from matplotlib.figure import Figure
 from fer_utils.plots.style import ACCENT, COLOURS, GRID, LINES, SECOND, WIDTH
 
 
-def learning_curves(histories: dict[str, pd.DataFrame]) -> Figure:
-    """Loss and accuracy by epoch: Training dashed (mean while the epoch ran, with dropout), PublicTest solid.
+def plot_learning_curves(histories: dict[str, pd.DataFrame]) -> Figure:
+    """Plot loss and accuracy by epoch: Training dashed, PublicTest solid.
+
+    Training values are means over the epoch, with dropout.
 
     Args:
-        histories: a run's name to its history.
+        histories: by name of the run.
     """
     figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
     axes = figure.subplots(1, 2)
@@ -38,10 +40,8 @@ def learning_curves(histories: dict[str, pd.DataFrame]) -> Figure:
                 ms=4,
                 label=f"{name}, PublicTest",
             )
-    axes[0].set(
-        title="Loss (of PublicTest cross-entropy, nats)", xlabel="epoch", ylabel="mean loss"
-    )
-    axes[1].set(title="Accuracy", xlabel="epoch", ylabel="top-1 accuracy, %")
+    axes[0].set(title="Loss", xlabel="Epoch", ylabel="Mean loss (PublicTest: cross-entropy, nats)")
+    axes[1].set(title="Accuracy", xlabel="Epoch", ylabel="Accuracy (%)")
     for ax in axes:
         ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))
         ax.grid(axis="y", color=GRID, linewidth=0.8)
@@ -49,19 +49,18 @@ def learning_curves(histories: dict[str, pd.DataFrame]) -> Figure:
     return figure
 
 
-def accuracy_by_epoch(histories: dict[str, pd.DataFrame]) -> Figure:
-    """PublicTest accuracy of several runs by epoch, each line named at its end.
+def plot_accuracy_by_epoch(histories: dict[str, pd.DataFrame]) -> Figure:
+    """Plot the PublicTest accuracy of several runs by epoch, each line named at its end.
 
     Args:
-        histories: a run's name to its history.
+        histories: by name of the run.
     """
     figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
     ax = figure.subplots()
-    # Many lines take the colours in turn, each with its name.
     palette = cycle(LINES)
     ends = {name: 100 * history["val_accuracy"].iloc[-1] for name, history in histories.items()}
     reach = max(100 * history["val_accuracy"].max() for history in histories.values())
-    # Names are moved apart where lines end close to each other, upwards from the lowest.
+    # Names of lines that end close to each other are moved apart, upwards from the lowest.
     gap, place = 0.055 * reach, -np.inf
     places = {}
     for name in sorted(ends, key=ends.__getitem__):
@@ -78,7 +77,7 @@ def accuracy_by_epoch(histories: dict[str, pd.DataFrame]) -> Figure:
             fontsize=9,
             arrowprops={"arrowstyle": "-", "color": colour, "alpha": 0.4, "linewidth": 0.8},
         )
-    ax.set(xlabel="epoch", ylabel="PublicTest accuracy, %", xlim=(0.5, longest * 1.3))
+    ax.set(xlabel="Epoch", ylabel="Accuracy on PublicTest (%)", xlim=(0.5, longest * 1.3))
     ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))
     ax.grid(axis="y", color=GRID, linewidth=0.8)
     return figure

@@ -68,23 +68,23 @@ def draw_on_frame(frame: np.ndarray, faces: Sequence[RecognizedFace]) -> np.ndar
     """
     drawn = np.ascontiguousarray(frame).copy()
     unit = max(max(frame.shape[:2]) / 720, 0.5)
-    thick, size = max(1, round(1.5 * unit)), 0.6 * unit
+    font, thick, size = cv2.FONT_HERSHEY_SIMPLEX, max(1, round(1.5 * unit)), 0.6 * unit
     for face in faces:
         x, y, width, height = face.box
-        cv2.rectangle(drawn, (x, y), (x + width, y + height), _INK[:3], 2 * thick + 1)
-        cv2.rectangle(drawn, (x, y), (x + width, y + height), _ACCENT[:3], thick)
+        corner = (x + width, y + height)
+        cv2.rectangle(drawn, (x, y), corner, _INK[:3], 2 * thick + 1)
+        cv2.rectangle(drawn, (x, y), corner, _ACCENT[:3], thick)
         text = f"{_label(face)} {face.probabilities.max():.0%}"
-        (long, high), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, thick)
-        high += below + 2 * thick
-        left = min(max(0, x), max(0, frame.shape[1] - long - 2 * thick))
-        top = y - high if y >= high else min(y + height, frame.shape[0] - high)
-        cv2.rectangle(
-            drawn, (left, top), (left + long + 2 * thick, top + high), _INK[:3], cv2.FILLED
-        )
-        start = (left + thick, top + high - below - thick // 2)
-        cv2.putText(
-            drawn, text, start, cv2.FONT_HERSHEY_SIMPLEX, size, _PALE[:3], thick, cv2.LINE_AA
-        )
+        (text_width, text_height), baseline = cv2.getTextSize(text, font, size, thick)
+        card_width, card_height = text_width + 2 * thick, text_height + baseline + 2 * thick
+        # The label lies above the face, or below if there is no room, and inside the frame.
+        left = min(max(0, x), max(0, frame.shape[1] - card_width))
+        below = min(y + height, frame.shape[0] - card_height)
+        top = y - card_height if y >= card_height else below
+        card_corner = (left + card_width, top + card_height)
+        cv2.rectangle(drawn, (left, top), card_corner, _INK[:3], cv2.FILLED)
+        start = (left + thick, top + card_height - baseline - thick // 2)
+        cv2.putText(drawn, text, start, font, size, _PALE[:3], thick, cv2.LINE_AA)
     return drawn
 
 

@@ -184,7 +184,7 @@ def find_faces(photo: np.ndarray, detector: Detector) -> list[Detection]:
 
 
 def _inside(detections: list[Detection], scale: float, width: int, height: int) -> list[Detection]:
-    """Convert detections from a photo scaled by `scale` to pixels of the photo, cut at its border."""
+    """Convert boxes of a photo scaled by `scale` to pixels of the photo, cut at its border."""
     kept = []
     for box, score in detections:
         left, top = max(0, round(box.x / scale)), max(0, round(box.y / scale))

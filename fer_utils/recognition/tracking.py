@@ -156,7 +156,7 @@ class _Track:
 
 
 def _weight(passed: float, constant: float) -> float:
-    """Return the newest value's weight in an exponential average, `passed` seconds after the last."""
+    """Return the weight of a value in an exponential average, `passed` seconds after the last."""
     return 1.0 if constant == 0 else -math.expm1(-passed / constant)
 
 

@@ -21,7 +21,7 @@ README, RESULTS = "README.md", "docs/results.md"
 README_MODELS = ("ensemble", "small_resnet", "baseline_cnn", "tang_l2svm", "mini_xception")
 """The models in README's table; of each the row with the highest PublicTest accuracy."""
 
-README_PUBLISHED = ("Tang, CNN with L2-SVM", "People", "Seed’s CNN")
+README_PUBLISHED = ("Tang, CNN with L2-SVM", "Human accuracy", "Baseline project’s CNN")
 """The published accuracies in README's table."""
 
 

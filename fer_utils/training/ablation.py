@@ -154,7 +154,7 @@ def ablate(
                 "difference": summary.mean - rows[0]["accuracy"] if rows else 0.0,
                 "difference_low": difference_low,
                 "difference_high": difference_high,
-                "minutes": sum(run.info.seconds for run in runs[name]) / len(seeds) / 60,
+                "minutes": sum(run.info.seconds or 0.0 for run in runs[name]) / len(seeds) / 60,
             }
         )
     table = pd.DataFrame(rows)

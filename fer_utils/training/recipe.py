@@ -17,7 +17,11 @@ FORMER_FIELDS = {
     "whole_batches": "drop_last",
 }
 """Names of fields in recipes that were saved before 0.1.0, and their present names."""
-FORMER_VALUES = (("network", "seed_cnn", "baseline_cnn"), ("tta", "mirror", "flip"))
+FORMER_VALUES = (
+    ("name", "seed_cnn", "baseline_cnn"),
+    ("network", "seed_cnn", "baseline_cnn"),
+    ("tta", "mirror", "flip"),
+)
 """Names that are values of such recipes: field, former value, present value."""
 
 # The type of a field is its check. The description is what an error message expects.
@@ -270,13 +274,12 @@ class Recipe:
         return dataclasses.asdict(self)
 
 
-# The dataclass keeps the values as they are. Fields of pydantic's own would turn 45 into 45.0,
-# and with it change the fingerprints of runs.
-_FIELDS = create_model(
-    "Recipe",
-    __config__=ConfigDict(strict=True, allow_inf_nan=False),
-    **{name: (kind, ...) for name, kind in get_type_hints(Recipe, include_extras=True).items()},
-)
+# This model only checks. The values of a pydantic dataclass would change the fingerprints of runs:
+# 45 would become 45.0.
+_types: dict[str, Any] = {
+    name: (kind, ...) for name, kind in get_type_hints(Recipe, include_extras=True).items()
+}
+_FIELDS = create_model("Recipe", __config__=ConfigDict(strict=True, allow_inf_nan=False), **_types)
 
 
 def at_budget(recipe: Recipe, *, epochs: int = 0, batch_size: int = 0, **options) -> Recipe:

@@ -33,7 +33,12 @@ from fer_utils.emotions import EMOTIONS
 from fer_utils.errors import StudyError
 from fer_utils.networks import changed_options
 from fer_utils.storage import Contents, atomic_file, atomic_folder
-from fer_utils.training.recipe import Recipe, recipe_from_dict
+from fer_utils.training.recipe import (
+    FORMER_FIELDS,
+    FORMER_VALUES,
+    Recipe,
+    recipe_from_dict,
+)
 
 ENGINE = 2
 """Part of every fingerprint. Raise it when a change to training changes the weights of a recipe.
@@ -132,13 +137,20 @@ def run_fingerprint(recipe: Recipe, seed: int, faces: Faces) -> str:
     """SHA-256 over recipe, seed, and the faces' Training and PublicTest.
 
     Only fields that differ from their default count, so a run stays valid when recipes or networks
-    gain a field whose default changes nothing.
+    gain a field whose default changes nothing. Renamed fields and networks are hashed under their
+    former names, so that runs and evidence from before the renaming stay valid.
     """
     changed = {
         field.name: getattr(recipe, field.name)
         for field in dataclasses.fields(recipe)
         if field.name != "options" and getattr(recipe, field.name) != field.default
     }
+    for name, former, present in FORMER_VALUES:
+        if changed.get(name) == present:
+            changed[name] = former
+    for former, present in FORMER_FIELDS.items():
+        if present in changed:
+            changed[former] = changed.pop(present)
     options = changed_options(recipe.network, recipe.options)
     key = {
         "engine": ENGINE,
@@ -243,6 +255,8 @@ def predictions_file(folder: Path, tta: bool) -> Path:
 def read_predictions(folder: Path, *, tta: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Read row int64 (m,) and logits float32 (m, 7); both are empty if there is no tta.npz yet."""
     path = predictions_file(folder, tta)
+    if tta and not path.is_file():
+        path = path.with_name("averaged.npz")  # its name before 0.1.0
     if tta and not path.is_file():
         return np.empty(0, np.int64), np.empty((0, len(EMOTIONS)), np.float32)
     with np.load(path) as saved:

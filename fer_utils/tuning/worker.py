@@ -24,7 +24,7 @@ from keras_tuner.src import protos
 from keras_tuner.src.distribute import oracle_client
 
 HEARTBEAT = 10.0
-"""Seconds between a worker's messages while it trains; at most a quarter of the chief's patience."""
+"""Seconds between messages during a training; at most a quarter of the chief's patience."""
 
 
 def work(

@@ -1,9 +1,10 @@
-"""Calibration: the temperature that was put in comes out and mends what it should, thresholds keep their promise."""
+"""Calibration: temperatures of simulated logits are recovered, thresholds reach their target."""
 
 import numpy as np
 import pytest
 from scipy import stats
 
+from fer_utils.analysis import calibration
 from fer_utils.analysis.calibration import (
     calibration_finding,
     calibration_table,
@@ -20,7 +21,7 @@ from fer_utils.evaluation import accuracy, cross_entropy, probabilities
 
 @pytest.fixture(scope="module")
 def drawn():
-    """Logits and emotions drawn from their softmax, so that a temperature of 1 is right."""
+    """Logits, and emotions drawn from their softmax: the true temperature is 1."""
     generator = np.random.default_rng(0)
     logits = generator.normal(0, 2, (20_000, 7))
     emotion = (
@@ -32,14 +33,14 @@ def drawn():
 
 
 @pytest.mark.parametrize("temperature", [0.4, 1.0, 3.0])
-def test_the_temperature_is_found(drawn, temperature):
+def test_temperature_is_recovered(drawn, temperature):
     logits, emotion = drawn
     found = fit_temperature(temperature * logits, emotion)
     assert found == pytest.approx(temperature, rel=0.03)
     assert cross_entropy(temperature * logits / found, emotion) <= cross_entropy(logits, emotion)
 
 
-def test_a_temperature_mends_the_calibration_and_no_answer(drawn):
+def test_temperature_improves_calibration_and_changes_no_prediction(drawn):
     logits, emotion = drawn
     before = probabilities(3 * logits)
     after = probabilities(3 * logits / fit_temperature(3 * logits, emotion))
@@ -49,7 +50,7 @@ def test_a_temperature_mends_the_calibration_and_no_answer(drawn):
 
 
 @pytest.mark.parametrize("share", [0.7, 0.8, 0.95])
-def test_a_threshold_keeps_its_promise_and_lets_pass_all_it_can(drawn, share):
+def test_threshold_reaches_its_accuracy_with_the_highest_coverage(drawn, share):
     logits, emotion = drawn[0][:4000], drawn[1][:4000]
     shares = probabilities(logits)
     found = fit_threshold(shares, emotion, share)
@@ -61,14 +62,14 @@ def test_a_threshold_keeps_its_promise_and_lets_pass_all_it_can(drawn, share):
         assert correct[best >= lower].mean() < share
 
 
-def test_equal_probabilities_pass_together_or_not():
+def test_threshold_does_not_separate_equal_probabilities():
     shares = np.tile([0.6, 0.4], (4, 1))
     assert fit_threshold(shares, np.array([0, 0, 0, 1]), 0.75) == (0.6, 1.0)
-    # The first three alone would do.
+    # The first three alone would reach the accuracy.
     assert fit_threshold(shares, np.array([0, 0, 0, 1]), 0.8).coverage == 0
 
 
-def test_where_nothing_helps_every_answer_is_uncertain():
+def test_every_prediction_is_uncertain_if_no_threshold_reaches_the_accuracy():
     found = fit_threshold(np.tile([0.9, 0.1], (5, 1)), np.ones(5, int))
     assert found.probability > 1
     assert found.coverage == 0
@@ -76,14 +77,14 @@ def test_where_nothing_helps_every_answer_is_uncertain():
 
 @pytest.fixture(scope="module")
 def table(drawn):
-    """Three times too sure; 1,500 images."""
+    """Table of 1,500 images with logits three times too large."""
     logits, emotion = drawn
-    return calibration_table(3 * logits[:1500], emotion[:1500], 3.0, resamples=1000)
+    return calibration_table(3 * logits[:1500], emotion[:1500], 3.0)
 
 
-def test_the_tables_values_are_the_scores(drawn, table):
+def test_values_of_the_table_are_the_scores(drawn, table):
     logits, emotion = drawn[0][:1500], drawn[1][:1500]
-    assert table["probabilities"].tolist() == ["before", "after", "after less before"]
+    assert table["probabilities"].tolist() == ["before", "after", "after minus before"]
     assert table["temperature"].tolist()[:2] == [1, 3] and np.isnan(table["temperature"][2])
     for row, scaled in ((0, 3 * logits), (1, logits)):
         shares = probabilities(scaled)
@@ -106,62 +107,59 @@ def test_the_tables_values_are_the_scores(drawn, table):
     )
 
 
-def test_intervals_of_means_are_scipys(drawn, table):
+def test_intervals_of_means_match_scipy(drawn, table):
     logits, emotion = drawn[0][:1500], drawn[1][:1500]
     before, after = (
         brier_losses(probabilities(scaled), emotion) for scaled in (3 * logits, logits)
     )
     for row, losses in ((0, before), (1, after), (2, after - before)):
-        given = {"method": "percentile", "n_resamples": 4000, "rng": np.random.default_rng(1)}
-        expected = stats.bootstrap((losses,), np.mean, **given).confidence_interval
+        options = {"method": "percentile", "n_resamples": 4000, "rng": np.random.default_rng(1)}
+        expected = stats.bootstrap((losses,), np.mean, **options).confidence_interval
         half = (expected.high - expected.low) / 2
         assert table.loc[row, ["brier_low", "brier_high"]].tolist() == pytest.approx(
             list(expected), abs=half / 6
         )
 
 
-def test_the_difference_is_paired(table):
-    """Far narrower than that of two independent scores would be."""
+def test_difference_is_paired(table):
+    """Its interval is far narrower than that of two independent scores."""
     for score in ("brier", "cross_entropy"):
         widths = (table[f"{score}_high"] - table[f"{score}_low"]).tolist()
         assert widths[2] < 0.8 * np.hypot(*widths[:2])
 
 
-def test_the_error_of_calibrated_answers_may_be_0_and_that_of_others_may_not(drawn):
-    """An independent count: answers drawn from the very probabilities, in a loop."""
+def test_interval_contains_0_for_calibrated_predictions_only(drawn, monkeypatch):
+    """Emotions are drawn from the probabilities, so the unscaled predictions are calibrated."""
+    monkeypatch.setattr(calibration, "RESAMPLES", 200)
     logits, _ = drawn
     generator = np.random.default_rng(4)
     shares = probabilities(logits[:1000])
-    seen, covered = [], 0
+    errors, covered = [], 0
     for seed in range(15):
         emotion = (shares.cumsum(axis=1) < generator.random((1000, 1))).sum(axis=1).clip(0, 6)
-        table = calibration_table(logits[:1000], emotion, 0.5, resamples=200, seed=seed)
-        seen.append(table.loc[0, "ece"])
+        table = calibration_table(logits[:1000], emotion, 0.5, seed=seed)
+        errors.append(table.loc[0, "ece"])
         covered += table.loc[0, "ece_low"] == 0
         assert table.loc[1, "ece_low"] > 0
         assert table.loc[0, "ece_low"] <= table.loc[0, "ece"] <= table.loc[0, "ece_high"]
     assert covered >= 12
-    assert np.mean(seen) == pytest.approx(table.loc[0, "ece_by_chance"], rel=0.15)
+    assert np.mean(errors) == pytest.approx(table.loc[0, "ece_by_chance"], rel=0.15)
 
 
-def test_same_seed_same_table(drawn):
+def test_table_depends_on_the_seed_only(drawn):
     logits, emotion = drawn[0][:200], drawn[1][:200]
-    one, same, other = (
-        calibration_table(logits, emotion, 1.5, resamples=50, seed=seed) for seed in (0, 0, 1)
-    )
+    one, same, other = (calibration_table(logits, emotion, 1.5, seed=seed) for seed in (0, 0, 1))
     assert one.equals(same) and not one.equals(other)
 
 
 @pytest.mark.parametrize(
-    ("sharper", "temperature", "said"),
-    [
-        (3, 3.0, "mends the calibration"),
-        (1, 3.0, "makes the calibration worse"),
-        (1, 1.0, "no more than sampling"),
-    ],
+    ("factor", "temperature", "effect"),
+    [(3, 3.0, "lowers"), (1, 3.0, "raises"), (1, 1.0, "not")],
 )
-def test_the_finding_follows_the_difference(drawn, sharper, temperature, said):
+def test_finding_states_the_effect_and_the_error(drawn, factor, temperature, effect):
     logits, emotion = drawn
-    table = calibration_table(sharper * logits[:2000], emotion[:2000], temperature, resamples=200)
-    assert said in calibration_finding(table)
-    assert f"{table.loc[1, 'ece']:.1%}" in calibration_finding(table)
+    table = calibration_table(factor * logits[:2000], emotion[:2000], temperature)
+    text = calibration_finding(table)
+    assert effect in text
+    assert f"{100 * abs(table.loc[2, 'ece']):.1f} points" in text
+    assert f"{100 * table.loc[1, 'ece']:.1f} %" in text

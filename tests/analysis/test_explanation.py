@@ -1,17 +1,17 @@
-"""Occlusion maps on predictors that are known to look somewhere, and shares by region."""
+"""Occlusion maps of predictors that depend on known regions, and evidence by region."""
 
 import numpy as np
 import pytest
-from explanation_cases import LOOKED_AT, MOUTH, attentive, looking_at, some_noise
+from explanation_cases import BOXES, MOUTH, some_noise, using_box, using_boxes
 
 from fer_utils.analysis import explanation
 from fer_utils.analysis.explanation import (
     OUTSIDE,
     REGIONS,
     choose,
-    finding,
     mean_maps,
     occlusion_maps,
+    region_finding,
     region_masks,
     region_table,
 )
@@ -27,44 +27,40 @@ def noise():
     return some_noise()
 
 
-def plain_map(predictor, image, emotion, patch, starts) -> np.ndarray:
-    """One occlusion map with loops, float64 (48, 48)."""
+def map_by_loop(predictor, image, emotion) -> np.ndarray:
+    """Return an occlusion map, computed with loops, float64 (48, 48)."""
 
     def log_probability(picture):
         logits = predictor(picture[None])[0].astype(np.float64)
         return logits[emotion] - np.log(np.exp(logits).sum())
 
     total, times = np.zeros((48, 48)), np.zeros((48, 48))
-    for top in starts:
-        for left in starts:
+    for top in range(0, 40, 3):
+        for left in range(0, 40, 3):
             hidden = image.copy()
-            hidden[top : top + patch, left : left + patch] = round(float(image.mean()))
+            hidden[top : top + 9, left : left + 9] = round(float(image.mean()))
             drop = log_probability(image) - log_probability(hidden)
-            total[top : top + patch, left : left + patch] += drop
-            times[top : top + patch, left : left + patch] += 1
+            total[top : top + 9, left : left + 9] += drop
+            times[top : top + 9, left : left + 9] += 1
     return total / times
 
 
-@pytest.mark.parametrize(
-    ("patch", "stride", "starts"),
-    [(9, 3, range(0, 40, 3)), (20, 9, [0, 9, 18, 27, 28]), (48, 48, [0])],
-)
-def test_maps_are_those_of_plain_loops(faces, model_folder, patch, stride, starts):
+def test_maps_match_a_loop(faces, model_folder):
     def predictor(images):
         return onnx_logits(model_folder / "model.onnx", images)
 
     images, emotion = faces.images[:2], faces.emotion[:2]
-    maps = occlusion_maps(predictor, images, emotion, patch=patch, stride=stride, progress=False)
+    maps = occlusion_maps(predictor, images, emotion)
     assert maps.dtype == np.float32 and maps.shape == (2, 48, 48)
     for found, image, label in zip(maps, images, emotion, strict=True):
-        expected = plain_map(predictor, np.asarray(image), label, patch, starts)
+        expected = map_by_loop(predictor, np.asarray(image), label)
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_a_predictor_that_looks_at_one_box_has_its_map_there_and_nowhere_else(noise):
+def test_map_of_a_predictor_that_uses_one_box_is_0_elsewhere(noise):
     images, _ = noise
     top, bottom, left, right = box = (12, 21, 24, 33)
-    maps = occlusion_maps(looking_at(*box), images, np.full(21, 3), progress=False)
+    maps = occlusion_maps(using_box(*box), images, np.full(21, 3))
     reach = explanation.PATCH - 1
     near = np.zeros((48, 48), bool)
     near[top - reach : bottom + reach, left - reach : right + reach] = True
@@ -72,59 +68,49 @@ def test_a_predictor_that_looks_at_one_box_has_its_map_there_and_nowhere_else(no
     assert (maps[:, top:bottom, left:right] > 0).all()
     peaks = [np.unravel_index(one.argmax(), one.shape) for one in maps]
     assert all(top <= row < bottom and left <= column < right for row, column in peaks)
-    # What speaks for happy speaks against any other emotion.
-    assert (
-        occlusion_maps(looking_at(*box), images, np.zeros(21, int), progress=False)[
-            :, top:bottom, left
-        ]
-        < 0
-    ).all()
+    # Evidence for happy is evidence against any other emotion.
+    others = occlusion_maps(using_box(*box), images, np.zeros(21, int))
+    assert (others[:, top:bottom, left] < 0).all()
 
 
-def test_a_constant_predictor_has_maps_of_zeros(noise):
+def test_maps_of_a_constant_predictor_are_0(noise):
     maps = occlusion_maps(
         lambda images: np.tile(np.float32([1, 2, 3, 4, 5, 6, 7]), (len(images), 1)), *noise
     )
     assert (maps == 0).all()
 
 
-def test_blank_images_have_maps_of_zeros():
+def test_maps_of_blank_images_are_0():
     blank = np.full((2, 48, 48), 90, np.uint8)
-    assert (occlusion_maps(attentive, blank, np.zeros(2, int), progress=False) == 0).all()
+    assert (occlusion_maps(using_boxes, blank, np.zeros(2, int)) == 0).all()
 
 
-def test_maps_do_not_depend_on_the_batch_and_batches_are_bounded(noise, monkeypatch):
+def test_maps_do_not_depend_on_the_batch_and_batches_are_limited(noise, monkeypatch):
     images, emotion = noise
-    together = occlusion_maps(attentive, images, emotion, progress=False)
+    together = occlusion_maps(using_boxes, images, emotion)
     sizes = []
 
-    def recorded(shown):
-        sizes.append(len(shown))
-        return attentive(shown)
+    def recorded(batch):
+        sizes.append(len(batch))
+        return using_boxes(batch)
 
     monkeypatch.setattr(explanation, "_BATCH", 400)
-    few = occlusion_maps(recorded, images, emotion, progress=False)
+    few = occlusion_maps(recorded, images, emotion)
     assert len(sizes) == 11 and max(sizes) <= 400
     np.testing.assert_allclose(few, together, atol=1e-6)
-    alone = occlusion_maps(attentive, images[5:6], emotion[5:6], progress=False)
+    alone = occlusion_maps(using_boxes, images[5:6], emotion[5:6])
     np.testing.assert_allclose(alone[0], together[5], atol=1e-6)
 
 
-@pytest.mark.parametrize(("patch", "stride"), [(0, 1), (49, 1), (9, 0), (9, 10)])
-def test_patches_that_miss_pixels_are_refused(noise, patch, stride):
-    with pytest.raises(StudyError, match=f"found patch {patch} and stride {stride}"):
-        occlusion_maps(attentive, *noise, patch=patch, stride=stride)
+def test_every_image_needs_an_emotion(noise):
+    with pytest.raises(StudyError, match="found 21 images and 20 emotions"):
+        occlusion_maps(using_boxes, noise[0], noise[1][:-1])
 
 
-def test_every_image_needs_its_emotion(noise):
-    with pytest.raises(StudyError, match="found 21 images, 20 emotions"):
-        occlusion_maps(attentive, noise[0], noise[1][:-1])
-
-
-def test_chosen_are_right_as_many_as_asked_and_follow_the_seed():
+def test_chosen_faces_are_correct_and_depend_on_the_seed():
     emotion = np.repeat(np.arange(7), 20)
     logits = np.eye(7)[emotion]
-    logits[:35] = np.eye(7)[6]  # all angry and most of disgust are wrong
+    logits[:35] = np.eye(7)[6]  # wrong for all angry and most disgust faces
     chosen = choose(emotion, logits, 10, seed=1)
     assert (np.argmax(logits[chosen], axis=1) == emotion[chosen]).all()
     assert np.bincount(emotion[chosen], minlength=7).tolist() == [0, 5, 10, 10, 10, 10, 10]
@@ -134,7 +120,7 @@ def test_chosen_are_right_as_many_as_asked_and_follow_the_seed():
     assert len(choose(emotion, np.eye(7)[(emotion + 1) % 7], 10, seed=1)) == 0
 
 
-def test_mean_maps_say_of_how_many():
+def test_mean_maps_have_numbers_of_images():
     maps = np.arange(3)[:, None, None] * np.ones((3, 48, 48), np.float32)
     means = mean_maps(maps, np.array([4, 4, 0]))
     assert means.images.tolist() == [1, 0, 0, 0, 2, 0, 0]
@@ -152,11 +138,11 @@ def test_each_pixel_is_in_one_region():
 
 @pytest.fixture(scope="module")
 def public(real_data):
-    """The real PublicTest."""
+    """Return the real PublicTest."""
     return read_csv(real_data / "fer2013.csv.gz").of(PUBLIC)
 
 
-def test_regions_lie_where_the_real_mean_face_has_them(public):
+def test_regions_match_the_real_mean_face(public):
     mean = public.images.mean(axis=0)
     eyes, mouth = mean[10:30, 12:36].mean(axis=1), mean[30:48, 18:30].mean(axis=1)
     top, bottom, left, right = REGIONS["brows and eyes"]
@@ -168,7 +154,7 @@ def test_regions_lie_where_the_real_mean_face_has_them(public):
     assert band[right - 4 : right].mean() > band[right:].mean() + 5
 
 
-def test_shares_are_those_of_plain_sums():
+def test_shares_match_a_loop():
     generator = np.random.default_rng(2)
     maps, emotion = generator.normal(size=(12, 48, 48)), np.repeat([3, 5], 6)
     table = region_table(maps, emotion)
@@ -192,11 +178,11 @@ def test_shares_are_those_of_plain_sums():
     assert (table[table["emotion"] == "sad"]["images"] == 0).all()
 
 
-def test_intervals_cover_as_often_as_they_say():
+def test_intervals_have_their_nominal_coverage():
     generator = np.random.default_rng(3)
     mask, covered = region_masks()["forehead"], 0
     for _ in range(100):
-        # Of each image, a share drawn evenly from 0 to 1 is on the forehead.
+        # The share of the forehead is uniform between 0 and 1.
         maps = np.where(mask, generator.random((30, 1, 1)) / mask.sum(), 0)
         maps += np.where(~mask, (1 - maps.sum(axis=(1, 2), keepdims=True)) / (~mask).sum(), 0)
         row = region_table(maps, np.zeros(30, int)).iloc[0]
@@ -204,56 +190,50 @@ def test_intervals_cover_as_often_as_they_say():
     assert 85 <= covered <= 99
 
 
-def test_regions_that_a_predictor_looks_at_lead(noise):
+def test_regions_that_a_predictor_uses_lead(noise):
     images, emotion = noise
-    table = region_table(occlusion_maps(attentive, images, emotion, progress=False), emotion)
+    table = region_table(occlusion_maps(using_boxes, images, emotion), emotion)
     leading = table[table["leads"]].set_index("emotion")["region"].to_dict()
     names = {box: name for name, box in REGIONS.items()}
-    assert leading == {name: names[LOOKED_AT[name]] for name in EMOTIONS}
+    assert leading == {name: names[BOXES[name]] for name in EMOTIONS}
 
 
-def test_no_region_leads_where_all_are_alike():
+def test_no_region_leads_if_all_are_alike():
     maps = np.random.default_rng(4).normal(size=(40, 48, 48))
-    table = region_table(maps, np.zeros(40, int), level=0.999)
+    table = region_table(maps, np.zeros(40, int))
     assert not table["leads"].any()
-    assert "no single region for angry" in finding(table)
+    assert "No single region leads significantly for angry" in region_finding(table)
 
 
-def test_finding_is_made_of_the_numbers(noise):
+def test_finding_has_the_numbers(noise):
     images, _ = noise
     emotion = np.tile([3, 0, 0], 7)
-    maps = occlusion_maps(looking_at(*MOUTH), images, np.full(21, 3), progress=False)
+    maps = occlusion_maps(using_box(*MOUTH), images, np.full(21, 3))
     table = region_table(maps, emotion)
     rows = table.set_index(["emotion", "region"])
     mouth = rows.loc[("happy", "mouth and chin")]
-    said = finding(table)
-    assert (
-        f"the mouth and chin for angry ({rows.loc[('angry', 'mouth and chin')]['relative']:.1f}) and happy"
-        in said
-    )
-    assert (
-        f"hold {mouth['share']:.0%} ({mouth['low']:.0%} to {mouth['high']:.0%}) of what speaks for happy"
-        in said
-    )
-    assert "no single region" not in said
+    text = region_finding(table)
+    for name in ("angry", "happy"):
+        assert f"{name} ({rows.loc[(name, 'mouth and chin')]['relative']:.1f}×)" in text
+    low, high = (f"{100 * mouth[end]:.1f}" for end in ("low", "high"))
+    assert f"{100 * mouth['share']:.1f} %" in text and f"95 % CI {low} to {high}" in text
+    assert "No single region" not in text
 
 
-def test_finding_holds_for_nothing_and_for_one_image(noise):
-    nothing = region_table(np.zeros((3, 48, 48)), np.array([0, 3, 6]))
-    assert "nothing can be said" in finding(nothing)
-    assert finding(region_table(np.zeros((0, 48, 48)), np.zeros(0, int))) == finding(nothing)
-    one = finding(region_table(np.abs(noise[0][:1].astype(float)), np.array([3])))
-    assert "(one image) of what speaks for happy" in one and "angry" not in one and "nan" not in one
+def test_finding_without_evidence_and_with_one_image(noise):
+    nothing = region_finding(region_table(np.zeros((3, 48, 48)), np.array([0, 3, 6])))
+    assert "No map" in nothing
+    assert region_finding(region_table(np.zeros((0, 48, 48)), np.zeros(0, int))) == nothing
+    one = region_finding(region_table(np.abs(noise[0][:1].astype(float)), np.array([3])))
+    assert "one image" in one and "angry" not in one and "nan" not in one
 
 
-def test_the_released_model_looks_at_the_mouth_of_happy_faces(public):
+def test_released_model_uses_the_mouth_of_happy_faces(public):
     def predictor(images):
         return onnx_logits(RELEASED / MODEL, images)
 
     happy = public.select(np.flatnonzero(public.emotion == 3)[:40])
     happy = happy.select(choose(happy.emotion, predictor(happy.images), 16, seed=0))
-    maps = occlusion_maps(
-        predictor, happy.images, happy.emotion, patch=12, stride=6, progress=False
-    )
+    maps = occlusion_maps(predictor, happy.images, happy.emotion)
     table = region_table(maps, happy.emotion).set_index(["emotion", "region"])
     assert table.loc[("happy", "mouth and chin"), "leads"]

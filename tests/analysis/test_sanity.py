@@ -1,10 +1,10 @@
-"""The check of maps against those of random weights, on networks, planted maps and predictors of known places."""
+"""Sanity check of maps, on networks, constructed maps and predictors that use known boxes."""
 
 import random
 
 import numpy as np
 import pytest
-from explanation_cases import MOUTH, attentive, looking_at, some_noise
+from explanation_cases import MOUTH, some_noise, using_box, using_boxes
 from scipy.stats import spearmanr
 
 from fer_utils.analysis.explanation import occlusion_maps
@@ -21,7 +21,7 @@ def noise():
 
 @pytest.fixture(scope="module")
 def network():
-    """A small network with batch normalisation whose every weight is unlike any initial one, as after a training."""
+    """A small network with batch normalisation. No weight has a usual initial value."""
     from fer_utils.networks import build
 
     model = build("resnet", widths=(4, 8), blocks=(1, 1))
@@ -35,7 +35,7 @@ def network():
     return model
 
 
-def test_randomised_differs_in_all_weights_and_leaves_the_original(network):
+def test_randomised_network_has_new_weights_and_the_original_is_unchanged(network):
     before = [weight.copy() for weight in network.get_weights()]
     state, others = random.getstate(), np.random.get_state()[1].copy()
     fresh = randomised(network, 1)
@@ -49,14 +49,14 @@ def test_randomised_differs_in_all_weights_and_leaves_the_original(network):
     )
 
 
-def test_randomised_follows_the_seed(network):
+def test_randomised_network_depends_on_the_seed(network):
     one, again, other = (randomised(network, seed).get_weights() for seed in (1, 1, 2))
     assert all(np.array_equal(a, b) for a, b in zip(one, again, strict=True))
     kernels = [(a, b) for a, b in zip(one, other, strict=True) if a.ndim == 4]
     assert kernels and not any(np.isclose(a, b).any() for a, b in kernels)
 
 
-def test_randomised_renews_nested_parts_and_what_began_as_zeros(noise):
+def test_randomised_network_has_new_nested_weights_and_no_zero_kernels(noise):
     from fer_utils.networks import build
 
     model = build("tang", width=0.1)
@@ -75,47 +75,47 @@ def test_randomised_renews_nested_parts_and_what_began_as_zeros(noise):
     logits = predict(fresh, noise[0])
     assert (logits.std(axis=0) > 0).all()
     assert (predict(model, noise[0]).std(axis=0) == 0).all(), (
-        "Tang's network answers alike before it is trained"
+        "logits of Tang's untrained network must be constant"
     )
     assert np.array_equal(logits, predict(randomised(model, 1), noise[0]))
 
 
 def planted(box, seed: int, count: int = 42) -> np.ndarray:
-    """Maps that are high in a box, with noise of their own, (count, 48, 48)."""
+    """Return maps (count, 48, 48) that are high in a box, plus noise."""
     maps = np.random.default_rng(seed).normal(0, 0.3, (count, 48, 48))
     top, bottom, left, correct = box
     maps[:, top:bottom, left:correct] += 1
     return maps
 
 
-def test_sanity_check_tells_networks_that_look_elsewhere_apart():
+def test_check_passes_if_the_random_network_uses_other_regions():
     emotion = np.arange(42) % 7
     check = sanity_check(planted((0, 24, 0, 48), 1), planted((0, 48, 0, 24), 2), emotion)
-    assert check.passed and "depend on what was learned" in check.verdict
+    assert check.passed
     itself, other, *_ = check.table["correlation"]
     assert itself > other + 0.3
     assert f"{itself:.2f}" in check.verdict and f"{other:.2f}" in check.verdict
 
 
-def test_sanity_check_fails_where_the_random_network_has_the_same_maps():
+def test_check_fails_if_the_random_network_has_the_same_maps():
     emotion = np.arange(42) % 7
     check = sanity_check(planted(MOUTH, 1), planted(MOUTH, 2), emotion)
-    assert not check.passed and "Nothing shows" in check.verdict
+    assert not check.passed and "no evidence" in check.verdict
     itself, other, *_ = check.table["correlation"]
     assert itself == pytest.approx(other, abs=0.05)
     same = sanity_check(planted(MOUTH, 1), planted(MOUTH, 1), emotion)
     assert not same.passed and same.table["correlation"].iloc[3] == pytest.approx(1)
 
 
-def test_sanity_check_on_predictors(noise):
+def test_check_of_predictors(noise):
     images, emotion = noise
-    trained = occlusion_maps(attentive, images, emotion, progress=False)
-    lower = occlusion_maps(looking_at(36, 48, 0, 48), images, np.full(21, 3), progress=False)
+    trained = occlusion_maps(using_boxes, images, emotion)
+    lower = occlusion_maps(using_box(36, 48, 0, 48), images, np.full(21, 3))
     assert sanity_check(trained, lower, emotion).passed
     assert not sanity_check(trained, trained, emotion).passed
 
 
-def test_correlations_are_scipys():
+def test_correlations_match_scipy():
     generator = np.random.default_rng(8)
     trained, untrained = generator.normal(size=(2, 6, 48, 48)).round(1)
     untrained += 0.2 * trained
@@ -123,36 +123,36 @@ def test_correlations_are_scipys():
     same = [
         spearmanr(a.ravel(), b.ravel()).statistic for a, b in zip(trained, untrained, strict=True)
     ]
-    row = table.loc["trained with random, same image"]
+    row = table.loc["trained and random, same image"]
     assert (row["correlation"], row["images"]) == (pytest.approx(np.mean(same)), 6)
     assert (row["low"], row["high"]) == pytest.approx(tuple(np.quantile(same, [0.025, 0.975])))
-    # With two images of an emotion, each half is one of them, whichever way they fall.
+    # With two images per emotion, each half is one image.
     pairs = [spearmanr(trained[i].ravel(), trained[i + 1].ravel()).statistic for i in (0, 2, 4)]
-    assert table.loc["trained with itself, other images"]["correlation"] == pytest.approx(
+    assert table.loc["trained and trained, other images"]["correlation"] == pytest.approx(
         np.mean(pairs)
     )
     across = [(i, i ^ 1) for i in range(6)]
     pairs = [spearmanr(trained[i].ravel(), untrained[j].ravel()).statistic for i, j in across]
-    assert table.loc["trained with random, other images"]["correlation"] == pytest.approx(
+    assert table.loc["trained and random, other images"]["correlation"] == pytest.approx(
         np.mean(pairs)
     )
     unsigned = [
         spearmanr(abs(a).ravel(), abs(b).ravel()).statistic
         for a, b in zip(trained, untrained, strict=True)
     ]
-    found = table.loc["trained with random, same image, without sign"]["correlation"]
+    found = table.loc["trained and random, same image, absolute values"]["correlation"]
     assert found == pytest.approx(np.mean(unsigned))
 
 
-def test_sanity_check_of_maps_that_are_the_same_all_over():
+def test_check_of_constant_maps():
     emotion, flat = np.zeros(4, int), np.zeros((4, 48, 48))
     check = sanity_check(planted(MOUTH, 1, 4), flat, emotion)
-    assert check.passed and "nothing of the trained" in check.verdict
+    assert check.passed and "random network's maps are constant" in check.verdict
     check = sanity_check(flat, planted(MOUTH, 1, 4), emotion)
-    assert not check.passed and "nothing to check" in check.verdict
+    assert not check.passed and "trained network's maps are constant" in check.verdict
 
 
-def test_sanity_check_wants_the_same_images_and_two_of_one_emotion():
+def test_check_needs_the_same_images_and_two_of_one_emotion():
     maps = planted(MOUTH, 1, 3)
     with pytest.raises(StudyError, match="maps of the same 3 images"):
         sanity_check(maps, maps[:2], np.zeros(3, int))

@@ -1,4 +1,4 @@
-"""Variants of a split: the images and labels they say, on planted copies and votes; and their scores."""
+"""Variants of a split: images and labels with planted duplicates and votes, and scores."""
 
 import dataclasses
 
@@ -32,7 +32,10 @@ ANGER, HAPPINESS, CONTEMPT = (CATEGORIES.index(name) for name in ("anger", "happ
 
 @pytest.fixture(scope="module")
 def planted() -> Faces:
-    """Twenty images of Training and ten of PrivateTest, rows falling; copies and votes as the tests below say."""
+    """Twenty images of Training and ten of PrivateTest, with duplicates and votes.
+
+    The row numbers decrease.
+    """
     generator = np.random.default_rng(1)
     images = generator.integers(0, 256, (30, 48, 48), np.uint8)
     images[20] = images[3]
@@ -56,35 +59,37 @@ def left_out(found: dict, variant: str) -> list[int]:
     return np.flatnonzero(~found[variant][0]).tolist()
 
 
-def test_variants_have_the_images_they_say(planted):
-    found = variants(planted)
+def test_images_and_labels_of_variants(planted):
+    found = variants(planted, PRIVATE, near_duplicates(planted))
     assert list(found) == NAMES
     assert left_out(found, "canonical") == []
     assert left_out(found, "without leaks") == [0]
-    # Rows fall: of images 1, 2 and 5, equal in every pixel, the last has the lowest.
+    # Images 1, 2 and 5 are exact duplicates, and 5 has the lowest row number.
     assert left_out(found, "de-duplicated") == [0, 1, 2]
     # A tie, and contempt.
     assert left_out(found, "FER+ majority") == [3, 4]
     assert left_out(found, "FER+ agrees") == [3, 4, 5, 8, 9]
     which, emotion = found["FER+ majority"]
-    assert emotion[which].tolist() == [0, 0, 0, 3, 0, 0, 0, 0], "by votes, not by label"
+    assert emotion[which].tolist() == [0, 0, 0, 3, 0, 0, 0, 0], "votes, not labels"
     for name in (*NAMES[:3], "FER+ agrees"):
         assert found[name][1].tolist() == [0] * 8 + [3] * 2
 
 
 def test_the_order_of_faces_does_not_matter(planted):
     order = np.random.default_rng(2).permutation(30)
+    near, shuffled = near_duplicates(planted), planted.select(order)
     rows = {}
-    for name, (which, _) in variants(planted.select(order)).items():
-        rows[name] = sorted(planted.select(order).of(PRIVATE).row[which])
-    for name, (which, _) in variants(planted).items():
+    for name, (which, _) in variants(shuffled, PRIVATE, near_duplicates(shuffled)).items():
+        rows[name] = sorted(shuffled.of(PRIVATE).row[which])
+    for name, (which, _) in variants(planted, PRIVATE, near).items():
         assert rows[name] == sorted(planted.of(PRIVATE).row[which])
 
 
-def test_scores_are_those_of_the_images_and_labels(planted):
+def test_scores_use_the_images_and_labels_of_the_variants(planted):
     generator = np.random.default_rng(3)
     logits = {"one": generator.normal(size=(10, 7)), "seeds": generator.normal(size=(3, 10, 7))}
-    table = side_by_side(logits, planted, resamples=200)
+    near = near_duplicates(planted)
+    table = side_by_side(logits, planted, PRIVATE, near=near)
     assert table.columns.tolist() == COLUMNS
     assert (
         table["model"].tolist() == ["one"] * 5 + ["seeds"] * 5
@@ -92,10 +97,10 @@ def test_scores_are_those_of_the_images_and_labels(planted):
     )
     assert table["images"].tolist() == [10, 9, 7, 8, 5] * 2
     for row, (which, emotion) in zip(
-        table.to_dict("records"), list(variants(planted).values()) * 2, strict=True
+        table.to_dict("records"), list(variants(planted, PRIVATE, near).values()) * 2, strict=True
     ):
         chosen = logits[row["model"]][..., which, :]
-        scores = score_table(chosen, emotion[which], resamples=200)
+        scores = score_table(chosen, emotion[which])
         assert [row[key] for key in COLUMNS[3:6]] == scores.loc["accuracy"].tolist()
         assert [row[key] for key in COLUMNS[6:]] == scores.loc["macro F1"].tolist()
         runs = chosen.reshape(-1, which.sum(), 7)
@@ -105,73 +110,71 @@ def test_scores_are_those_of_the_images_and_labels(planted):
         )
 
 
-def test_a_model_that_knows_leaks_and_one_that_knows_people(planted):
-    # Right on what it has seen only; and as the taggers say.
-    remembers, sees = np.full(10, 6), np.zeros(10, int)
-    remembers[0], sees[5] = 0, 3
-    table = side_by_side(
-        {"remembers": np.eye(7)[remembers], "sees": np.eye(7)[sees]}, planted, resamples=50
-    )
+def test_model_that_memorised_leaks_and_model_that_follows_votes(planted):
+    # The first model is correct on the leaked image only, the second predicts the FER+ majority.
+    memorised, voted = np.full(10, 6), np.zeros(10, int)
+    memorised[0], voted[5] = 0, 3
+    logits = {"memorised": np.eye(7)[memorised], "voted": np.eye(7)[voted]}
+    table = side_by_side(logits, planted, PRIVATE, near=near_duplicates(planted))
     accuracy = table.pivot(index="variant", columns="model", values="accuracy")
-    assert accuracy["remembers"][["canonical", "without leaks"]].tolist() == [0.1, 0]
-    assert accuracy["sees"][["canonical", "FER+ majority", "FER+ agrees"]].tolist() == [0.7, 1, 1]
-    assert variants_finding(table) == (
-        "Against the canonical labels on all images, accuracy of 2 models changes without leaked copies by "
-        f"-10.0 to {100 * (6 / 9 - 0.7):+.1f} points, held to FER+'s majority by +2.5 to +30.0 points."
-    )
+    assert accuracy["memorised"][["canonical", "without leaks"]].tolist() == [0.1, 0]
+    assert accuracy["voted"][["canonical", "FER+ majority", "FER+ agrees"]].tolist() == [0.7, 1, 1]
+    text = variants_finding(table)
+    assert "−10.0 to −3.3 points" in text and "+2.5 to +30.0 points" in text and "2 models" in text
 
 
 def test_without_votes_there_is_no_fer_plus(planted):
-    table = side_by_side(
-        {"one": np.eye(7)[np.zeros(10, int)]},
-        dataclasses.replace(planted, votes=None),
-        resamples=50,
-    )
+    faces = dataclasses.replace(planted, votes=None)
+    logits = {"one": np.eye(7)[np.zeros(10, int)]}
+    table = side_by_side(logits, faces, PRIVATE, near=near_duplicates(faces))
     assert table["variant"].tolist() == NAMES[:3]
-    assert variants_finding(table).endswith(
-        "of one model changes without leaked copies by -2.2 points."
-    )
+    assert "by −2.2 points" in variants_finding(table)
 
 
-def test_a_variant_without_an_image_has_no_score(planted):
+def test_variant_without_images_has_no_score(planted):
     blank = dataclasses.replace(planted, images=np.zeros_like(planted.images), votes=None)
-    table = side_by_side({"one": np.zeros((10, 7))}, blank, resamples=50)
+    near = near_duplicates(blank)
+    table = side_by_side({"one": np.zeros((10, 7))}, blank, PRIVATE, near=near)
     assert table["images"].tolist() == [10, 0, 0]
     assert (
         table.loc[1:, COLUMNS[3:]].isna().all(axis=None) and table.loc[0, COLUMNS[3:]].notna().all()
     )
-    assert variants_finding(table) == "Accuracy of one model is known on the canonical images only."
+    assert variants_finding(table).startswith("Only the canonical variant")
 
 
 def test_logits_of_other_images_are_refused(planted):
     with pytest.raises(StudyError, match="short: expected logits"):
-        side_by_side({"short": np.zeros((9, 7))}, planted)
+        side_by_side({"short": np.zeros((9, 7))}, planted, PRIVATE, near=near_duplicates(planted))
 
 
-def test_near_duplicates_of_training_are_left_out_where_there_are_some(planted):
+def test_near_duplicates_of_training_images_are_left_out(planted):
     images = planted.images.copy()
     images[24] = np.clip(
         images[4].astype(int) + np.random.default_rng(5).integers(-9, 10, (48, 48)), 0, 255
     )
     copied = dataclasses.replace(planted, images=images, votes=None)
-    found, pairs = variants(copied), near_duplicates(copied)
-    assert list(found) == [*NAMES[:3], "without near copies"]
-    assert left_out(found, "without near copies") == [0, 4], "the equal one too"
-    assert list(variants(copied, near=pairs)) == list(found)
-    assert list(variants(copied, near=pairs[:0])) == NAMES[:3]
+    near = near_duplicates(copied)
+    found = variants(copied, PRIVATE, near)
+    assert list(found) == [*NAMES[:3], "without near-duplicates"]
+    assert left_out(found, "without near-duplicates") == [0, 4], "the exact duplicate too"
+    assert list(variants(copied, PRIVATE, near[:0])) == NAMES[:3]
 
 
-def test_drawn_faces_have_variants_too(faces):
+def test_variants_of_drawn_faces(faces):
     logits = np.random.default_rng(4).normal(size=(len(faces.of(PUBLIC)), 7))
-    table = side_by_side({"net": logits}, faces, PUBLIC, resamples=100)
+    table = side_by_side({"net": logits}, faces, PUBLIC, near=near_duplicates(faces))
     assert (
         table["images"].iloc[0] == len(faces.of(PUBLIC))
         and (table["images"].diff().dropna() <= 0)[:2].all()
     )
 
 
-def test_fer2013s_private_test_without_leaks_and_by_votes(real_data):
-    """288 of 3,589 are in Training, 411 more nearly so; seven others are copies of each other; FER+ leaves out 239."""
+def test_variants_of_the_real_private_test(real_data):
+    """288 of 3,589 images have an exact duplicate in Training, and 411 more a near-duplicate.
+
+    Seven others are duplicates of each other. FER+ leaves out 239.
+    """
     real = read("csv", real_data / "fer2013.csv.gz", votes=real_data / "fer2013new.csv")
-    found = {name: int(which.sum()) for name, (which, _) in variants(real).items()}
+    chosen = variants(real, PRIVATE, near_duplicates(real))
+    found = {name: int(which.sum()) for name, (which, _) in chosen.items()}
     assert list(found.values()) == [3589, 3301, 3294, 2890, 3350, 2196]

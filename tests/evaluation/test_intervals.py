@@ -1,11 +1,11 @@
-"""Intervals, held to scipy's bootstrap, to plain loops and to how often they should cover."""
+"""Intervals, compared with scipy's bootstrap, plain loops and their nominal coverage."""
 
 import itertools
 import math
 
 import numpy as np
 import pytest
-from evaluation_cases import plain_scores, some_answers, some_rights
+from evaluation_cases import plain_scores, some_answers, some_correct
 from scipy import stats
 from sklearn import metrics
 
@@ -24,19 +24,31 @@ from fer_utils.evaluation import (
     split_scores,
 )
 from fer_utils.evaluation.intervals import CELLS, means_over_emotions
-from fer_utils.evaluation.resampling import cells, middle, resampled
+from fer_utils.evaluation.resampling import (
+    cells,
+    draw_counts,
+    percentile_interval,
+    resampled,
+    share_correct,
+)
 
 NUMBERS = range(len(EMOTIONS))
 
 
 @pytest.fixture(scope="module")
-def answers():
+def predictions():
     return some_answers()
 
 
 @pytest.fixture(scope="module")
-def correct_counts():
-    return some_rights()
+def models():
+    return some_correct()
+
+
+@pytest.fixture
+def few_resamples(monkeypatch):
+    """Simulations of hundreds of intervals, with fewer resamples each."""
+    monkeypatch.setattr("fer_utils.evaluation.resampling.RESAMPLES", 500)
 
 
 def wilson(correct: int, images: int) -> tuple[float, float]:
@@ -55,14 +67,8 @@ def test_interval_is_wilsons(correct, images):
     assert -1e-12 <= low <= correct / images <= high <= 1 + 1e-12
 
 
-def test_interval_of_another_level_is_wider():
-    low, high = accuracy_interval(0.5, 100)
-    wide_low, wide_high = accuracy_interval(0.5, 100, level=0.99)
-    assert wide_low < low < 0.5 < high < wide_high
-
-
-def test_split_scores(answers):
-    logits, emotion = answers
+def test_split_scores(predictions):
+    logits, emotion = predictions
     correct = int((logits.argmax(axis=1) == emotion).sum())
     low, high = wilson(correct, 500)
     assert split_scores("public", logits, emotion) == pytest.approx(
@@ -70,91 +76,112 @@ def test_split_scores(answers):
     )
 
 
-def test_per_emotion(answers):
-    logits, emotion = answers
+def test_per_emotion(predictions):
+    logits, emotion = predictions
     table = per_emotion(logits, emotion)
     assert table.index.tolist() == list(EMOTIONS)
-    given = {
+    arguments = {
         "y_true": emotion,
         "y_pred": logits.argmax(axis=1),
         "labels": NUMBERS,
         "average": None,
         "zero_division": 0,
     }
-    np.testing.assert_array_equal(table["precision"], metrics.precision_score(**given))
-    np.testing.assert_array_equal(table["recall"], metrics.recall_score(**given))
-    np.testing.assert_array_equal(table["F1"], metrics.f1_score(**given))
+    np.testing.assert_array_equal(table["precision"], metrics.precision_score(**arguments))
+    np.testing.assert_array_equal(table["recall"], metrics.recall_score(**arguments))
+    np.testing.assert_array_equal(table["F1"], metrics.f1_score(**arguments))
     assert table["images"].tolist() == np.bincount(emotion, minlength=7).tolist()
-    assert table.loc["disgust"].tolist() == [0] * 10, "no image of it, in no resample either"
+    assert table.loc["disgust"].tolist() == [0] * 10, "disgust has no image in any resample"
     ends = [f"{score}_{end}" for score in ("precision", "recall", "F1") for end in ("low", "high")]
     assert table.columns.tolist() == ["precision", "recall", "F1", "images", *ends]
 
 
-def test_bootstrap_of_one_run_is_scipys_and_about_wilsons(correct_counts):
-    correct = correct_counts[0][0]
+def test_bootstrap_of_one_run_is_scipys_and_about_wilsons(models):
+    correct = models[0][0]
     interval = bootstrap_interval(correct)
     theirs = stats.bootstrap(
         (correct,), np.mean, method="percentile", n_resamples=4000, rng=1
     ).confidence_interval
     assert interval == pytest.approx(tuple(theirs), abs=0.004)
-    # Wilson's is pulled towards one half, the less the more images.
+    # Wilson's interval is shifted towards one half. The shift falls with the number of images.
     assert interval == pytest.approx(accuracy_interval(correct.mean(), 400), abs=0.006)
-    low, high = interval
-    wide_low, wide_high = bootstrap_interval(correct, level=0.99)
-    assert wide_low < low < correct.mean() < high < wide_high
+    assert interval[0] < correct.mean() < interval[1]
     assert bootstrap_interval(correct[None]) == interval
 
 
-def test_bootstrap_is_by_seed_and_not_by_the_order_of_images(correct_counts):
-    correct = correct_counts[0]
+def test_bootstrap_depends_on_the_seed_and_not_on_the_order_of_images(models):
+    correct = models[0]
     interval = bootstrap_interval(correct, seed=5)
     assert bootstrap_interval(correct[:, ::-1], seed=5) == interval
     assert bootstrap_interval(correct, seed=6) != interval
     assert bootstrap_interval(correct, seed=6) == pytest.approx(interval, abs=0.005)
 
 
-def test_bootstrap_covers_as_often_as_it_says():
+@pytest.mark.usefixtures("few_resamples")
+def test_bootstrap_has_its_nominal_coverage():
     generator = np.random.default_rng(8)
     covered = 0
     for seed in range(600):
-        low, high = bootstrap_interval(
-            generator.random(500) < 0.63, level=0.9, resamples=1000, seed=seed
-        )
+        low, high = bootstrap_interval(generator.random(500) < 0.63, seed=seed)
         covered += low <= 0.63 <= high
     # Four standard errors of the simulation.
-    assert covered / 600 == pytest.approx(0.9, abs=0.05)
+    assert covered / 600 == pytest.approx(0.95, abs=0.036)
 
 
+@pytest.mark.usefixtures("few_resamples")
 def test_bootstrap_of_several_seeds_covers_the_recipes_mean():
     generator = np.random.default_rng(9)
     both, one = 0, 0
     for seed in range(300):
-        # Seeds differ by 3 points, the sampling of 1,000 images is worth 1.5.
+        # Standard deviations: 3 points over seeds, 1.5 points from the sampling of 1,000 images.
         correct = generator.random((6, 1000)) < 0.63 + 0.03 * generator.normal(size=(6, 1))
-        low, high = bootstrap_interval(correct, resamples=500, seed=seed)
+        low, high = bootstrap_interval(correct, seed=seed)
         both += low <= 0.63 <= high
-        low, high = bootstrap_interval(correct[0], resamples=500, seed=seed)
+        low, high = bootstrap_interval(correct[0], seed=seed)
         one += low <= 0.63 <= high
     assert 0.84 < both / 300 < 0.98
     assert one / 300 < 0.75
 
 
 def test_bootstrap_resamples_seeds():
-    # One seed all right, one all wrong: whichever images are drawn, both are the same seed in half the resamples.
+    # One seed has no error, the other only errors. For any images, the mean of two drawn seeds is 0
+    # in a quarter of the resamples, 1 in another quarter, and 0.5 in the others.
     correct = np.array([[True], [False]]).repeat(50, axis=1)
     assert bootstrap_interval(correct) == (0, 1)
-    assert bootstrap_interval(correct, level=0.4) == (0.5, 0.5)
+    (means,) = resampled([correct], 2, share_correct)
+    values, counts = np.unique(means, return_counts=True)
+    assert values.tolist() == [0, 0.5, 1]
+    np.testing.assert_allclose(counts / len(means), [0.25, 0.5, 0.25], atol=0.02)
 
 
-def test_bootstrap_takes_the_same_images_for_all_seeds(correct_counts):
-    correct = correct_counts[0][0]
+def test_drawn_counts_are_those_of_images_with_replacement():
+    counts = np.array([5, 0, 15])
+    drawn = draw_counts(counts, 20_000, np.random.default_rng(0))
+    assert drawn.shape == (20_000, 3) and (drawn.sum(axis=1) == 20).all()
+    assert not drawn[:, 1].any()
+    # The number of images of a kind is binomial.
+    np.testing.assert_allclose(drawn.mean(axis=0), counts, atol=0.06)
+    assert drawn[:, 0].var() == pytest.approx(20 * 0.25 * 0.75, rel=0.04)
+
+
+def test_a_bootstrap_of_a_mean_from_drawn_counts_is_scipys():
+    values = np.random.default_rng(1).gamma(2, size=(200, 2))
+    means = draw_counts(np.ones(200), 4000, np.random.default_rng(0)) @ values / 200
+    theirs = stats.bootstrap(
+        (values,), np.mean, axis=0, method="percentile", n_resamples=4000, rng=1
+    ).confidence_interval
+    np.testing.assert_allclose(percentile_interval(means), theirs, atol=0.02)
+
+
+def test_bootstrap_takes_the_same_images_for_all_seeds(models):
+    correct = models[0][0]
     assert bootstrap_interval(np.tile(correct, (4, 1))) == pytest.approx(
         bootstrap_interval(correct), abs=0.003
     )
 
 
 def plain_bootstrap(models: list[np.ndarray], resamples: int) -> np.ndarray:
-    """Mean accuracies, float64 (resamples, models), with indices and a loop."""
+    """Mean accuracies, float64 (resamples, models), from a loop over drawn indices."""
     generator = np.random.default_rng(10)
     means = []
     for _ in range(resamples):
@@ -168,44 +195,42 @@ def plain_bootstrap(models: list[np.ndarray], resamples: int) -> np.ndarray:
     return np.array(means)
 
 
-def test_bootstraps_of_several_seeds_are_the_plain_ones(correct_counts):
-    a, b = correct_counts
+def test_bootstraps_of_several_seeds_are_the_plain_ones(models):
+    a, b = models
     plain = plain_bootstrap([a, b], 3000)
     assert bootstrap_interval(a) == pytest.approx(
         tuple(np.quantile(plain[:, 0], [0.025, 0.975])), abs=0.007
     )
-    difference = plain[:, 0] - plain[:, 1]
-    for level in (0.6, 0.95):
-        expected = np.quantile(difference, [(1 - level) / 2, (1 + level) / 2])
-        assert paired_bootstrap(a, b, level=level) == pytest.approx(tuple(expected), abs=0.007)
+    expected = np.quantile(plain[:, 0] - plain[:, 1], [0.025, 0.975])
+    assert paired_bootstrap(a, b) == pytest.approx(tuple(expected), abs=0.007)
 
 
 @pytest.mark.parametrize(
     "correct",
     [np.ones(3), np.zeros(0, bool), np.zeros((0, 3), bool), np.zeros((1, 2, 3), bool), np.True_],
 )
-def test_intervals_want_bool_of_runs_and_images(correct):
-    with pytest.raises(StudyError, match="right: expected"):
+def test_intervals_need_bool_of_runs_and_images(correct):
+    with pytest.raises(StudyError, match=r"^correct: expected"):
         bootstrap_interval(correct)
-    with pytest.raises(StudyError, match="right_b: expected"):
+    with pytest.raises(StudyError, match="correct_b: expected"):
         paired_bootstrap(np.ones(3, bool), correct)
-    with pytest.raises(StudyError, match="right_a: expected"):
+    with pytest.raises(StudyError, match="correct_a: expected"):
         mcnemar(correct, np.ones(3, bool))
 
 
 # ---- macro F1, balanced accuracy, and by emotion
 
 
-def scipys(emotion: np.ndarray, answer: np.ndarray, score: str) -> tuple[np.ndarray, np.ndarray]:
-    """Low and high of scipy's percentile bootstrap over images, () or (7,) each."""
+def scipys(emotion: np.ndarray, predicted: np.ndarray, score: str) -> tuple[np.ndarray, np.ndarray]:
+    """Low and high of scipy's percentile bootstrap over images, each () or (7,)."""
 
-    def statistic(emotion, answer, axis):
-        values = plain_scores(emotion, answer, axis)[score]
-        # scipy has the resamples last, and emotions before these.
+    def statistic(emotion, predicted, axis):
+        values = plain_scores(emotion, predicted, axis)[score]
+        # scipy expects the resamples in the last axis.
         return values.T if score in ("precision", "recall", "F1") else values
 
     return stats.bootstrap(
-        (emotion, answer),
+        (emotion, predicted),
         statistic,
         paired=True,
         method="percentile",
@@ -223,15 +248,13 @@ def test_score_table_is_the_scores_and_scipys_intervals():
     scores = [score(logits, emotion) for score in (accuracy, macro_f1, balanced_accuracy)]
     assert table["value"].tolist() == pytest.approx(scores)
     assert (table["low"] < table["value"]).all() and (table["value"] < table["high"]).all()
-    answer = logits.argmax(axis=1)
+    predicted = logits.argmax(axis=1)
     for score in ("macro F1", "balanced accuracy"):
         assert table.loc[score, ["low", "high"]].tolist() == pytest.approx(
-            list(scipys(emotion, answer, score)), abs=0.01
+            list(scipys(emotion, predicted, score)), abs=0.01
         )
-    correct = answer == emotion
-    assert tuple(table.loc["accuracy", ["low", "high"]]) == bootstrap_interval(correct), (
-        "as in every other table"
-    )
+    correct = predicted == emotion
+    assert tuple(table.loc["accuracy", ["low", "high"]]) == bootstrap_interval(correct)
 
 
 def test_intervals_by_emotion_are_scipys():
@@ -247,26 +270,27 @@ def test_intervals_by_emotion_are_scipys():
     ).all()
 
 
-def test_resamples_of_three_images_are_all_there_can_be():
+def test_resamples_of_three_images_are_the_27_possible_ones():
     logits, emotion = np.eye(7)[[3, 3, 4]], np.array([3, 5, 4])
-    answer = logits.argmax(axis=1)
+    predicted = logits.argmax(axis=1)
     draws = [list(chosen) for chosen in itertools.product(range(3), repeat=3)]
     macro = [
-        metrics.f1_score(emotion[d], answer[d], labels=NUMBERS, average="macro", zero_division=0)
+        metrics.f1_score(emotion[d], predicted[d], labels=NUMBERS, average="macro", zero_division=0)
         for d in draws
     ]
     balanced = [
-        np.mean([np.mean(answer[d][emotion[d] == e] == e) for e in set(emotion[d])]) for d in draws
+        np.mean([np.mean(predicted[d][emotion[d] == e] == e) for e in set(emotion[d])])
+        for d in draws
     ]
-    (found,) = resampled([cells(logits[None], emotion)], CELLS, means_over_emotions, 20_000, 3)
-    for column, expected in zip(found.T, (macro, balanced), strict=True):
+    (scores,) = resampled([cells(logits[None], emotion)], CELLS, means_over_emotions, 3)
+    for column, expected in zip(scores.T, (macro, balanced), strict=True):
         values, counts = np.unique(np.round(column, 9), return_counts=True)
         all_values, all_counts = np.unique(np.round(expected, 9), return_counts=True)
         np.testing.assert_allclose(values, all_values)
-        np.testing.assert_allclose(counts / 20_000, all_counts / 27, atol=0.015)
+        np.testing.assert_allclose(counts / len(scores), all_counts / 27, atol=0.02)
 
 
-def test_several_seeds_are_averaged_and_resampled():
+def test_scores_of_several_seeds_are_means_and_seeds_are_resampled():
     generator = np.random.default_rng(14)
     logits, emotion = some_answers(150)
     runs = np.stack(
@@ -291,29 +315,27 @@ def test_several_seeds_are_averaged_and_resampled():
     assert score_table(logits[None], emotion).equals(score_table(logits, emotion))
 
 
-def test_score_table_is_by_seed_level_and_not_by_the_order_of_images(answers):
-    logits, emotion = answers
-    table = score_table(logits, emotion, resamples=500)
-    assert score_table(logits[::-1], emotion[::-1], resamples=500).equals(table)
-    assert not score_table(logits, emotion, resamples=500, seed=1).equals(table)
-    wide = score_table(logits, emotion, level=0.99, resamples=500)
-    assert (wide["low"] < table["low"]).all() and (wide["high"] > table["high"]).all()
-    assert score_table(logits, emotion, resamples=2500).equals(
-        score_table(logits, emotion, resamples=2500)
-    ), "the same with resamples in several lots"
+@pytest.mark.usefixtures("few_resamples")
+def test_score_table_depends_on_the_seed_and_not_on_the_order_of_images(predictions):
+    logits, emotion = predictions
+    table = score_table(logits, emotion)
+    assert score_table(logits[::-1], emotion[::-1]).equals(table)
+    assert not score_table(logits, emotion, seed=1).equals(table)
 
 
-def test_lots_of_resamples_are_one_resampling(answers, monkeypatch):
-    logits, emotion = answers
+@pytest.mark.usefixtures("few_resamples")
+def test_batches_of_resamples_are_one_resampling(predictions, monkeypatch):
+    logits, emotion = predictions
     runs = np.stack([logits, logits[:, ::-1]])
-    table = score_table(runs, emotion, resamples=700)
+    table = score_table(runs, emotion)
     monkeypatch.setattr("fer_utils.evaluation.resampling.AT_ONCE", 300)
-    assert score_table(runs, emotion, resamples=700).equals(table)
+    assert score_table(runs, emotion).equals(table)
 
 
-def test_means_over_emotions_are_covered_about_as_often_as_said():
+@pytest.mark.usefixtures("few_resamples")
+def test_intervals_of_means_over_emotions_have_about_their_nominal_coverage():
     generator = np.random.default_rng(15)
-    # An emotion in sixty images is disgust, as in FER-2013.
+    # One image in seventy shows disgust; in FER-2013 it is one in sixty-six.
     joint = (
         (0.4 * np.full((7, 7), 1 / 7) + 0.6 * np.eye(7))
         * np.array([[10], [1], [10], [17], [12], [8], [12]])
@@ -323,10 +345,10 @@ def test_means_over_emotions_are_covered_about_as_often_as_said():
     covered = []
     for seed in range(300):
         cell = generator.choice(CELLS, 600, p=joint.ravel())
-        (means,) = resampled([cell[None]], CELLS, means_over_emotions, 400, seed)
-        low, high = middle(means, 0.9)
+        (means,) = resampled([cell[None]], CELLS, means_over_emotions, seed)
+        low, high = percentile_interval(means)
         covered.append((low <= truth) & (truth <= high))
-    np.testing.assert_allclose(np.mean(covered, axis=0), 0.9, atol=0.07)
+    np.testing.assert_allclose(np.mean(covered, axis=0), 0.95, atol=0.05)
 
 
 @pytest.mark.parametrize(
@@ -338,13 +360,13 @@ def test_means_over_emotions_are_covered_about_as_often_as_said():
         (np.zeros((1, 2, 3, 7)), np.zeros(3, int)),
     ],
 )
-def test_scores_want_logits_of_the_images(logits, emotion):
+def test_score_tables_need_logits_of_all_images(logits, emotion):
     for table in (score_table, per_emotion):
         with pytest.raises(StudyError, match=f"{table.__name__}: expected logits"):
             table(logits, emotion)
 
 
-def test_by_emotion_is_of_one_run(answers):
-    logits, emotion = answers
+def test_per_emotion_needs_a_single_run(predictions):
+    logits, emotion = predictions
     with pytest.raises(StudyError, match="per_emotion: expected logits"):
         per_emotion(np.stack([logits, logits]), emotion)

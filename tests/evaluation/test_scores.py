@@ -1,4 +1,4 @@
-"""Scores, held to scikit-learn and to the formulas they are named after."""
+"""Scores, compared with scikit-learn and with their formulas."""
 
 import math
 
@@ -24,18 +24,18 @@ NUMBERS = range(len(EMOTIONS))
 
 
 @pytest.fixture(scope="module")
-def answers():
+def predictions():
     return some_answers()
 
 
-def test_accuracy(answers):
-    logits, emotion = answers
+def test_accuracy(predictions):
+    logits, emotion = predictions
     assert 0.3 < accuracy(logits, emotion) < 0.9
     assert accuracy(logits, emotion) == metrics.accuracy_score(emotion, logits.argmax(axis=1))
 
 
-def test_probabilities_and_cross_entropy(answers):
-    logits, emotion = answers
+def test_probabilities_and_cross_entropy(predictions):
+    logits, emotion = predictions
     shares = probabilities(logits)
     assert shares.dtype == np.float64
     np.testing.assert_allclose(shares.sum(axis=1), 1)
@@ -54,17 +54,17 @@ def test_huge_logits_stay_finite():
     assert probabilities(logits)[0].tolist() == [1, 0, 0, 0, 0, 0, 0]
 
 
-def test_means_over_emotions_are_their_formulas(answers):
-    logits, emotion = answers
+def test_means_over_emotions_are_their_formulas(predictions):
+    logits, emotion = predictions
     plain = plain_scores(emotion, logits.argmax(axis=1))
-    # Disgust has no image, and is answered: its F1 counts as 0, its recall not at all.
+    # Disgust is predicted but has no image. Its F1 counts as 0, and its recall does not count.
     assert macro_f1(logits, emotion) == pytest.approx(plain["F1"].sum() / 7) and plain["F1"][1] == 0
     assert balanced_accuracy(logits, emotion) == pytest.approx(plain["recall"].sum() / 6)
 
 
 @pytest.mark.filterwarnings("error")
-def test_an_answer_of_which_there_is_no_image_is_no_warning(answers):
-    logits, emotion = answers
+def test_predicting_an_emotion_without_images_raises_no_warning(predictions):
+    logits, emotion = predictions
     assert 1 in logits.argmax(axis=1) and 1 not in emotion
     assert 0 < balanced_accuracy(logits, emotion) < 1
 
@@ -72,23 +72,23 @@ def test_an_answer_of_which_there_is_no_image_is_no_warning(answers):
 @pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")
 def test_scores_of_many_confusions_are_scikit_learns():
     generator = np.random.default_rng(12)
-    # Few images: in most of these samples some emotion has no image, or is never answered, or both.
-    emotion, answer = generator.integers(0, 7, (2, 5, 40, 9))
+    # With nine images, most samples have an emotion without images or without predictions.
+    emotion, predicted = generator.integers(0, 7, (2, 5, 40, 9))
     counts = np.zeros((5, 40, 7, 7), int)
     for sample in np.ndindex(5, 40):
-        np.add.at(counts[sample], (emotion[sample], answer[sample]), 1)
+        np.add.at(counts[sample], (emotion[sample], predicted[sample]), 1)
     found = confusion_scores(counts)
     for sample in np.ndindex(5, 40):
-        true, said = emotion[sample], answer[sample]
+        pair = emotion[sample], predicted[sample]
         precision, recall, f1, _ = metrics.precision_recall_fscore_support(
-            true, said, labels=NUMBERS, zero_division=0
+            *pair, labels=NUMBERS, zero_division=0
         )
         np.testing.assert_allclose(found["precision"][sample], precision)
         np.testing.assert_allclose(found["recall"][sample], recall)
         np.testing.assert_allclose(found["F1"][sample], f1)
         assert found["macro F1"][sample] == pytest.approx(f1.mean())
         assert found["balanced accuracy"][sample] == pytest.approx(
-            metrics.balanced_accuracy_score(true, said)
+            metrics.balanced_accuracy_score(*pair)
         )
 
 
@@ -103,7 +103,7 @@ def test_one_image_is_enough():
 
 def test_seed_summary():
     summary = seed_summary([0.6, 0.7, 0.62, 0.64])
-    # Deviations -0.04, 0.06, -0.02, 0: their squares sum to 0.0056.
+    # The squares of the deviations -0.04, 0.06, -0.02 and 0 sum to 0.0056.
     assert summary == pytest.approx((0.64, math.sqrt(0.0056 / 3), 0.6, 0.7))
     assert summary.deviation == pytest.approx(0.0432, abs=1e-4)
     one = seed_summary(np.array([0.5]))
@@ -111,12 +111,12 @@ def test_seed_summary():
 
 
 @pytest.mark.parametrize("accuracies", [[], [[0.5, 0.6]], 0.5])
-def test_seed_summary_wants_one_accuracy_a_seed(accuracies):
-    with pytest.raises(StudyError, match="one a seed"):
+def test_seed_summary_needs_one_accuracy_per_seed(accuracies):
+    with pytest.raises(StudyError, match="accuracies: expected one per seed"):
         seed_summary(accuracies)
 
 
-def test_averaged_is_the_mean_probability():
+def test_mean_prediction_is_the_mean_probability():
     members = np.random.default_rng(3).normal(scale=4, size=(5, 200, 7)).astype(np.float32)
     together = mean_prediction(members)
     assert together.shape == (200, 7) and together.dtype == np.float32
@@ -124,11 +124,11 @@ def test_averaged_is_the_mean_probability():
     np.testing.assert_allclose(together, np.log(mean), atol=1e-5)
     np.testing.assert_allclose(probabilities(together), mean, rtol=1e-5)
     assert np.array_equal(together.argmax(axis=1), mean.argmax(axis=1))
-    # The mean of the logits is another ensemble, with other answers.
+    # The mean of the logits is another ensemble, with other predictions.
     assert (together.argmax(axis=1) != members.mean(axis=0).argmax(axis=1)).any()
 
 
-def test_averaged_takes_a_list_and_forgets_the_scale_of_logits():
+def test_mean_prediction_takes_a_list_and_ignores_offsets_of_logits():
     members = np.random.default_rng(4).normal(size=(2, 30, 7))
     shifted = [members[0] + 100, (members[1] - 7).astype(np.float32)]
     np.testing.assert_allclose(mean_prediction(shifted), mean_prediction(members), atol=1e-5)
@@ -137,7 +137,7 @@ def test_averaged_takes_a_list_and_forgets_the_scale_of_logits():
     )
 
 
-def test_averaged_stays_finite_and_keeps_the_order_of_tiny_probabilities():
+def test_mean_prediction_is_finite_and_keeps_the_order_of_tiny_probabilities():
     members = np.array([[[2e3, 0, 0, 0, 0, 1, 0]], [[2e3, 0, 0, 0, 0, 1, 0]]], np.float32)
     together = mean_prediction(members)
     assert np.isfinite(together).all()
@@ -154,6 +154,6 @@ def test_averaged_stays_finite_and_keeps_the_order_of_tiny_probabilities():
         np.zeros((1, 2, 5, 7)),
     ],
 )
-def test_averaged_wants_members_of_one_shape(members):
+def test_mean_prediction_needs_members_of_one_shape(members):
     with pytest.raises(StudyError, match="one shape"):
         mean_prediction(members)

@@ -1,4 +1,7 @@
-"""What the two engines are compared on: an epoch from the same weights, without what their generators decide."""
+"""Cases for the comparison of the two engines: an epoch from the same weights, without dropout.
+
+The engines' generators differ, so dropout would make their results differ.
+"""
 
 from contextlib import nullcontext
 
@@ -14,11 +17,12 @@ from fer_utils.training.recipe import Recipe
 from fer_utils.training.recipes import get_recipe
 
 CASES = {
-    # Tang's network, loss, schedule and jitter; a batch that is not full.
+    # Tang's network, loss, schedule and jitter, and an incomplete batch.
     "case-jitter": get_recipe("tang_l2svm").but(
         width=0.05, dropout=0.0, batch_size=48, drop_last=False, learning_rate=0.02
     ),
-    # Cropping, mixing, erasing, decoupled decay, sharpness-aware minimisation and a moving average of the weights.
+    # Random crops, mixup, CutMix, erasing, decoupled weight decay, sharpness-aware minimisation and
+    # a moving average of the weights.
     "case-mixed": get_recipe("resnet").but(
         widths=(4, 8),
         blocks=(1, 1),
@@ -31,7 +35,7 @@ CASES = {
         precision="float32",
         learning_rate=0.02,
     ),
-    # A square that is smaller than what the network is then judged on.
+    # Training squares that are smaller than the validation images.
     "case-crops": get_recipe("medium_resnet").but(
         widths=(4, 8),
         blocks=(1, 1),
@@ -44,16 +48,17 @@ CASES = {
 }
 
 
-def after_one_epoch(
-    recipe: Recipe, weights: list[np.ndarray] | None, faces: Faces
-) -> list[np.ndarray]:
-    """All weights after an epoch on Training, and the logits of PublicTest last; fresh weights where none are given."""
+def after_one_epoch(recipe: Recipe, weights: list[np.ndarray], faces: Faces) -> list[np.ndarray]:
+    """Train an epoch from `weights`.
+
+    Returns:
+        All weights after it, the logits of PublicTest, and the losses of the steps.
+    """
     training, public = faces.of("Training"), faces.of("PublicTest")
     with engine().data_parallel() if recipe.data_parallel else nullcontext():
         model = build(recipe.network, **recipe.options)
         front, trunk = parts(model)
-        if weights is not None:
-            model.set_weights(weights)
+        model.set_weights(weights)
         images = training.images
         if front is not None:
             front.adapt(training.images)

@@ -1,7 +1,7 @@
-"""Run by tests/training/test_engines.py in a process of its own, with Keras on JAX and TensorFlow not to be had.
+"""Trainings on JAX without TensorFlow; tests/training/test_engines.py runs this in a process.
 
-Usage: jax_process.py FOLDER, which holds faces/, and for each case CASE.json (a recipe) and CASE-start.npz (weights).
-Leaves CASE-end.npz, CASE-augmented.npy, and the store runs/.
+Usage: jax_process.py FOLDER. The folder contains faces/, and for each case CASE.json (a recipe) and
+CASE-start.npz (weights). The results are CASE-end.npz, augmented.npy and the store runs/.
 """
 
 import importlib.abc
@@ -15,10 +15,10 @@ os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
 
 
 class NoTensorFlow(importlib.abc.MetaPathFinder):
-    """As on a machine where it is not installed."""
+    """Makes TensorFlow unavailable, as on a machine without it."""
 
     def find_spec(self, name, path=None, target=None):
-        """Says that there is none."""
+        """Refuse to find TensorFlow."""
         if name.partition(".")[0] == "tensorflow":
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
@@ -40,11 +40,11 @@ faces = load_faces(folder / "faces")
 
 
 class Interrupted(BaseException):
-    """Stands for a kill."""
+    """Simulates a kill."""
 
 
 def one_epoch(case: str, **changes) -> list[np.ndarray]:
-    """The weights after one epoch from the weights given, and the logits of PublicTest."""
+    """Train an epoch of a case from its weights; see `after_one_epoch`."""
     recipe = recipe_from_dict(json.loads((folder / f"{case}.json").read_text())).but(**changes)
     with np.load(folder / f"{case}-start.npz") as saved:
         weights = [saved[f"arr_{i}"] for i in range(len(saved.files))]
@@ -55,7 +55,7 @@ for path in sorted(folder.glob("case-*.json")):
     np.savez(folder / f"{path.stem}-end.npz", *one_epoch(path.stem))
 np.savez(folder / "case-jitter-spread.npz", *one_epoch("case-jitter", data_parallel=True))
 
-# Draws that the TensorFlow engine has OpenCV apply.
+# The same draws as the test applies with OpenCV.
 recipe = recipe_from_dict(json.loads((folder / "case-jitter.json").read_text()))
 order, draws = training.epoch_plan(recipe, 1, 1, 64, 42)
 images = faces.images[order].astype(np.float32)
@@ -64,7 +64,7 @@ np.save(
     np.asarray(jax_engine.apply(images, draws.of(order), 42, recipe.border)),
 )
 
-# A training from beginning to end, once undisturbed and once interrupted.
+# A whole training, once undisturbed and once interrupted.
 recipe = recipe_from_dict(json.loads((folder / "run.json").read_text()))
 whole = training.fit(recipe, faces, 1, folder / "runs", progress=False)
 add = checkpoint.Checkpoint.add
@@ -81,7 +81,7 @@ try:
 except Interrupted:
     checkpoint.Checkpoint.add = add
 else:
-    raise SystemExit("it was not interrupted")
+    raise SystemExit("expected an interrupted training, found a finished one")
 again = training.fit(recipe, faces, 1, folder / "again", progress=False)
 same = [
     np.array_equal(a, b)

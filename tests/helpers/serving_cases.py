@@ -1,22 +1,32 @@
-"""Requests to the server, and what its answers must be, shared by its tests."""
+"""Requests to the server and checks of its responses, shared by its tests."""
 
 import io
 import json
 import time
+import urllib.request
 
 import cv2
 import numpy as np
+from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
+from skimage import data
+
+PREDICT = "/api/v1/predict"
 
 
 def encoded(image, format="PNG", **options):
+    """Return the bytes of a PIL image as a file of this format."""
     file = io.BytesIO()
     image.save(file, format, **options)
     return file.getvalue()
 
 
+ASTRONAUT = encoded(Image.fromarray(data.astronaut()), "JPEG")
+NO_FACE = encoded(Image.new("RGB", (60, 40), "teal"))
+
+
 def write_video(path, frames=12, rate=24, size=(160, 120)):
-    """A clip whose n-th frame is as bright as 10 n (modulo 250), so that a frame tells which it is."""
+    """Write a clip whose n-th frame has brightness 10 n (modulo 250), which identifies it."""
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), rate, size)
     for number in range(frames):
         writer.write(np.full((size[1], size[0], 3), 10 * number % 250, np.uint8))
@@ -24,13 +34,28 @@ def write_video(path, frames=12, rate=24, size=(160, 120)):
     return path
 
 
-PREDICT = "/api/v1/predict"
+def post(client, *photos, headers=None):
+    """Upload photos with Flask's test client."""
+    files = [(io.BytesIO(photo), f"{number}.jpg") for number, photo in enumerate(photos)]
+    return client.post(PREDICT, data={"image": files}, headers=headers)
 
 
-def check_problem(answer, status, detail):
-    assert answer.status_code == status
-    assert answer.content_type == "application/problem+json"
-    problem = json.loads(answer.data)
+def send(url, photo, timeout=60):
+    """Upload a photo to a running server and return the JSON of its response."""
+    boundary = "edge-of-part"
+    head = f'--{boundary}\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n\r\n'
+    body = head.encode() + photo + f"\r\n--{boundary}--\r\n".encode()
+    headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+    request = urllib.request.Request(f"{url}{PREDICT}", body, headers)
+    with urllib.request.urlopen(request, timeout=timeout) as response:
+        return json.load(response)
+
+
+def check_problem(response, status, detail):
+    """Check that the response is a problem with this status and this text in its detail."""
+    assert response.status_code == status
+    assert response.content_type == "application/problem+json"
+    problem = json.loads(response.data)
     assert set(problem) == {"type", "title", "status", "detail"}
     assert problem["type"] == "about:blank"
     assert problem["status"] == status
@@ -39,17 +64,16 @@ def check_problem(answer, status, detail):
 
 
 def metrics(client, **options):
-    """Each sample's value, by its name with its labels."""
-    answer = client.get("/metrics", **options)
-    assert answer.status_code == 200
-    assert answer.content_type.startswith("text/plain")
-    families = text_string_to_metric_families(answer.get_data(as_text=True))
-    return {
-        sample.name
-        + "".join(f" {value}" for _, value in sorted(sample.labels.items())): sample.value
-        for family in families
-        for sample in family.samples
-    }
+    """Return the value of each sample. Its key is the name followed by the labels."""
+    response = client.get("/metrics", **options)
+    assert response.status_code == 200
+    assert response.content_type.startswith("text/plain")
+    values = {}
+    for family in text_string_to_metric_families(response.get_data(as_text=True)):
+        for sample in family.samples:
+            labels = [value for _, value in sorted(sample.labels.items())]
+            values[" ".join([sample.name, *labels])] = sample.value
+    return values
 
 
 def wait_until(condition, seconds=30):

@@ -8,7 +8,7 @@ from budget import BUDGET
 
 from fer_utils.notebooks.parameters import NOTEBOOKS
 
-STAGES = ["prepare", *NOTEBOOKS, "index"]
+STAGES = ["prepare", *NOTEBOOKS, "report"]
 
 
 SMALL = {

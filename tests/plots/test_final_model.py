@@ -1,17 +1,21 @@
-"""Figures of the final model: what they show is what the tables say."""
+"""Figures of the final model show the values of their tables."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from fer_utils.plots import use_style
-from fer_utils.plots.final_model import ablation, accuracy_against_cost, ensemble_path
+from fer_utils.plots.final_model import (
+    plot_ablation,
+    plot_accuracy_against_cost,
+    plot_ensemble_path,
+)
 from fer_utils.plots.style import ACCENT, MUTED, SECOND
 
 ABLATION = pd.DataFrame(
     [
-        ("all of it", 0.6, 0.0, 0.0, 0.0),
-        ("- mirroring", 0.57, -0.03, -0.05, -0.01),
+        ("whole recipe", 0.6, 0.0, 0.0, 0.0),
+        ("- horizontal flips", 0.57, -0.03, -0.05, -0.01),
         ("+ mixup", 0.61, 0.01, -0.01, 0.03),
         ("- weight decay", 0.63, 0.03, 0.02, 0.04),
     ],
@@ -24,14 +28,14 @@ def style():
     use_style()
 
 
-def test_each_change_has_its_difference_and_its_interval():
-    (ax,) = ablation(ABLATION).axes
+def test_ablation_shows_differences_with_intervals():
+    (ax,) = plot_ablation(ABLATION).axes
     assert [label.get_text() for label in ax.get_yticklabels()] == [
-        "without mirroring",
+        "without horizontal flips",
         "with mixup",
         "without weight decay",
     ]
-    _, *lines = ax.lines  # the first is that of no difference
+    _, *lines = ax.lines  # the first line is at 0
     bars, points = lines[::2], lines[1::2]
     for y, (row, bar, point) in enumerate(
         zip(ABLATION[1:].to_dict("records"), bars, points, strict=True)
@@ -42,14 +46,12 @@ def test_each_change_has_its_difference_and_its_interval():
         ]
         assert point.get_xydata().tolist() == [[100 * row["difference"], y]]
     assert [point.get_color() for point in points] == [SECOND, MUTED, ACCENT]
-    assert [point.get_marker() for point in points] == ["o", "D", "o"], (
-        "diamonds are not told from chance"
-    )
+    assert [point.get_marker() for point in points] == ["o", "D", "o"]
     assert [text.get_text() for text in ax.texts] == ["−3.0", "+1.0", "+3.0"]
-    assert "60.0%" in ax.get_xlabel()
+    assert "60.0 %" in ax.get_xlabel()
 
 
-def test_the_ensembles_steps_and_the_one_that_is_kept():
+def test_ensemble_path_shows_the_steps_and_the_selected_ensemble():
     path = pd.DataFrame(
         {
             "size": [1, 2, 3],
@@ -60,8 +62,8 @@ def test_the_ensembles_steps_and_the_one_that_is_kept():
             "cross_entropy": [1.0, 0.9, 0.95],
         }
     )
-    left, correct = ensemble_path(path, 2).axes
-    for ax, values in ((left, [60, 65, 64]), (correct, [1.0, 0.9, 0.95])):
+    left, right = plot_ensemble_path(path, 2).axes
+    for ax, values in ((left, [60, 65, 64]), (right, [1.0, 0.9, 0.95])):
         line, ring = ax.lines
         assert line.get_ydata().tolist() == pytest.approx(values)
         assert ring.get_xydata()[0].tolist() == pytest.approx([2, values[1]])
@@ -74,7 +76,7 @@ def test_the_ensembles_steps_and_the_one_that_is_kept():
     assert band.get_datalim(left.transData).intervaly.tolist() == pytest.approx([58, 67])
 
 
-def test_accuracy_stands_over_both_costs():
+def test_accuracy_is_shown_against_both_costs():
     table = pd.DataFrame(
         {
             "model": ["a", "a", "both"],
@@ -86,7 +88,7 @@ def test_accuracy_stands_over_both_costs():
             "private_high": [0.62, 0.64, 0.72],
         }
     )
-    figure = accuracy_against_cost(table)
+    figure = plot_accuracy_against_cost(table)
     for ax, costs in zip(figure.axes, ([1, 2, 50], [0.4, 0.7, 9.0]), strict=True):
         points = ax.lines[1::2]
         assert np.concatenate([point.get_xdata() for point in points]).tolist() == pytest.approx(
@@ -100,6 +102,8 @@ def test_accuracy_stands_over_both_costs():
         assert ax.get_xscale() == "log"
         figure.draw_without_rendering()
         shown = [label.get_text() for label in ax.get_xticklabels()]
-        assert "1" in shown and not any("mathdefault" in label for label in shown), "plain numbers"
+        assert "1" in shown and not any("mathdefault" in label for label in shown), (
+            "numbers without TeX"
+        )
     (legend,) = figure.legends
-    assert [text.get_text() for text in legend.get_texts()] == ["a", "both"], "each model once"
+    assert [text.get_text() for text in legend.get_texts()] == ["a", "both"], "one entry per model"

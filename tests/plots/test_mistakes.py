@@ -1,4 +1,4 @@
-"""Figures of mistakes: pairs of emotions at their shares, names that hide nothing, agreement as tabulated."""
+"""Figures of errors show the values of their tables, and names cover nothing."""
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from fer_utils.plots import mistakes as plots
 
 @pytest.fixture(scope="module")
 def pairs():
-    """Half of the pairs crowd where the model hardly errs."""
+    """A table of pairs, half of them close together at low error rates."""
     generator = np.random.default_rng(3)
     rows = []
     for emotion in EMOTIONS:
@@ -36,7 +36,7 @@ def pairs():
 
 
 @pytest.fixture(scope="module")
-def answers():
+def predictions():
     generator = np.random.default_rng(1)
     emotion = generator.integers(0, 7, 300)
     models = ("first", "second", "third", "fourth")
@@ -52,20 +52,21 @@ def drawn(figure) -> Figure:
     return figure
 
 
-def test_points_are_the_pairs(pairs):
-    (ax,) = drawn(plots.confusions_of_people(pairs)).axes
+def test_points_match_the_pairs(pairs):
+    (ax,) = drawn(plots.plot_human_confusions(pairs)).axes
     points = np.concatenate([line.get_xydata() for line in ax.lines if line.get_marker() == "o"])
     expected = 100 * pairs[["tagger_rate", "share"]].to_numpy()
     np.testing.assert_allclose(points[np.lexsort(points.T)], expected[np.lexsort(expected.T)])
     assert [text.get_text() for text in ax.get_legend().get_texts()] == list(EMOTIONS)
 
 
-def test_names_of_the_most_confused_hide_nothing(pairs):
-    figure = drawn(plots.confusions_of_people(pairs, named=12))
+def test_names_of_the_most_confused_pairs_cover_nothing(pairs, monkeypatch):
+    monkeypatch.setattr(plots, "_NAMED", 12)
+    figure = drawn(plots.plot_human_confusions(pairs))
     (ax,) = figure.axes
     top = [f"{row.emotion} → {row.answer}" for row in pairs.head(12).itertuples()]
-    said = [text.get_text() for text in ax.texts]
-    assert top[:3] == said[:3] and set(said) <= set(top) and len(said) > 6
+    names = [text.get_text() for text in ax.texts]
+    assert top[:3] == names[:3] and set(names) <= set(top) and len(names) > 6
     boxes = [text.get_window_extent() for text in ax.texts]
     assert not any(a.overlaps(b) for k, a in enumerate(boxes) for b in boxes[:k])
     points = np.concatenate([line.get_xydata() for line in ax.lines if line.get_marker() == "o"])
@@ -75,17 +76,17 @@ def test_names_of_the_most_confused_hide_nothing(pairs):
         assert ax.bbox.x0 < box.x0 and box.x1 < ax.bbox.x1
 
 
-def test_pairs_without_images_have_no_name(pairs):
+def test_pairs_without_images_have_no_names(pairs):
     none = pairs.assign(images=0, share=0.0, low=0.0, high=0.01)
-    assert not drawn(plots.confusions_of_people(none)).axes[0].texts
+    assert not drawn(plots.plot_human_confusions(none)).axes[0].texts
     missing = pairs.assign(share=pairs["share"].where(pairs["emotion"] != "disgust"))
-    legend = drawn(plots.confusions_of_people(missing)).axes[0].get_legend()
+    legend = drawn(plots.plot_human_confusions(missing)).axes[0].get_legend()
     assert "disgust" not in [text.get_text() for text in legend.get_texts()]
 
 
-def test_agreement_has_a_cell_a_pair(answers):
-    table = model_agreement(*answers)
-    figure = drawn(plots.model_agreement(table))
+def test_agreement_has_a_cell_per_pair(predictions):
+    table = model_agreement(*predictions)
+    figure = drawn(plots.plot_model_agreement(table))
     for ax, column in zip(figure.axes, ("same", "same_wrong"), strict=False):
         shown = sorted(text.get_text() for text in ax.texts if text.get_text())
         assert shown == sorted(f"{100 * value:.0f}" for value in table[column])
@@ -95,15 +96,15 @@ def test_agreement_has_a_cell_a_pair(answers):
         "third",
         "fourth",
     ]
-    drawn(plots.model_agreement(table.iloc[:1]))
+    drawn(plots.plot_model_agreement(table.iloc[:1]))
 
 
-def test_solved_by_shows_shares_and_what_independence_gives(answers):
-    table = solved_by(*answers)
-    (ax,) = drawn(plots.solved_by(table)).axes
+def test_solved_by_shows_shares_and_expected_shares(predictions):
+    table = solved_by(*predictions)
+    (ax,) = drawn(plots.plot_solved_by(table)).axes
     np.testing.assert_allclose([bar.get_height() for bar in ax.patches], 100 * table["share"])
     np.testing.assert_allclose(ax.lines[-1].get_ydata(), 100 * table["expected"])
-    ends = [each[:, 1] for each in ax.collections[0].get_segments()]
+    ends = [segment[:, 1] for segment in ax.collections[0].get_segments()]
     np.testing.assert_allclose(
         ends, [100 * np.array(accuracy_interval(s, 300)) for s in table["share"]]
     )

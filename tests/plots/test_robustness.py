@@ -1,4 +1,4 @@
-"""Figures of robustness show the table's numbers and the corrupted pictures."""
+"""Figures of robustness show the values of their tables and the corrupted images."""
 
 import numpy as np
 import pandas as pd
@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from fer_utils.analysis.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from fer_utils.data.drawing import draw_face
-from fer_utils.plots.robustness import corruption_curves, corruption_strip
+from fer_utils.plots.robustness import plot_corruption_curves, plot_corruption_strip
 
 
 def table_of(*models: str) -> pd.DataFrame:
@@ -27,10 +27,11 @@ def table_of(*models: str) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("models", [("one",), ("one", "other", *"abcdef")])
-def test_curves_are_the_table(models):
+def test_curves_match_the_table(models):
     table = table_of(*models)
-    # The order of rows does not matter within a model.
-    figure = corruption_curves(table.iloc[::-1].sort_values("model", kind="stable"), floor=0.245)
+    # The order of a model's rows must not matter.
+    shuffled = table.iloc[::-1].sort_values("model", kind="stable")
+    figure = plot_corruption_curves(shuffled, floor=0.245)
     assert isinstance(figure, Figure)
     figure.canvas.draw()
     panels = figure.axes[: len(CORRUPTIONS)]
@@ -44,8 +45,8 @@ def test_curves_are_the_table(models):
         lines = {
             line.get_label(): line for line in ax.lines if not line.get_label().startswith("_")
         }
-        assert set(lines) == {*models, "commonest emotion"}
-        assert set(lines["commonest emotion"].get_ydata()) == {24.5}
+        assert set(lines) == {*models, "majority class"}
+        assert set(lines["majority class"].get_ydata()) == {24.5}
         bands = [band.get_paths()[0].vertices[:, 1] for band in ax.collections]
         for model, band in zip(sorted(models), bands, strict=True):
             rows = table[(table["model"] == model) & table["corruption"].isin(["clean", name])]
@@ -62,12 +63,12 @@ def test_curves_are_the_table(models):
                 pytest.approx(line.get_ydata()[0]) for line in dotted
             ]
     legend = [text.get_text() for text in figure.axes[-1].get_legend().get_texts()]
-    assert sorted(legend) == sorted([*models, "clean images", "commonest emotion"])
+    assert sorted(legend) == sorted([*models, "clean images", "majority class"])
 
 
-def test_the_strip_is_the_corrupted_face():
+def test_strip_shows_the_corrupted_face():
     face = draw_face("happy", seed=3)
-    figure = corruption_strip(face, seed=2)
+    figure = plot_corruption_strip(face, seed=2)
     figure.canvas.draw()
     axes = np.array(figure.axes).reshape(6, len(CORRUPTIONS))
     for column, (name, (unit, values)) in enumerate(CORRUPTIONS.items()):
@@ -79,6 +80,5 @@ def test_the_strip_is_the_corrupted_face():
             assert np.array_equal(
                 ax.images[0].get_array(), corrupt(face[None], name, strength, seed=2)[0]
             )
-        assert ax.get_xlabel().split() == [f"{values[-1]:g}", *unit.split()], (
-            "the last row names the unit"
-        )
+        # The last row has the unit.
+        assert ax.get_xlabel().split() == [f"{values[-1]:g}", *unit.split()]

@@ -1,11 +1,11 @@
-"""The figure of slices: each group at its accuracy, small ones hollow."""
+"""The figure of slices shows the accuracy of each group; small groups are hollow."""
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
 from fer_utils.analysis.slices import slice_table
-from fer_utils.plots.slices import slices
+from fer_utils.plots.slices import plot_slices
 from fer_utils.plots.style import ACCENT, MUTED
 
 
@@ -18,7 +18,7 @@ def table():
 
 
 def test_each_group_has_its_point_interval_and_number(table):
-    figure = slices(table)
+    figure = plot_slices(table)
     assert isinstance(figure, Figure)
     figure.canvas.draw()
     (ax,) = figure.axes
@@ -35,20 +35,20 @@ def test_each_group_has_its_point_interval_and_number(table):
     assert hollow == table["small"].tolist() == [False, False, False, True]
     assert "hollow" in ax.get_xlabel()
     assert [point.get_color() for point in points] == [ACCENT, ACCENT, MUTED, MUTED]
-    said = [text.get_text() for text in ax.texts]
-    assert "p < 0.001" in said and {f"{number:,}" for number in table["images"]} <= set(said)
+    texts = [text.get_text() for text in ax.texts]
+    assert "p < 0.001" in texts and {f"{number:,}" for number in table["images"]} <= set(texts)
     dashed = ax.lines[0].get_xdata()[0]
     of_first = table.iloc[:2]
     assert dashed == pytest.approx(100 * (of_first["accuracy"] * of_first["images"]).sum() / 500)
 
 
-def test_no_texts_touch(table):
-    figure = slices(table)
+def test_texts_do_not_overlap(table):
+    figure = plot_slices(table)
     figure.canvas.draw()
     boxes = [text.get_window_extent() for text in figure.axes[0].texts]
     assert not any(a.overlaps(b) for k, a in enumerate(boxes) for b in boxes[:k])
 
 
-def test_without_small_groups_none_is_explained(table):
-    figure = slices(table[~table["small"]])
+def test_hollow_markers_are_explained_only_with_small_groups(table):
+    figure = plot_slices(table[~table["small"]])
     assert "hollow" not in figure.axes[0].get_xlabel()

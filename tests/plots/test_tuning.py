@@ -1,4 +1,4 @@
-"""Figures of a search."""
+"""Comparison with random search, importance, and figures of a search."""
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,6 @@ from fer_utils.tuning.importance import LEAST_TRIALS, importance, importance_fin
 from fer_utils.tuning.ledger import (
     against_random,
     best_so_far,
-    curves,
     make_ledger,
     random_best_so_far,
     search_finding,
@@ -19,7 +18,7 @@ NAMES = ("depth", "loss", "dropout", "learning_rate", "label_smoothing")
 
 
 def ledger(trials: int = 30, noise: float = 0.002, failed: tuple[int, ...] = (3,)) -> pd.DataFrame:
-    """A ledger in which the learning rate decides, dropout hardly, and the rest nothing."""
+    """Return a ledger whose scores depend on the learning rate and a little on dropout."""
     random, rows = np.random.default_rng(5), []
     for trial in range(1, trials + 1):
         rate, dropout = 10 ** random.uniform(-4, -1), random.uniform(0, 0.5)
@@ -56,26 +55,25 @@ def ledger(trials: int = 30, noise: float = 0.002, failed: tuple[int, ...] = (3,
 # --- compute ---
 
 
-def test_the_best_so_far_counts_what_failed_trials_cost():
-    table, given = best_so_far(ledger()), ledger().sort_values("trial")
+def test_best_so_far_includes_the_cost_of_failed_trials():
+    table, ordered = best_so_far(ledger()), ledger().sort_values("trial")
     assert table["epochs"].tolist() == [4, 8, 9, *range(13, 13 + 4 * 27, 4)]
     assert table["seconds"].iloc[-1] == 29 * 8 + 2
     best = -1
-    for row, score in zip(table.to_dict("records"), given["val_accuracy"], strict=True):
+    for row, score in zip(table.to_dict("records"), ordered["val_accuracy"], strict=True):
         best = max(best, score) if score == score else best
         assert row["best"] == best
 
 
-def test_the_best_of_random_trials_is_as_drawn():
-    """Held against a million draws."""
-    given = ledger(trials=8, failed=())
-    table = random_best_so_far(given, level=0.8)
-    scores = given["val_accuracy"].to_numpy()
+def test_best_of_random_trials_matches_a_simulation():
+    random = ledger(trials=8, failed=())
+    table = random_best_so_far(random)
+    scores = random["val_accuracy"].to_numpy()
     drawn = np.random.default_rng(0).choice(scores, (200_000, 8))
     for k, row in enumerate(table.to_dict("records"), 1):
         best = drawn[:, :k].max(axis=1)
         assert row["mean"] == pytest.approx(best.mean(), abs=2e-3)
-        low, high = np.quantile(best, [0.1, 0.9], method="inverted_cdf")
+        low, high = np.quantile(best, [0.05, 0.95], method="inverted_cdf")
         assert (row["low"], row["high"]) == (pytest.approx(low), pytest.approx(high))
     assert table["epochs"].tolist() == [4 * k for k in range(1, 9)]
 
@@ -87,86 +85,81 @@ def test_searches_are_compared_at_equal_compute():
     table = against_random(random, random)
     expected = random_best_so_far(random)
     np.testing.assert_allclose(table["random_mean"], expected["mean"])
-    assert "within what random" in search_finding(table)
-    assert "above what nearly all" in search_finding(against_random(better, random))
-    assert "below what nearly all" in search_finding(against_random(worse, random))
-    # A trial shorter than a random one has nothing to be compared with.
+    positions = {"inside": random, "above": better, "below": worse}
+    for position, searched in positions.items():
+        text = search_finding(against_random(searched, random))
+        assert f"{position} this interval" in text
+        assert f"{100 * searched['val_accuracy'].max():.1f} %" in text
+    # A trial shorter than a random one has no comparison.
     assert np.isnan(against_random(random.assign(epochs=1), random)["random_mean"][:3]).all()
-
-
-def test_curves_have_a_row_an_epoch():
-    table = curves(ledger(trials=2, failed=()))
-    assert table["epoch"].tolist() == [1, 2, 3, 4] * 2 and table["val_accuracy"][:3].tolist() == [
-        0.2,
-        0.3,
-        0.4,
-    ]
 
 
 # --- importance ---
 
 
-def test_importance_finds_what_decides():
+def test_importance_finds_the_learning_rate():
     table = importance(ledger(), NAMES)
     assert table["hyperparameter"][0] == "learning_rate" and table["explained"][0] > 0.5
     assert table["importance"][0] > 10 * table["importance"][1:].max()
-    assert "hang most on learning rate" in importance_finding(table)
+    text = importance_finding(table)
+    assert "learning rate" in text and f"{100 * table['importance'][0]:.2f} points" in text
 
 
-def test_importance_says_when_it_means_nothing():
-    given = ledger()
-    scores = given["val_accuracy"].sample(frac=1, random_state=2).to_numpy()
-    shuffled = importance(given.assign(val_accuracy=scores).dropna(subset="val_accuracy"), NAMES)
-    assert shuffled["explained"][0] <= 0 and "cannot be predicted" in importance_finding(shuffled)
+def test_importance_of_random_scores_and_few_trials_is_unknown():
+    trials = ledger()
+    scores = trials["val_accuracy"].sample(frac=1, random_state=2).to_numpy()
+    shuffled = importance(trials.assign(val_accuracy=scores).dropna(subset="val_accuracy"), NAMES)
+    assert shuffled["explained"][0] <= 0 and "unknown" in importance_finding(shuffled)
     few = importance(ledger(trials=LEAST_TRIALS - 1, failed=()), NAMES)
-    assert few.empty and "too few" in importance_finding(few)
+    assert few.empty and f"Fewer than {LEAST_TRIALS} trials" in importance_finding(few)
 
 
-def test_epochs_count_where_trials_had_different_ones():
-    given = ledger(failed=())
-    given["epochs"] = np.where(given["trial"] % 2, 1, 9)
-    given["val_accuracy"] = 0.3 + 0.02 * given["epochs"]
-    assert importance(given, NAMES)["hyperparameter"][0] == "epochs"
+def test_different_epochs_count_as_a_hyperparameter():
+    trials = ledger(failed=())
+    trials["epochs"] = np.where(trials["trial"] % 2, 1, 9)
+    trials["val_accuracy"] = 0.3 + 0.02 * trials["epochs"]
+    assert importance(trials, NAMES)["hyperparameter"][0] == "epochs"
 
 
 # --- figures ---
 
 
-def test_the_panels_of_trials():
-    figure = figures.trials(ledger(), NAMES)
+def test_panels_of_trials():
+    figure = figures.plot_trials(ledger(), NAMES)
     figure.canvas.draw()
-    assert [ax.get_xlabel().replace(" ", "_") for ax in figure.axes] == ["trial", *NAMES]
+    labels = [ax.get_xlabel() for ax in figure.axes]
+    assert labels == ["Trial", "Depth", "Loss", "Dropout", "Learning rate", "Label smoothing"]
     of = dict(zip(["trial", *NAMES], figure.axes, strict=True))
     assert of["learning_rate"].get_xscale() == "log"
     assert [text.get_text() for text in of["loss"].get_xticklabels()] == [
         "cross\nentropy",
         "squared\nhinge",
     ]
-    given = ledger()
-    meant = given["label_smoothing"].notna() & (given["status"] == "completed")
-    assert len(of["label_smoothing"].collections[0].get_offsets()) == meant.sum()
+    trials = ledger()
+    shown = trials["label_smoothing"].notna() & (trials["status"] == "completed")
+    assert len(of["label_smoothing"].collections[0].get_offsets()) == shown.sum()
 
 
-def test_parallel_coordinates_have_a_line_a_trial_and_mark_the_best():
-    given = ledger()
-    figure = figures.parallel_coordinates(given, NAMES)
+def test_parallel_coordinates_have_a_line_per_trial_and_mark_the_best():
+    trials = ledger()
+    figure = figures.plot_parallel_coordinates(trials, NAMES)
     figure.canvas.draw()
     lines = [line for line in figure.axes[0].lines if len(line.get_xdata()) == len(NAMES) + 1]
-    assert len(lines) == len(given)
+    assert len(lines) == len(trials)
     (best,) = [line for line in lines if line.get_color() == figures.SECOND]
     assert best.get_ydata()[-1] == 1
-    rates = np.log10(given["learning_rate"])
+    rates = np.log10(trials["learning_rate"])
     where = (rates[0] - rates.min()) / (rates.max() - rates.min())
     assert best.get_ydata()[NAMES.index("learning_rate")] == pytest.approx(where)
     assert sum(line.get_linestyle() == ":" for line in lines) == 1
 
 
-def test_the_other_figures_show_their_tables():
+def test_other_figures_show_their_tables():
     table = importance(ledger(), NAMES)
-    bars = figures.importance(table).axes[0].patches
+    bars = figures.plot_importance(table).axes[0].patches
     np.testing.assert_allclose([bar.get_width() for bar in bars], 100 * table["importance"])
     compared = against_random(ledger(), ledger(failed=()))
-    ax = figures.against_random(compared, "ours").axes[0]
+    ax = figures.plot_against_random(compared, "ours").axes[0]
     np.testing.assert_allclose(ax.lines[-1].get_ydata(), 100 * compared["best"])
     rows = {
         "model": ["winner", "untuned"],
@@ -174,12 +167,12 @@ def test_the_other_figures_show_their_tables():
         "mean": [0.5, 0.4],
         "runs": 3,
     }
-    made = figures.retrained(pd.DataFrame(rows | {"low": [0.4, 0.3], "high": [0.7, 0.5]}))
+    made = figures.plot_retrained(pd.DataFrame(rows | {"low": [0.4, 0.3], "high": [0.7, 0.5]}))
     made.canvas.draw()
     assert [text.get_text() for text in made.axes[0].get_yticklabels()] == ["winner", "untuned"]
 
 
 @pytest.mark.parametrize("trials", [1, 2])
-def test_few_trials_are_drawn_too(trials):
-    for figure in (figures.trials, figures.parallel_coordinates):
+def test_few_trials_can_be_drawn(trials):
+    for figure in (figures.plot_trials, figures.plot_parallel_coordinates):
         figure(ledger(trials, failed=()), NAMES).canvas.draw()

@@ -1,4 +1,4 @@
-"""The stream of a camera or a video: one reader for all viewers, who get what is newest, and what they leave behind."""
+"""The stream of a camera or a video: one reader for all viewers, pacing, limits and failures."""
 
 import io
 import socket
@@ -14,16 +14,17 @@ from fer_utils.errors import StudyError
 from fer_utils.recognition.detectors import HaarDetector
 from fer_utils.recognition.found import Box, Detection
 from fer_utils.recognition.recognizer import Recognizer
-from fer_utils.serving import create_app, running
+from fer_utils.serving import connections, create_app, running
 from fer_utils.serving.feed import Feed
 from fer_utils.serving.server import running_app
+from fer_utils.serving.services import services_of
 from fer_utils.serving.work import Unavailable
 
 TIMEOUT = 30
 
 
 class Counting(HaarDetector):
-    """Sees one face at the same place in every frame, and counts the frames and the threads that show them."""
+    """Finds one face at the same place in every frame, and counts frames and threads."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,7 +37,7 @@ class Counting(HaarDetector):
 
 
 class Camera:
-    """A camera without end that OpenCV is made to see; it counts how often it is opened and released."""
+    """An endless camera in place of OpenCV's. It counts how often it is opened and released."""
 
     opened = released = 0
 
@@ -88,7 +89,7 @@ def long_clip(tmp_path_factory):
 
 
 def parts(stream):
-    """The JPEGs in what a viewer was sent."""
+    """Return the JPEGs in a viewer's stream."""
     pieces = stream.split(b"--frame\r\n")
     assert pieces[0] == b""
     images = []
@@ -102,20 +103,20 @@ def parts(stream):
         assert body[length:] == b"\r\n"
         images.append(body[:length])
     else:
-        raise AssertionError("the stream was cut off")
+        raise AssertionError("the stream was truncated")
     return images
 
 
 def brightness(jpeg):
-    """Of the left edge, where nothing is drawn."""
+    """Return the mean brightness of the left edge, where nothing is drawn."""
     return float(np.asarray(Image.open(io.BytesIO(jpeg)).convert("L"), float)[:, :20].mean())
 
 
-def view(url, headers=""):
-    """A viewer's socket, which has read nothing yet."""
+def view(url):
+    """Return a new viewer's socket, from which nothing has been read."""
     host, port = url.removeprefix("http://").split(":")
     viewer = socket.create_connection((host, int(port)), timeout=TIMEOUT)
-    viewer.sendall(f"GET /video_feed HTTP/1.1\r\nHost: {host}\r\n{headers}\r\n".encode())
+    viewer.sendall(f"GET /video_feed HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
     return viewer
 
 
@@ -127,17 +128,17 @@ def readers():
 
 
 def test_a_video_is_shown_to_its_end_annotated(recognizer, clip):
-    answer = create_app(recognizer, video=clip).test_client().get("/video_feed")
-    assert answer.status_code == 200
-    assert answer.content_type == "multipart/x-mixed-replace; boundary=frame"
-    assert answer.headers["Cache-Control"] == "no-store"
-    images = parts(answer.data)
+    response = create_app(recognizer, video=clip).test_client().get("/video_feed")
+    assert response.status_code == 200
+    assert response.content_type == "multipart/x-mixed-replace; boundary=frame"
+    assert response.headers["Cache-Control"] == "no-store"
+    images = parts(response.data)
     shown = [brightness(image) for image in images]
     assert shown[0] == pytest.approx(0, abs=4)
     assert shown == sorted(shown)
     picture = np.asarray(Image.open(io.BytesIO(images[-1])).convert("RGB"), int)
     assert picture.shape == (120, 160, 3)
-    assert np.ptp(picture, axis=2).max() > 60  # the box is coloured, and the clip is grey
+    assert np.ptp(picture, axis=2).max() > 60  # the box is coloured; the clip is grey
 
 
 def test_a_new_viewer_sees_a_finished_video_from_its_start(recognizer, clip):
@@ -169,14 +170,14 @@ def test_a_video_is_paced_at_its_frame_rate(recognizer, clip, monkeypatch):
     viewer = Feed(clip, recognizer).watch()
     list(viewer)
     viewer.close()
-    assert len(slept) == 12  # and the wait that finds the end
+    assert len(slept) == 12  # the last wait is before the end of the file
     assert slept == pytest.approx([1 / 24] * 12)
 
 
-def test_frames_that_there_is_no_time_for_are_passed_over(model_folder, long_clip, times):
+def test_frames_are_skipped_if_the_recogniser_is_slow(model_folder, long_clip, times):
     class Slow(Counting):
         def detect(self, photo):
-            time.sleep(0.25)  # six frames long
+            time.sleep(0.25)  # the duration of six frames
             return super().detect(photo)
 
     viewer = Feed(long_clip, Recognizer(model_folder, Slow())).watch()
@@ -195,7 +196,7 @@ def test_large_frames_are_scaled_down(recognizer, tmp_path):
 
 @pytest.fixture
 def times(recognizer, monkeypatch):
-    """Of the frames that the tracker was shown, in seconds."""
+    """The times in seconds of the frames that the tracker received."""
     seen = []
 
     class Tracker:
@@ -218,7 +219,7 @@ def test_faces_are_tracked(recognizer, clip, times):
 
 
 @pytest.mark.parametrize("content", [None, b"no video"])
-def test_a_video_that_cannot_be_read_is_a_clear_error(recognizer, tmp_path, content):
+def test_a_video_that_cannot_be_read_is_named_in_the_error(recognizer, tmp_path, content):
     path = tmp_path / "clip.mp4"
     if content is not None:
         path.write_bytes(content)
@@ -226,7 +227,7 @@ def test_a_video_that_cannot_be_read_is_a_clear_error(recognizer, tmp_path, cont
         create_app(recognizer, video=path)
 
 
-def test_a_camera_and_a_video_together_are_a_clear_error(recognizer, clip):
+def test_a_camera_and_a_video_together_are_refused(recognizer, clip):
     with pytest.raises(StudyError, match="found both"):
         create_app(recognizer, camera=0, video=clip)
 
@@ -237,41 +238,45 @@ def test_without_a_source_there_is_a_404(recognizer):
     assert "/video_feed" not in app.test_client().get("/openapi.json").json["paths"]
 
 
-def test_who_asks_for_the_head_only_watches_nothing(recognizer, long_clip, detector):
+def test_a_head_request_is_no_viewer(recognizer, long_clip, detector):
     app = create_app(recognizer, video=long_clip)
     with running_app(app) as url:
         with view(url) as viewer:
             viewer.recv(1)
-            wait_until(lambda: app.extensions["feed"].viewers == 1)
-        wait_until(lambda: app.extensions["feed"].viewers == 0)
+            wait_until(lambda: viewers(app) == 1)
+        wait_until(lambda: viewers(app) == 0)
         client = app.test_client()
         assert client.head("/video_feed").content_type.startswith("multipart/x-mixed-replace")
-        assert app.extensions["feed"].viewers == 0
+        assert viewers(app) == 0
 
 
 # --- viewers ---
 
 
+def viewers(app):
+    return services_of(app).feed.viewers
+
+
 def test_one_reader_and_one_detector_serve_all_viewers(recognizer, detector, camera):
     app = create_app(recognizer, camera=3)
     with running_app(app) as url:
-        viewers = [view(url) for _ in range(5)]
+        watching = [view(url) for _ in range(5)]
         try:
-            for viewer in viewers:
+            for viewer in watching:
                 assert b"image/jpeg" in take(viewer, 20_000)
             assert len(readers()) == 1
             assert camera.opened == 1
             assert len(detector.threads) == 1
             assert metrics(app.test_client())["fer_study_viewers"] == 5
         finally:
-            for viewer in viewers:
+            for viewer in watching:
                 viewer.close()
         wait_until(lambda: not readers())
         assert camera.released == 1
         assert metrics(app.test_client())["fer_study_viewers"] == 0
         frames = detector.frames
         time.sleep(0.1)
-        assert detector.frames == frames  # nobody watches, and nothing is looked at
+        assert detector.frames == frames  # without viewers, no frame is processed
         with view(url) as late:
             assert b"image/jpeg" in take(late, 5_000)
         wait_until(lambda: camera.released == 2)
@@ -279,12 +284,13 @@ def test_one_reader_and_one_detector_serve_all_viewers(recognizer, detector, cam
 
 
 def take(viewer, least):
-    got = b""
-    while len(got) < least:
+    """Read at least this many bytes of a viewer's stream."""
+    received = b""
+    while len(received) < least:
         more = viewer.recv(65536)
-        assert more, got[-300:]
-        got += more
-    return got
+        assert more, received[-300:]
+        received += more
+    return received
 
 
 def test_the_camera_is_not_opened_before_there_is_a_viewer(recognizer, camera):
@@ -299,9 +305,9 @@ def test_a_viewer_gets_the_newest_frame(recognizer, camera, detector):
         next(viewer)
         first = detector.frames
         wait_until(lambda: detector.frames > first + 20)
-        seen = viewer._showing._number
+        newest = viewer._reader._number
         next(viewer)
-        assert viewer._seen >= seen  # the twenty between are left out
+        assert viewer._last >= newest  # the twenty frames between are skipped
     finally:
         viewer.close()
     wait_until(lambda: not readers())
@@ -313,40 +319,37 @@ def test_viewers_beyond_the_limit_are_a_503_until_one_leaves(recognizer, camera)
     with running_app(app) as url:
         first, second = view(url), view(url)
         take(first, 2000), take(second, 2000)
-        answer = client.get("/video_feed")
-        check_problem(answer, 503, "All 2 places")
-        assert int(answer.headers["Retry-After"]) >= 1
+        response = client.get("/video_feed")
+        check_problem(response, 503, "All 2 places")
+        assert int(response.headers["Retry-After"]) >= 1
         assert client.get("/healthz").status_code == 200
         first.close()
-        wait_until(lambda: app.extensions["feed"].viewers == 1)
+        wait_until(lambda: viewers(app) == 1)
         with view(url) as third:
             take(third, 2000)
         second.close()
-        wait_until(lambda: app.extensions["feed"].viewers == 0)
+        wait_until(lambda: viewers(app) == 0)
 
 
 def test_a_viewer_who_reads_nothing_holds_little_and_is_given_up(recognizer, camera, monkeypatch):
-    monkeypatch.setattr("fer_utils.serving.server._STALLED", 1.0)
+    monkeypatch.setattr(connections, "_STALLED", 1.0)
     monkeypatch.setattr("fer_utils.serving.feed._annotated", lambda *_: b"\xff" * 200_000)
     app = create_app(recognizer, camera=3)
     held = []
 
-    from fer_utils.serving.server import _Channel
-
-    stuck = _Channel.give_up_if_stuck
+    stuck = connections.Channel.give_up_if_stuck
 
     def watch(channel):
         held.append(channel.total_outbufs_len)
         stuck(channel)
 
-    monkeypatch.setattr(_Channel, "give_up_if_stuck", watch)
+    monkeypatch.setattr(connections.Channel, "give_up_if_stuck", watch)
     with running_app(app) as url, view(url):
-        wait_until(lambda: app.extensions["feed"].viewers == 1)
-        wait_until(lambda: app.extensions["feed"].viewers == 0)
+        wait_until(lambda: viewers(app) == 1)
+        wait_until(lambda: viewers(app) == 0)
         wait_until(lambda: not readers())
-    assert (
-        0 < max(held) < 600_000
-    )  # a frame and what was left of the one before, not those of a second
+    # At most one frame and the rest of the frame before, not all frames of a second.
+    assert 0 < max(held) < 600_000
 
 
 def test_a_viewer_who_left_is_noticed_while_no_frame_comes(recognizer, camera, monkeypatch):
@@ -364,25 +367,24 @@ def test_a_viewer_who_left_is_noticed_while_no_frame_comes(recognizer, camera, m
     with running_app(app) as url:
         with view(url) as viewer:
             take(viewer, 1000)
-        wait_until(lambda: app.extensions["feed"].viewers == 0)
+        wait_until(lambda: viewers(app) == 0)
         stuck.set()
 
 
 def test_stopping_ends_the_streams(recognizer, camera):
     with running(recognizer, camera=3) as url:
         viewer = view(url)
-        got = take(viewer, 2000)
+        received = take(viewer, 2000)
     with viewer:
         while more := viewer.recv(65536):
-            got += more
-    assert got.endswith(
-        b"--frame--\r\n\r\n0\r\n\r\n"
-    )  # its end, and not cut off when patience was over
+            received += more
+    # The stream has its proper end. It was not truncated by the time limit of the stop.
+    assert received.endswith(b"--frame--\r\n\r\n0\r\n\r\n")
     assert camera.released == camera.opened == 1
     assert not readers()
 
 
-def test_a_closed_feed_lets_nobody_in(recognizer, camera):
+def test_a_closed_feed_refuses_viewers(recognizer, camera):
     feed = Feed(3, recognizer)
     feed.close()
     with pytest.raises(Unavailable, match="stopping"):
@@ -397,10 +399,10 @@ def test_a_camera_that_is_not_there_is_a_503(recognizer, monkeypatch):
     monkeypatch.setattr("fer_utils.serving.feed.cv2.VideoCapture", lambda _source: Missing())
     client = create_app(recognizer, camera=3).test_client()
     for _ in range(2):
-        answer = client.get("/video_feed")
-        check_problem(answer, 503, "cannot be opened")
-        assert "Retry-After" in answer.headers
-    assert client.application.extensions["feed"].viewers == 0
+        response = client.get("/video_feed")
+        check_problem(response, 503, "cannot be opened")
+        assert "Retry-After" in response.headers
+    assert viewers(client.application) == 0
 
 
 class Missing:
@@ -411,14 +413,14 @@ class Missing:
         pass
 
 
-def test_a_camera_that_gives_no_picture_is_a_503(recognizer, camera, monkeypatch):
+def test_a_camera_that_returns_no_picture_is_a_503(recognizer, camera, monkeypatch):
     monkeypatch.setattr(camera, "read", lambda _self: (False, None))
     client = create_app(recognizer, camera=3).test_client()
     check_problem(client.get("/video_feed"), 503, "no picture")
     wait_until(lambda: camera.released == 1)
 
 
-def test_a_reader_that_fails_ends_the_stream_and_tells_nothing(
+def test_a_reader_that_fails_ends_the_stream_without_its_cause(
     recognizer, camera, monkeypatch, caplog
 ):
     def fail(self):
@@ -426,9 +428,9 @@ def test_a_reader_that_fails_ends_the_stream_and_tells_nothing(
 
     monkeypatch.setattr(camera, "read", fail)
     client = create_app(recognizer, camera=3).test_client()
-    answer = client.get("/video_feed")
-    check_problem(answer, 503, "log")
-    assert b"secret" not in answer.data
+    response = client.get("/video_feed")
+    check_problem(response, 503, "log")
+    assert b"secret" not in response.data
     assert "secret" in caplog.text
     wait_until(lambda: camera.released == 1)
 

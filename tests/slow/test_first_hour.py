@@ -24,7 +24,7 @@ BLOCKS = dict(
 def test_every_section_but_two_has_commands_that_are_run():
     assert [title for title, blocks in BLOCKS.items() if not blocks] == [
         "A page that reads faces",
-        "A network of your own",
+        "Your own network",
     ]
     written = re.findall(r"^```bash\n", PAGE, re.M)
     assert sum(map(len, BLOCKS.values())) == len(written) - 1

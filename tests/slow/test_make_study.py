@@ -102,7 +102,7 @@ def test_dvc_shows_the_experiments(clone, first):
 
 def test_another_parameter_runs_what_depends_on_it(clone, first):
     done = clone.study(setting(analyse_errors__split="PublicTest"))
-    assert ran(done) == ["analyse_errors", "index"]
+    assert ran(done) == ["analyse_errors", "report"]
     names = [
         re.search(r"^Ran experiment\(s\): (\S+)$", run.stdout, re.M)[1] for run in (first[0], done)
     ]

@@ -1,4 +1,4 @@
-"""Augmentation: where each pixel goes, what is drawn, and that a recipe without it has none."""
+"""Augmentation: the place of each pixel, the distribution of the draws, and TTA."""
 
 import cv2
 import numpy as np
@@ -23,7 +23,7 @@ PLAIN = get_recipe("baseline_cnn").but(flip=False)
 
 @pytest.fixture(scope="module")
 def pictures() -> np.ndarray:
-    """Smooth noise, uint8 (40, 48, 48): each pixel differs from its neighbours, none by much."""
+    """Smooth noise, uint8 (40, 48, 48): neighbouring pixels have slightly different values."""
     noise = np.random.default_rng(0).integers(0, 256, (40, 48, 48)).astype(np.uint8)
     return np.stack([cv2.GaussianBlur(image, (9, 9), 3) for image in noise])
 
@@ -34,10 +34,10 @@ def one(angle=0.0, scale=1.0, translation=(0.0, 0.0), flipped=False, side=48):
     )
 
 
-# --- where pixels go ---
+# --- transforms ---
 
 
-def test_no_change_is_no_change(pictures):
+def test_the_identity_changes_nothing(pictures):
     assert np.array_equal(warp(pictures[:1], one(), 48, "zero"), pictures[:1])
 
 
@@ -45,16 +45,15 @@ def test_a_smaller_side_is_the_middle(pictures):
     assert np.array_equal(warp(pictures[:1], one(side=42), 42, "zero"), pictures[:1, 3:45, 3:45])
 
 
-def test_mirrored_turned_and_shifted_are_what_they_say(pictures):
+def test_flips_rotations_and_translations_move_pixels_as_they_should(pictures):
     image = pictures[:1]
     assert np.array_equal(warp(image, one(flipped=True), 48, "zero"), image[:, :, ::-1])
     assert np.array_equal(warp(image, one(angle=np.pi), 48, "zero"), image[:, ::-1, ::-1])
     quarter = warp(image, one(angle=np.pi / 2), 48, "zero")[0]
     assert any(np.abs(quarter.astype(int) - np.rot90(image[0], k)).max() <= 1 for k in (1, 3))
     shifted = warp(image, one(translation=(3, -2)), 48, "zero")[0]
-    assert np.array_equal(shifted[2:, :-3], image[0, :-2, 3:]), (
-        "the middle looks 3 pixels right and 2 up"
-    )
+    # The middle of the result is 3 pixels right of the image's middle, and 2 above it.
+    assert np.array_equal(shifted[2:, :-3], image[0, :-2, 3:])
     assert not shifted[:2].any() and not shifted[:, -3:].any()
 
 
@@ -64,7 +63,7 @@ def test_zoom_above_one_enlarges(pictures):
     assert np.abs(zoomed - expected)[2:-2, 2:-2].max() <= 2
 
 
-def test_what_lies_outside(pictures):
+def test_borders(pictures):
     image = np.maximum(pictures[:1], 1)
     assert not warp(image, one(translation=(60, 0)), 48, "zero").any()
     assert np.array_equal(
@@ -72,7 +71,7 @@ def test_what_lies_outside(pictures):
     )
 
 
-# --- what is drawn ---
+# --- draws ---
 
 
 def test_a_recipe_without_augmentation_has_none(pictures):
@@ -85,7 +84,7 @@ def test_a_recipe_without_augmentation_has_none(pictures):
 
 
 def test_tangs_jitter_has_its_ranges():
-    """Centre within 3 pixels of the middle, 45 degrees either way, scale 0.8 to 1.2, half flipped, 42 pixels."""
+    """Centre within 3 pixels, up to 45 degrees either way, scale 0.8 to 1.2, half are flipped."""
     count = 4000
     draws = draw(get_recipe("tang_l2svm"), np.random.default_rng(0), count, 42)
     linear, middle = (
@@ -111,12 +110,12 @@ def test_tangs_jitter_has_its_ranges():
 
 
 def corners(transform: np.ndarray) -> np.ndarray:
-    """Where the corners of the result (pixels' outer edges, top left and bottom right) lie in the image, (n, 2, 2)."""
+    """Top left and bottom right corner of the result in the image, (n, 2, 2), at pixels' edges."""
     return transform @ np.array([[-0.5, -0.5, 1], [47.5, 47.5, 1]]).T
 
 
 def test_crops_lie_inside_the_image_and_have_their_ranges():
-    """Share of the area uniform from 0.3 to 1, aspect within 3/4 and 4/3, and anywhere that it fits."""
+    """Share of the area uniform from 0.3 to 1, aspect from 3/4 to 4/3, anywhere in the image."""
     draws = draw(PLAIN.but(crop=0.3), np.random.default_rng(0), 4000, 48)
     (x0, x1), (y0, y1) = corners(draws.transform.astype(float)).transpose(1, 2, 0)
     assert min(x0.min(), y0.min()) >= -0.5 - 1e-4 and max(x1.max(), y1.max()) <= 47.5 + 1e-4
@@ -124,7 +123,8 @@ def test_crops_lie_inside_the_image_and_have_their_ranges():
     area, aspect = width * height, width / height
     assert kstest(area, "uniform", (0.3, 0.7)).pvalue > 0.01
     assert aspect.min() >= 3 / 4 - 1e-4 and aspect.max() <= 4 / 3 + 1e-4
-    small = area < 3 / 4  # there each aspect fits
+    # A rectangle below 3/4 of the area fits with any aspect.
+    small = area < 3 / 4
     assert (
         kstest(np.log(aspect[small]), "uniform", (np.log(3 / 4), 2 * np.log(4 / 3))).pvalue > 0.01
     )
@@ -134,25 +134,27 @@ def test_crops_lie_inside_the_image_and_have_their_ranges():
 
 
 def test_a_crop_is_its_rectangle_resized(pictures):
-    """As OpenCV resizes it, where the rectangle has whole pixels, and flipped where that was drawn."""
+    """A rectangle of whole pixels is resized as by OpenCV, and flipped if a flip was drawn."""
     size, middle = np.array([[30, 40]]) / 48, np.array([[4 + 14.5, 7 + 19.5]])
     expected = cv2.resize(pictures[0, 7:47, 4:34], (48, 48), interpolation=cv2.INTER_LINEAR).astype(
         int
     )
     for flipped in (False, True):
         transform = augmentation._cropped(one(flipped=flipped), size, middle)
-        found = warp(pictures[:1], transform, 48, "edge")[0].astype(int)
-        # At the rim OpenCV's resizing repeats the rectangle's pixels, and the transform has those beside it.
-        assert np.abs(found[:, :: -1 if flipped else 1] - expected)[1:-1, 1:-1].max() <= 2
+        result = warp(pictures[:1], transform, 48, "edge")[0].astype(int)
+        if flipped:
+            result = result[:, ::-1]
+        # At the edge OpenCV repeats the rectangle's pixels; the transform uses those outside it.
+        assert np.abs(result - expected)[1:-1, 1:-1].max() <= 2
 
 
-def test_a_crop_is_turned_scaled_and_shifted_afterwards():
+def test_a_crop_is_rotated_scaled_and_translated_afterwards():
     recipe = PLAIN.but(flip=True, rotation=20, zoom=0.2, translation=4)
     without, cropped = (
         draw(each, np.random.default_rng(5), 50, 42).transform.astype(float)
         for each in (recipe, recipe.but(crop=0.5))
     )
-    # The same draws but for the crop: what lies between the two stretches each axis and shifts it, and nothing else.
+    # The draws are equal except for the crop. It only scales each axis and translates it.
     size = cropped[:, :, :2] / without[:, :, :2]
     np.testing.assert_allclose(size[:, :, 0], size[:, :, 1], rtol=1e-4)
     assert (size < 1).all() and (size.prod(1) > 0.5 - 1e-4).all()
@@ -160,8 +162,8 @@ def test_a_crop_is_turned_scaled_and_shifted_afterwards():
     assert (np.abs(middle - 23.5) <= 24 * (1 - size[:, :, 0]) + 1e-3).all()
 
 
-def test_recipes_without_a_crop_draw_what_they_drew_before_there_was_one():
-    """Finished runs stay what their recipe and seed give."""
+def test_recipes_without_a_crop_have_the_draws_from_before_crops_were_added():
+    """Otherwise finished runs could not be repeated from their recipe and seed."""
     recipe, generator = get_recipe("small_resnet"), np.random.default_rng(7)
     draws = draw(recipe, np.random.default_rng(7), 30, 48)
     flipped = generator.random(30) < 0.5
@@ -171,7 +173,7 @@ def test_recipes_without_a_crop_draw_what_they_drew_before_there_was_one():
     assert np.array_equal(draws.erased.any(1), generator.random(30) < 0.25)
 
 
-def test_erased_rectangles_are_where_asked_and_filled_with_the_mean(pictures):
+def test_erased_rectangles_are_filled_with_the_mean(pictures):
     recipe = PLAIN.but(erase=0.5)
     draws = draw(recipe, np.random.default_rng(0), 40, 48)
     erased = apply(pictures, draws, 48, "edge")
@@ -192,7 +194,7 @@ def test_mixup_mixes_with_the_reversed_batch_by_its_share(pictures):
     assert (draws.share >= 0).all() and (draws.share <= 1).all() and draws.share.std() > 0.2
 
 
-def test_cutmix_pastes_a_rectangle_and_its_area_is_the_others_share(pictures):
+def test_cutmix_pastes_a_rectangle_and_its_area_is_the_other_images_share(pictures):
     draws = draw(PLAIN.but(cutmix=1.0), np.random.default_rng(0), 40, 48)
     mixed = apply(pictures, draws, 48, "edge")
     for index, (x0, y0, x1, y1) in enumerate(draws.pasted):
@@ -202,7 +204,7 @@ def test_cutmix_pastes_a_rectangle_and_its_area_is_the_others_share(pictures):
         assert draws.share[index] == pytest.approx(1 - (x1 - x0) * (y1 - y0) / 48**2)
 
 
-def test_with_both_each_image_has_one_of_them():
+def test_with_mixup_and_cutmix_each_image_has_one_of_them():
     draws = draw(PLAIN.but(cutmix=1.0, mixup=0.4), np.random.default_rng(0), 2000, 48)
     pasted = draws.pasted.any(1)
     assert 0.4 < pasted.mean() < 0.55
@@ -214,7 +216,7 @@ def test_with_both_each_image_has_one_of_them():
     np.testing.assert_allclose(draws.share[pasted], 1 - covered[pasted], rtol=1e-5)
 
 
-def test_draws_are_decided_by_the_generator():
+def test_draws_depend_on_the_generator():
     recipe = get_recipe("resnet")
     first, again, other = (draw(recipe, np.random.default_rng(seed), 30, 48) for seed in (1, 1, 2))
     for name, value in vars(first).items():
@@ -236,7 +238,7 @@ def test_draws_of_a_batch_are_those_of_its_images():
 # --- test-time augmentation ---
 
 
-def test_views_are_always_the_same_and_as_many_as_said():
+def test_tta_transforms_are_fixed_and_have_their_documented_number():
     assert {name: len(tta_transforms(name, 48)) for name in TTA} == {
         "flip": 2,
         "shifts": 20,
@@ -247,12 +249,12 @@ def test_views_are_always_the_same_and_as_many_as_said():
         assert np.array_equal(tta_transforms(name, 42), tta_transforms(name, 42))
 
 
-def test_the_views_of_mirror_are_the_image_and_its_mirror_image(pictures):
+def test_the_tta_flip_is_the_image_and_its_horizontal_flip(pictures):
     seen = [warp(pictures[:1], np.array([each]), 48, "edge") for each in tta_transforms("flip", 48)]
     assert np.array_equal(seen[0], pictures[:1]) and np.array_equal(seen[1], pictures[:1, :, ::-1])
 
 
-def test_the_views_of_crops_are_the_corners_and_the_middle_enlarged(pictures):
+def test_the_tta_crops_are_the_enlarged_corners_and_middle(pictures):
     every = np.broadcast_to(pictures[0], (10, 48, 48))
     seen = warp(every, tta_transforms("crops", 48), 48, "edge").astype(int)
     for number, (top, left) in enumerate(((3, 3), (0, 0), (0, 6), (6, 0), (6, 6))):
@@ -262,6 +264,6 @@ def test_the_views_of_crops_are_the_corners_and_the_middle_enlarged(pictures):
             assert np.abs(found - wanted)[1:-1, 1:-1].max() <= 2
 
 
-def test_unknown_views_list_the_known():
+def test_an_unknown_tta_lists_the_known():
     with pytest.raises(StudyError, match="one of flip, shifts, crops, jitter, found 'turns'"):
-        augmentation.tta_transforms("turns", 48)
+        tta_transforms("turns", 48)

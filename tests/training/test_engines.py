@@ -1,4 +1,4 @@
-"""The two engines do the same, and JAX's needs no TensorFlow."""
+"""The two engines give equal results, and JAX's engine needs no TensorFlow."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def arrays(path) -> list[np.ndarray]:
 
 @pytest.fixture(scope="module")
 def under_jax(faces, project, tmp_path_factory):
-    """The folder that tests/helpers/jax_process.py worked in, and what it said."""
+    """The folder of a run of tests/helpers/jax_process.py, and the report that it printed."""
     pytest.importorskip("jax", reason="the JAX engine needs jax, which `make test` installs")
     folder = tmp_path_factory.mktemp("jax")
     faces.without_private().save(folder / "faces")
@@ -52,12 +52,12 @@ def under_jax(faces, project, tmp_path_factory):
 
 @pytest.mark.parametrize("case", CASES)
 def test_both_engines_train_alike(under_jax, faces, case):
-    """From the same weights on the same draws; what differs is rounding, and OpenCV's 1/32 pixel."""
+    """The weights and draws are the same. Rounding differs, and OpenCV's steps of 1/32 pixel."""
     folder, _ = under_jax
     start = arrays(folder / f"{case}-start.npz")
     ours, theirs = after_one_epoch(CASES[case], start, faces), arrays(folder / f"{case}-end.npz")
-    np.testing.assert_allclose(ours[-1], theirs[-1], rtol=2e-3)  # losses of the steps
-    np.testing.assert_allclose(ours[-2], theirs[-2], atol=0.02)  # logits
+    np.testing.assert_allclose(ours[-1], theirs[-1], rtol=2e-3, err_msg="losses")
+    np.testing.assert_allclose(ours[-2], theirs[-2], atol=0.02, err_msg="logits")
     moved = 0
     for before, one, other in zip(start, ours, theirs, strict=False):
         change = np.abs(one - before).max()
@@ -82,34 +82,31 @@ def test_both_apply_the_same_draws(under_jax, faces):
         augmentation.apply(images, draws.of(order), 42, recipe.border)
         - np.load(folder / "augmented.npy")
     )
-    assert (
-        difference.mean() < 0.3 and np.quantile(difference, 0.99) < 4
-    )  # grey levels of 255, at edges that were drawn
+    # In grey levels of 255. The largest differences are at drawn edges.
+    assert difference.mean() < 0.3 and np.quantile(difference, 0.99) < 4
 
 
-def test_a_run_of_jax_goes_on_and_is_used_under_tensorflow(under_jax, faces):
-    folder, said = under_jax
-    assert said["resumed the same"] and said["accelerators"] == []
-    run, public = Run(folder / "runs" / said["run"].rsplit("/", 1)[1]), faces.of(PUBLIC)
+def test_a_run_of_jax_is_continued_and_usable_under_tensorflow(under_jax, faces):
+    folder, report = under_jax
+    assert report["resumed the same"] and report["accelerators"] == []
+    run, public = Run(folder / "runs" / report["run"].rsplit("/", 1)[1]), faces.of(PUBLIC)
     assert run.info.versions["backend"].startswith("jax")
-    assert (
-        np.abs(
-            probabilities(run.logits(public)) - probabilities(predict(run.model(), public.images))
-        ).max()
-        < 1e-5
+    logits = predict(run.model(), public.images)
+    np.testing.assert_allclose(
+        probabilities(run.logits(public)), probabilities(logits), rtol=0, atol=1e-5
     )
-    # The notebook finds it as its own: the key is recipe, seed and faces.
+    # The run is found again, because the fingerprint depends on recipe, seed and faces only.
     assert fit(RUN, faces, 1, folder / "runs", progress=False).folder == run.folder
 
 
-def test_tensorflow_says_who_can_spread_batches(faces, recipe, tmp_path):
+def test_tensorflow_refuses_data_parallel_training(faces, recipe, tmp_path):
     with pytest.raises(
         StudyError, match="data_parallel: expected KERAS_BACKEND=jax, found tensorflow"
     ):
         fit(recipe.but(data_parallel=True), faces, 1, tmp_path, progress=False)
 
 
-def test_another_backend_is_named(monkeypatch):
+def test_an_unknown_backend_is_refused(monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
     with pytest.raises(StudyError, match="KERAS_BACKEND: expected tensorflow or jax, found torch"):
         engine()

@@ -1,4 +1,4 @@
-"""Losses and optimisers: against what their papers and Keras say."""
+"""Losses and optimizers, compared with their papers and with Keras."""
 
 import numpy as np
 import pytest
@@ -34,20 +34,20 @@ def test_cross_entropy_of_labels_is_keras():
     )
 
 
-def rates(made, steps):
-    return [float(numbers(made._learning_rate(step))) for step in steps]
+def rates(optimizer, steps):
+    return [float(numbers(optimizer._learning_rate(step))) for step in steps]
 
 
 def test_tangs_rate_falls_as_published():
-    made = build_optimizer(TANG, 50_000)
+    optimizer = build_optimizer(TANG, 50_000)
     steps = (0, 20_000, 33_333, 33_334, 41_666, 41_667, 49_999)
     expected = [0.05 / (1 + t / 20_000) for t in steps]
     for index, divisor in enumerate((1, 1, 1, 10, 10, 100, 100)):
         expected[index] /= divisor
-    np.testing.assert_allclose(rates(made, steps), expected, rtol=1e-4)
+    np.testing.assert_allclose(rates(optimizer, steps), expected, rtol=1e-4)
 
 
-def test_tangs_rate_is_a_function_of_the_share_of_updates():
+def test_tangs_rate_depends_on_the_share_of_updates():
     np.testing.assert_allclose(
         rates(build_optimizer(TANG, 500), (0, 100, 200, 400)),
         rates(build_optimizer(TANG, 50_000), (0, 10_000, 20_000, 40_000)),
@@ -56,15 +56,14 @@ def test_tangs_rate_is_a_function_of_the_share_of_updates():
 
 def test_tangs_momentum_is_a_half_for_a_tenth_of_the_updates():
     assert isinstance(build_optimizer(TANG, 100), TangSGD)
-    made = TangSGD(
-        0.1, momentum=0.9, updates=100
-    )  # at a constant rate, so that the velocity shows the momentum
+    # With a constant rate, the velocity reveals the momentum.
+    optimizer = TangSGD(0.1, momentum=0.9, updates=100)
     variable = keras.Variable(np.zeros(1, np.float32))
-    made.build([variable])
+    optimizer.build([variable])
     velocity, momenta = 0.0, []
     for _ in range(20):
         before = float(numbers(variable)[0])
-        made.apply([np.ones(1, np.float32)], [variable])
+        optimizer.apply([np.ones(1, np.float32)], [variable])
         change = float(numbers(variable)[0]) - before
         momenta.append((change + 0.1) / velocity if velocity else None)
         velocity = change
@@ -72,14 +71,14 @@ def test_tangs_momentum_is_a_half_for_a_tenth_of_the_updates():
     np.testing.assert_allclose(momenta[10:], 0.9, rtol=1e-4)
 
 
-def test_cosine_climbs_then_falls_to_nothing():
-    made = build_optimizer(get_recipe("resnet").but(learning_rate=0.2, warmup=0.1), 1000)
-    found = rates(made, (0, 50, 100, 550, 1000))
+def test_cosine_rises_then_falls_to_zero():
+    optimizer = build_optimizer(get_recipe("resnet").but(learning_rate=0.2, warmup=0.1), 1000)
+    found = rates(optimizer, (0, 50, 100, 550, 1000))
     np.testing.assert_allclose(found, [0, 0.1, 0.2, 0.1, 0], atol=1e-6)
 
 
-def test_decay_spares_what_normalisation_and_biases_are():
-    made = build_optimizer(
+def test_weight_decay_excludes_normalisation_and_biases():
+    optimizer = build_optimizer(
         get_recipe("resnet").but(
             schedule="plateau", warmup=0.0, learning_rate=0.1, weight_decay=0.5
         ),
@@ -89,9 +88,9 @@ def test_decay_spares_what_normalisation_and_biases_are():
     norm(layer(np.ones((1, 3), np.float32)))
     variables = [*layer.trainable_variables, *norm.trainable_variables]
     before = [numbers(v).copy() for v in variables]
-    made.build(variables)
-    made.apply([np.zeros(v.shape, np.float32) for v in variables], variables)
+    optimizer.build(variables)
+    optimizer.apply([np.zeros(v.shape, np.float32) for v in variables], variables)
     after = [numbers(v) for v in variables]
     np.testing.assert_allclose(after[0], before[0] * 0.95, rtol=1e-5)
-    for was, now in zip(before[1:], after[1:], strict=True):
-        assert np.array_equal(was, now)
+    for old, new in zip(before[1:], after[1:], strict=True):
+        assert np.array_equal(old, new)

@@ -1,4 +1,4 @@
-"""A chief and its workers on the loopback: nothing is lost, whoever dies."""
+"""A chief and its workers on one machine: no trial is lost when one of them is killed."""
 
 import os
 import signal
@@ -25,19 +25,19 @@ from keras_tuner.src.engine.trial import Trial
 
 
 def free_address() -> str:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{found.getsockname()[1]}"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{free.getsockname()[1]}"
 
 
 @pytest.fixture
 def chief(faces, recipe, tmp_path):
-    """Starts a chief in a thread; gives its address, and a function that waits for its ledger."""
+    """Start a chief in a thread; return its address and a function that waits for its ledger."""
     started = []
 
     def start(folder="chief", address=None, **changes):
-        address, got = address or free_address(), {}
-        given = {
+        address, result = address or free_address(), {}
+        options = {
             "oracle": "random",
             "trials": 4,
             "seed": 1,
@@ -47,16 +47,16 @@ def chief(faces, recipe, tmp_path):
 
         def run() -> None:
             try:
-                got["ledger"] = search_as_chief(
+                result["ledger"] = search_as_chief(
                     SPACE,
                     recipe,
                     faces.without_private(),
                     address=address,
                     folder=tmp_path / folder,
-                    **given,
+                    **options,
                 )
             except StudyError as problem:
-                got["problem"] = problem
+                result["problem"] = problem
 
         thread = threading.Thread(target=run, daemon=True)
         thread.start()
@@ -64,10 +64,10 @@ def chief(faces, recipe, tmp_path):
 
         def ledger() -> pd.DataFrame:
             thread.join(60)
-            assert not thread.is_alive(), "the chief waits"
-            if "problem" in got:
-                raise got["problem"]
-            return got["ledger"]
+            assert not thread.is_alive(), "the chief still waits"
+            if "problem" in result:
+                raise result["problem"]
+            return result["ledger"]
 
         return address, ledger
 
@@ -76,11 +76,11 @@ def chief(faces, recipe, tmp_path):
 
 @pytest.fixture
 def working(faces, recipe, tmp_path, monkeypatch):
-    """Works for the chief at an address, with a stand-in for `fit`."""
+    """Run a worker with a replacement of `fit`; return the number of its trials."""
 
     def run(fit, address, worker="1", space=SPACE, **changes) -> int:
         monkeypatch.setattr(tuning_trials, "fit", fit)
-        given = {
+        options = {
             "oracle": "random",
             "trials": 4,
             "seed": 1,
@@ -94,14 +94,14 @@ def working(faces, recipe, tmp_path, monkeypatch):
             address=address,
             worker=worker,
             isolated=False,
-            **given,
+            **options,
         )
 
     return run
 
 
 class Client:
-    """A worker that does as it is told here."""
+    """A worker that the test controls."""
 
     def __init__(self, address: str, name: str) -> None:
         self.stub = protos.get_service_grpc().OracleStub(grpc.insecure_channel(address))
@@ -134,16 +134,16 @@ class Client:
 
 
 @pytest.mark.parametrize("oracle", ["random", "hyperband"])
-def test_one_worker_finds_what_a_search_of_its_own_finds(
+def test_one_worker_gives_the_ledger_of_a_local_search(
     chief, working, faces, recipe, tmp_path, oracle, capfd
 ):
-    """The same trials, the same runs, the same reasons of three failures in a row, though they went over the wire."""
+    """Trials, runs and the reasons of three failures in a row are the same."""
     address, ledger = chief(oracle=oracle, trials=6)
     assert working(Trainings(fail_at=(2, 3, 4)), address, oracle=oracle, trials=6) == 6
     ours = ledger()
     assert (ours["status"] == "failed").sum() == 3 and len(ours) == 6
     assert capfd.readouterr().out == ""
-    alone = search(
+    local = search(
         SPACE,
         recipe,
         faces.without_private(),
@@ -154,19 +154,19 @@ def test_one_worker_finds_what_a_search_of_its_own_finds(
         progress=False,
         isolated=False,
     )
-    pd.testing.assert_frame_equal(ours, alone, check_exact=True)
+    pd.testing.assert_frame_equal(ours, local, check_exact=True)
 
 
-def test_a_chief_that_follows_the_scores_says_nothing_of_its_fit(chief, recwarn):
+def test_chief_with_a_bayesian_oracle_hides_warnings_of_its_fit(chief, recwarn):
     address, ledger = chief(oracle="bayesian", trials=6)
     client = Client(address, "worker-1")
     for score in (0.1, 0.1, 0.1, 0.2, 0.2, 0.1):
         client.end(client.trial(), score)
     assert client.trial().status == "STOPPED" and len(ledger()) == 6
-    assert [str(each.message) for each in recwarn if "sklearn" in each.filename] == []
+    assert [str(one.message) for one in recwarn if "sklearn" in one.filename] == []
 
 
-def test_a_worker_restarted_under_its_name_has_its_trial_again(chief, working):
+def test_worker_that_restarts_under_its_name_continues_its_trial(chief, working):
     address, ledger = chief(trials=3)
     with pytest.raises(Interrupted):
         working(Trainings(stop_at=2), address, trials=3)
@@ -175,20 +175,20 @@ def test_a_worker_restarted_under_its_name_has_its_trial_again(chief, working):
     assert set(ours["status"]) == {"completed"} and ours["run"].is_unique and len(ours) == 3
 
 
-def test_a_worker_that_never_comes_back_is_given_up(chief, working):
+def test_worker_that_never_returns_is_given_up(chief, working):
     address, ledger = chief(patience=2)
     lost = Client(address, "worker-lost").trial()
-    time.sleep(2.5)  # longer than the patience: only then does another one come
+    time.sleep(2.5)  # the next worker starts after the patience is over
     assert working(Trainings(), address) == 3
     ours = ledger()
     given_up = ours[ours["trial"] == int(lost.trial_id) + 1].iloc[0]
     assert given_up["status"] == "failed"
-    assert given_up["problem"] == "given up: worker-lost was not heard of for 2 s."
+    assert given_up["problem"] == "given up: no message from worker-lost for 2 s."
     assert sorted(ours["trial"]) == [1, 2, 3, 4] and (ours["status"] == "completed").sum() == 3
 
 
-def test_a_worker_that_gives_signs_of_life_is_not_given_up(chief, working):
-    """Its training takes longer than the patience."""
+def test_worker_with_a_long_training_is_not_given_up(chief, working):
+    """The training takes longer than the patience, but the worker sends messages."""
 
     def slow(*args, **options):
         time.sleep(4)
@@ -200,7 +200,7 @@ def test_a_worker_that_gives_signs_of_life_is_not_given_up(chief, working):
     assert ledger()["status"].tolist() == ["completed"]
 
 
-def test_what_a_worker_hands_in_after_it_was_given_up_counts(chief, working):
+def test_outcome_of_a_worker_that_was_given_up_is_accepted(chief, working):
     address, ledger = chief(patience=1, trials=2)
     late = Client(address, "worker-late")
     trial = late.trial()
@@ -215,39 +215,39 @@ def test_what_a_worker_hands_in_after_it_was_given_up_counts(chief, working):
     )
 
 
-def test_a_chief_goes_on_after_it_was_killed(chief, working, faces, recipe, tmp_path, monkeypatch):
-    """Another chief with the same record: trials that ended stay, and the one in progress is its worker's."""
+def test_chief_continues_after_a_kill(chief, working):
+    """A second chief reads the record: ended trials stay, and the worker continues its trial."""
     first, _ = chief(trials=3)
     with pytest.raises(Interrupted):
         working(Trainings(stop_at=2), first, trials=3)
-    # The first is not told: as far as the second knows it is dead.
+    # The first chief still runs, but no worker uses it.
     second, ledger = chief(trials=3)
     assert working(Trainings(), second, trials=3) == 2
     ours = ledger()
     assert set(ours["status"]) == {"completed"} and sorted(ours["trial"]) == [1, 2, 3]
 
 
-def test_another_search_is_refused_on_both_sides(chief, working):
+def test_worker_and_record_of_another_search_are_refused(chief, working):
     address, _ = chief(trials=2)
-    with pytest.raises(StudyError, match=r"expected the chief .* to search as this worker does"):
+    with pytest.raises(StudyError, match=r"expected the chief .* to run this search"):
         working(Trainings(), address, trials=3)
     assert working(Trainings(), address, trials=2) == 2
-    with pytest.raises(StudyError, match=r"search\.json: expected this search"):
+    with pytest.raises(StudyError, match=r"search\.json: expected the record of this search"):
         chief(trials=3)[1]()
 
 
-def test_a_chief_that_does_not_answer(working):
+def test_missing_chief_is_an_error(working):
     with pytest.raises(StudyError, match=r"within 1 s, found (DEADLINE_EXCEEDED|UNAVAILABLE)"):
         working(Trainings(), free_address(), patience=1)
 
 
-def test_names_and_addresses_that_are_none(chief, working):
+def test_invalid_names_and_addresses_are_refused(chief, working):
     with pytest.raises(StudyError, match="--id: expected"):
         working(Trainings(), free_address(), worker="chief-2")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        with pytest.raises(StudyError, match="that is free"):
+        with pytest.raises(StudyError, match="expected a free HOST:PORT"):
             chief(address=f"127.0.0.1:{taken.getsockname()[1]}")[1]()
 
 
@@ -256,7 +256,7 @@ def test_names_and_addresses_that_are_none(chief, working):
 
 @pytest.fixture
 def processes(faces, tmp_path):
-    """Starts `fer-study tune` with these arguments; ends what is left of them."""
+    """Start `fer-study tune` processes with given arguments; kill them after the test."""
     faces.save(tmp_path / "faces")
     started = []
 
@@ -289,9 +289,9 @@ def processes(faces, tmp_path):
 
 
 @pytest.mark.slow
-def test_two_workers_of_which_both_are_killed_and_one_comes_back(processes, tmp_path):
+def test_two_workers_are_killed_and_one_restarts(processes, tmp_path):
     address = free_address()
-    boss = processes("--chief", address, "--out", str(tmp_path / "out"))
+    chief = processes("--chief", address, "--out", str(tmp_path / "out"))
 
     def worker(number: int) -> subprocess.Popen:
         return processes(
@@ -300,10 +300,10 @@ def test_two_workers_of_which_both_are_killed_and_one_comes_back(processes, tmp_
 
     def in_a_trial(number: int) -> list:
         deadline = time.monotonic() + 600
-        while not (found := list(tmp_path.glob(f"runs-{number}/*/checkpoint.npz"))):
+        while not (checkpoints := list(tmp_path.glob(f"runs-{number}/*/checkpoint.npz"))):
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        return found
+        return checkpoints
 
     first, second = worker(1), worker(2)
     (begun,), _ = in_a_trial(1), in_a_trial(2)
@@ -311,9 +311,9 @@ def test_two_workers_of_which_both_are_killed_and_one_comes_back(processes, tmp_
     second.send_signal(signal.SIGKILL)
     first.wait()
     assert worker(1).wait(900) == 0
-    assert boss.wait(600) == 0
+    assert chief.wait(600) == 0
     ledger = pd.read_csv(tmp_path / "out" / "ledger.csv")
     assert sorted(ledger["trial"]) == [1, 2, 3, 4, 5]
     assert ledger.loc[ledger["run"] == begun.parent.name, "status"].tolist() == ["completed"]
     failed = ledger[ledger["status"] == "failed"]
-    assert failed["problem"].tolist() == ["given up: worker-2 was not heard of for 30 s."]
+    assert failed["problem"].tolist() == ["given up: no message from worker-2 for 30 s."]

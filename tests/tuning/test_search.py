@@ -1,4 +1,4 @@
-"""The search: its ledger, its failures, and that it goes on where it was."""
+"""The search: ledger, failures, and continuation after an interruption."""
 
 import numpy as np
 import pandas as pd
@@ -8,8 +8,9 @@ from tuning_cases import SPACE, Interrupted, Trainings
 from fer_utils.errors import StudyError
 from fer_utils.training import checkpoint
 from fer_utils.training.runs import Run
-from fer_utils.tuning import ORACLES, SearchSpace, search
+from fer_utils.tuning import SearchSpace, search
 from fer_utils.tuning import trials as tuning_trials
+from fer_utils.tuning.oracles import ORACLES
 
 COLUMNS = [
     *("trial", "status", "width", "dropout", "learning_rate"),
@@ -29,11 +30,11 @@ COLUMNS = [
 
 @pytest.fixture
 def searching(faces, recipe, tmp_path, monkeypatch):
-    """Searches with a stand-in for `fit`, in a store below `tmp_path`."""
+    """Search with a replacement of `fit`, in a store below `tmp_path`."""
 
     def search_with(fit, store="store", **changes) -> pd.DataFrame:
         monkeypatch.setattr(tuning_trials, "fit", fit)
-        given = {
+        options = {
             "oracle": "random",
             "trials": 4,
             "seed": 1,
@@ -41,7 +42,7 @@ def searching(faces, recipe, tmp_path, monkeypatch):
             "progress": False,
             "isolated": False,
         }
-        return search(SPACE, recipe, faces.without_private(), **given | changes)
+        return search(SPACE, recipe, faces.without_private(), **options | changes)
 
     return search_with
 
@@ -51,7 +52,7 @@ def searching(faces, recipe, tmp_path, monkeypatch):
 
 @pytest.fixture
 def counted(monkeypatch):
-    """One entry an epoch trained."""
+    """Return a list with one entry per trained epoch."""
     from fer_utils.training.engines.tensorflow import Engine
 
     calls, plain = [], Engine.epoch
@@ -64,7 +65,7 @@ def counted(monkeypatch):
     return calls
 
 
-def test_search_trains_and_repeats_nothing(tiny_network, counted, faces, recipe, tmp_path):
+def test_search_trains_its_trials_once(tiny_network, counted, faces, recipe, tmp_path):
     def run() -> pd.DataFrame:
         return search(
             SPACE,
@@ -98,11 +99,11 @@ def test_search_trains_and_repeats_nothing(tiny_network, counted, faces, recipe,
     assert len(counted) == 3 * recipe.epochs
 
 
-def test_an_interrupted_training_goes_on_in_the_search(
+def test_search_continues_an_interrupted_training(
     tiny_network, counted, faces, recipe, tmp_path, monkeypatch
 ):
-    given = {"oracle": "random", "trials": 2, "seed": 1, "progress": False, "isolated": False}
-    whole = search(SPACE, recipe, faces.without_private(), store=tmp_path / "whole", **given)
+    options = {"oracle": "random", "trials": 2, "seed": 1, "progress": False, "isolated": False}
+    whole = search(SPACE, recipe, faces.without_private(), store=tmp_path / "whole", **options)
     counted.clear()
     add = checkpoint.Checkpoint.add
 
@@ -112,8 +113,8 @@ def test_an_interrupted_training_goes_on_in_the_search(
 
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
         patch.setattr(checkpoint.Checkpoint, "add", add_and_stop)
-        search(SPACE, recipe, faces.without_private(), store=tmp_path / "store", **given)
-    again = search(SPACE, recipe, faces.without_private(), store=tmp_path / "store", **given)
+        search(SPACE, recipe, faces.without_private(), store=tmp_path / "store", **options)
+    again = search(SPACE, recipe, faces.without_private(), store=tmp_path / "store", **options)
     without_time = [ledger.drop(columns="seconds") for ledger in (again, whole)]
     pd.testing.assert_frame_equal(*without_time, check_exact=True)
     assert len(counted) == 2 * recipe.epochs, "an epoch was repeated"
@@ -123,7 +124,7 @@ def test_an_interrupted_training_goes_on_in_the_search(
 
 
 @pytest.mark.parametrize("oracle", ORACLES)
-def test_trials_lie_in_the_space_and_nothing_is_said(searching, oracle, capsys, recwarn):
+def test_trials_are_in_the_space_and_nothing_is_printed(searching, oracle, capsys, recwarn):
     ledger = searching(Trainings(), oracle=oracle, trials=4)
     assert len(ledger) == 4 and ledger["run"].is_unique
     assert set(ledger["width"]) <= set(SPACE.width)
@@ -135,14 +136,14 @@ def test_trials_lie_in_the_space_and_nothing_is_said(searching, oracle, capsys, 
     assert not [warning for warning in recwarn if issubclass(warning.category, UserWarning)]
 
 
-def test_learning_rates_are_drawn_on_a_logarithmic_scale(searching):
+def test_learning_rates_have_a_logarithmic_scale(searching):
     rates = searching(Trainings(), trials=40)["learning_rate"]
-    assert 10 <= (rates < 1e-3).sum() <= 30  # half of them; on a linear scale a tenth would be
+    assert 10 <= (rates < 1e-3).sum() <= 30  # about half; on a linear scale, a tenth
 
 
 @pytest.mark.slow
-def test_the_bayesian_oracle_follows_the_scores(searching):
-    """Its first trials are random; then it seeks out where the stand-in's scores are high: 1e-3, dropout 0.1."""
+def test_bayesian_oracle_uses_the_scores(searching):
+    """Its first trials are random. Later ones are near the best score, at 1e-3 and dropout 0.1."""
     tried = {
         name: searching(Trainings(), name, oracle=name, trials=8).sort_values("trial")
         for name in ORACLES
@@ -154,7 +155,7 @@ def test_the_bayesian_oracle_follows_the_scores(searching):
     )
 
 
-def test_seed_and_oracle_decide_the_trials(searching):
+def test_trials_depend_on_the_seed(searching):
     def tried(store, **changes):
         return (
             searching(Trainings(), store, **changes).sort_values("trial")["learning_rate"].tolist()
@@ -167,15 +168,12 @@ def test_seed_and_oracle_decide_the_trials(searching):
 
 
 @pytest.mark.parametrize("oracle", ["random", pytest.param("bayesian", marks=pytest.mark.slow)])
-def test_a_resumed_search_gives_the_same_ledger_and_repeats_nothing(searching, oracle):
+def test_interrupted_search_gives_the_same_ledger_and_repeats_no_trial(searching, oracle):
     undisturbed = Trainings()
     whole = searching(undisturbed, "whole", oracle=oracle, trials=6)
     done = []
-    for stop_at in (
-        2,
-        4,
-        0,
-    ):  # of those left: before the second, then before the fifth, a guided one
+    # Counted in the remaining trials: the second, then the fifth, then none.
+    for stop_at in (2, 4, 0):
         trainings = Trainings(stop_at)
         if stop_at:
             with pytest.raises(Interrupted):
@@ -187,7 +185,7 @@ def test_a_resumed_search_gives_the_same_ledger_and_repeats_nothing(searching, o
     pd.testing.assert_frame_equal(ledger, whole, check_exact=True)
 
 
-def test_another_search_does_not_take_up_this_one(searching):
+def test_search_with_more_trials_extends_the_first_one(searching):
     searching(Trainings(), trials=4)
     more = searching(Trainings(), trials=5)
     assert len(more) == 5
@@ -196,7 +194,7 @@ def test_another_search_does_not_take_up_this_one(searching):
 # --- failures ---
 
 
-def test_a_failed_trial_is_recorded_with_its_reason_and_the_search_goes_on(searching):
+def test_failed_trials_are_recorded_with_their_reasons(searching):
     ledger = searching(Trainings(fail_at=(1, 2, 3)), trials=6)
     assert ledger["status"].tolist() == ["completed"] * 3 + ["failed"] * 3
     assert ledger["trial"].tolist()[3:] == [1, 2, 3]
@@ -207,17 +205,17 @@ def test_a_failed_trial_is_recorded_with_its_reason_and_the_search_goes_on(searc
     assert (ledger["problem"][:3] == "").all()
 
 
-def test_a_search_in_which_all_failed_says_why(searching):
+def test_search_in_which_all_trials_fail_is_an_error(searching):
     with pytest.raises(StudyError, match=r"found all 3 failed: .*too odd"):
         searching(Trainings(fail_at=(1, 2, 3)), trials=3)
 
 
-def test_a_real_failure_is_recorded(tiny_network, faces, recipe, tmp_path):
-    """The loss of trials with such a learning rate is no longer finite."""
+def test_failed_training_is_recorded(tiny_network, faces, recipe, tmp_path):
+    """With the learning rates of SGD, the loss is not finite."""
     space = SearchSpace(
         optimizer=("adam", "sgd"), learning_rate=(1e-4, 1e-3), sgd_learning_rate=(1e200, 1e201)
     )
-    given = {
+    options = {
         "oracle": "random",
         "trials": 5,
         "seed": 1,
@@ -225,7 +223,7 @@ def test_a_real_failure_is_recorded(tiny_network, faces, recipe, tmp_path):
         "progress": False,
         "isolated": False,
     }
-    ledger = search(space, recipe.but(epochs=1), faces.without_private(), **given)
+    ledger = search(space, recipe.but(epochs=1), faces.without_private(), **options)
     assert set(ledger["status"]) == {"completed", "failed"}
     assert (
         ledger.loc[ledger["optimizer"] == "sgd", "problem"]
@@ -244,6 +242,6 @@ def test_faces_with_privatetest_are_refused(faces, recipe, tmp_path):
     assert not any(tmp_path.iterdir())
 
 
-def test_unknown_oracle_lists_the_known(searching):
+def test_unknown_oracle_is_an_error_with_the_names(searching):
     with pytest.raises(StudyError, match="one of random, bayesian, hyperband, found 'grid'"):
         searching(Trainings(), oracle="grid")

@@ -1,4 +1,4 @@
-"""Spaces over plain recipes: what each hyperparameter does to a recipe, and which combinations are none."""
+"""Search spaces: the effect of each hyperparameter on a recipe, and invalid combinations."""
 
 import tempfile
 
@@ -25,7 +25,8 @@ ALL = SearchSpace(
 )
 
 
-def drawn(space, base, count=60) -> list[dict]:
+def drawn(space, base, count=60) -> list:
+    """Return the hyperparameters of random trials."""
     oracle = make_oracle("random", space.declare(base), trials=count, epochs=2, seed=0)
     oracle.verbose = 0
     with tempfile.TemporaryDirectory() as scratch:
@@ -52,7 +53,7 @@ def test_every_hyperparameter_reaches_the_recipe():
             assert getattr(recipe, name) == pytest.approx(values["augmentation"] * full, rel=1e-3)
         assert (values["label_smoothing"] is None) == (recipe.loss == "squared_hinge")
         assert recipe.label_smoothing == (values["label_smoothing"] or 0)
-        assert ALL.changed(values, RESNET) == recipe
+        assert ALL.apply(values, RESNET) == recipe
         for name, value in values.items():
             seen[name].add(value)
     assert seen["optimizer"] == {"adam", "sgd"} and seen["loss"] == {
@@ -62,14 +63,14 @@ def test_every_hyperparameter_reaches_the_recipe():
     assert seen["depth"] == {1, 2} and all(len(values) > 1 for values in seen.values())
 
 
-def test_what_is_not_searched_stays():
+def test_other_fields_of_the_recipe_do_not_change():
     for hp in drawn(SearchSpace(dropout=(0.1, 0.4)), RESNET, 3):
         assert SearchSpace(dropout=(0.1, 0.4)).recipe(hp, RESNET) == RESNET.but(
             dropout=float(f"{hp.values['dropout']:.4g}")
         )
 
 
-def test_one_optimiser_has_its_own_rates():
+def test_learning_rates_of_a_single_optimiser():
     space = SearchSpace(learning_rate=(0.02, 0.4))
     assert all(
         0.02 <= space.recipe(hp, RESNET).learning_rate <= 0.4 for hp in drawn(space, RESNET, 5)
@@ -77,7 +78,7 @@ def test_one_optimiser_has_its_own_rates():
 
 
 @pytest.mark.parametrize(
-    ("given", "network", "said"),
+    ("values", "network", "message"),
     [
         ({"depth": (1, 2)}, "baseline_cnn", "has no option 'blocks'"),
         ({"dropout": (0, 0.5)}, "mini_xception", "has no option 'dropout'"),
@@ -94,18 +95,18 @@ def test_one_optimiser_has_its_own_rates():
         ),
     ],
 )
-def test_combinations_that_mean_nothing(given, network, said):
-    with pytest.raises(StudyError, match=said):
-        SearchSpace(**given).declare(get_recipe(network))
+def test_invalid_combinations_are_refused(values, network, message):
+    with pytest.raises(StudyError, match=message):
+        SearchSpace(**values).declare(get_recipe(network))
 
 
-def test_an_empty_space_is_refused():
+def test_empty_space_is_refused():
     with pytest.raises(StudyError, match="expected a hyperparameter to search, found none"):
         SearchSpace()
 
 
-def test_hyperband_gives_the_better_third_three_times_the_epochs():
-    """The brackets of 9 epochs, by hand: 9 of 1, 3 of 3, 1 of 9; 5 of 3, 2 of 9; 3 of 9."""
+def test_planned_epochs_of_hyperband():
+    """The brackets of 9 epochs, as trials x epochs: 9x1, 3x3, 1x9; then 5x3, 2x9; then 3x9."""
     once = [1] * 9 + [3] * 3 + [9] + [3] * 5 + [9] * 2 + [9] * 3
     assert planned_epochs("hyperband", trials=23, epochs=9) == once
     assert planned_epochs("hyperband", trials=30, epochs=9) == once + once[:7]

@@ -1,4 +1,4 @@
-"""A trial's own process: what takes it along is the trial's failure, and a search that is killed takes it along."""
+"""Trials in their own process: its end is a failed trial, and it ends with a killed search."""
 
 import os
 import signal
@@ -15,13 +15,11 @@ from tuning_cases import SPACE
 from fer_utils.errors import StudyError
 from fer_utils.training.runs import run_folder
 from fer_utils.tuning import search, trials
-from fer_utils.tuning.trials import FAILED, TrainingProcess, known, train_trial
+from fer_utils.tuning.trials import FAILED, TrainingProcess, recorded_outcome, train_trial
 
 
-def test_a_trial_whose_process_is_killed_has_failed_and_the_next_one_is_trained(
-    faces, recipe, tmp_path
-):
-    """As the system does when memory runs out."""
+def test_trial_in_a_killed_process_fails_and_the_next_one_is_trained(faces, recipe, tmp_path):
+    """The system kills a process in this way when memory runs out."""
     faces = faces.without_private()
     process = TrainingProcess(faces, tmp_path)
     endless = recipe.but(epochs=100_000)
@@ -39,9 +37,9 @@ def test_a_trial_whose_process_is_killed_has_failed_and_the_next_one_is_trained(
         thread.join()
         assert outcome["status"] == "failed" and outcome["epochs"] >= 1
         assert outcome["problem"] == (
-            f"{folder.name}: the process that trained it ended with SIGKILL, as when memory runs out."
+            f"{folder.name}: the training process ended with SIGKILL, perhaps out of memory."
         )
-        assert process.train(endless, 1) == outcome, "what is known is not trained again"
+        assert process.train(endless, 1) == outcome, "a recorded trial must not be trained again"
         assert process.train(recipe, 1)["status"] == "completed"
     finally:
         process.close()
@@ -49,32 +47,32 @@ def test_a_trial_whose_process_is_killed_has_failed_and_the_next_one_is_trained(
 
 
 @pytest.mark.parametrize(
-    ("problem", "said"),
+    ("problem", "reason"),
     [
         (MemoryError("no room for 8 GiB"), "MemoryError: no room for 8 GiB"),
         (StudyError("the loss is no longer finite."), "the loss is no longer finite."),
         (RuntimeError("OOM when allocating\nmany lines"), "RuntimeError: OOM when allocating"),
     ],
 )
-def test_what_a_training_raises_is_the_reason(faces, recipe, tmp_path, monkeypatch, problem, said):
+def test_error_of_a_training_is_recorded(faces, recipe, tmp_path, monkeypatch, problem, reason):
     def fail(*_, **__):
         raise problem
 
     monkeypatch.setattr(trials, "fit", fail)
     outcome = train_trial(recipe, faces, 1, tmp_path)
-    assert (outcome["status"], outcome["problem"], outcome["curve"]) == ("failed", said, [])
-    assert known(recipe, faces, 1, tmp_path) == outcome
-    assert known(recipe, faces, 2, tmp_path) is None
+    assert (outcome["status"], outcome["problem"], outcome["curve"]) == ("failed", reason, [])
+    assert recorded_outcome(recipe, faces, 1, tmp_path) == outcome
+    assert recorded_outcome(recipe, faces, 2, tmp_path) is None
 
 
-def test_a_full_disk_ends_the_search(faces, recipe, tmp_path, monkeypatch):
-    """Every other trial would fail of it, too; none is recorded."""
+def test_full_disk_ends_the_search_without_a_failed_trial(faces, recipe, tmp_path, monkeypatch):
+    """Every other trial would fail too."""
 
     def fail(*_, **__):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(trials, "fit", fail)
-    given = {
+    options = {
         "oracle": "random",
         "trials": 2,
         "seed": 1,
@@ -83,13 +81,11 @@ def test_a_full_disk_ends_the_search(faces, recipe, tmp_path, monkeypatch):
         "isolated": False,
     }
     with pytest.raises(OSError, match="No space left"):
-        search(SPACE, recipe, faces.without_private(), **given)
+        search(SPACE, recipe, faces.without_private(), **options)
     assert not list(tmp_path.glob(f"*/{FAILED}"))
 
 
-def test_a_checkpoint_that_cannot_be_read_is_no_failure_of_the_trial(
-    faces, recipe, tiny_network, tmp_path
-):
+def test_unreadable_checkpoint_does_not_fail_the_trial(faces, recipe, tiny_network, tmp_path):
     faces = faces.without_private()
     folder = run_folder(tmp_path, recipe, 1, faces)
     folder.mkdir()
@@ -98,7 +94,7 @@ def test_a_checkpoint_that_cannot_be_read_is_no_failure_of_the_trial(
 
 
 @pytest.mark.slow
-def test_a_search_that_is_killed_takes_its_training_along_and_goes_on(faces, tmp_path):
+def test_killed_search_ends_its_training_and_continues(faces, tmp_path):
     faces.save(tmp_path / "faces")
     command = [
         *(
@@ -124,7 +120,8 @@ def test_a_search_that_is_killed_takes_its_training_along_and_goes_on(faces, tmp
         *("--search", "dropout=0.1..0.5", "--search", "learning_rate=1e-4..1e-2"),
     ]
     kept = {}
-    for ended in (0, 1):  # killed in its first trial, then in its second
+    # Killed in the first trial, then in the second.
+    for ended in (0, 1):
         with (tmp_path / f"log-{ended}").open("w") as log:
             process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
         deadline = time.monotonic() + 600

@@ -1,12 +1,12 @@
-// What the page asks of the server: the faces of a picture, and the pictures of the server's own camera.
+// Requests to the server: the faces of a picture, and the pictures of the server's own camera.
 
 import { giveToken, storedToken } from "./token.js";
 
-const BUSY_TRIES = 4; // times that a busy server is asked again
-const LONGEST_WAIT = 30; // seconds, whatever Retry-After says
-const PATIENCE = 60_000; // milliseconds for one answer
+const BUSY_TRIES = 4; // further requests to a busy server
+const LONGEST_WAIT = 30; // seconds; limits Retry-After
+const PATIENCE = 60_000; // milliseconds for one response
 
-/** Why there is no answer, in words for the page. `kind`: away, busy, token, refused or failed. */
+/** A reason, in words for the page. `kind`: away, busy, token, refused or failed. */
 export class Failure extends Error {
   constructor(kind, headline, detail) {
     super(headline);
@@ -18,41 +18,45 @@ export class Failure extends Error {
 export function pause(seconds, signal) {
   return new Promise((resolve, reject) => {
     const stop = () => { clearTimeout(timer); reject(signal.reason); };
-    const timer = setTimeout(() => { signal?.removeEventListener("abort", stop); resolve(); }, 1000 * seconds);
+    const finish = () => { signal?.removeEventListener("abort", stop); resolve(); };
+    const timer = setTimeout(finish, 1000 * seconds);
     signal?.addEventListener("abort", stop, { once: true });
   });
 }
 
 /**
- * The answer for one picture: { width, height, faces }.
+ * The result for one picture: { width, height, faces }.
  *
- * A server that asks for a token gets the one that the visitor types; a busy one is asked again after the time it
- * names, and `onBusy(seconds)` is told. Throws a Failure, or the signal's reason when that aborts.
+ * A server with a token receives the one that the visitor types. A busy server is asked again after
+ * the time in its response, and `onBusy(seconds)` is called. Throws a Failure, or the signal's
+ * reason when the signal aborts.
  */
 export async function predict(picture, { name = "picture", signal, onBusy } = {}) {
   const body = new FormData();
   body.append("image", picture, name);
-  const answer = await ask("api/v1/predict", { method: "POST", body }, { signal, onBusy, patience: PATIENCE });
+  const options = { method: "POST", body };
+  const response = await ask("api/v1/predict", options, { signal, onBusy, patience: PATIENCE });
   let content;
   try {
-    content = await answer.json();
+    content = await response.json();
   } catch {
     signal?.throwIfAborted();
-    throw makesNoSense();
+    throw invalid();
   }
-  if (!answer.ok) throw refusal(answer.status, content);
-  if (!Array.isArray(content.faces)) throw makesNoSense();
+  if (!response.ok) throw refusal(response.status, content);
+  if (!Array.isArray(content.faces)) throw invalid();
   return content;
 }
 
-/** Pictures (Blobs) of the server's own camera, as they come, until its stream ends. Throws as `predict` does. */
+/** Yields pictures (Blobs) of the server's camera until the stream ends. Throws like `predict`. */
 export async function* feed({ signal, onBusy } = {}) {
-  const answer = await ask("video_feed", {}, { signal, onBusy });
-  if (!answer.ok) throw refusal(answer.status, await answer.json().catch(() => ({})));
-  const boundary = /boundary="?([^";]+)/i.exec(answer.headers.get("Content-Type") ?? "")?.[1];
-  if (!boundary) throw makesNoSense();
+  const response = await ask("video_feed", {}, { signal, onBusy });
+  if (!response.ok) throw refusal(response.status, await response.json().catch(() => ({})));
+  const type = response.headers.get("Content-Type") ?? "";
+  const boundary = /boundary="?([^";]+)/i.exec(type)?.[1];
+  if (!boundary) throw invalid();
   try {
-    yield* parts(answer.body.getReader(), boundary);
+    yield* parts(response.body.getReader(), boundary);
   } catch (failure) {
     signal?.throwIfAborted();
     throw failure instanceof Failure ? failure : away();
@@ -64,35 +68,40 @@ async function ask(address, options, { signal, onBusy, patience }) {
     const token = storedToken();
     const headers = token ? { Authorization: `Bearer ${token}` } : {};
     const signals = [signal, patience && AbortSignal.timeout(patience)].filter(Boolean);
-    let answer;
+    let response;
     try {
-      answer = await fetch(address, { ...options, headers, signal: AbortSignal.any(signals) });
+      response = await fetch(address, { ...options, headers, signal: AbortSignal.any(signals) });
     } catch {
       signal?.throwIfAborted();
       throw away();
     }
-    if (answer.status === 401) {
+    if (response.status === 401) {
       const given = await giveToken(token);
       signal?.throwIfAborted();
-      if (!given) throw new Failure("token", "A token is needed", "This server answers only to those who have its access token.");
-    } else if (answer.status === 503 && tries < BUSY_TRIES) {
+      if (!given) throw tokenMissing();
+    } else if (response.status === 503 && tries < BUSY_TRIES) {
       tries += 1;
-      const seconds = retryAfter(answer.headers.get("Retry-After"));
+      const seconds = retryAfter(response.headers.get("Retry-After"));
       onBusy?.(seconds);
       await pause(seconds, signal);
     } else {
-      return answer;
+      return response;
     }
   }
 }
 
+/** Seconds to wait. The header is a number of seconds or a date. */
 function retryAfter(header) {
   const seconds = header === null ? NaN : Number(header);
   const wait = Number.isFinite(seconds) ? seconds : (Date.parse(header) - Date.now()) / 1000;
   return Number.isFinite(wait) ? Math.min(Math.max(wait, 0.2), LONGEST_WAIT) : 2;
 }
 
-/** The bodies of a multipart stream as JPEG Blobs. A part without Content-Length ends where the next begins. */
+/**
+ * The bodies of a multipart stream as JPEG Blobs.
+ *
+ * A part without Content-Length ends where the next one begins.
+ */
 async function* parts(reader, boundary) {
   const encode = (text) => new TextEncoder().encode(text);
   const [line, blank] = [encode(`--${boundary}`), encode("\r\n\r\n")];
@@ -123,9 +132,9 @@ async function* parts(reader, boundary) {
       const from = end + blank.length;
       const length = Number(/content-length:\s*(\d+)/i.exec(header)?.[1] ?? NaN);
       let to = from + length;
-      if (Number.isNaN(length)) to = (await find(line, from)) - 2; // before it stands a line break
+      if (Number.isNaN(length)) to = (await find(line, from)) - 2; // before the line break
       while (bytes.length < to && !over) await more();
-      if (to < from || bytes.length < to) return; // cut off
+      if (to < from || bytes.length < to) return; // truncated
       yield new Blob([bytes.slice(from, to)], { type: "image/jpeg" });
       bytes = bytes.slice(to);
     }
@@ -143,19 +152,30 @@ function indexOf(bytes, what, from) {
 }
 
 function away() {
-  return new Failure("away", "The server does not answer", "It may have been stopped, or the network is down.");
+  const detail = "It may have been stopped, or the network is down.";
+  return new Failure("away", "The server does not respond", detail);
 }
 
-function makesNoSense() {
-  return new Failure("failed", "The server's answer makes no sense", "Something else may be answering at this address.");
+function invalid() {
+  const detail = "Another program may be running at this address.";
+  return new Failure("failed", "The server's response is invalid", detail);
+}
+
+function tokenMissing() {
+  const detail = "This server needs an access token. Its operator has one.";
+  return new Failure("token", "A token is needed", detail);
 }
 
 function refusal(status, problem) {
-  const detail = sentence(String(problem.detail ?? problem.title ?? `It answered with status ${status}.`));
-  if (status === 503) return new Failure("busy", "The server is busy", `${detail} Try again in a while.`);
+  const fallback = `The server responded with status ${status}.`;
+  const detail = sentence(String(problem.detail ?? problem.title ?? fallback));
+  if (status === 503) {
+    return new Failure("busy", "The server is busy", `${detail} Try again in a while.`);
+  }
   if (status >= 500) return new Failure("failed", "The server failed", detail);
   if (status === 413) return new Failure("refused", "This photo is too large", detail);
-  return new Failure("refused", status === 404 ? "Not on this server" : "This photo cannot be read", detail);
+  const headline = status === 404 ? "Not on this server" : "This photo cannot be read";
+  return new Failure("refused", headline, detail);
 }
 
 function sentence(text) {

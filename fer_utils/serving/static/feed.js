@@ -1,4 +1,4 @@
-// The server's own camera: its stream of JPEGs, with the faces drawn in by the server.
+// The server's own camera: a stream of JPEGs in which the server has drawn the faces.
 
 import { Failure, feed } from "./api.js";
 import { Rate } from "./live.js";
@@ -7,14 +7,18 @@ import { announce, at, clearFaces, say, sayBusy, sayFailure, shape } from "./vie
 const figure = at("feed-shown");
 const canvas = figure.querySelector("canvas");
 
-let running = null; // AbortController of the stream that is open
+let running = null; // AbortController of the open stream
 
 export function enter() {
   clearFaces();
-  say("waiting", "The server's camera", "The server looks at its own camera or video with the same model, and draws what it finds on the picture.");
+  say(
+    "waiting",
+    "The server's camera",
+    "The server's own camera or video. The same model finds the faces, and the server draws them.",
+  );
 }
 
-/** Lets go of the stream. `reason`: why, when it was not the visitor. */
+/** Closes the stream. `reason` is shown if the visitor did not close it. */
 export function stop(reason) {
   if (!running) return;
   running.abort();
@@ -24,7 +28,7 @@ export function stop(reason) {
   if (reason) say("waiting", "Stopped", reason);
 }
 
-// An <img> would show the stream by itself, but cannot send the access token.
+// An <img> could show the stream, but it cannot send the access token.
 async function watch() {
   stop();
   const run = new AbortController();
@@ -42,17 +46,22 @@ async function watch() {
     }
     if (signal.aborted) return;
     stop();
-    say("waiting", "The stream has ended", "The server's video is over, or its camera was taken away.");
+    const detail = "The server's video is over, or its camera was removed.";
+    say("waiting", "The stream has ended", detail);
   } catch (failure) {
     if (signal.aborted) return;
     stop();
-    sayFailure(failure instanceof Failure ? failure : new Failure("failed", "The stream is broken", "A picture of it cannot be read."), watch);
+    sayFailure(failure instanceof Failure ? failure : unreadable(), watch);
   }
+}
+
+function unreadable() {
+  return new Failure("failed", "The stream is damaged", "One of its pictures cannot be read.");
 }
 
 function begin() {
   show(true);
-  say("live", "The server's camera", "Boxes and names are drawn by the server.");
+  say("live", "The server's camera", "The server draws the boxes and names.");
   announce("The server's camera is shown.");
 }
 
@@ -66,7 +75,8 @@ function draw(bitmap) {
 }
 
 function show(on) {
-  const focused = figure.contains(document.activeElement) || document.activeElement === at("start-feed");
+  const active = document.activeElement;
+  const focused = figure.contains(active) || active === at("start-feed");
   at("feed-start").hidden = on;
   figure.hidden = !on;
   if (focused) at(on ? "stop-feed" : "start-feed").focus();

@@ -1,24 +1,29 @@
-// What was looked at in this visit: photos and snapshots with their answers, in memory until the tab closes.
+// The photos and snapshots of this visit with their results, in memory until the tab closes.
 
 import { announce, at, count, write } from "./view.js";
 
 const THUMBNAIL = 240; // pixels of the longer side
 
 let entries = []; // newest first
-let cleared = []; // what "Undo" brings back
+let cleared = []; // restored by "Undo clearing"
 let selected = null;
 let onSelect = () => {};
 
-/** `select(entry)` is called when the visitor picks an entry; with null when what was shown is cleared. */
+/**
+ * Registers `select(entry)`, which is called when the visitor selects an entry.
+ *
+ * It is called with null when the shown entry is cleared.
+ */
 export function whenSelected(select) {
   onSelect = select;
 }
 
 /**
- * Puts new entries on top and gives them back, in the same order.
+ * Adds new entries at the top and returns them in the same order.
  *
- * An entry: { file (Blob), name, kind ("photo", "webcam" or "video"), time (Date), answer, failure }; while there is
- * neither answer nor failure, the server still has it.
+ * An entry is { file, name, kind, time, answer, failure }. `file` is a Blob, `time` a Date, and
+ * `kind` "photo", "webcam" or "video". While the server processes an entry, it has neither answer
+ * nor failure.
  */
 export function add(fresh) {
   cleared = [];
@@ -29,7 +34,7 @@ export function add(fresh) {
   return fresh;
 }
 
-/** Draws an entry again after its answer or failure came. */
+/** Draws an entry again after its answer or failure has arrived. */
 export function update(entry) {
   fill(entry);
   show();
@@ -41,7 +46,7 @@ export function mark(entry) {
   selected?.item.firstElementChild.setAttribute("aria-current", "true");
 }
 
-/** A small picture of the entry, where the browser can read its file. */
+/** Adds a small picture of the entry if the browser can read its file. */
 export async function drawThumbnail(entry) {
   try {
     const bitmap = await createImageBitmap(entry.file);
@@ -60,8 +65,9 @@ export async function drawThumbnail(entry) {
 
 function item(entry) {
   const element = at("entry").content.cloneNode(true).querySelector("li");
+  const type = entry.name.includes(".") ? entry.name.split(".").pop().slice(0, 5) : "";
   write(element.querySelector(".title"), entry.name);
-  write(element.querySelector(".thumbnail"), entry.name.includes(".") ? entry.name.split(".").pop().slice(0, 5) : "");
+  write(element.querySelector(".thumbnail"), type);
   element.querySelector("button").addEventListener("click", () => onSelect(entry));
   entry.item = element;
   fill(entry);
@@ -69,32 +75,40 @@ function item(entry) {
 }
 
 function fill(entry) {
-  const clock = entry.time.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+  const digits = { hour: "2-digit", minute: "2-digit", second: "2-digit" };
+  const clock = entry.time.toLocaleTimeString([], digits);
   write(entry.item.querySelector(".when"), `${clock} · ${entry.kind}`);
   write(entry.item.querySelector(".found"), found(entry));
-  entry.item.dataset.state = entry.answer ? "done" : entry.failure ? "failed" : "waiting";
+  let state = "waiting";
+  if (entry.answer) state = "done";
+  else if (entry.failure) state = "failed";
+  entry.item.dataset.state = state;
 }
 
 function found({ answer, failure }) {
   if (failure) return failure.headline;
   if (!answer) return "Waiting for the server…";
-  if (!answer.faces.length) return "No face found";
-  const names = answer.faces.map((face) => (face.uncertain ? `${face.emotion} (uncertain)` : face.emotion));
+  const { faces } = answer;
+  if (!faces.length) return "No face found";
+  const names = faces.map((face) => face.emotion + (face.uncertain ? " (uncertain)" : ""));
   const rest = names.length > 3 ? ` and ${names.length - 3} more` : "";
   return `${count(names.length, "face")}: ${names.slice(0, 3).join(", ")}${rest}`;
 }
 
 function show() {
   const settled = settledEntries().length;
-  at("history").hidden = !entries.length && !cleared.length;
-  write(at("settled"), settled < entries.length ? `${settled} of ${entries.length} answered` : count(entries.length, "entry", "entries"));
+  const total = entries.length;
+  at("history").hidden = !total && !cleared.length;
+  const progress = `${settled} of ${total} processed`;
+  write(at("settled"), settled < total ? progress : count(total, "entry", "entries"));
   for (const id of ["save-json", "save-csv"]) at(id).disabled = !settled;
-  at("clear").hidden = !entries.length;
+  at("clear").hidden = !total;
   at("undo").hidden = !cleared.length;
 }
 
 function clear() {
-  cleared = entries.filter((entry) => entry.answer || entry.failure); // the others are asked for no more
+  // The requests of all other entries are aborted.
+  cleared = entries.filter((entry) => entry.answer || entry.failure);
   entries = [];
   at("entries").replaceChildren();
   mark(null);
@@ -116,7 +130,9 @@ function undo() {
 // --- saving ---
 
 function settledEntries() {
-  return entries.filter((entry) => entry.answer || entry.failure).sort((one, other) => one.time - other.time);
+  return entries
+    .filter((entry) => entry.answer || entry.failure)
+    .sort((one, other) => one.time - other.time);
 }
 
 function asJson() {
@@ -129,34 +145,45 @@ function asJson() {
   return JSON.stringify({ model: document.body.dataset.model, results }, null, 2);
 }
 
-const COLUMNS = ["name", "kind", "time", "photo_width", "photo_height", "faces", "face", "x", "y", "width", "height", "score", "emotion", "uncertain"];
+const PHOTO_COLUMNS = ["name", "kind", "time", "photo_width", "photo_height", "faces"];
+const FACE_COLUMNS = ["face", "x", "y", "width", "height", "score", "emotion", "uncertain"];
 
-/** One row a face; a photo without any, or with an error, has one row whose face is empty. */
+/** One row for each face. A photo without faces or with an error has one row without a face. */
 function asCsv() {
   const settled = settledEntries();
   const first = settled.flatMap((entry) => entry.answer?.faces ?? [])[0];
   const emotions = first ? Object.keys(first.probabilities) : [];
-  const rows = settled.flatMap(({ name, kind, time, answer, failure }) => {
-    const photo = [name, kind, time.toISOString(), answer?.width, answer?.height, answer?.faces.length];
-    const blank = Array(COLUMNS.length + emotions.length - photo.length).fill("");
-    if (!answer?.faces.length) return [[...photo, ...blank, failure?.headline]];
-    return answer.faces.map((face, index) => [
-      ...photo, index + 1, face.box.x, face.box.y, face.box.width, face.box.height, face.score, face.emotion, face.uncertain,
-      ...emotions.map((emotion) => face.probabilities[emotion]), "",
-    ]);
+  const rows = settled.flatMap((entry) => csvRows(entry, emotions));
+  const header = [...PHOTO_COLUMNS, ...FACE_COLUMNS, ...emotions, "error"];
+  return [header, ...rows].map((row) => `${row.map(cell).join(",")}\r\n`).join("");
+}
+
+function csvRows({ name, kind, time, answer, failure }, emotions) {
+  const size = [answer?.width, answer?.height, answer?.faces.length];
+  const photo = [name, kind, time.toISOString(), ...size];
+  if (!answer?.faces.length) {
+    const blank = Array(FACE_COLUMNS.length + emotions.length).fill("");
+    return [[...photo, ...blank, failure?.headline]];
+  }
+  return answer.faces.map((face, index) => {
+    const { x, y, width, height } = face.box;
+    const shares = emotions.map((emotion) => face.probabilities[emotion]);
+    const { score, emotion, uncertain } = face;
+    return [...photo, index + 1, x, y, width, height, score, emotion, uncertain, ...shares, ""];
   });
-  return [[...COLUMNS, ...emotions, "error"], ...rows].map((row) => `${row.map(cell).join(",")}\r\n`).join("");
 }
 
 function cell(value) {
   let text = String(value ?? "");
-  if (typeof value === "string" && /^[=+\-@\t\r]/.test(text)) text = `'${text}`; // no formula for a spreadsheet
+  // The apostrophe prevents a spreadsheet from reading the text as a formula.
+  if (typeof value === "string" && /^[=+\-@\t\r]/.test(text)) text = `'${text}`;
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
 function save(text, type, ending) {
   const now = new Date();
-  const stamp = new Date(now - 60_000 * now.getTimezoneOffset()).toISOString().slice(0, 19).replaceAll(/[T:]/g, "-");
+  const local = new Date(now - 60_000 * now.getTimezoneOffset()).toISOString();
+  const stamp = local.slice(0, 19).replaceAll(/[T:]/g, "-");
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([text], { type }));
   link.download = `expressions-${stamp}.${ending}`;

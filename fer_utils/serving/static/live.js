@@ -1,14 +1,16 @@
-// Moving pictures: frames of a <video> go to the server one at a time, and the answers over what is playing.
+// Moving pictures: sends frames of a <video> to the server, one at a time, and draws the results.
 
 import { Failure, pause, predict } from "./api.js";
 import * as history from "./history.js";
-import { announce, announceCalmly, at, count, say, sayBusy, showAnswer, showGhost, summary, write } from "./view.js";
+import {
+  announce, announceCalmly, at, count, say, sayBusy, showAnswer, showGhost, summary, write,
+} from "./view.js";
 
-const LONGEST_SIDE = 640; // pixels of a frame that is sent
-const QUALITY = 0.85; // of its JPEG
-const AWAY_WAIT = 2; // seconds until a server that is away is asked again
+const LONGEST_SIDE = 640; // pixels of a sent frame
+const QUALITY = 0.85; // JPEG quality of a sent frame
+const AWAY_WAIT = 2; // seconds between requests to a server that does not respond
 
-/** Counts what happens, and writes now and then how often a second. */
+/** Counts events and shows their rate. */
 export class Rate {
   #element;
   #times = [];
@@ -31,9 +33,9 @@ export class Rate {
 }
 
 /**
- * The figure `id`: a video, boxes over it, the rate, a button that keeps a snapshot.
+ * The figure with this `id`: a video, boxes over it, its frame rate, and a snapshot button.
  *
- * `kind` names its snapshots in the history; `mirrored()` says whether the picture is shown as in a mirror.
+ * `kind` names the snapshots in the history. `mirrored()` returns whether the video is mirrored.
  */
 export class Live {
   #figure;
@@ -42,7 +44,7 @@ export class Live {
   #video;
   #kind;
   #mirrored;
-  #last = null; // { blob, answer } of the newest answered frame
+  #last = null; // { blob, answer } of the newest processed frame
   #kept = 0;
 
   constructor(id, kind, mirrored = () => false) {
@@ -55,12 +57,12 @@ export class Live {
     this.#snapshot.addEventListener("click", () => this.#keep());
   }
 
-  /** Sends frames until the signal aborts. Throws a Failure that waiting does not mend. */
+  /** Sends frames until the signal aborts. Throws a Failure that another attempt cannot resolve. */
   async follow(signal) {
     const canvas = document.createElement("canvas");
     const rate = new Rate(this.#figure.querySelector(".rate"));
     this.#clear();
-    let sent = -1; // the video's time of the frame that was sent last
+    let sent = -1; // the video's time of the last sent frame
     for (;;) {
       await newFrame(this.#video, sent, signal);
       if (signal.aborted) break;
@@ -73,9 +75,10 @@ export class Live {
       } catch (failure) {
         if (signal.aborted) break;
         if (failure.kind !== "away" && failure.kind !== "busy") throw failure;
-        say("error", failure.headline, `${failure.detail} Asking again every ${AWAY_WAIT} seconds.`);
+        const next = `The next attempt is in ${AWAY_WAIT} seconds.`;
+        say("error", failure.headline, `${failure.detail} ${next}`);
         this.#clear();
-        sent = -1; // the same frame again, if the video stands still
+        sent = -1; // sends the same frame again if the video is paused
         await pause(AWAY_WAIT, signal).catch(() => {});
         continue;
       }
@@ -88,14 +91,17 @@ export class Live {
 
   #show(answer, canvas, blob) {
     const mirrored = this.#mirrored();
-    // From left to right, so that a face keeps its number while it moves.
+    // Sorted from left to right, so a moving face keeps its number.
     const middle = ({ box }) => (mirrored ? -1 : 1) * (box.x + box.width / 2);
     const faces = [...answer.faces].sort((one, other) => middle(one) - middle(other));
     this.#last = { blob, answer };
     this.#snapshot.disabled = false;
-    showAnswer({ ...answer, faces }, { picture: canvas, boxes: this.#boxes, live: true, mirrored });
+    const view = { picture: canvas, boxes: this.#boxes, live: true, mirrored };
+    showAnswer({ ...answer, faces }, view);
     const headline = faces.length ? count(faces.length, "face") : "No face in view";
-    const detail = ["The detector looks for faces turned to the camera.", "The bars follow the picture."][faces.length] ?? "From left to right; the bars follow the picture.";
+    let detail = "Faces are numbered from left to right. The bars follow the picture.";
+    if (faces.length === 0) detail = "The detector finds faces that look at the camera.";
+    if (faces.length === 1) detail = "The bars follow the picture.";
     say("live", headline, detail);
     announceCalmly(faces.length ? `${headline}: ${summary(faces)}` : headline);
   }
@@ -111,18 +117,20 @@ export class Live {
     if (!this.#last) return;
     this.#kept += 1;
     const { blob, answer } = this.#last;
-    const [entry] = history.add([{ file: blob, name: `${this.#kind} snapshot ${this.#kept}`, kind: this.#kind, time: new Date(), answer }]);
+    const name = `${this.#kind} snapshot ${this.#kept}`;
+    const snapshot = { file: blob, name, kind: this.#kind, time: new Date(), answer };
+    const [entry] = history.add([snapshot]);
     history.drawThumbnail(entry);
-    announce(`${entry.name} is kept in the history.`);
+    announce(`${name} was added to the history.`);
     write(this.#snapshot, "Kept ✓");
     setTimeout(() => write(this.#snapshot, "Snapshot"), 1200);
   }
 }
 
-/** Resolves when the video shows a frame other than that of time `sent`, or when the signal aborts. */
+/** Resolves when the video shows another frame than at time `sent`, or when the signal aborts. */
 function newFrame(video, sent, signal) {
   return new Promise((resolve) => {
-    const over = new AbortController(); // takes the listeners away again: there is a frame many times a second
+    const over = new AbortController(); // removes the listeners, because frames come often
     const finish = () => { over.abort(); resolve(); };
     const stands = () => video.paused && video.currentTime === sent;
     const ready = video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA && !video.seeking;
@@ -133,11 +141,15 @@ function newFrame(video, sent, signal) {
       if (stands()) wait();
       else finish();
     };
-    const wait = () => (video.requestVideoFrameCallback ? video.requestVideoFrameCallback(shown) : setTimeout(shown, 50));
+    const wait = () => {
+      if (video.requestVideoFrameCallback) video.requestVideoFrameCallback(shown);
+      else setTimeout(shown, 50);
+    };
     wait();
-    // On a busy machine Chromium has let a video that stands still be set elsewhere without calling back.
-    video.addEventListener("seeked", () => { if (!stands()) finish(); }, { signal: over.signal });
-    // A video that stops while its next frame is waited for has none left: where it stands is looked at.
+    // On a busy machine, Chromium sometimes omits the callback after a seek in a paused video.
+    const seeked = () => { if (!stands()) finish(); };
+    video.addEventListener("seeked", seeked, { signal: over.signal });
+    // A video that pauses now may have no further frame. Its present frame is processed.
     if (!video.paused) video.addEventListener("pause", finish, { signal: over.signal });
   });
 }
@@ -148,6 +160,7 @@ function grab(video, canvas) {
   const scale = Math.min(1, LONGEST_SIDE / Math.max(width, height));
   canvas.width = Math.round(scale * width);
   canvas.height = Math.round(scale * height);
-  canvas.getContext("2d", { willReadFrequently: true }).drawImage(video, 0, 0, canvas.width, canvas.height);
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  context.drawImage(video, 0, 0, canvas.width, canvas.height);
   return new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", QUALITY));
 }

@@ -1,4 +1,4 @@
-// The page: which source is open, and what is dropped, pasted or picked from the history.
+// The page: its tabs, and pictures that are dropped, pasted or selected in the history.
 
 import * as feed from "./feed.js";
 import * as history from "./history.js";
@@ -17,7 +17,7 @@ const sources = {
   feed: { enter: feed.enter, leave: () => feed.stop() },
 };
 
-// --- one source at a time ---
+// --- tabs: one source at a time ---
 
 function open(mode) {
   if (page.dataset.mode === mode) return;
@@ -33,15 +33,22 @@ function open(mode) {
   sources[mode].enter();
 }
 
+function tabAfter(key, here) {
+  if (key === "ArrowRight") return tabs[(here + 1) % tabs.length];
+  if (key === "ArrowLeft") return tabs[(here - 1 + tabs.length) % tabs.length];
+  if (key === "Home") return tabs[0];
+  if (key === "End") return tabs[tabs.length - 1];
+  return null;
+}
+
 for (const tab of tabs) {
   tab.addEventListener("click", () => open(tab.dataset.mode));
   tab.addEventListener("keydown", (event) => {
-    const here = tabs.indexOf(tab);
-    const next = { ArrowRight: here + 1, ArrowLeft: here - 1 + tabs.length, Home: 0, End: tabs.length - 1 }[event.key];
-    if (next === undefined) return;
+    const next = tabAfter(event.key, tabs.indexOf(tab));
+    if (!next) return;
     event.preventDefault();
-    tabs[next % tabs.length].focus();
-    open(tabs[next % tabs.length].dataset.mode);
+    next.focus();
+    open(next.dataset.mode);
   });
 }
 
@@ -53,7 +60,7 @@ history.whenSelected((entry) => {
   if (entry) at("photos").scrollIntoView({ block: "nearest" });
 });
 
-// --- dropped and pasted ---
+// --- dropped and pasted files ---
 
 function receive(files) {
   const [first] = files;
@@ -81,12 +88,12 @@ document.addEventListener("drop", (event) => {
   receive(event.dataTransfer.files);
 });
 
-// --- a page that nobody sees holds no camera ---
+// --- a hidden page uses no camera ---
 
 document.addEventListener("visibilitychange", () => {
   if (document.visibilityState !== "hidden") return;
-  webcam.stop("The camera was freed because this tab was left.");
-  feed.stop("The stream was closed because this tab was left.");
+  webcam.stop("The camera was turned off because this tab was hidden.");
+  feed.stop("The stream was closed because this tab was hidden.");
   video.rest();
 });
 addEventListener("pagehide", () => {

@@ -1,32 +1,38 @@
-// Photos: chosen, shown, sent and answered; each is an entry of the history.
+// Photos: chosen, shown, sent and processed. Each photo is an entry of the history.
 
 import { Failure, predict } from "./api.js";
 import * as history from "./history.js";
-import { announce, at, clearFaces, count, say, sayBusy, sayFailure, shape, showAnswer, showGhost, summary, write } from "./view.js";
+import {
+  announce, at, clearFaces, count, say, sayBusy, sayFailure, shape, showAnswer, showGhost, summary,
+  write,
+} from "./view.js";
 
-const AT_ONCE = 2; // photos the server has at a time
+const AT_ONCE = 2; // requests at a time
 const maxBytes = Number(document.body.dataset.maxBytes);
 const picture = at("picture");
 const frame = at("photo");
 const boxes = frame.querySelector(".boxes");
 
-let waiting = []; // entries that are still to be sent
+let waiting = []; // entries that are not sent yet
 const working = new Map(); // entry -> AbortController of its request
-const failed = new Set(); // entries that another try may help
+const failed = new Set(); // entries for which another attempt may succeed
 let shown = null;
 let pictureUrl = null;
 
-/** Takes photos (Files): shows the first, and asks the server about each. */
+/** Shows the first of the photos (Files) and sends all of them. */
 export function take(files) {
   const time = new Date();
-  const entries = history.add([...files].map((file) => ({ file, name: file.name || "pasted photo", kind: "photo", time })));
+  const fresh = [...files].map((file) => {
+    return { file, name: file.name || "pasted photo", kind: "photo", time };
+  });
+  const entries = history.add(fresh);
   waiting = [...entries, ...waiting];
   show(entries[0]);
-  if (entries.length > 1) announce(`${entries.length} photos. The history below has them all.`);
+  if (entries.length > 1) announce(`${entries.length} photos were added to the history below.`);
   work();
 }
 
-/** Shows an entry of the history, or the place to drop photos when there is none. */
+/** Shows an entry of the history, or the place to drop photos if there is none. */
 export function show(entry = shown) {
   shown = entry;
   history.mark(entry);
@@ -34,7 +40,8 @@ export function show(entry = shown) {
   at("shown").hidden = !entry;
   clearFaces();
   if (!entry) {
-    say("waiting", "Seven expressions", "For each face in a picture: how the model shares its belief among them.");
+    const detail = "For each face, the bars show the model's probability of each expression.";
+    say("waiting", "Seven expressions", detail);
     showGhost();
     return;
   }
@@ -47,7 +54,7 @@ export function show(entry = shown) {
   tell(entry);
 }
 
-/** Forgets what was to be sent and what is shown: the history was cleared. */
+/** Aborts all requests and hides the shown entry, after the history was cleared. */
 export function drop() {
   waiting = [];
   failed.clear();
@@ -55,7 +62,7 @@ export function drop() {
   shown = null;
 }
 
-// --- asking the server ---
+// --- requests ---
 
 function work() {
   while (working.size < AT_ONCE && waiting.length) send(waiting.shift());
@@ -75,7 +82,8 @@ async function send(entry) {
     if (signal.aborted) return;
     if (!(failure instanceof Failure)) throw failure;
     fail(entry, failure);
-    if (failure.kind === "token") for (const other of waiting.splice(0)) fail(other, failure); // asked for once, not for each
+    // The visitor is asked for the token once, not for each photo.
+    if (failure.kind === "token") for (const other of waiting.splice(0)) fail(other, failure);
   } finally {
     working.delete(entry);
     work();
@@ -83,18 +91,22 @@ async function send(entry) {
   history.update(entry);
   tell(entry);
   history.drawThumbnail(entry);
-  if (!working.size && !waiting.length && entry !== shown) announce("All photos are answered.");
+  const finished = !working.size && !waiting.length;
+  if (finished && entry !== shown) announce("All photos are processed.");
 }
 
 async function check(file) {
   if (file.size > maxBytes) {
-    const [size, limit] = [(file.size / 2 ** 20).toFixed(1), +(maxBytes / 2 ** 20).toPrecision(3)];
-    throw new Failure("refused", "This photo is too large", `It has ${size} MB, and the server takes ${limit} MB. Scale it down first.`);
+    const size = (file.size / 2 ** 20).toFixed(1);
+    const limit = +(maxBytes / 2 ** 20).toPrecision(3);
+    const detail = `It has ${size} MB. The server accepts ${limit} MB. Scale it down first.`;
+    throw new Failure("refused", "This photo is too large", detail);
   }
   try {
     await file.slice(0, 1).arrayBuffer();
   } catch {
-    throw new Failure("refused", "This file cannot be read", "It may be a folder, or have been moved or deleted since. Choose the photos themselves.");
+    const detail = "It may be a folder, or it was moved or deleted. Choose the photos themselves.";
+    throw new Failure("refused", "This file cannot be read", detail);
   }
 }
 
@@ -104,7 +116,7 @@ function fail(entry, failure) {
   history.update(entry);
 }
 
-/** Asks again for the entry, and for all others that failed as it did for reasons that may be over. */
+/** Sends the entry again, and all others for which another attempt may succeed. */
 function again(entry) {
   waiting = [...new Set([entry, ...failed, ...waiting])];
   failed.clear();
@@ -115,7 +127,7 @@ function again(entry) {
   work();
 }
 
-// --- what is said of an entry ---
+// --- the shown entry ---
 
 function visible(entry) {
   return entry === shown && document.body.dataset.mode === "photos";
@@ -141,19 +153,22 @@ function answered(answer) {
   const { faces } = answer;
   clearFaces();
   if (!faces.length) {
-    say("none", "No face found", "The detector looks for faces turned to the camera. A brighter, closer or straighter photo may help.");
+    const where = "The detector finds faces that look at the camera.";
+    say("none", "No face found", `${where} Try a brighter, closer or more frontal photo.`);
     return;
   }
   showAnswer(answer, { picture: picture.naturalWidth ? picture : null, boxes });
   say("result", count(faces.length, "face"), `Most probable: ${summary(faces)}.`);
 }
 
-// --- ways to give photos ---
+// --- the file input and the picture ---
 
 at("file").addEventListener("change", (event) => {
   const files = [...event.target.files];
-  event.target.value = ""; // so that choosing the same photo again is a change
+  event.target.value = ""; // otherwise choosing the same photo again is no change
   if (files.length) take(files);
 });
-picture.addEventListener("load", () => shape(frame, picture.naturalWidth, picture.naturalHeight));
+picture.addEventListener("load", () => {
+  shape(frame, picture.naturalWidth, picture.naturalHeight);
+});
 picture.addEventListener("error", () => frame.classList.add("unseen"));

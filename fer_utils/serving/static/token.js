@@ -1,4 +1,4 @@
-// The access token: asked of the visitor, kept while the tab lives, and asked again when the server refuses it.
+// The access token: typed by the visitor and stored while the tab is open.
 
 const KEY = "fer-study-token";
 const dialog = document.getElementById("token");
@@ -6,13 +6,13 @@ const field = document.getElementById("token-field");
 const problem = document.getElementById("token-problem");
 
 let token = read();
-let asking = null; // one form, however many requests wait for it
+let asking = null; // promise of the open form, shared by all requests that wait for it
 
 function read() {
   try {
     return sessionStorage.getItem(KEY);
   } catch {
-    return null; // storage may be switched off: then the token lives in this module alone
+    return null; // storage may be off; the token then exists in this module only
   }
 }
 
@@ -20,9 +20,14 @@ export function storedToken() {
   return token;
 }
 
-/** Asks for a token in place of `refused` (null: there was none); true when the visitor gave one. */
+/**
+ * Asks for a token in place of `refused`, which is null if there was none.
+ *
+ * Resolves to true if the visitor entered one.
+ */
 export function giveToken(refused) {
-  if (token !== refused && token) return Promise.resolve(true); // given meanwhile, to another request
+  // Another request may have received a token in the meantime.
+  if (token !== refused && token) return Promise.resolve(true);
   asking ??= ask(refused).finally(() => { asking = null; });
   return asking;
 }
@@ -48,7 +53,7 @@ function keep(given) {
   token = given;
   try {
     sessionStorage.setItem(KEY, given);
-  } catch { /* as above */ }
+  } catch { /* storage is off, as above */ }
 }
 
 dialog.querySelector("form").addEventListener("submit", (event) => {

@@ -1,4 +1,4 @@
-// A video file: played by the browser, its frames sent while it plays.
+// A video file: played by the browser, which sends frames while it plays.
 
 import { Failure } from "./api.js";
 import { Live } from "./live.js";
@@ -8,11 +8,12 @@ const figure = at("video-shown");
 const video = figure.querySelector("video");
 const live = new Live("video-shown", "video");
 
-let running = null; // AbortController of the video that is open
+let running = null; // AbortController of the open video
 let url = null;
 
 export function enter() {
-  say("waiting", "A video of yours", "It stays in the browser: only the frames that are looked at go to the server, and are thrown away there.");
+  const frames = "Single frames go to the server, which stores none.";
+  say("waiting", "Your video", `The video stays in the browser. ${frames}`);
   showGhost();
 }
 
@@ -29,7 +30,7 @@ export function stop() {
   enter();
 }
 
-/** Lets it stand still while nobody sees it. */
+/** Pauses the video while the page is hidden. */
 export function rest() {
   video.pause();
 }
@@ -47,7 +48,7 @@ export async function play(file) {
   try {
     await load(url, signal);
     show(true);
-    await video.play().catch(() => {}); // a browser that does not let it start by itself has a play button
+    await video.play().catch(() => {}); // if the browser forbids autoplay, there is a play button
     await live.follow(signal);
   } catch (failure) {
     if (signal.aborted) return;
@@ -59,11 +60,18 @@ export async function play(file) {
 
 function load(source, signal) {
   return new Promise((resolve, reject) => {
-    const refuse = () => reject(new Failure("refused", "This video cannot be played", "The browser does not know its format. MP4 with H.264 and WebM play nearly everywhere."));
-    video.addEventListener("loadeddata", () => (video.videoWidth ? resolve() : refuse()), { signal, once: true });
+    const refuse = () => reject(unplayable());
+    const loaded = () => (video.videoWidth ? resolve() : refuse());
+    video.addEventListener("loadeddata", loaded, { signal, once: true });
     video.addEventListener("error", refuse, { signal, once: true });
     video.src = source;
   });
+}
+
+function unplayable() {
+  const formats = "MP4 with H.264 and WebM play in nearly all browsers.";
+  const detail = `The browser does not support its format. ${formats}`;
+  return new Failure("refused", "This video cannot be played", detail);
 }
 
 function show(on) {
@@ -80,4 +88,6 @@ at("stop-video").addEventListener("click", () => {
   stop();
   at("video-file").focus();
 });
-video.addEventListener("resize", () => shape(figure.querySelector(".photo"), video.videoWidth, video.videoHeight));
+video.addEventListener("resize", () => {
+  shape(figure.querySelector(".photo"), video.videoWidth, video.videoHeight);
+});

@@ -1,18 +1,23 @@
-// What is said and drawn: the headline, a card with bars for each face, and the boxes over the picture.
+// Texts and drawings: the headline, a card with bars for each face, and the boxes over the picture.
 
 const EMOTIONS = ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"];
-const CALM = 4000; // milliseconds between what a screen reader hears of a moving picture
+const CALM = 4000; // milliseconds between announcements about a moving picture
 
 export const at = (id) => document.getElementById(id);
 
 let tryAgain = null;
 
-/** Sets the page's state (it styles the page), its headline and detail, and what "Try again" does, if anything. */
+/**
+ * Sets the page's state, which determines its style, its headline and its detail.
+ *
+ * `again` is the action of the button "Try again", which is hidden if there is none.
+ */
 export function say(state, headline, detail, again = null) {
   document.body.dataset.state = state;
   write(at("headline"), headline);
   write(at("detail"), detail);
-  // Moving pictures change the headline many times a second: `announce` tells a screen reader of them, calmly.
+  // Moving pictures change the headline many times a second. For screen readers, `announceCalmly`
+  // takes the place of the headline.
   at("said").setAttribute("aria-live", state === "live" ? "off" : "polite");
   if (!again && document.activeElement === at("again")) at("headline").focus();
   at("again").hidden = !again;
@@ -25,17 +30,17 @@ export function sayFailure(failure, again = null) {
 
 export function sayBusy(seconds) {
   const wait = Math.max(1, Math.round(seconds));
-  say("busy", "The server is busy", `It has more to do than it can take. Asking again in ${wait} s.`);
+  say("busy", "The server is busy", `The next attempt is in ${wait} s.`);
 }
 
-/** A sentence for screen readers alone. */
+/** Sets a sentence for screen readers only. */
 export function announce(text) {
   write(at("announcer"), text);
 }
 
 let lastAnnounced = 0;
 
-/** As `announce`, but seldom: for what changes with every frame. */
+/** Like `announce`, but at most once in `CALM` milliseconds. */
 export function announceCalmly(text) {
   const now = performance.now();
   if (now - lastAnnounced < CALM || at("announcer").textContent === text) return;
@@ -44,7 +49,8 @@ export function announceCalmly(text) {
 }
 
 export function write(element, text) {
-  if (element.textContent !== text) element.textContent = text; // an unchanged text is not read out again
+  // Screen readers would read an unchanged text again.
+  if (element.textContent !== text) element.textContent = text;
 }
 
 export function percent(share) {
@@ -56,21 +62,24 @@ export function count(number, one, many = `${one}s`) {
   return `${number} ${number === 1 ? one : many}`;
 }
 
-/** Width by height of what is shown, so that its frame has the right shape. */
+/** Gives a frame the aspect ratio of the picture in it. */
 export function shape(frame, width, height) {
   if (width && height) frame.style.setProperty("--ratio", width / height);
 }
 
 /** "happy 82 %, sad 41 % (uncertain)" */
 export function summary(faces) {
-  return faces.map((face) => `${face.emotion} ${percent(face.probabilities[face.emotion])}${doubt(face)}`).join(", ");
+  const words = (face) => {
+    return `${face.emotion} ${percent(face.probabilities[face.emotion])}${doubt(face)}`;
+  };
+  return faces.map(words).join(", ");
 }
 
 function doubt(face) {
   return face.uncertain ? " (uncertain)" : "";
 }
 
-/** The empty bars of a card: what an answer will look like. */
+/** Shows a card with empty bars, as a preview of a result. */
 export function showGhost() {
   const ghost = at("face").content.cloneNode(true).querySelector(".face");
   ghost.classList.add("ghost");
@@ -85,11 +94,11 @@ export function clearFaces() {
 }
 
 /**
- * Draws the answer: cards, and boxes in `boxes`.
+ * Draws the cards, and the boxes in `boxes`, of a result.
  *
- * Cards and boxes that are there already are changed, not made anew, so that a moving picture does not flicker.
- * `picture` is what the faces are cut from (null: cannot be drawn); `live` boxes are no buttons, for they come and
- * go; `mirrored` ones lie over a mirrored picture. Without a face there are the empty bars.
+ * Existing cards and boxes are reused, so a moving picture does not flicker. The faces on the cards
+ * are cut out of `picture`, or missing if it is null. `live` boxes change all the time, so they are
+ * no buttons. `mirrored` boxes belong to a mirrored picture. Without faces, the bars are empty.
  */
 export function showAnswer(answer, { picture, boxes, live = false, mirrored = false }) {
   const { faces } = answer;
@@ -102,11 +111,12 @@ export function showAnswer(answer, { picture, boxes, live = false, mirrored = fa
   ghost?.remove();
   fit(at("faces"), faces.length, newCard);
   fit(boxes, faces.length, (index) => newBox(index, live));
+  const several = faces.length > 1;
   faces.forEach((face, index) => {
     const card = at("faces").children[index];
-    fillCard(card, face, index, faces.length > 1);
+    fillCard(card, face, index, several);
     cut(card.querySelector("canvas"), picture, face.box);
-    fillBox(boxes.children[index], face, index, answer, { several: faces.length > 1, mirrored });
+    fillBox(boxes.children[index], face, index, answer, { several, mirrored });
   });
 }
 
@@ -119,9 +129,8 @@ function fit(parent, length, make) {
 
 function newCard(index) {
   const card = at("face").content.cloneNode(true).querySelector(".face");
-  for (const [event, on] of [["pointerenter", true], ["pointerleave", false]]) {
-    card.addEventListener(event, () => light(index, on));
-  }
+  card.addEventListener("pointerenter", () => light(index, true));
+  card.addEventListener("pointerleave", () => light(index, false));
   return card;
 }
 
@@ -134,7 +143,9 @@ function fillCard(card, face, index, several) {
   const shares = Object.entries(face.probabilities);
   const rows = card.querySelector(".bars").children;
   while (rows.length < shares.length) addBar(card);
-  shares.forEach(([emotion, share], row) => fill(rows[row], emotion, share, emotion === face.emotion));
+  shares.forEach(([emotion, share], row) => {
+    fill(rows[row], emotion, share, emotion === face.emotion);
+  });
 }
 
 function addBar(card) {
@@ -148,7 +159,7 @@ function fill(row, emotion, share, top) {
   write(row.querySelector(".name"), emotion);
   write(row.querySelector(".value"), percent(share));
   const track = row.querySelector(".fill");
-  // A new bar grows from nothing: its width is set after the first paint.
+  // A new bar grows from zero, because its width is set after the first paint.
   const grow = () => { track.style.width = `${100 * share}%`; };
   if (track.style.width) grow();
   else requestAnimationFrame(() => requestAnimationFrame(grow));
@@ -156,7 +167,9 @@ function fill(row, emotion, share, top) {
 
 function cut(canvas, picture, { x, y, width, height }) {
   canvas.hidden = !picture;
-  if (picture) canvas.getContext("2d").drawImage(picture, x, y, width, height, 0, 0, canvas.width, canvas.height);
+  if (!picture) return;
+  const context = canvas.getContext("2d");
+  context.drawImage(picture, x, y, width, height, 0, 0, canvas.width, canvas.height);
 }
 
 // --- a box ---
@@ -167,12 +180,16 @@ function newBox(index, live) {
   box.append(document.createElement("span"));
   if (live) return box;
   box.type = "button";
-  for (const [event, on] of [["pointerenter", true], ["pointerleave", false], ["focus", true], ["blur", false]]) {
-    box.addEventListener(event, () => light(index, on));
+  for (const event of ["pointerenter", "focus"]) {
+    box.addEventListener(event, () => light(index, true));
+  }
+  for (const event of ["pointerleave", "blur"]) {
+    box.addEventListener(event, () => light(index, false));
   }
   box.addEventListener("click", () => {
     const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-    at("faces").children[index].scrollIntoView({ block: "nearest", behavior: still ? "auto" : "smooth" });
+    const behavior = still ? "auto" : "smooth";
+    at("faces").children[index].scrollIntoView({ block: "nearest", behavior });
   });
   return box;
 }
@@ -187,16 +204,20 @@ function fillBox(element, face, index, answer, { several, mirrored }) {
   element.classList.toggle("at-top", y < 0.09 * answer.height);
   element.classList.toggle("at-right", x + width / 2 > 0.6 * answer.width);
   element.classList.toggle("doubted", face.uncertain);
-  write(element.firstElementChild, `${several ? `${index + 1} ` : ""}${face.emotion}${doubt(face)}`);
+  const number = several ? `${index + 1} ` : "";
+  write(element.firstElementChild, `${number}${face.emotion}${doubt(face)}`);
   if (element.type === "button") {
     const share = percent(face.probabilities[face.emotion]);
-    element.setAttribute("aria-label", `Face ${index + 1}: ${face.emotion}, ${share}${face.uncertain ? ", uncertain" : ""}`);
+    const label = `Face ${index + 1}: ${face.emotion}, ${share}`;
+    element.setAttribute("aria-label", label + (face.uncertain ? ", uncertain" : ""));
   }
 }
 
 function light(index, on) {
   at("faces").children[index]?.classList.toggle("lit", on);
-  for (const boxes of document.querySelectorAll(".boxes")) boxes.children[index]?.classList.toggle("lit", on);
+  for (const boxes of document.querySelectorAll(".boxes")) {
+    boxes.children[index]?.classList.toggle("lit", on);
+  }
 }
 
 at("again").addEventListener("click", () => tryAgain?.());

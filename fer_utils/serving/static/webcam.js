@@ -1,4 +1,4 @@
-// The visitor's camera: opened on request, and freed as soon as it is stopped, the tab is hidden or left.
+// The visitor's camera: opened on request, and released when it is stopped or the page is hidden.
 
 import { Failure } from "./api.js";
 import { Live } from "./live.js";
@@ -9,17 +9,17 @@ const video = figure.querySelector("video");
 const choice = at("camera");
 const live = new Live("webcam-shown", "webcam", () => video.classList.contains("mirrored"));
 
-let running = null; // AbortController of the camera that is open or being opened
+let running = null; // AbortController of the camera that is open or opening
 
 export function enter() {
-  introduce("Your camera", "Its picture goes to the server frame by frame, is looked at there and thrown away.");
+  introduce("Your camera", "Frames go to the server one by one. The server stores none.");
 }
 
-/** Frees the camera at once. `reason`: said in place of nothing, when it was not the visitor who stopped it. */
+/** Releases the camera at once. `reason` is shown if the visitor did not stop it. */
 export function stop(reason) {
   if (!running) return;
   running.abort();
-  introduce("Camera stopped", reason ?? "The camera is free again.");
+  introduce("Camera stopped", reason ?? "The camera is off.");
   announce("Camera stopped.");
 }
 
@@ -35,7 +35,7 @@ async function start(device) {
   let stream = null;
   const free = () => {
     for (const track of stream?.getTracks() ?? []) track.stop();
-    if (running !== run) return; // another camera was chosen, and has the figure now
+    if (running !== run) return; // another camera was chosen and uses the figure now
     running = null;
     video.srcObject = null;
     show(false);
@@ -43,14 +43,14 @@ async function start(device) {
   running = run;
   before?.abort();
   signal.addEventListener("abort", free);
-  say("loading", "Waiting for the camera…", "The browser may ask whether this page may use it.");
+  say("loading", "Waiting for the camera…", "The browser may ask for your permission.");
   showGhost();
   try {
     stream = await open(device);
     if (signal.aborted) { free(); return; } // stopped while the browser asked
     const [track] = stream.getVideoTracks();
     track.addEventListener("ended", () => {
-      if (running === run) stop("It was switched off or unplugged, or its permission was taken away.");
+      if (running === run) stop("It was turned off or unplugged, or the permission was withdrawn.");
     });
     video.classList.toggle("mirrored", track.getSettings().facingMode !== "environment");
     video.srcObject = stream;
@@ -69,34 +69,56 @@ async function start(device) {
 
 async function open(device) {
   if (!navigator.mediaDevices) {
-    throw new Failure("camera", "No camera from here", "Browsers give the camera only to pages with https, or on this machine itself (localhost).");
+    const detail = "Browsers allow the camera only on pages with https and on this machine itself "
+      + "(localhost).";
+    throw new Failure("camera", "No camera for this page", detail);
   }
   const which = device ? { deviceId: { exact: device } } : { facingMode: "user" };
-  return navigator.mediaDevices.getUserMedia({ video: { ...which, width: { ideal: 1280 }, height: { ideal: 720 } }, audio: false });
+  const size = { width: { ideal: 1280 }, height: { ideal: 720 } };
+  return navigator.mediaDevices.getUserMedia({ video: { ...which, ...size }, audio: false });
 }
+
+const EXPLANATIONS = {
+  NotAllowedError: [
+    "The camera is not allowed",
+    "Allow it for this page in the browser's address bar, then try again. Inside a notebook, open "
+      + "the page in its own tab.",
+  ],
+  NotFoundError: [
+    "No camera found",
+    "Connect one or turn it on, then try again. Photos and videos need no camera.",
+  ],
+  OverconstrainedError: [
+    "No such camera",
+    "The chosen camera is no longer connected. Try again with another one.",
+  ],
+  NotReadableError: [
+    "The camera cannot be opened",
+    "Another program may be using it. Close that program, then try again.",
+  ],
+};
 
 function explain(failure) {
-  const [headline, detail] = {
-    NotAllowedError: ["The camera may not be used", "Allow it for this page in the browser's address bar, then try again. Inside a notebook, open the page in a tab of its own."],
-    NotFoundError: ["No camera found", "Plug one in or switch it on, then try again. Photos and videos work without."],
-    OverconstrainedError: ["No such camera", "The chosen camera is gone. Try again with another one."],
-    NotReadableError: ["The camera cannot be opened", "Another program may be using it. Close that one, then try again."],
-  }[failure.name] ?? ["The camera cannot be opened", String(failure.message || failure.name)];
-  return new Failure("camera", headline, detail);
+  const other = ["The camera cannot be opened", String(failure.message || failure.name)];
+  return new Failure("camera", ...(EXPLANATIONS[failure.name] ?? other));
 }
 
-/** Lists the cameras where there are several: their names are known once one may be used. */
+/** Lists the cameras if there are several. Browsers reveal their names once one is allowed. */
 async function offer(current) {
-  const devices = (await navigator.mediaDevices.enumerateDevices()).filter((device) => device.kind === "videoinput");
-  const { deviceId } = current.getSettings();
-  choice.replaceChildren(...devices.map((device, index) => new Option(device.label || `Camera ${index + 1}`, device.deviceId)));
-  choice.value = deviceId;
-  choice.parentElement.hidden = devices.length < 2;
+  const devices = await navigator.mediaDevices.enumerateDevices();
+  const cameras = devices.filter((device) => device.kind === "videoinput");
+  const options = cameras.map(({ label, deviceId }, index) => {
+    return new Option(label || `Camera ${index + 1}`, deviceId);
+  });
+  choice.replaceChildren(...options);
+  choice.value = current.getSettings().deviceId;
+  choice.parentElement.hidden = cameras.length < 2;
 }
 
 function show(on) {
-  if (figure.hidden !== on) return; // it is so already
-  const focused = figure.contains(document.activeElement) || document.activeElement === at("start-webcam");
+  if (figure.hidden !== on) return; // already so
+  const active = document.activeElement;
+  const focused = figure.contains(active) || active === at("start-webcam");
   at("webcam-start").hidden = on;
   figure.hidden = !on;
   if (focused) at(on ? "stop-webcam" : "start-webcam").focus();
@@ -105,4 +127,6 @@ function show(on) {
 at("start-webcam").addEventListener("click", () => start());
 at("stop-webcam").addEventListener("click", () => stop());
 choice.addEventListener("change", () => start(choice.value));
-video.addEventListener("resize", () => shape(figure.querySelector(".photo"), video.videoWidth, video.videoHeight));
+video.addEventListener("resize", () => {
+  shape(figure.querySelector(".photo"), video.videoWidth, video.videoHeight);
+});
