@@ -1,4 +1,7 @@
-"""The console command `fer-study`: its parser, and a module or function for what each command does."""
+"""The console command `fer-study`: its parser, and a function or module for each command.
+
+Commands parse arguments and print. What they do belongs to the other packages.
+"""
 
 import io
 import os
@@ -9,12 +12,12 @@ from fer_utils.cli.parser import make_parser
 from fer_utils.errors import StudyError
 
 SERVE_EXTRA = ("flask", "waitress", "prometheus_client")
-"""What the server imports; of the packages that are no part of the plain installation all others come with `study`."""
+"""Packages of the extra `serve`. All others that may be missing belong to the extra `study`."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run `fer-study`. Returns the exit code: 0, or 2 for something that the user can mend."""
-    # A name need not be one that the terminal's encoding has: what it lacks is written as an escape.
+    """Run `fer-study`. Returns the exit code: 0, or 2 for an error that the user can correct."""
+    # A file's name may have signs that the terminal's encoding lacks. They are printed as escapes.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -23,10 +26,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         given.run(given)
         sys.stdout.flush()
     except BrokenPipeError:
-        # Who reads, such as `head`, has seen enough. Python would try to write the rest as it ends.
+        # The reader, such as `head`, has closed the pipe. Python would write the rest at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141  # as a shell has it for what SIGPIPE ended
-    # An OSError is no fault of the program either: a disk that is full, a folder that may not be written to.
+        return 141  # a shell's exit code for SIGPIPE
+    # An OSError is the machine's: a full disk, a folder without write permission.
     except (StudyError, OSError) as problem:
         print(f"fer-study: {problem}", file=sys.stderr)
         return 2
@@ -36,8 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         extra = "serve" if package in SERVE_EXTRA else "study"
         print(
-            f"fer-study: expected the package {package}, found it not installed. It comes with the extra {extra}: "
-            f'`pip install ".[{extra}]"` in the project\'s folder.',
+            f"fer-study: expected the package {package}, found it not installed. It belongs to the "
+            f'extra {extra}: `pip install ".[{extra}]"` in the project\'s folder.',
             file=sys.stderr,
         )
         return 2

@@ -1,4 +1,4 @@
-"""What each command does with its arguments. Libraries are imported where they are used: `--help` needs none."""
+"""A function for each command. It imports its libraries itself, so that `--help` needs none."""
 
 import argparse
 import contextlib
@@ -25,14 +25,14 @@ def prepare(given: argparse.Namespace) -> None:
 
 
 def study(given: argparse.Namespace) -> None:
-    """Run what has changed of the whole study."""
+    """Run the stages of the study that have changed."""
     from fer_utils.cli.study import run_study
 
     print(f"The study is at {run_study(given.profile, given.data, given.votes, given.set)}")
 
 
 def audit(given: argparse.Namespace) -> None:
-    """Print what is odd in prepared faces."""
+    """Print the audit of prepared faces."""
     import json
 
     from fer_utils.audits.summary import summarise, summary_text
@@ -43,7 +43,7 @@ def audit(given: argparse.Namespace) -> None:
 
 
 def train(given: argparse.Namespace) -> None:
-    """Train a recipe, all its folds where it has them."""
+    """Train a recipe, or all its folds if it has folds."""
     from fer_utils.data.faces import load_faces
 
     recipe, faces = _recipe(given), load_faces(given.data)
@@ -56,7 +56,7 @@ def train(given: argparse.Namespace) -> None:
 
 
 def _recipe(given: argparse.Namespace):
-    """The recipe named, with what `--set` changes."""
+    """The named recipe with the changes of `--set`."""
     import yaml
 
     from fer_utils.training.recipes import get_recipe
@@ -68,14 +68,14 @@ def _recipe(given: argparse.Namespace):
             raise StudyError(f"--set: expected NAME=VALUE, found {change!r}.")
         changes[name] = yaml.safe_load(value)
         if isinstance(changes[name], str):
-            # YAML 1.1 takes 5e-4 for a word.
+            # YAML 1.1 reads 5e-4 as a text.
             with contextlib.suppress(ValueError):
                 changes[name] = float(value)
     return get_recipe(given.recipe).but(**changes)
 
 
 def tune(given: argparse.Namespace) -> None:
-    """Search for hyperparameters, as a chief, a worker or alone."""
+    """Search for hyperparameters, alone or as a chief or worker."""
     from fer_utils.cli.tune import parse_space, tune
     from fer_utils.data.faces import load_faces
 
@@ -139,7 +139,7 @@ def ablate(given: argparse.Namespace) -> None:
 
 
 def ensemble(given: argparse.Namespace) -> None:
-    """Choose an ensemble of committed runs on PublicTest."""
+    """Select an ensemble of committed runs on PublicTest."""
     from fer_utils.data.faces import load_faces
     from fer_utils.emotions import PUBLIC
     from fer_utils.results.ensembles import member_logits, members, select
@@ -149,12 +149,14 @@ def ensemble(given: argparse.Namespace) -> None:
     runs = read_evidence(resolve(EVIDENCE), faces)
     known = [folder.name for folder in runs]
     if unknown := sorted(set(given.labels) - set(known)):
-        raise StudyError(f"ensemble: expected of {', '.join(known)}, found {', '.join(unknown)}.")
-    chosen = {
-        folder: info
-        for folder, info in runs.items()
-        if (folder.name in given.labels or not given.labels) and not info.learned_from_votes
-    }
+        raise StudyError(
+            f"ensemble: expected runs of {', '.join(known)}, found {', '.join(unknown)}."
+        )
+    chosen = {}
+    for folder, info in runs.items():
+        wanted = folder.name in given.labels or not given.labels
+        if wanted and not info.learned_from_votes:
+            chosen[folder] = info
     public = faces.of(PUBLIC)
     logits = {folder.name: each for folder, each in member_logits(chosen, public).items()}
     path = select(logits, public.emotion, given.size)
@@ -167,7 +169,7 @@ def ensemble(given: argparse.Namespace) -> None:
 
 
 def teach(given: argparse.Namespace) -> None:
-    """Keep soft labels for a student."""
+    """Store soft labels for distillation."""
     from collections import Counter
 
     from fer_utils.audits.labels import vote_targets
@@ -178,13 +180,13 @@ def teach(given: argparse.Namespace) -> None:
     from fer_utils.training.soft_labels import write_soft_labels
 
     if given.votes == bool(given.run_folders):
-        raise StudyError("teach: expected runs, or --votes, found both or neither.")
+        raise StudyError("teach: expected runs or --votes, found both or neither.")
     training = load_faces(given.data).of(TRAINING)
     if given.votes:
         name = write_soft_labels(vote_targets(training), training, given.runs, [VOTES])
     else:
         name = distil_runs(Counter(given.run_folders), training, given.runs)
-    print(f"Learn from them with `fer-study train RECIPE --set teacher={name}`.")
+    print(f"Distil them with `fer-study train RECIPE --set teacher={name}`.")
 
 
 def score(given: argparse.Namespace) -> None:
@@ -205,7 +207,8 @@ def score(given: argparse.Namespace) -> None:
             low, high = accuracy_interval(share, len(part))
             how = f"{usage}, TTA" if tta else usage
             print(
-                f"{how}: {share:.2%} of {len(part):,} images (95 % interval {low:.2%} to {high:.2%})"
+                f"{how}: {share:.2%} of {len(part):,} images "
+                f"(95 % interval {low:.2%} to {high:.2%})"
             )
     if given.publish:
         print(f"Evidence: {publish_evidence(run, resolve(EVIDENCE))}")
@@ -229,7 +232,7 @@ def results(given: argparse.Namespace) -> None:
 
 
 def networks(given: argparse.Namespace) -> None:
-    """List the networks and what each costs."""
+    """List the networks and their costs."""
     import json
 
     from fer_utils.networks.costs import overview, overview_text
@@ -256,19 +259,20 @@ def export(given: argparse.Namespace) -> None:
     card = export_run(Run(given.run_folder), load_faces(given.data), out, int8=given.int8)
     onnx = card["onnx"]
     print(
-        f"ONNX Runtime and Keras: the same top answers, probabilities within {onnx['largest_difference']:.1g} "
-        f"over {onnx['images_compared']:,} images"
+        f"ONNX Runtime and Keras: the same predictions for {onnx['images_compared']:,} images, "
+        f"probabilities within {onnx['largest_difference']:.1g}"
     )
     if given.int8:
         print(
-            f"8-bit integers: {'kept' if onnx['int8'] else 'not kept'}; PublicTest accuracy "
-            f"{-100 * onnx['int8_accuracy_loss']:+.2f} points, one face {onnx['int8_speedup']:.2f} times as fast"
+            f"8-bit integers: {'used' if onnx['int8'] else 'not used'}; PublicTest accuracy "
+            f"{-100 * onnx['int8_accuracy_loss']:+.2f} points, one face "
+            f"{onnx['int8_speedup']:.2f} times as fast"
         )
     print(f"PublicTest: {card['public_accuracy']:.2%}. Exported to {out}")
 
 
 def predict(given: argparse.Namespace) -> None:
-    """Recognise the faces of photos, folders or a video."""
+    """Classify the faces in photos, folders or a video."""
     from fer_utils.cli.predict import predict
 
     predict(_recognizer(given), *given.paths, form=_form(given), annotated=given.annotate)

@@ -1,4 +1,5 @@
-"""`fer-study predict`: the faces of a photo, a folder or a video, printed as text, JSON or CSV, or drawn."""
+"""`fer-study predict`: print the faces of photos or a video as text, JSON or CSV, or annotate
+them."""
 
 import csv
 import json
@@ -29,20 +30,19 @@ def predict(
     annotated: Path | None = None,
     out: TextIO | None = None,
 ) -> None:
-    """Recognise what is at each path, print it, and draw it where asked for.
+    """Classify the faces at each path, print them, and write annotated copies.
 
     Args:
-        recognizer: does it.
-        paths: photos and folders of photos (and of folders), or one video.
-        form: "text", "json" or "csv". Of a folder, of several paths and of a video JSON is an
-            object a line.
-        annotated: where the drawn photo or clip goes. For a folder or several paths it is a folder,
-            which gets a PNG for each photo.
-        out: printed to; standard output when None.
+        recognizer: finds and classifies faces.
+        paths: photos and folders of photos, searched recursively, or one video.
+        form: "text", "json" or "csv". JSON is one object for a single photo, else one per line.
+        annotated: the annotated photo or clip to write. For a folder or several paths it is a
+            folder, with one PNG per photo.
+        out: the stream to print to; None is standard output.
 
     Raises:
-        StudyError: there is nothing at a path, it is neither photo nor video, a video is not the
-            only path, no photo can be read, or `annotated` would replace what is not this project's.
+        StudyError: a path does not exist, or is neither photo nor video; a video is not the only
+            path; no photo can be read; or `annotated` would replace a file of another origin.
     """
     out = out or sys.stdout
     for path in paths:
@@ -53,7 +53,9 @@ def predict(
     videos = [path for path in paths if path.is_file() and is_video(path)]
     if videos and len(paths) > 1:
         raise StudyError(
-            f"{videos[0]}: expected photos and folders where there are several paths, found a video. Name it by itself."
+            f"{videos[0]}: expected photos and folders among several paths, found a video. Give "
+            "the "
+            "video as the only path."
         )
     if videos:
         _print_video(recognize_video(recognizer, videos[0], annotate=annotated), form, out)
@@ -63,7 +65,7 @@ def predict(
         targets = _targets(paths)
         if annotated:
             _expect_apart(targets)
-            for photo, target in targets.items():  # all of them, before the work
+            for photo, target in targets.items():  # all before the first is classified
                 _expect_place(annotated / target, photo)
         _print_photos(_drawn(recognizer, targets, annotated), form, out)
 
@@ -86,12 +88,12 @@ def _predict_photo(
 
 
 def _targets(paths: Sequence[Path]) -> dict[Path, Path]:
-    """The photos at and below the paths, and where each is drawn below the folder for that."""
+    """The photos at and below the paths, and the relative path of each annotated copy."""
     targets: dict[Path, Path] = {}
     for path in paths:
         for photo in photos_in(path) if path.is_dir() else [path]:
             within = photo.relative_to(path) if path.is_dir() else Path(photo.name)
-            # Two files may differ in their ending alone, so that it stays.
+            # The suffix stays: two photos may differ in their suffix alone.
             targets.setdefault(photo, within.with_name(f"{within.name}.png"))
     return targets
 
@@ -99,25 +101,25 @@ def _targets(paths: Sequence[Path]) -> dict[Path, Path]:
 def _drawn(
     recognizer: Recognizer, targets: dict[Path, Path], annotated: Path | None
 ) -> Iterator[tuple[Path, list[RecognizedFace]]]:
-    """Each photo with its faces, after it was drawn into the folder `annotated`, if there is one."""
+    """Yield each photo with its faces, after its annotated copy is written."""
     for path, photo, faces in recognizer.walk(list(targets)):
         if annotated:
             try:
                 _save(annotate(photo, faces), annotated / targets[path])
-            except OSError as problem:  # such as a name that is too long with .png after it
-                _logger.warning("%s: not drawn: %s", path, problem)
+            except OSError as problem:  # such as a name that .png makes too long
+                _logger.warning("%s: not annotated: %s", path, problem)
         yield path, faces
 
 
 def _expect_apart(targets: dict[Path, Path]) -> None:
-    """Raise StudyError where two photos of several paths would be drawn into one file."""
+    """Raise StudyError if two photos have the same annotated copy."""
     drawn: dict[Path, Path] = {}
     for photo, target in targets.items():
         other = drawn.setdefault(target, photo)
         if other != photo:
             raise StudyError(
                 f"--annotate: expected photos of different names, found {other} and {photo}. "
-                "Name the folder that holds both, or call the command for each."
+                "Give the folder that contains both, or call the command for each."
             )
 
 
@@ -162,7 +164,7 @@ def _print_video(rows: Iterator[dict], form: str, out: TextIO) -> None:
 
 
 def _print_changes(rows: Iterator[dict], out: TextIO) -> None:
-    """A line whenever somebody's expression changes."""
+    """Print a line whenever the expression of a tracked face changes."""
     shown: dict[int, tuple] = {}
     for row in rows:
         label = row["emotion"], row["uncertain"]
@@ -171,7 +173,8 @@ def _print_changes(rows: Iterator[dict], out: TextIO) -> None:
             doubt = " (uncertain)" if row["uncertain"] else ""
             share = row[row["emotion"]]
             print(
-                f"{row['seconds']:8.2f} s  face {row['track']}: {row['emotion']} {share:.0%}{doubt}",
+                f"{row['seconds']:8.2f} s  face {row['track']}: {row['emotion']} "
+                f"{share:.0%}{doubt}",
                 file=out,
             )
     if not shown:
@@ -192,5 +195,5 @@ def _save(image, target: Path) -> None:
             save_annotated(image, file)
     except ValueError:
         raise StudyError(
-            f"{target}: expected a name that ends as an image's does, such as .png or .jpg. Name it so."
+            f"{target}: expected a name with an image's suffix, such as .png or .jpg. Rename it."
         ) from None

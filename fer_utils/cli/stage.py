@@ -49,7 +49,8 @@ def section(stage: str) -> dict:
         return params[stage]
     except OSError:
         raise StudyError(
-            f"{path}: expected the pipeline's parameters, found no file. Write it with `make study`."
+            f"{path}: expected the pipeline's parameters, found no file. Write it with `make "
+            "study`."
         ) from None
     except (KeyError, TypeError):
         raise StudyError(

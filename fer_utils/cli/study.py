@@ -1,4 +1,4 @@
-"""The whole study as one command: `fer-study study`, which `make study` calls, asks DVC for it."""
+"""`fer-study study`, which `make study` calls: run the pipeline with DVC."""
 
 import os
 import re
@@ -11,7 +11,7 @@ from fer_utils.paths import root
 
 PROFILES = "conf/profile"
 
-# DVC records an experiment as a git commit that is on no branch, which wants a name.
+# DVC records an experiment as a git commit on no branch. A commit needs an author.
 _IDENTITY = {
     f"GIT_{who}_{what}": value
     for who in ("AUTHOR", "COMMITTER")
@@ -25,12 +25,12 @@ def run_study(
     votes: Path | None = None,
     changes: Sequence[str] = (),
 ) -> Path:
-    """Run what has changed of the study, and give its index page.
+    """Run the stages that have changed. Returns the path of the index page.
 
     Args:
-        profile: one of those in conf/profile/: what is trained, and for how long.
-        data: faces to study in place of the profile's own: Kaggle's CSV in any packing, or a folder
-            of images. Relative paths count from the working folder, here and for `votes`.
+        profile: the name of a file in conf/profile/, which sets networks and budgets.
+        data: Kaggle's CSV, packed or not, or a folder of images; None is the profile's own. It and
+            `votes` are relative to the working folder.
         votes: FER+ votes (fer2013new.csv).
         changes: other parameters, each as `section.name=value` in Hydra's grammar.
 
@@ -51,31 +51,31 @@ def run_study(
         print(f"The study reads {path} (source {source!r}).")
         if profile == "sample":
             print(
-                "It trains small networks for a few epochs, as profile 'sample' says. Add PROFILE=cpu "
-                "for networks and budgets that do real faces justice, about a day on two cores."
+                "The profile 'sample' trains small networks for a few epochs. Add PROFILE=cpu for "
+                "networks of full size, which take about a day on two cores."
             )
     if votes is not None:
         settings.append(f"prepare.votes={quoted(str(_whole(votes, 'VOTES')))}")
     command = ["dvc", "exp", "run"]
     for setting in (*settings, *changes):
         command += ["-S", setting]
-    # DVC writes paths in UTF-8, also where the locale has none.
+    # DVC writes paths in UTF-8, whatever the locale.
     environment = os.environ | _identity() | {"PYTHONUTF8": "1"}
     done = subprocess.run([os.fsencode(word) for word in command], cwd=root(), env=environment)
     if done.returncode:
         raise StudyError(
-            f"the study: expected every stage to end well, found status {done.returncode} of "
-            "`dvc exp run`. What it says above names the stage and the reason."
+            f"study: expected every stage to succeed, found status {done.returncode} of "
+            "`dvc exp run`. Its output above names the stage and the reason."
         )
     return root() / "reports" / "index.html"
 
 
 def quoted(text: str) -> str:
-    """A text as a value in Hydra's grammar, which otherwise has a meaning for many signs.
+    """Quote a text for Hydra's grammar, in which many signs have a meaning.
 
     See https://hydra.cc/docs/advanced/override_grammar/basic/#quoted-values.
     """
-    # Backslashes stand for themselves, but before a quote, where each must be doubled.
+    # Backslashes need doubling only before a quote.
     text = re.sub(r'(\\*)(")', r"\1\1\\\2", text)
     text = re.sub(r"(\\+)$", r"\1\1", text)
     return f'"{text}"'
@@ -89,17 +89,17 @@ def _whole(path: Path, name: str) -> Path:
         os.fsencode(path).decode("utf-8")
     except UnicodeDecodeError:
         raise StudyError(
-            f"{name}: expected a path in UTF-8, which DVC's files can hold, found {path!r}. Rename it."
+            f"{name}: expected a path in UTF-8, as DVC's files are, found {path!r}. Rename it."
         ) from None
     if "${" in str(path) or "\n" in str(path):
         raise StudyError(
-            f"{name}: expected a path without '${{' and without line ends, which have a meaning in "
-            f"DVC's files, found {path!r}. Rename it."
+            f"{name}: expected a path without '${{' and line ends, which DVC's files cannot "
+            f"contain, found {path!r}. Rename it."
         )
     return path
 
 
 def _identity() -> dict[str, str]:
-    """A name for git where the user has set none."""
+    """An author for git if the user has set none."""
     asked = subprocess.run(["git", "config", "user.email"], cwd=root(), capture_output=True)
     return {} if asked.stdout.strip() else _IDENTITY

@@ -59,7 +59,7 @@ def plot_pairwise(table: pd.DataFrame) -> Figure:
     ax.set_yticks(range(cells), names[:-1])
     ax.tick_params(length=0)
     ax.set_ylabel("Better model")
-    ax.set_xlabel("Worse model\n(accuracy difference in points, 95 % interval)", labelpad=8)
+    ax.set_xlabel("Worse model\n(difference in points, 95 % interval)", labelpad=8)
     for spine in ax.spines.values():
         spine.set_visible(False)
     figure.legend(

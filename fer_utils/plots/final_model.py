@@ -62,7 +62,7 @@ def plot_ensemble_path(path: pd.DataFrame, size: int) -> Figure:
         ax.grid(axis="y", color=GRID, linewidth=0.8)
         ax.set_xticks(steps, added, rotation=40, ha="right", rotation_mode="anchor", fontsize=9)
         ax.set_xlabel("Member added")
-    left.set_ylabel("Accuracy on PublicTest (%), 95 % interval")
+    left.set_ylabel("Accuracy on PublicTest (%),\n95 % interval")
     right.set_ylabel("Cross-entropy on PublicTest (nats)")
     right.set_title("Ring: ensemble with the lowest cross-entropy")
     return figure

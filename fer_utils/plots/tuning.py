@@ -148,8 +148,9 @@ def placed(column: pd.Series, name: str) -> tuple[pd.Series, str, str]:
         low, high = categories[0].replace("_", "\n"), categories[-1].replace("_", "\n")
     else:
         numbers = (np.log10(column) if name in LOGARITHMIC else column).astype(float)
-        form = percent if name == "val_accuracy" else "{:.3g}".format
-        low, high = form(column.min()), form(column.max())
+        low, high = f"{column.min():.3g}", f"{column.max():.3g}"
+        if name == "val_accuracy":
+            low, high = percent(column.min()), percent(column.max())
     span = numbers.max() - numbers.min()
     if not span > 0:
         # All values are equal.
@@ -181,8 +182,8 @@ def plot_importance(table: pd.DataFrame) -> Figure:
         "Increase of the prediction error when shuffled (points of PublicTest accuracy, mean ± SD)"
     )
     explained = table["explained"].iloc[0] if len(table) else float("nan")
-    warning = ": the importances are not reliable" if explained <= 0 else ""
-    ax.set_title(f"Explained variance of held-out trials {percent(explained, 0)}{warning}")
+    warning = " (importances not reliable)" if explained <= 0 else ""
+    ax.set_title(f"Explained variance of held-out trials: {percent(explained, 0)}{warning}")
     ax.grid(axis="x", color=GRID, linewidth=0.8)
     return figure
 

@@ -158,7 +158,7 @@ def retraining_finding(table: pd.DataFrame) -> str:
         )
     return (
         f"The winner's accuracy was {percent(winner['search_accuracy'])} in the search and "
-        f"{percent(winner['mean'])} on average over {winner['runs']} other seeds. "
+        f"{percent(winner['mean'])} on average over {winner['runs']:.0f} other seeds. "
         f"The difference of {points(winner['optimism'])} is the optimism of the search. "
         f"Tuning {effect}."
     )

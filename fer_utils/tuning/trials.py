@@ -45,6 +45,7 @@ def recorded_outcome(recipe: Recipe, faces: Faces, seed: int, store: Path) -> di
     """
     folder = run_folder(store, recipe, seed, faces)
     if finished(folder):
+        (folder / "checkpoint.npz").unlink(missing_ok=True)  # of a kill at the very end
         run = Run(folder)
         by_epoch = run.history.set_index("epoch")["val_accuracy"]
         return {

@@ -96,7 +96,7 @@ def test_comparison_has_this_run_the_committed_runs_and_published_models(ours, m
         assert known.name in row["label"]
         assert known.images == PRIVATE or known.images in row["label"]
         assert np.isnan(row["low"]) == np.isnan(row["high"]) == (known.margin is None)
-    assert plots.accuracies(table) is not None
+    assert plots.plot_accuracies(table) is not None
 
 
 def test_comparison_leaves_out_committed_runs_of_models_trained_on_real_faces(ours, measured):

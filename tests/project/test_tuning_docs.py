@@ -1,4 +1,4 @@
-"""docs/tuning.md: its commands are those of the program, its scripts are scripts, and its grid of experiments runs."""
+"""docs/tuning.md: commands and scripts are valid, and the grid of experiments runs."""
 
 import csv
 import re
@@ -20,73 +20,76 @@ PAGE = (Path(__file__).resolve().parents[2] / "docs" / "tuning.md").read_text(en
 
 
 def block(heading: str) -> str:
-    """The first fenced block below a heading."""
+    """Return the first fenced block below a heading, with continued lines joined."""
     section = PAGE.split(f"\n{heading}\n")[1]
-    return re.search(r"^```\w*\n(.*?)^```$", section, re.M | re.S)[1]
+    script = re.search(r"^```\w*\n(.*?)^```$", section, re.M | re.S)[1]
+    return re.sub(r" *\\\n *", " ", script)
 
 
 def commands(script: str, **variables: str) -> list[list[str]]:
-    """The words of each `fer-study tune` in a script, once a shell has put in these variables."""
+    """Return the words of each `fer-study tune` in a script, with these shell variables."""
     for name, value in variables.items():
         script = re.sub(rf"\$(?:{name}\b|\{{{name}[^}}]*\}})", lambda _, value=value: value, script)
-    lines = script.replace("\\\n", " ").splitlines()
-    found = [line[line.index("fer-study tune") :] for line in lines if "fer-study tune" in line]
-    return [shlex.split(re.sub(r" >.*", "", line), comments=True) for line in found]
+    lines = [line for line in script.splitlines() if "fer-study tune" in line]
+    lines = [line[line.index("fer-study tune") :] for line in lines]
+    return [shlex.split(re.sub(r" >.*", "", line), comments=True) for line in lines]
+
+
+def search_variable(script: str) -> str:
+    """Return the value of the shell variable SEARCH."""
+    return re.search(r'SEARCH="(.*)"', script)[1]
 
 
 def check(words: list[str]) -> dict:
-    """The program takes these words, down to the recipe and the space; gives what they mean."""
-    given = make_parser().parse_args(words[1:])
-    space = parse_space(given.search)
-    space.declare(_recipe(given))
-    assert given.oracle in ORACLES
-    return vars(given)
+    """Parse a command with its recipe and search space; return the arguments."""
+    arguments = make_parser().parse_args(words[1:])
+    space = parse_space(arguments.search)
+    space.declare(_recipe(arguments))
+    assert arguments.oracle in ORACLES
+    return vars(arguments)
 
 
 def kubernetes() -> dict[tuple[str, str], dict]:
-    return {
-        (each["kind"], each["metadata"]["name"]): each
-        for each in yaml.safe_load_all(block("### Kubernetes"))
-    }
+    """Return the manifests by kind and name."""
+    manifests = yaml.safe_load_all(block("### Kubernetes"))
+    return {(one["kind"], one["metadata"]["name"]): one for one in manifests}
 
 
 # --- commands ---
 
 
-def test_the_search_on_one_machine_is_one():
+def test_command_for_one_machine():
     (words,) = commands(block("## On one machine"))
-    given = check(words)
-    assert given["random"] and given["retrain"] == 3 and len(given["search"]) == 11
+    arguments = check(words)
+    assert arguments["random"] and arguments["retrain"] == 3 and len(arguments["search"]) == 11
 
 
 def test_chief_and_workers_have_the_same_search():
     script = block("## On several machines")
-    chief, *workers = [
-        check(words) for words in commands(script, SEARCH=re.search(r'SEARCH="(.*)"', script)[1])
-    ]
-    assert chief["chief"] == "0.0.0.0:5999" and [each["id"] for each in workers] == ["1", "2"]
-    for each in workers:
-        assert each["worker"] == "first:5999"
-        assert [each[name] for name in ("search", "set", "trials")] == [
-            chief[n] for n in ("search", "set", "trials")
-        ]
+    found = commands(script, SEARCH=search_variable(script))
+    chief, *workers = [check(words) for words in found]
+    assert chief["chief"] == "0.0.0.0:5999" and [one["id"] for one in workers] == ["1", "2"]
+    for worker in workers:
+        assert worker["worker"] == "first:5999"
+        for name in ("search", "set", "trials"):
+            assert worker[name] == chief[name]
 
 
-def test_the_slurm_script_is_one_and_starts_a_chief_and_workers():
+def test_slurm_script_starts_a_chief_and_workers():
     script = block("### Slurm")
     subprocess.run(["bash", "-n"], input=script, text=True, check=True)
-    given = {"SEARCH": re.search(r'SEARCH="(.*)"', script)[1], "SLURM_PROCID": "3"}
-    chief, worker = [check(words) for words in commands(script, CHIEF="node:5999", **given)]
+    variables = {"SEARCH": search_variable(script), "SLURM_PROCID": "3", "CHIEF": "node:5999"}
+    chief, worker = [check(words) for words in commands(script, **variables)]
     assert chief["chief"] and worker["worker"] == "node:5999" and worker["id"] == "3"
     assert chief["patience"] == worker["patience"] == 900 and chief["search"] == worker["search"]
 
 
-def test_what_the_manifests_name_is_there():
+def test_manifests_refer_to_each_other_and_have_valid_commands():
     found = kubernetes()
     config, service = found["ConfigMap", "tune"], found["Service", "tune-chief"]
-    chief, workers = found["Job", "tune-chief"]["spec"], found["Job", "tune-workers"]["spec"]
-    given = {}
-    for job in (chief, workers):
+    jobs = {name: found["Job", f"tune-{name}"]["spec"] for name in ("chief", "workers")}
+    arguments = {}
+    for name, job in jobs.items():
         spec = job["template"]["spec"]
         (container,) = spec["containers"]
         (variable,) = container["env"]
@@ -94,40 +97,31 @@ def test_what_the_manifests_name_is_there():
             "name": config["metadata"]["name"],
             "key": "search",
         }
-        assert {mount["name"] for mount in container["volumeMounts"]} == {
-            volume["name"] for volume in spec["volumes"]
-        }
+        mounts = container["volumeMounts"]
+        assert {mount["name"] for mount in mounts} == {volume["name"] for volume in spec["volumes"]}
         assert container["command"][:2] == ["sh", "-c"]
         values = {variable["name"]: config["data"]["search"], "JOB_COMPLETION_INDEX": "0"}
         (words,) = commands(container["command"][2], **values)
-        given[job is chief] = check(words)
-        mounted = [mount["mountPath"] for mount in container["volumeMounts"]]
-        read = given[job is chief]
-        written = str(read["out"] if job is chief else read["runs"])
-        assert str(read["data"]) in mounted and written in mounted
-    assert (
-        given[False]["worker"]
-        == f"{service['metadata']['name']}:{service['spec']['ports'][0]['port']}"
-    )
-    assert (
-        given[True]["chief"].endswith(":5999")
-        and given[False]["id"] == "0"
-        and workers["completionMode"] == "Indexed"
-    )
+        arguments[name] = check(words)
+        written = arguments[name]["out" if name == "chief" else "runs"]
+        folders = {str(arguments[name]["data"]), str(written)}
+        assert folders <= {mount["mountPath"] for mount in mounts}
+    port = service["spec"]["ports"][0]["port"]
+    assert arguments["workers"]["worker"] == f"{service['metadata']['name']}:{port}"
+    assert arguments["chief"]["chief"].endswith(f":{port}") and arguments["workers"]["id"] == "0"
+    assert jobs["workers"]["completionMode"] == "Indexed"
     policy = found["NetworkPolicy", "tune-chief"]["spec"]
-    labels = chief["template"]["metadata"]["labels"]
-    assert service["spec"]["selector"] == policy["podSelector"]["matchLabels"] == labels
+    labels = {name: job["template"]["metadata"]["labels"] for name, job in jobs.items()}
+    assert service["spec"]["selector"] == policy["podSelector"]["matchLabels"] == labels["chief"]
     (rule,) = policy["ingress"]
-    assert (
-        rule["from"][0]["podSelector"]["matchLabels"] == workers["template"]["metadata"]["labels"]
-    )
+    assert rule["from"][0]["podSelector"]["matchLabels"] == labels["workers"]
 
 
 # --- experiments ---
 
 
 @pytest.mark.slow
-def test_the_grid_of_experiments_runs_as_written_but_smaller(tmp_path):
+def test_grid_of_experiments_runs_with_fewer_trials(tmp_path):
     from clone import Clone
 
     clone = Clone(tmp_path)
@@ -137,20 +131,20 @@ def test_the_grid_of_experiments_runs_as_written_but_smaller(tmp_path):
     )
     smaller = script.replace("-S tune.trials=3", small)
     assert smaller != script
-    *queue, show = re.split(r"(?<=[^\\])\n(?=dvc exp show)", smaller)
+    queue, show = re.split(r"\n(?=dvc exp show)", smaller)
     clone.run("git", "config", "user.email", "reader@localhost")
     clone.run("git", "config", "user.name", "reader")
     try:
-        clone.run("bash", "-euc", queue[0])
+        clone.run("bash", "-euc", queue)
         deadline = time.monotonic() + 1800
-        # Asked of git: what is asked of the queue goes through the worker's broker.
+        # Ask git, because the queue's commands use the message broker of its worker.
         while len(names(clone)) < 4:
             assert time.monotonic() < deadline, "experiments are missing"
             time.sleep(2)
     finally:
         clone.run("dvc", "queue", "stop", "--kill", check=False)
 
-    # The cuts are columns as well, which the page's own grid does not have.
+    # The smaller budget adds columns that the page's grid does not have.
     cut = "|".join(rf"tune\.{name}$" for name in BUDGET["tune"] if name != "epochs")
     table = clone.run("bash", "-euc", show.replace("--drop '", f"--drop '{cut}|")).stdout
     lines = [line.rstrip() for line in table.splitlines()]
@@ -170,11 +164,11 @@ def test_the_grid_of_experiments_runs_as_written_but_smaller(tmp_path):
     tried = {(row["tune.oracle"], row["tune.epochs"]) for row in rows.values()}
     assert tried == {("random", "1"), ("random", "2"), ("bayesian", "1"), ("bayesian", "2")}
     runs = list((clone.root / "data" / "runs").glob("*/run.json"))
-    # Two trials and three recipes with three seeds each make 11 an experiment; the untuned ones, at least, are shared.
+    # Each experiment has 2 trials and 3 recipes with 3 seeds. The untuned runs are shared.
     assert 0 < len(runs) <= 44 - 2 * 3
 
     first, second, *_ = rows
-    # Of the other stages there is nothing yet, which DVC takes for missing from its cache; the page says so.
+    # The other stages have no outputs yet, as the page explains.
     applied = clone.run("dvc", "exp", "apply", first, check=False)
     assert "Checkout failed" in applied.stderr and "reports/html/03_tune.html" not in applied.stderr
     applied = yaml.safe_load((clone.root / "params.yaml").read_text(encoding="utf-8"))["tune"]
@@ -190,7 +184,7 @@ def test_the_grid_of_experiments_runs_as_written_but_smaller(tmp_path):
 
 
 def names(clone) -> set[str]:
-    """The experiments that have ended, as git has them; one that waits is in DVC's stash."""
+    """Return the experiments that have ended, from git; waiting ones are in DVC's stash."""
     listed = clone.run(
         "git", "for-each-ref", "--format=%(refname:lstrip=4)", "refs/exps"
     ).stdout.split()

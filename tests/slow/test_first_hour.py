@@ -117,9 +117,7 @@ def test_the_readers_csv_is_audited_and_learned(said):
 
 @pytest.mark.slow
 def test_the_photo_is_recognised_and_drawn(clone, said):
-    assert re.search(
-        r"(angry|disgust|fear|happy|sad|surprise|neutral)", said["A photo"]
-    )
+    assert re.search(r"(angry|disgust|fear|happy|sad|surprise|neutral)", said["A photo"])
     with Image.open(clone.root / "annotated.png") as drawn:
         assert np.asarray(drawn.convert("RGB")).std() > 20 and drawn.width == drawn.height >= 512
 

@@ -27,7 +27,7 @@ from skimage import data
 
 from fer_utils.storage import Contents, atomic_file, atomic_folder
 from fer_utils.training.fit import fit
-from fer_utils.tuning.trials import known
+from fer_utils.tuning.trials import recorded_outcome
 
 # --- at every step of a writing ---
 
@@ -143,7 +143,7 @@ def test_a_longer_name_is_not_taken_for_what_was_left(tmp_path):
 def test_a_run_killed_as_it_ended_keeps_no_checkpoint(run, recipe, faces, tmp_path):
     """After it wrote that it is finished, and before it removed what it would have gone on from."""
     faces = faces.without_private()
-    for again in (fit, known):
+    for again in (fit, recorded_outcome):
         folder = shutil.copytree(run.folder, tmp_path / again.__name__ / run.folder.name)
         (folder / "checkpoint.npz").touch()
         again(recipe, faces, 1, folder.parent)
