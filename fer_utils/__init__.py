@@ -2,13 +2,13 @@
 
 import os
 
-# Both must be set before TensorFlow is imported, and only matter to it. On some AMD processors it leaves oneDNN
-# off, which halves the speed of training; its start-up log says nothing a reader of a notebook can use.
+# Both must be set before TensorFlow is imported. It leaves oneDNN off on some AMD processors, which
+# halves the speed of training. Its start-up log is of no use in a notebook.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-# ONNX Runtime would send this machine's description and a lasting identifier to its makers. It reads
-# this when it is imported; "0" in the environment turns it on again.
+# ONNX Runtime would send a description of this machine and a lasting identifier to its makers. It
+# reads this variable when it is imported. "0" in the environment allows it.
 if not os.environ.get("ORT_DISABLE_TELEMETRY"):
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
@@ -16,7 +16,7 @@ __all__ = ["Recognizer"]
 
 
 def __getattr__(name: str):
-    # Imported when asked for: what trains needs no server's libraries, and what serves no trainer's.
+    # Imported on demand: training needs no libraries of the server, and serving none of training.
     if name == "Recognizer":
         from fer_utils.recognition.recognizer import Recognizer
 

@@ -1,9 +1,9 @@
-"""The error that users can mend."""
+"""The error that a user can correct."""
 
 
 class StudyError(ValueError):
-    """Something given to the study is wrong: a file, a parameter, a recipe.
+    """An input of the study is wrong: a file, a parameter or a recipe.
 
-    Its message names the thing, what was expected, what was found and what to do. The command line prints
-    it without a traceback and ends with exit code 2.
+    The message names the thing, what was expected, what was found, and what to do. The command line
+    prints it without a traceback and exits with code 2.
     """

@@ -1,4 +1,4 @@
-"""Where the study's files lie, whatever the working directory."""
+"""The paths of the study's files, independent of the working directory."""
 
 import os
 from pathlib import Path
@@ -6,15 +6,15 @@ from pathlib import Path
 MARKER = "dvc.yaml"
 
 EVIDENCE = "reports/evidence"
-"""Where the evidence of real runs is committed."""
+"""The folder with the committed evidence of real runs."""
 
 
 def root() -> Path:
-    """The study's folder: every relative path in parameters counts from it.
+    """The study's folder, to which relative paths in parameters are relative.
 
-    Looked for in this order: the environment variable FER_STUDY_ROOT; the working directory and its parents,
-    as far as one holds dvc.yaml (so that a copy made by `dvc exp run --queue` reads and writes itself, not
-    the tree that an editable install points to); the folder the package lies in; the working directory.
+    It is the first of these: the environment variable FER_STUDY_ROOT; the working directory or a
+    parent with dvc.yaml (a copy made by `dvc exp run --queue` must use itself, not the tree of an
+    editable install); the folder that contains the package; the working directory.
     """
     if given := os.environ.get("FER_STUDY_ROOT"):
         return Path(given).resolve()
@@ -26,5 +26,5 @@ def root() -> Path:
 
 
 def resolve(path: str | os.PathLike) -> Path:
-    """`path` as it is when absolute, else below `root()`."""
+    """An absolute path as it is; a relative one below `root()`."""
     return root() / Path(path).expanduser()

@@ -1,11 +1,11 @@
-"""Writing that is whole or not there at all, also where the writer is killed, and that loses nothing of the user's.
+"""Atomic writes that survive a kill, and that never replace a user's own files.
 
-`expect_replaceable` is the one place that decides whether something may be replaced: only what the
-project made itself, and only by the same thing made anew.
+`expect_replaceable` alone decides whether a file or folder may be replaced. The project replaces
+only what it made itself, and only with a new version of the same thing.
 
-What is not finished lies beside its place as `.<name>-xxxxxxxx`, locked by its writer while that lives. So the next
-writer of the same file or folder can tell what a killed one left, and removes it. Where there are no such locks
-(Windows, some network disks) it stays, and does no harm.
+An unfinished file lies beside its target as `.<name>-xxxxxxxx`, locked by its writer. The next
+writer of the same target removes unlocked ones, which a killed writer left. Without such locks
+(Windows, some network disks) they stay, and do no harm.
 """
 
 import glob
@@ -27,22 +27,22 @@ except ImportError:  # Windows
 _LEFT_BY_DESKTOPS = (".DS_Store", "Thumbs.db", "desktop.ini")
 
 _OLD = ".old"
-"""Ends the name of a folder for the moment in which another takes its place: whole, and the only one there is."""
+"""Suffix of a complete folder that is set aside while another one takes its place."""
 
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; when the block ends without error it takes `path`'s place.
+    """Yield a temporary path beside `path`, which replaces `path` if the block ends without error.
 
-    What was written is on the disk before the name changes, so a kill or a full disk leaves the old file.
+    The data are on the disk before the name changes, so a kill or a full disk leaves the old file.
 
     Raises:
-        OSError: of the block's writing, with the file's name where it has none.
+        OSError: writing failed; the message names the file.
     """
     path = Path(path)
 
     def make() -> str:
-        # The suffix stays last: libraries choose the format by it.
+        # The suffix stays last, because libraries infer the format from it.
         handle, name = tempfile.mkstemp(
             prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent
         )
@@ -60,41 +60,40 @@ def atomic_file(path: Path) -> Iterator[Path]:
 def expect_replaceable(
     path: Path, what: str, made: Callable[[Path], bool], reads: Path | None = None
 ) -> None:
-    """Refuse to write where that would lose something that the project did not make itself.
-
-    Nothing at `path` is fine, and an empty folder where a folder is to be written.
+    """Refuse to replace a file or folder that the project did not make itself.
 
     Args:
-        path: where a file or a folder is to go.
-        what: is written there, in words: "prepared faces".
-        made: whether what lies at `path` is such a thing of the project's own, and nothing more.
-        reads: what it is made from, which must never be replaced by it.
+        path: the file or folder to write. It need not exist, and may be an empty folder.
+        what: its description, such as "prepared faces".
+        made: returns True if `path` contains only such a thing, made by the project.
+        reads: the input that it is made from, which must not be replaced.
 
     Raises:
-        StudyError: there is something else.
+        StudyError: something else is at `path`.
     """
     path = Path(path)
     if reads is not None and path.exists() and path.samefile(reads):
         raise StudyError(
-            f"{path}: expected another file than the one that is read, found {reads} itself. It was left "
-            "as it is; name another file."
+            f"{path}: expected another file than the one that is read, found {reads} itself. It "
+            "was "
+            "left as it is. Name another file."
         )
     if not os.path.lexists(path) or made(path):
         return
     raise StudyError(
-        f"{path}: expected nothing there, or {what} made by fer-study to replace, found something else. "
-        "It was left as it is; name another place, or move it away."
+        f"{path}: expected nothing, or {what} made by fer-study to replace, found something else. "
+        "It was left as it is. Name another place, or move it away."
     )
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What a folder holds that the project makes.
+    """The contents of a folder that the project makes.
 
     Attributes:
-        what: it is, in words.
-        always: a file that it always holds, relative to it; "*" stands for any one name.
-        more: other files that it may hold, in the same way.
+        what: description of the folder.
+        always: a file that it always contains, as a relative path; "*" stands for one name.
+        more: other files that it may contain.
     """
 
     what: str
@@ -102,7 +101,7 @@ class Contents:
     more: tuple[str, ...] = ()
 
     def expect_place(self, path: Path) -> None:
-        """Raise StudyError where such a folder may not be written to `path`, as `expect_replaceable`."""
+        """Raise StudyError if the folder may not be written to `path`; see `expect_replaceable`."""
         expect_replaceable(path, self.what, self._is_all_of)
 
     def _is_all_of(self, folder: Path) -> bool:
@@ -120,17 +119,17 @@ class Contents:
 
 @contextmanager
 def atomic_folder(path: Path, contents: Contents) -> Iterator[Path]:
-    """Give an empty temporary folder beside `path`; when the block ends without error it takes `path`'s place.
+    """Yield an empty temporary folder, which replaces `path` if the block ends without error.
 
-    A link at `path` stays, and the folder that it leads to is replaced.
+    A link at `path` stays, and the folder that it points to is replaced.
 
     Args:
         path: of the folder.
-        contents: what it is to hold, and so what it may replace.
+        contents: what it will contain, and therefore what it may replace.
 
     Raises:
-        StudyError: there is something else at `path`, which would be lost.
-        OSError: of the block's writing, with the folder's name where it has none.
+        StudyError: something else is at `path`.
+        OSError: writing failed; the message names the folder.
     """
     path = Path(path)
     if path.is_symlink():
@@ -154,7 +153,10 @@ def atomic_folder(path: Path, contents: Contents) -> Iterator[Path]:
 
 @contextmanager
 def _beside(path: Path, make: Callable[[], str], stem: str, suffix: str) -> Iterator[Path]:
-    """What `make` makes beside `path`, locked, and gone when the block ends, as is what killed writers left there."""
+    """Yield a locked temporary file or folder beside `path`.
+
+    Removes it and those of killed writers.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     left = f".{glob.escape(stem)}-{'?' * 8}{glob.escape(suffix)}"
     for one in path.parent.glob(left):
@@ -162,12 +164,12 @@ def _beside(path: Path, make: Callable[[], str], stem: str, suffix: str) -> Iter
             _remove(one)
             os.close(lock)
     for aside in path.parent.glob(left + _OLD):
-        # Its writer lives where the folder that is to take the place is still there.
+        # The writer is alive if its replacement folder still exists.
         if not aside.with_suffix("").exists():
             _settle(aside, path)
 
     temporary, lock = Path(make()), None
-    # Before it is locked, another writer may take it for a killed one's.
+    # Another writer may remove it before it is locked.
     while fcntl and (lock := _lock(temporary, wait=True)) is None and not temporary.exists():
         temporary = Path(make())
     try:
@@ -177,7 +179,7 @@ def _beside(path: Path, make: Callable[[], str], stem: str, suffix: str) -> Iter
             raise
         if problem.errno:
             raise OSError(problem.errno, problem.strerror, str(path)) from problem
-        # NumPy says how many values it wrote, but neither where nor what was in its way.
+        # NumPy's error has the number of values, but neither the file nor the cause.
         free = shutil.disk_usage(path.parent).free
         raise OSError(f"{path}: {problem}; {free:,} bytes are free on that disk") from problem
     finally:
@@ -187,7 +189,7 @@ def _beside(path: Path, make: Callable[[], str], stem: str, suffix: str) -> Iter
 
 
 def _lock(path: Path, *, wait: bool) -> int | None:
-    """A descriptor that holds the lock of what is at `path`; None where another has it, or it is gone."""
+    """A descriptor that holds the lock of `path`; None if another process has it, or it is gone."""
     if fcntl is None:
         return None
     try:
@@ -205,12 +207,12 @@ def _lock(path: Path, *, wait: bool) -> int | None:
 
 
 def _settle(aside: Path, path: Path) -> None:
-    """After another folder was to take the place of the one that lies aside: put this one back, or remove it."""
-    with suppress(OSError):  # there is none, or another writer was here first
+    """Remove the folder that was set aside, or put it back if none has taken its place."""
+    with suppress(OSError):  # there is none, or another writer was faster
         if not path.exists():
             aside.replace(path)
         else:
-            # First under a name that is never put back: only a part of it may be there when this is killed.
+            # Rename first: a kill leaves a partial folder, which must not be put back.
             shutil.rmtree(aside.replace(aside.with_suffix("")))
 
 

@@ -1,13 +1,13 @@
-"""Export: from a finished run to what `Recognizer` loads, an ONNX model with its card.
+"""Export a finished run as an ONNX model with its card, for `Recognizer` and the server.
 
-The folder holds
+The folder contains
 
     model.onnx    pixels float32 (n, 48, 48, 1) in 0..255 to logits float32 (n, 7)
-    card.json     what it was trained on, its scores, temperature and threshold, for programs
-    README.md     the same as a model card (Mitchell et al. 2019, arXiv 1810.03993), for people
-    weights.npz   the same weights for Keras, kernels as float16; `load_keras` builds the network from them
+    card.json     training data, scores, temperature and threshold, for programs
+    README.md     the same as a model card (Mitchell et al. 2019, arXiv 1810.03993)
+    weights.npz   the weights for Keras, kernels as float16; see `load_keras`
 
-Kernels are rounded to float16 before anything else, so the two files are one model.
+Kernels are rounded to float16 first, so both files are the same model.
 """
 
 import contextlib
@@ -42,47 +42,49 @@ EXPORTED = Contents("an exported model", CARD, (MODEL, "weights.npz", "README.md
 
 PARITY_IMAGES = 1000
 PARITY = 1e-4
-"""The largest difference in any probability between Keras and ONNX Runtime that an export passes with."""
+"""The largest accepted difference in a probability between Keras and ONNX Runtime."""
 
 INT8_LOSS = 0.003
-"""The most PublicTest accuracy that 8-bit integers may cost."""
+"""The largest accepted loss of PublicTest accuracy with 8-bit integers, a fraction."""
 
 _CALIBRATION_IMAGES = 256
 _CALIBRATION_BATCH = 32
 _CALIBRATION_PERCENTILE = 99.99
-"""Ranges of activations are those of so many Training images, but for the rarest values: with all of them, or more
-images, the few largest leave too few of the 256 steps to the rest, and probabilities move by a third more."""
+"""Activation ranges are computed from 256 Training images, without the most extreme values. With
+them, or with more images, too few of the 256 steps remain for the other values, and probabilities
+change by a third more."""
 
 
 def export_run(run: Run, faces: Faces, folder: Path, *, int8: bool = False) -> dict:
-    """Export a finished run to a folder, in place of an exported model that was there.
+    """Export a finished run to a folder. Replaces an exported model there.
 
-    Temperature and threshold are fitted on PublicTest to the exported model's own answers. PrivateTest is not looked
-    at: its scores in the card are of the run's logits, where `fer-study score` has kept them.
+    Temperature and threshold are fitted on PublicTest, to the exported model's predictions.
+    PrivateTest is not read: its scores in the card come from logits that `fer-study score` saved.
 
     Args:
-        run: finished.
-        faces: those it was trained on.
-        folder: where to.
-        int8: quantise weights and activations to 8 bits, and keep that where PublicTest accuracy falls by
-            `INT8_LOSS` at most and one face is classified faster here.
+        run: a finished run.
+        faces: the faces it was trained on.
+        folder: the folder to write.
+        int8: quantise weights and activations to 8 bits, if PublicTest accuracy falls by at most
+            `INT8_LOSS` and one face is classified faster on this machine.
 
     Returns:
-        What is in card.json.
+        The contents of card.json.
 
     Raises:
-        StudyError: something else is at `folder`; the faces are not the run's; the backend is not TensorFlow, which
-            ONNX is written through; or Keras and ONNX Runtime disagree.
+        StudyError: `folder` has other contents; the faces are not the run's; the backend is not
+            TensorFlow, which the ONNX export needs; or Keras and ONNX Runtime disagree.
     """
     if faces.fingerprint != run.info.faces:
         raise StudyError(
-            f"{run.folder.name}: expected the faces it was trained on (fingerprint {run.info.faces[:12]}), found "
-            f"others ({faces.fingerprint[:12]}). Name them with --data."
+            f"{run.folder.name}: expected the faces it was trained on (fingerprint "
+            f"{run.info.faces[:12]}), found others ({faces.fingerprint[:12]}). Give them with "
+            "--data."
         )
     if keras.backend.backend() != "tensorflow":
         raise StudyError(
-            f"KERAS_BACKEND: expected tensorflow, which ONNX is written through, found {keras.backend.backend()}. "
-            "Runs of either backend can be exported under it."
+            f"KERAS_BACKEND: expected tensorflow, which the ONNX export needs, found "
+            f"{keras.backend.backend()}. Runs of both backends can be exported with it."
         )
     EXPORTED.expect_place(folder)  # before the work
     public = faces.of(PUBLIC)
@@ -111,7 +113,10 @@ def export_run(run: Run, faces: Faces, folder: Path, *, int8: bool = False) -> d
 
 
 def write_onnx(model: keras.Model, file: Path) -> None:
-    """Write a Keras model as ONNX, from `pixels` (n, 48, 48, 1) to `logits` (n, 7); the same model, the same bytes."""
+    """Write a Keras model as ONNX, from `pixels` (n, 48, 48, 1) to `logits` (n, 7).
+
+    The same model gives the same bytes.
+    """
     import warnings
 
     model(np.zeros((1, SIDE, SIDE, 1), np.float32))  # Keras exports only what has been called
@@ -123,32 +128,37 @@ def write_onnx(model: keras.Model, file: Path) -> None:
 
 
 def onnx_logits(file: Path, images: np.ndarray) -> np.ndarray:
-    """An ONNX model's logits, float32 (n, 7), of images uint8 (n, 48, 48)."""
+    """Predict images, uint8 (n, 48, 48), with an ONNX model. Returns logits, float32 (n, 7)."""
     run = _runner(file)
     batches = [run(images[start : start + 256]) for start in range(0, len(images), 256)]
     return np.concatenate(batches)
 
 
 def parity(expected: np.ndarray, found: np.ndarray) -> float:
-    """The largest difference in probability between two models' logits (n, 7), over the first 1,000 images.
+    """The largest difference in a probability between two models, over the first 1,000 images.
+
+    Args:
+        expected: logits (n, 7).
+        found: logits (n, 7).
 
     Raises:
-        StudyError: it is `PARITY` or more, or a top answer differs.
+        StudyError: it is `PARITY` or more, or a top prediction differs.
     """
     expected, found = (probabilities(logits[:PARITY_IMAGES]) for logits in (expected, found))
     difference = float(np.abs(expected - found).max())
     others = int((expected.argmax(axis=1) != found.argmax(axis=1)).sum())
     if not difference < PARITY or others:
         raise StudyError(
-            f"export: expected ONNX Runtime to answer as Keras does (probabilities within {PARITY:g}, the same top "
-            f"answer), found a difference of {difference:.2g} and {others} other answers among {len(found):,} images. "
-            "Nothing was written."
+            "export: expected ONNX Runtime to predict as Keras does (probabilities within "
+            f"{PARITY:g}, "
+            f"the same top prediction), found a difference of {difference:.2g} and {others} other "
+            f"predictions among {len(found):,} images. Nothing was written."
         )
     return difference
 
 
 def card_text(card: dict) -> str:
-    """The model card as Markdown, from what card.json holds."""
+    """Render the model card as Markdown from the contents of card.json."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("fer_utils.release", ""),
         trim_blocks=True,
@@ -203,13 +213,13 @@ def _rounded(weight: np.ndarray) -> np.ndarray:
 
 
 def _stored(weight: np.ndarray) -> np.ndarray:
-    # Kernels are nearly all of the size; statistics and biases, which may be large, stay as they are.
+    # Kernels are nearly all of the size. Statistics and biases may be large numbers and stay
+    # float32.
     return weight.astype(np.float16) if weight.ndim > 1 else weight
 
 
 def _name_anew(file: Path) -> None:
-    """Number all names in the order of use: tf2onnx's differ from export to export, so the same run would not give
-    the same bytes."""
+    """Number all names in the order of use. tf2onnx's names differ between exports of one model."""
     import onnx
 
     model = onnx.load(file)
@@ -238,13 +248,16 @@ def _runner(file: Path) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def _quantise(file: Path, faces: Faces, logits: np.ndarray) -> dict:
-    """Replace a float ONNX model by its 8-bit form where that is as good and faster; what was found, for the card."""
+    """Replace a float ONNX model by its 8-bit form if that is as accurate and faster.
+
+    Returns the measurements for the card.
+    """
     from onnxruntime import quantization
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     public, training = faces.of(PUBLIC), faces.of(TRAINING)
     chosen = np.linspace(0, len(training) - 1, min(_CALIBRATION_IMAGES, len(training))).astype(int)
-    # The histograms want batches of one size: what fills no batch is left out, unless it is all there is.
+    # The histograms need batches of one size, so an incomplete last batch is dropped.
     whole = len(chosen) // _CALIBRATION_BATCH * _CALIBRATION_BATCH or len(chosen)
     pixels = training.images[chosen[:whole], ..., None].astype(np.float32)
 
@@ -260,8 +273,8 @@ def _quantise(file: Path, faces: Faces, logits: np.ndarray) -> dict:
 
     prepared, small = file.with_name("prepared.onnx"), file.with_name("int8.onnx")
     quant_pre_process(file, prepared, skip_symbolic_shape=True)
-    # Seven bits of weight: with eight, processors without VNNI saturate and answer otherwise than those with it.
-    with contextlib.redirect_stdout(None):  # it prints its steps
+    # Weights have seven bits. With eight, processors without VNNI saturate and predict differently.
+    with contextlib.redirect_stdout(None):  # it prints each step
         quantization.quantize_static(
             prepared,
             small,
@@ -277,16 +290,17 @@ def _quantise(file: Path, faces: Faces, logits: np.ndarray) -> dict:
     after = onnx_logits(small, public.images)
     loss = accuracy(logits, public.emotion) - accuracy(after, public.emotion)
     speedup = _latency_ratio(file, small, public.images[:1])
-    kept = loss <= INT8_LOSS and speedup > 1
-    if kept:
+    use = loss <= INT8_LOSS and speedup > 1
+    if use:
         small.replace(file)
     prepared.unlink()
     small.unlink(missing_ok=True)
-    return {"int8": kept, "int8_accuracy_loss": loss, "int8_speedup": round(speedup, 2)}
+    return {"int8": use, "int8_accuracy_loss": loss, "int8_speedup": round(speedup, 2)}
 
 
 def _latency_ratio(slow: Path, fast: Path, face: np.ndarray, rounds: int = 200) -> float:
-    """Median time of the first divided by that of the second, one face at a time, in turn."""
+    """Median time of the first model divided by that of the second, for one face, in
+    alternation."""
     runners = [_runner(slow), _runner(fast)]
     seconds = np.empty((rounds, 2))
     for times in seconds:

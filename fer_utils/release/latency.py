@@ -1,4 +1,4 @@
-"""What an answer costs: multiply-adds, and milliseconds through ONNX Runtime, plain and with test-time averaging."""
+"""The cost of a prediction: multiply-adds and milliseconds, without and with TTA."""
 
 import tempfile
 import time
@@ -16,18 +16,18 @@ ROUNDS = 50
 
 
 def answer_costs(folders: Mapping[str, Path], rounds: int = ROUNDS) -> pd.DataFrame:
-    """Measure how long each network takes to answer for one face on one thread, all of them in turn.
+    """Measure the time of each network for one face on one thread, in alternation.
 
-    A network that averages over views is given all views of a face at once. Snapshots multiply both costs.
+    With TTA, all transforms of a face are one batch. Snapshots multiply both costs.
 
     Args:
-        folders: of a run, finished or published, for each network, by name.
-        rounds: how often each is timed; the first call of each is left out.
+        folders: the folder of a run, finished or published, by the network's name.
+        rounds: number of timings; the first call is not counted.
 
     Returns:
-        A row a network, and another with its averaging where its recipe has that: model, averaging ("" or in words),
-        answers (forward passes for a face), parameters, multiply_adds (for a face), milliseconds (the least of all
-        rounds: what else the machine does only adds to them).
+        One row per network, and another one if its recipe has TTA: model, tta, answers (forward
+        passes for a face), parameters, multiply_adds (for a face), milliseconds (the minimum of all
+        rounds, because other work on the machine only adds to it).
     """
     from fer_utils.networks import parts
     from fer_utils.networks.costs import multiply_adds
@@ -62,15 +62,15 @@ def answer_costs(folders: Mapping[str, Path], rounds: int = ROUNDS) -> pd.DataFr
 def with_costs(
     table: pd.DataFrame, costs: pd.DataFrame, ensembles: Mapping[str, Sequence[str]] | None = None
 ) -> pd.DataFrame:
-    """Scores and costs side by side.
+    """Join scores and costs.
 
     Args:
-        table: as `results.summarise` gives it.
-        costs: as `answer_costs` gives it, under the models' names.
-        ensembles: by the name that the table has, the model of each member, whose costs add up.
+        table: as `results.summarise` returns it.
+        costs: as `answer_costs` returns it, under the models' names.
+        ensembles: the models of an ensemble's members by its name; their costs are added.
 
     Returns:
-        The rows of `table` whose costs are known, with multiply_adds and milliseconds.
+        The rows of `table` with known costs, with multiply_adds and milliseconds.
     """
     known = costs.set_index(["model", "tta"])[["multiply_adds", "milliseconds"]]
     dearest = known.groupby("model").max()
@@ -85,17 +85,21 @@ def with_costs(
 
 
 def tta_finding(table: pd.DataFrame) -> str:
-    """What a table of `with_costs` says of test-time averaging, in one sentence."""
-    plain, many = (table[(table["tta"] != "") == tta] for tta in (False, True))
-    both = many.merge(plain, on="model", suffixes=("", "_plain"))
+    """Gain and cost of TTA for each model of a table of `with_costs`, as one sentence each."""
+    plain, with_tta = (table[(table["tta"] != "") == tta] for tta in (False, True))
+    both = with_tta.merge(plain, on="model", suffixes=("", "_plain"))
     if both.empty:
-        return "No network here averages over views."
-    said = [
-        f"{row['model']} {100 * (row['private_accuracy'] - row['private_accuracy_plain']):+.1f} points for "
-        f"{row['milliseconds'] / row['milliseconds_plain']:.1f} times the milliseconds"
-        for row in both.to_dict("records")
-    ]
-    return f"Test-time averaging, on PrivateTest: {'; '.join(said)}."
+        return "No network here has test-time augmentation."
+    sentences = []
+    for row in both.to_dict("records"):
+        gain = 100 * (row["private_accuracy"] - row["private_accuracy_plain"])
+        factor = row["milliseconds"] / row["milliseconds_plain"]
+        change = f"{gain:+.1f}".replace("-", "−")
+        sentences.append(
+            f"TTA changes the PrivateTest accuracy of {row['model']} by {change} points, for "
+            f"{factor:.1f} times the milliseconds."
+        )
+    return " ".join(sentences)
 
 
 def _seconds(session, pixels: np.ndarray, times: int) -> float:

@@ -1,4 +1,5 @@
-"""Keras networks with their weights, of runs and of exported models, for what logits alone cannot answer."""
+"""Keras models with weights, from runs and exported models, for analyses that need more than
+logits."""
 
 import json
 from collections.abc import Mapping
@@ -16,15 +17,14 @@ from fer_utils.training.runs import Run
 
 
 def available_models(runs: Mapping[str, Path], faces: Faces) -> dict[str, keras.Model]:
-    """The networks of those runs that have their weights, by label, as `runs` has them; on real faces the released
-    model too, which learned from FER-2013's Training.
+    """The models of all runs with saved weights, by label, and on real faces the released model.
 
     Args:
-        runs: folders by label, as `evidence.available_runs` gives them.
-        faces: that the networks are to be asked about.
+        runs: folders by label, as `evidence.available_runs` returns them.
+        faces: the faces that the models will predict.
 
     Raises:
-        StudyError: there is none.
+        StudyError: there is no model.
     """
     models = {
         label: Run(folder).model()
@@ -35,17 +35,19 @@ def available_models(runs: Mapping[str, Path], faces: Faces) -> dict[str, keras.
         models["released model"] = load_keras(RELEASED)
     if not models:
         raise StudyError(
-            f"runs: expected the weights (model.keras) of one, found none in {', '.join(map(str, runs.values()))}. "
-            "Publish one with its weights: `dvc repro final_model`."
+            "runs: expected one with weights (model.keras), found none in "
+            f"{', '.join(map(str, runs.values()))}. Train one: `dvc repro final_model`."
         )
     return models
 
 
 def load_keras(folder: Path) -> keras.Model:
-    """The Keras model of an exported folder, float32 (n, 48, 48, 1) in 0..255 to logits, for what ONNX cannot do.
+    """Load the Keras model of an exported folder.
+
+    It maps float32 (n, 48, 48, 1) with values 0..255 to logits (n, 7).
 
     Raises:
-        StudyError: the folder has no card or no weights, or they do not fit the network.
+        StudyError: the folder has no card or no weights, or the weights do not fit the network.
     """
     try:
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))
@@ -57,6 +59,7 @@ def load_keras(folder: Path) -> keras.Model:
         model.set_weights(weights)
     except (OSError, ValueError, KeyError) as problem:
         raise StudyError(
-            f"{folder}: expected an exported model ({CARD} and weights.npz), found: {problem}. Export the run again."
+            f"{folder}: expected an exported model ({CARD} and weights.npz), found {problem}. "
+            "Export the run again."
         ) from None
     return model
