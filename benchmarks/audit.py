@@ -2,17 +2,19 @@
 
     python benchmarks/audit.py [--faces FOLDER] [--sizes 1 2 5 10] [--limit SECONDS]
 
-FOLDER holds prepared faces; without it 3,500 are drawn. Larger sets are the images again, each time changed otherwise:
-turned by quarters, then turned and made negatives, then these wound round by half the width. So an image of one set
-neither equals nor resembles its own in another, copies within a set stay copies, near ones too, and all sets keep a
-photo's statistics, on which the number of pairs to be looked at depends. The audits run in a fresh process for each
-size, so that its peak memory is its own.
+FOLDER holds prepared faces; without it 3,500 are drawn. Larger sets are the images again, each time
+changed otherwise: turned by quarters, then turned and made negatives, then these wound round by
+half the width. So an image of one set neither equals nor resembles its own in another, copies
+within a set stay copies, near ones too, and all sets keep a photo's statistics, on which the number
+of pairs to be looked at depends. The audits run in a fresh process for each size, so that its peak
+memory is its own.
 
-Prints for each audit and size the processor's seconds (of all threads, so that what else the machine does falls out),
-the ratio to those of the first size, and the exponent: 1 where time grows as the number of images, 2 where it grows as
-its square. The comparison is `all pairs`, one matrix product of every image's coarsest frequencies with all others', in
-blocks: the first step of near copies without trees. It is left out for the sizes at which it would take longer than
---limit, by its own growth.
+Prints for each audit and size the processor's seconds (of all threads, so that what else the
+machine does falls out), the ratio to those of the first size, and the exponent: 1 where time grows
+as the number of images, 2 where it grows as its square. The comparison is `all pairs`, one matrix
+product of every image's coarsest frequencies with all others', in
+blocks: the first step of near copies without trees. It is left out for the sizes at which it would
+take longer than --limit, by its own growth.
 """
 
 import argparse
@@ -46,7 +48,8 @@ BASELINE = "all pairs"
 
 
 def grown(faces: Faces, times: int) -> Faces:
-    """The faces, and `times` - 1 further sets of them (of 15 that there are), changed as the module says."""
+    """The faces, and `times` - 1 further sets of them (of 15 that there are), changed as the
+    module says."""
     if not 1 <= times <= MOST:
         sys.exit(f"sizes: expected 1 to {MOST} times as many, found {times}.")
     images = np.empty((times, *faces.images.shape), np.uint8)

@@ -1,6 +1,8 @@
-"""One contender of recognize.py, measured in a process of its own: fer's environment runs this file too.
+"""One contender of recognize.py, measured in a process of its own: fer's environment runs this file
+too.
 
-Only the standard library is imported before the contender is, so that its import time and peak memory are its own.
+Only the standard library is imported before the contender is, so that its import time and peak
+memory are its own.
 """
 
 import importlib.metadata
@@ -34,7 +36,8 @@ def peak_mb() -> float:
 
 
 class Fer:
-    """The `fer` package as it comes: its quantised network in TensorFlow Lite, after OpenCV's `default` cascade."""
+    """The `fer` package as it comes: its quantised network in TensorFlow Lite, after OpenCV's
+    `default` cascade."""
 
     packages = ("fer", "tensorflow", "opencv-contrib-python")
     mtcnn = False
@@ -53,7 +56,8 @@ class Fer:
     def face(self, pixels):
         import numpy as np
 
-        # Its own call, told where the face is: it widens a box by ten pixels on each side, to the whole picture.
+        # Its own call, told where the face is: it widens a box by ten pixels on each side, to the
+        # whole picture.
         side = pixels.shape[0]
         picture, box = np.repeat(pixels[..., None], 3, axis=2), [(10, 10, side - 20, side - 20)]
         return lambda: self.model.detect_emotions(picture, face_rectangles=box)
@@ -69,7 +73,8 @@ class FerMtcnn(Fer):
     mtcnn = True
 
     def load(self, job: dict) -> None:
-        import facenet_pytorch  # noqa: F401 (PyTorch 2.14 after TensorFlow 2.21 ends in a segmentation fault)
+        # PyTorch 2.14 after TensorFlow 2.21 ends in a segmentation fault.
+        import facenet_pytorch  # noqa: F401
 
         super().load(job)
 
@@ -106,7 +111,8 @@ class Predict:
 
 
 class Compiled(Predict):
-    """A `tf.function` of the same Keras model with its input's shape fixed: the quickest call that Keras has."""
+    """A `tf.function` of the same Keras model with its input's shape fixed: the quickest call that
+    Keras has."""
 
     def face(self, pixels):
         import tensorflow as tf
@@ -164,9 +170,11 @@ CONTENDERS = {
 
 
 def measure(job: dict) -> dict:
-    """All that is measured of one contender. Times in ms, import and preparation in seconds, memory in MB.
+    """All that is measured of one contender. Times in ms, import and preparation in seconds, memory
+    in MB.
 
-    `job` has contender, threads, seconds (for each face and photo), photos (paths) and, for ours, model and yunet.
+    `job` has contender, threads, seconds (for each face and photo), photos (paths) and, for ours,
+    model and yunet.
     """
     contender = CONTENDERS[job["contender"]]()
     started = time.perf_counter()

@@ -2,13 +2,14 @@
 
     python benchmarks/detect.py --photos FOLDER [--yunet yunet_n_640_640.onnx] [--annotate OUT]
 
-FOLDER holds photos and faces.csv (columns file and faces: how many faces each has). Photos are searched as the
-recogniser searches them (`fer_utils.recognition.detectors.find_faces`). faces.csv has counts and no boxes, so found,
-missed and false are by count: what is found beyond a photo's count is false. A box beside the face would pass;
---annotate writes each photo with its boxes, to be looked at.
+FOLDER holds photos and faces.csv (columns file and faces: how many faces each has). Photos are
+searched as the recogniser searches them (`fer_utils.recognition.detectors.find_faces`). faces.csv
+has counts and no boxes, so found, missed and false are by count: what is found beyond a photo's
+count is false. A box beside the face would pass; --annotate writes each photo with its boxes, to be
+looked at.
 
-One thread; a photo's time is the median of --repeats detections after one that is not counted, scaling included and
-reading the file not.
+One thread; a photo's time is the median of --repeats detections after one that is not counted,
+scaling included and reading the file not.
 """
 
 import argparse
@@ -65,7 +66,8 @@ def read_counts(folder: Path) -> dict[str, int]:
     absent = [name for name in counts if not (folder / name).is_file()]
     if absent or not counts:
         raise StudyError(
-            f"{file}: expected photos of {folder}, found none named {', '.join(absent) or 'at all'}."
+            f"{file}: expected photos of {folder}, found none named "
+            f"{', '.join(absent) or 'at all'}."
         )
     return counts
 
@@ -82,7 +84,10 @@ def timed(detector: Detector, photo: np.ndarray, repeats: int) -> tuple[list[Det
 
 
 def report(counts: dict[str, int], results: dict[str, dict[str, tuple[int, float]]]) -> str:
-    """A table of photos and a total. `results` has number of boxes and milliseconds by detector and photo."""
+    """A table of photos and a total.
+
+    `results` has number of boxes and milliseconds by detector and photo.
+    """
     head = f"{'photo':16} {'faces':>5}"
     for name in results:
         head += f"  | {name:>6} found missed false     ms"
@@ -160,7 +165,8 @@ def main() -> None:
             {"yunet": YuNetDetector(given.yunet)} if given.yunet else {}
         )
         print(
-            f"OpenCV {cv2.__version__}, 1 thread, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start"
+            f"OpenCV {cv2.__version__}, 1 thread, {os.cpu_count()} cores, load "
+            f"{os.getloadavg()[0]:.1f} at the start"
         )
         print(compare(given.photos, detectors, given.repeats, given.annotate))
     except StudyError as problem:

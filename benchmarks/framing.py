@@ -1,18 +1,23 @@
 """How FER-2013 frames faces, for each detector, and what a wrong frame costs.
 
-    python benchmarks/framing.py --csv fer2013.csv.gz [--yunet yunet_n_640_640.onnx] [--photos FOLDER]
-    python benchmarks/framing.py --data data/prepared --parts boxes
+    python benchmarks/framing.py --csv fer2013.csv.gz [--yunet yunet_n_640_640.onnx] [--photos
+    FOLDER] python benchmarks/framing.py --data data/prepared --parts boxes
 
 Training and PublicTest are used, PrivateTest is not. Three parts:
 
-boxes: where each detector finds the face in --images Training images, enlarged three times on a blurred border half
-    the image wide: its box's middle and sides in FER-2013's pixels, and the square (frame and rise, as detectors have
-    them) that would give the image back. An image of FER-2013 ends at chin and forehead, and a detector that goes by
-    the whole head (YuNet) draws a smaller box there than on a photo. Hence, with --photos, a second way for it: on
-    photos where both detectors find a face, the square that Haar's frame cuts, in terms of the other's box.
-shifts: PublicTest accuracy of the model when each image is framed anew, wider or closer, or moved, the border repeated.
-pasted: --images PublicTest images, each enlarged on a blurred border as above, detected, cut with `crop_face` at
-    several frames and classified: accuracy where the detector found the face, beside that of the images themselves.
+boxes: where each detector finds the face in --images Training images, enlarged three times on a
+blurred border half
+    the image wide: its box's middle and sides in FER-2013's pixels, and the square (frame and rise,
+    as detectors have them) that would give the image back. An image of FER-2013 ends at chin and
+    forehead, and a detector that goes by the whole head (YuNet) draws a smaller box there than on a
+    photo. Hence, with --photos, a second way for it: on photos where both detectors find a face,
+    the square that Haar's frame cuts, in terms of the other's box.
+shifts: PublicTest accuracy of the model when each image is framed anew, wider or closer, or moved,
+the border repeated.
+pasted: --images PublicTest images, each enlarged on a blurred border as above, detected, cut with
+`crop_face` at
+    several frames and classified: accuracy where the detector found the face, beside that of the
+    images themselves.
 """
 
 import argparse
@@ -45,7 +50,8 @@ DIRECTIONS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 
 
 def paste(image: np.ndarray) -> np.ndarray:
-    """A grey image (48, 48) enlarged, on a border that goes on from its own, blurred: uint8 RGB (288, 288, 3)."""
+    """A grey image (48, 48) enlarged, on a border that goes on from its own, blurred: uint8 RGB
+    (288, 288, 3)."""
     large = cv2.resize(image, None, fx=ENLARGED, fy=ENLARGED, interpolation=cv2.INTER_CUBIC)
     border = BORDER * ENLARGED
     canvas = cv2.copyMakeBorder(large, border, border, border, border, cv2.BORDER_REPLICATE)
@@ -55,7 +61,8 @@ def paste(image: np.ndarray) -> np.ndarray:
 
 
 def find_pasted(detector: Detector, image: np.ndarray) -> Box | None:
-    """The box nearest the middle of the pasted image, or None where there is none within a quarter of its side."""
+    """The box nearest the middle of the pasted image, or None where there is none within a quarter
+    of its side."""
     canvas = paste(image)
     middle, reach = canvas.shape[0] / 2, SIDE * ENLARGED / 4
     near = [
@@ -67,7 +74,8 @@ def find_pasted(detector: Detector, image: np.ndarray) -> Box | None:
 
 
 def in_face_pixels(box: Box) -> tuple[float, float, float, float]:
-    """A pasted image's box in FER-2013's pixels: its middle right of and below the image's, its width and height."""
+    """A pasted image's box in FER-2013's pixels: its middle right of and below the image's, its
+    width and height."""
     middle = BORDER + SIDE / 2
     return (
         (box.x + box.width / 2) / ENLARGED - middle,
@@ -78,13 +86,15 @@ def in_face_pixels(box: Box) -> tuple[float, float, float, float]:
 
 
 def frame_of(boxes: np.ndarray) -> tuple[float, float]:
-    """Frame and rise that give FER-2013's square back from boxes (n, 4) as `in_face_pixels` has them, by medians."""
+    """Frame and rise that give FER-2013's square back from boxes (n, 4) as `in_face_pixels` has
+    them, by medians."""
     side = np.median(boxes[:, 2:].max(axis=1))
     return float(SIDE / side), float(np.median(boxes[:, 1]) / SIDE)
 
 
 def frame_like(boxes: Iterable[tuple[Box, Box]], frame: float, rise: float) -> tuple[float, float]:
-    """Frame and rise that cut from each pair's second box the square that `frame` and `rise` cut from the first."""
+    """Frame and rise that cut from each pair's second box the square that `frame` and `rise` cut
+    from the first."""
     frames, rises = [], []
     for one, other in boxes:
         side = frame * max(one.width, one.height)
@@ -95,7 +105,8 @@ def frame_like(boxes: Iterable[tuple[Box, Box]], frame: float, rise: float) -> t
 
 
 def same_faces(ones: list[Box], others: list[Box]) -> list[tuple[Box, Box]]:
-    """Pairs of boxes of two detectors whose middles lie within a quarter of the first's side of each other."""
+    """Pairs of boxes of two detectors whose middles lie within a quarter of the first's side of
+    each other."""
 
     def apart(a: Box, b: Box) -> float:
         across = a.x + a.width / 2 - b.x - b.width / 2
@@ -143,7 +154,8 @@ def boxes_part(faces: Faces, detectors: dict[str, Detector], photos: Path | None
         if pairs:
             frame, rise = frame_like(pairs, haar.frame, haar.rise)
             print(
-                f"  yunet, as haar's {haar.frame:.3f} on {len(pairs)} faces of photos: {frame:.3f} and {rise:.3f}"
+                f"  yunet, as haar's {haar.frame:.3f} on {len(pairs)} faces of photos: {frame:.3f} "
+                f"and {rise:.3f}"
             )
 
 
@@ -151,9 +163,11 @@ def boxes_part(faces: Faces, detectors: dict[str, Detector], photos: Path | None
 
 
 def reframe(images: np.ndarray, frame: float, across: float = 0, down: float = 0) -> np.ndarray:
-    """Images uint8 (n, 48, 48) as a square `frame` times as large would show them, moved by so many of its pixels.
+    """Images uint8 (n, 48, 48) as a square `frame` times as large would show them, moved by so many
+    of its pixels.
 
-    The face moves against the square: to the right and down by the amounts given. The border's pixels are repeated.
+    The face moves against the square: to the right and down by the amounts given. The border's
+    pixels are repeated.
     """
     middle = (SIDE - 1) / 2
     # Where each pixel of the result comes from (WARP_INVERSE_MAP).
@@ -185,7 +199,8 @@ def shifts_part(faces: Faces, recognizer: Recognizer) -> None:
         accuracy(recognizer, np.asarray(faces.images), faces.emotion),
     )
     print(
-        f"\n{len(faces)} PublicTest images as they are: accuracy {plain:.2%}; framed anew, points of difference"
+        f"\n{len(faces)} PublicTest images as they are: accuracy {plain:.2%}; framed anew, points "
+        "of difference"
     )
     for frame in FRAMES:
         score = accuracy(recognizer, reframe(images, frame), faces.emotion)

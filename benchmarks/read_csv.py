@@ -2,9 +2,10 @@
 
     python benchmarks/read_csv.py fer2013.csv.gz [--repeats 3]
 
-PATH is the CSV or its .csv.gz; what is missing of the two is made in a temporary folder. Each reading runs in a
-fresh process, so that its peak memory is its own, and the readers take turns, so that what else the machine does
-falls on both. Prints seconds, the ratio of the medians and peak memory, and whether all pixels are equal.
+PATH is the CSV or its .csv.gz; what is missing of the two is made in a temporary folder. Each
+reading runs in a fresh process, so that its peak memory is its own, and the readers take turns, so
+that what else the machine does falls on both. Prints seconds, the ratio of the medians and peak
+memory, and whether all pixels are equal.
 """
 
 import argparse
@@ -88,7 +89,8 @@ def compare(path: Path, repeats: int) -> None:
         medians[reader, file] = statistics.median(seconds)
         print(
             f"{reader:10} {''.join(file.suffixes):8} median {medians[reader, file]:6.2f} s"
-            f"  ({seconds[0]:.2f} to {seconds[-1]:.2f})  peak {max(one['peak_mb'] for one in measured):5.0f} MB"
+            f"  ({seconds[0]:.2f} to {seconds[-1]:.2f})  peak "
+            f"{max(one['peak_mb'] for one in measured):5.0f} MB"
         )
     print(f"ratio of medians, unpacked CSV: {medians[runs[0]] / medians[runs[1]]:.1f}")
     hashes = {one["sha256"] for measured in results.values() for one in measured}

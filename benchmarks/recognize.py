@@ -1,17 +1,21 @@
-"""Time recognition against what people use now: the `fer` package, Keras's predict, and a compiled Keras model.
+"""Time recognition against what people use now: the `fer` package, Keras's predict, and a compiled
+Keras model.
 
-    python benchmarks/recognize.py --photos FOLDER [--model FOLDER] [--rounds 3] [--threads 1] [--mtcnn]
+    python benchmarks/recognize.py --photos FOLDER [--model FOLDER] [--rounds 3] [--threads 1]
+    [--mtcnn]
 
-FOLDER holds photos and faces.csv (columns file and faces). All contenders see the same photos in one run. `fer` 25.10
-gets an environment of its own in --fer-env, made at the first run (a gigabyte; with --mtcnn several) and used again.
+FOLDER holds photos and faces.csv (columns file and faces). All contenders see the same photos in
+one run. `fer` 25.10 gets an environment of its own in --fer-env, made at the first run (a gigabyte;
+with --mtcnn several) and used again.
 
-Each measurement runs in a fresh process, so that import time and peak memory are its own; the contenders take turns,
-in the other order every second round, so that what else the machine does falls on all. Every library is held to
---threads threads. A face is classified by each contender's own call on a ready crop; a photo starts from its file and
-ends with its faces' emotions, and its time is the median of several. Printed are medians over the rounds with smallest
-and largest, and ratios to named baselines, each of measurements of the same round; photos are compared by the sum of
-their times. Where a contender finds more or fewer faces than are there, a photo's time is of that work: see the last
-column.
+Each measurement runs in a fresh process, so that import time and peak memory are its own; the
+contenders take turns, in the other order every second round, so that what else the machine does
+falls on all. Every library is held to --threads threads. A face is classified by each contender's
+own call on a ready crop; a photo starts from its file and ends with its faces' emotions, and its
+time is the median of several. Printed are medians over the rounds with smallest and largest, and
+ratios to named baselines, each of measurements of the same round; photos are compared by the sum of
+their times. Where a contender finds more or fewer faces than are there, a photo's time is of that
+work: see the last column.
 
 The machine's load is printed; numbers taken beside other work say little.
 """
@@ -31,7 +35,8 @@ HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parent
 
 FER = "fer==25.10.*"
-# What it imports, by hand: with pip's own choice it comes with a PyTorch of gigabytes that only MTCNN needs.
+# What it imports, by hand: with pip's own choice it comes with a PyTorch of gigabytes that only
+# MTCNN needs.
 FER_NEEDS = (
     "tensorflow>=2.19",
     "opencv-contrib-python<5",  # OpenCV 5 has no Haar cascades, which fer does not say
@@ -46,7 +51,8 @@ FER_NEEDS = (
 # facenet-pytorch asks for a PyTorch below 2.3 and NumPy below 2, and works with later ones.
 MTCNN = "facenet-pytorch==2.6.0"
 MTCNN_NEEDS = ("torch", "torchvision")
-# Last, since PyTorch brings a later one: fer imports pkg_resources, which setuptools 81 and later lack.
+# Last, since PyTorch brings a later one: fer imports pkg_resources, which setuptools 81 and later
+# lack.
 FER_SETUPTOOLS = "setuptools<81"
 
 MAIN = ("fer", "Model.predict", "compiled Keras", "ours")
@@ -80,7 +86,8 @@ def works(env: Path, mtcnn: bool) -> bool:
     if not python.is_file():
         return False
     code = "import facenet_pytorch; " if mtcnn else ""  # before TensorFlow: see contenders.py
-    code += "import importlib.metadata as m; assert m.version('fer').startswith('25.10.'); import fer.fer"
+    code += "import importlib.metadata as m; assert m.version('fer').startswith('25.10.'); "
+    code += "import fer.fer"
     return subprocess.run([python, "-c", code], capture_output=True, env=quiet(1)).returncode == 0
 
 
@@ -103,7 +110,8 @@ def ensure_fer(env: Path, mtcnn: bool) -> Path:
         subprocess.run([env_python(env), "-m", "pip", "install", "--quiet", *arguments], check=True)
     if not works(env, mtcnn):
         sys.exit(
-            f"{env}: expected an environment in which fer 25.10 works, found none. Remove it and try again."
+            f"{env}: expected an environment in which fer 25.10 works, found none. Remove it and "
+            "try again."
         )
     return env_python(env)
 
@@ -163,7 +171,8 @@ def ratios(results: dict[str, list[dict]], what: str, contender: str, baseline: 
 
 
 def span(numbers: list[float], digits: int) -> str:
-    return f"{statistics.median(numbers):.{digits}f} ({min(numbers):.{digits}f} to {max(numbers):.{digits}f})"
+    middle, low, high = statistics.median(numbers), min(numbers), max(numbers)
+    return f"{middle:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
 
 def faces_found(found: dict[str, int], counts: dict[str, int]) -> str:
@@ -176,7 +185,8 @@ def faces_found(found: dict[str, int], counts: dict[str, int]) -> str:
 def report(results: dict[str, list[dict]], counts: dict[str, int]) -> str:
     """Table, ratios and aims. `results` has a measurement a round for each contender."""
     lines = [
-        f"{'':15} {'one face, ms':>24} {'a photo, ms':>24} {'import, s':>20} {'then ready, s':>20} {'peak, MB':>9}  "
+        f"{'':15} {'one face, ms':>24} {'a photo, ms':>24} {'import, s':>20} {'then ready, s':>20} "
+        f"{'peak, MB':>9}  "
         "faces found, missed, false"
     ]
     for name, rounds in results.items():
@@ -188,7 +198,8 @@ def report(results: dict[str, list[dict]], counts: dict[str, int]) -> str:
         )
         lines.append(
             f"{name:15} {span([one['face_ms'] for one in rounds], 3):>24} "
-            f"{span(photo, 1) if photo else '-':>24} {span([one['import_s'] for one in rounds], 2):>20} "
+            f"{span(photo, 1) if photo else '-':>24} "
+            f"{span([one['import_s'] for one in rounds], 2):>20} "
             f"{span([one['prepare_s'] for one in rounds], 2):>20} "
             f"{statistics.median(one['peak_mb'] for one in rounds):9.0f}  "
             f"{faces_found(rounds[0]['found'], counts) if photo else '-'}"
@@ -202,7 +213,8 @@ def report(results: dict[str, list[dict]], counts: dict[str, int]) -> str:
         for one in ours:
             for other in others:
                 lines.append(
-                    f"  {WORDS[what]:20} {one:12} than {other:15} {span(ratios(results, what, one, other), 2)}"
+                    f"  {WORDS[what]:20} {one:12} than {other:15} "
+                    f"{span(ratios(results, what, one, other), 2)}"
                 )
     by_photo = {
         name: statistics.median(
@@ -229,7 +241,8 @@ def processor() -> str:
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else platform.processor() or platform.machine()}, {os.cpu_count()} cores"
+    name = names[0] if names else platform.processor() or platform.machine()
+    return f"{name}, {os.cpu_count()} cores"
 
 
 def compare(given: argparse.Namespace) -> str:

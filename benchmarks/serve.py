@@ -1,12 +1,14 @@
-"""Put the server under load from 1, 8 and 64 clients at once, and see what it answers, how soon, and what it keeps.
+"""Put the server under load from 1, 8 and 64 clients at once, and see what it answers, how soon,
+and what it keeps.
 
     python benchmarks/serve.py [--model FOLDER] [--photo FILE] [--requests 5000] [--quick]
 
-Starts `fer-study serve` as a process of its own on this machine, and ends it again. Each client sends the photo over
-one connection, again and again, until the share of requests that falls on its number of clients is answered; where
-the server says 503 it waits as long as that says. Prints for each number of clients the answers a second, the
-latency of what was answered (50th, 95th and 99th percentile), refusals (503) and errors (all else), and at last the
-server's resident memory after a warm-up and after all requests. Clients and server share the processor.
+Starts `fer-study serve` as a process of its own on this machine, and ends it again. Each client
+sends the photo over one connection, again and again, until the share of requests that falls on its
+number of clients is answered; where the server says 503 it waits as long as that says. Prints for
+each number of clients the answers a second, the latency of what was answered (50th, 95th and 99th
+percentile), refusals (503) and errors (all else), and at last the server's resident memory after a
+warm-up and after all requests. Clients and server share the processor.
 """
 
 import argparse
@@ -54,7 +56,8 @@ class Load:
 
 
 def portrait() -> bytes:
-    """A JPEG of 512 x 512 pixels with one face, 100 pixels wide: the public-domain one that scikit-image carries."""
+    """A JPEG of 512 x 512 pixels with one face, 100 pixels wide: the public-domain one that
+    scikit-image carries."""
     from skimage import data
 
     file = io.BytesIO()
@@ -135,7 +138,8 @@ def measure(port: int, photo: bytes, requests: int, limit: float) -> bool:
         p50, p95, p99 = 1000 * np.percentile(load.latencies or [np.nan], (50, 95, 99))
         rate = len(load.latencies) / seconds
         print(
-            f"{clients:7} {len(load.latencies):9,} {rate:9.1f} {p50:8.1f} {p95:8.1f} {p99:8.1f} {load.refused:6,} "
+            f"{clients:7} {len(load.latencies):9,} {rate:9.1f} {p50:8.1f} {p95:8.1f} {p99:8.1f} "
+            f"{load.refused:6,} "
             f"{len(load.errors):7,}"
         )
         answered += len(load.latencies)
@@ -143,7 +147,8 @@ def measure(port: int, photo: bytes, requests: int, limit: float) -> bool:
     after = memory_mb(port)
     verdict = "met" if after / before < GROWTH else "missed"
     print(
-        f"resident memory: {before:.1f} MB after the warm-up, {after:.1f} MB after {answered:,} requests more, "
+        f"resident memory: {before:.1f} MB after the warm-up, {after:.1f} MB after {answered:,} "
+        "requests more, "
         f"ratio {after / before:.3f} (aim: under {GROWTH}): {verdict}"
     )
     if errors:

@@ -3,19 +3,21 @@
     python benchmarks/train.py [--faces data/prepared] [--seconds 30] [--rounds 3]
     python benchmarks/train.py --profile baseline_cnn
 
-Both ways train the same network with the same optimiser, loss and batch size. The seed's reads the training images
-from PNG files in class folders (written once, and read from the disk's cache thereafter) with
-ImageDataGenerator.flow_from_directory, and leaves every setting of TensorFlow and of model.fit at its default. Ours
-is what `fit` runs: the TensorFlow engine on `epoch_plan`. What comes once a training is in neither: starting,
-compiling, Tang's preprocessing. Nor is what comes between epochs (PublicTest, checkpoints).
+Both ways train the same network with the same optimiser, loss and batch size. The seed's reads the
+training images from PNG files in class folders (written once, and read from the disk's cache
+thereafter) with ImageDataGenerator.flow_from_directory, and leaves every setting of TensorFlow and
+of model.fit at its default. Ours is what `fit` runs: the TensorFlow engine on `epoch_plan`. What
+comes once a training is in neither: starting, compiling, Tang's preprocessing. Nor is what comes
+between epochs (PublicTest, checkpoints).
 
-Each measurement runs in a fresh process, because TensorFlow reads its settings when it is imported, and lasts
-`--seconds` after the warm-up. The ways take turns, in the other order every second round, so that what else the
-machine does falls on both. Ratios and shares are of measurements of the same round; their medians are printed.
+Each measurement runs in a fresh process, because TensorFlow reads its settings when it is imported,
+and lasts `--seconds` after the warm-up. The ways take turns, in the other order every second round,
+so that what else the machine does falls on both. Ratios and shares are of measurements of the same
+round; their medians are printed.
 
-GFLOP/s is 6 times a network's multiply-adds an image, forward and the two products of the backward pass, 2 FLOPs
-each. It is compared with a product of two float32 matrices of 4096x4096 under our settings, by TensorFlow or by NumPy,
-whichever is faster.
+GFLOP/s is 6 times a network's multiply-adds an image, forward and the two products of the backward
+pass, 2 FLOPs each. It is compared with a product of two float32 matrices of 4096x4096 under our
+settings, by TensorFlow or by NumPy, whichever is faster.
 
 `--profile` says instead where our time goes, a step's and each layer's.
 """
@@ -68,7 +70,10 @@ SEED = 1
 
 
 def seed_way(case: str, faces: Path, images: Path, seconds: float) -> None:
-    """Train as the seed does, and end this process. The caller has seen to TensorFlow's own settings."""
+    """Train as the seed does, and end this process.
+
+    The caller has seen to TensorFlow's own settings.
+    """
     from tensorflow.keras.preprocessing.image import ImageDataGenerator
 
     from fer_utils.networks.backend import keras
@@ -104,7 +109,8 @@ def seed_way(case: str, faces: Path, images: Path, seconds: float) -> None:
     started = seen = ahead = steps = 0
 
     class Clock(keras.callbacks.Callback):
-        # At a batch's beginning: a hook at its end would have Keras draw the progress bar between steps.
+        # At a batch's beginning: a hook at its end would have Keras draw the progress bar between
+        # steps.
         def on_train_batch_begin(self, batch, logs=None):
             nonlocal started, seen, ahead, steps
             now, steps = time.perf_counter(), steps + 1
@@ -114,7 +120,8 @@ def seed_way(case: str, faces: Path, images: Path, seconds: float) -> None:
                 seen += ahead
                 if now - started >= seconds:
                     _expect_finite(model)
-                    # From here, since TensorFlow may wait for ever where an epoch is not trained to its end.
+                    # From here, since TensorFlow may wait for ever where an epoch is not trained to
+                    # its end.
                     leave({"images_per_second": seen / (now - started), "onednn": _onednn()})
             ahead = min(recipe.batch_size, generator.n - batch * recipe.batch_size)
 
@@ -148,7 +155,8 @@ def product(case: str, faces: Path, images: Path, seconds: float) -> dict:
         "TensorFlow": product_rate(seconds / 2, tf.function(tf.matmul), tf.constant),
         "NumPy": product_rate(seconds / 2, np.matmul, np.asarray),
         "machine": machine(),
-        "versions": f"Keras {keras.__version__}, TensorFlow {tf.__version__}, NumPy {np.__version__}",
+        "versions": f"Keras {keras.__version__}, TensorFlow {tf.__version__}, "
+        f"NumPy {np.__version__}",
     }
 
 
@@ -196,7 +204,9 @@ def _ours(case: str, folder: Path):
     def plan(epoch: int):
         return training.epoch_plan(recipe, SEED, epoch, len(faces), trunk.input_shape[1])
 
-    optimizer = build_optimizer(recipe, math.ceil(len(plan(1)[0]) / recipe.batch_size) * recipe.epochs)
+    optimizer = build_optimizer(
+        recipe, math.ceil(len(plan(1)[0]) / recipe.batch_size) * recipe.epochs
+    )
     optimizer.build(trunk.trainable_variables)
     # The targets of these recipes need no store, which is where teachers are.
     targets = training._targets(recipe, faces, store=None)
@@ -213,7 +223,8 @@ def _warm_up(runner, plan: Callable) -> None:
 
 
 def _train(runner, plan: Callable, until: float) -> tuple[int, float]:
-    """Train to the first step that ends at this time or later: the number of images, and when it ended."""
+    """Train to the first step that ends at this time or later: the number of images, and when it
+    ended."""
 
     class Enough(Exception):  # noqa: N818
         pass
@@ -236,7 +247,8 @@ def _train(runner, plan: Callable, until: float) -> tuple[int, float]:
 def _expect_finite(model) -> None:
     if not all(np.isfinite(weight).all() for weight in model.get_weights()):
         sys.exit(
-            "Expected finite weights after the training, found others: this speed would be of no training."
+            "Expected finite weights after the training, found others: this speed would be of no "
+            "training."
         )
 
 
@@ -299,7 +311,8 @@ def compare(faces: Path, images: Path, seconds: float, rounds: int, without_oned
                 onednn[way] = one["onednn"]
                 adds[case] = one.get("multiply_adds", adds.get(case))
                 print(
-                    f"round {number}: {LABELS[case]}, {WAYS[way]}: {speeds[case, way][-1]:.0f} images/s",
+                    f"round {number}: {LABELS[case]}, {WAYS[way]}: {speeds[case, way][-1]:.0f} "
+                    "images/s",
                     flush=True,
                 )
     state = {way: "on" if on else "off" for way, on in onednn.items()}
@@ -330,7 +343,8 @@ def report(speeds: dict, products: list[float], adds: dict) -> str:
             f"{ratios[case, way]:5.2f}x {statistics.median(flops):8.0f} {shares[case, way]:14.0%}"
         )
     lines.append(
-        f"{'matrix product':22} {'':10} {'':8} {'':15} {'':6} {statistics.median(products):8.0f} {1:14.0%}  "
+        f"{'matrix product':22} {'':10} {'':8} {'':15} {'':6} {statistics.median(products):8.0f} "
+        f"{1:14.0%}  "
         f"({min(products):.0f} to {max(products):.0f})"
     )
     aims = [
@@ -370,7 +384,10 @@ def _median_ratio(numbers: list[float], others: list[float]) -> float:
 
 
 def profile(case: str, faces: Path, seconds: float) -> None:
-    """Print a step's parts and the layers' times. Each part has a tenth of `seconds`, the training all of it."""
+    """Print a step's parts and the layers' times.
+
+    Each part has a tenth of `seconds`, the training all of it.
+    """
     from fer_utils.networks.costs import multiply_adds
     from fer_utils.training.engines.tensorflow import (
         tf,  # which comes without TensorFlow's start-up log
@@ -434,7 +451,8 @@ def profile(case: str, faces: Path, seconds: float) -> None:
     found = list(_layers(trunk, len(images), part))
     total = sum(took for _, took, _ in found)
     print(
-        "\nlayers, each alone, forward and backward, median; what they share in one graph is not in this"
+        "\nlayers, each alone, forward and backward, median; what they share in one graph is not "
+        "in this"
     )
     for name, took, flops in found:
         rate = (

@@ -2,11 +2,12 @@
 
     python benchmarks/tta.py [--model FOLDER] [--data data/prepared] [--rounds 20]
 
-FOLDER holds an exported model, which ONNX Runtime runs on one thread with all views of a face in one batch, or a
-finished run, which Keras runs as `training.predict` does. With --data, prepared faces, prints accuracy on PublicTest
-with its 95 % interval (Wilson), and the difference from the image alone, in points, with its 95 % paired bootstrap
-interval; PrivateTest is never looked at. Times are of one face, from its pixels to the averaged answer: the median of a
-few calls a round, all ways in turn, and then the median of the rounds and, with smallest and largest, of the ratios to
+FOLDER holds an exported model, which ONNX Runtime runs on one thread with all views of a face in
+one batch, or a finished run, which Keras runs as `training.predict` does. With --data, prepared
+faces, prints accuracy on PublicTest with its 95 % interval (Wilson), and the difference from the
+image alone, in points, with its 95 % paired bootstrap interval; PrivateTest is never looked at.
+Times are of one face, from its pixels to the averaged answer: the median of a few calls a round,
+all ways in turn, and then the median of the rounds and, with smallest and largest, of the ratios to
 no averaging in the same round.
 """
 
@@ -71,7 +72,8 @@ def trained(folder: Path) -> Look:
 
 
 def times(look: Look, image: np.ndarray, rounds: int, calls: int = 5) -> dict[str, list[float]]:
-    """Milliseconds for one image uint8 (1, 48, 48) each way, one number a round; an unmeasured round comes first."""
+    """Milliseconds for one image uint8 (1, 48, 48) each way, one number a round; an unmeasured
+    round comes first."""
     found = {name: [] for name in NAMES}
     for _ in range(rounds + 1):
         for name, taken in found.items():
@@ -124,14 +126,14 @@ def main() -> None:
     taken = times(look, image, given.rounds)
     accuracies = scores(look, public) if public else dict.fromkeys(NAMES, "")
     print(
-        f"{'':8} {'tta':>5}  {'one face, ms':>24}  {'times none':>24}  PublicTest, %           than none, points"
+        f"{'':8} {'tta':>5}  {'one face, ms':>24}  {'times none':>24}  PublicTest, %           "
+        "than none, points"
     )
     for name in NAMES:
         ratios = [one / alone for one, alone in zip(taken[name], taken[NONE], strict=True)]
         count = 1 if name == NONE else len(tta_transforms(name, SIDE))
-        print(
-            f"{name:8} {count:5}  {span(taken[name], 2):>24}  {span(ratios, 1):>24}  {accuracies[name]}".rstrip()
-        )
+        spans = f"{span(taken[name], 2):>24}  {span(ratios, 1):>24}"
+        print(f"{name:8} {count:5}  {spans}  {accuracies[name]}".rstrip())
 
 
 if __name__ == "__main__":

@@ -2,13 +2,15 @@
 
     python benchmarks/tune.py [--faces data/prepared] [--trials 12] [--rounds 1]
 
-A chief and its workers run as `fer-study tune` starts them, on the loopback, in processes of their own, each worker
-with a run store of its own. A worker with all cores for itself would leave nothing for a second one on the same
-machine, so each has one thread, and one core where the system lets it be chosen.
+A chief and its workers run as `fer-study tune` starts them, on the loopback, in processes of their
+own, each worker with a run store of its own. A worker with all cores for itself would leave nothing
+for a second one on the same machine, so each has one thread, and one core where the system lets it
+be chosen.
 
-Trials a minute are counted while a worker works: from the end of its first trial, which pays for starting and for
-importing TensorFlow, to the end of its last; of two workers they are added. Compiling a trial's network is in it, as
-in any search. With `--rounds` the two take turns, and medians are printed.
+Trials a minute are counted while a worker works: from the end of its first trial, which pays for
+starting and for importing TensorFlow, to the end of its last; of two workers they are added.
+Compiling a trial's network is in it, as in any search. With `--rounds` the two take turns, and
+medians are printed.
 """
 
 import argparse
@@ -84,11 +86,13 @@ def main() -> None:
                 folder.mkdir()
                 measured.append(search(folder, faces, given.trials, workers))
                 print(
-                    f"round {number + 1}: {workers} worker{'s' * (workers > 1)}: {measured[-1]:.1f} trials/min"
+                    f"round {number + 1}: {workers} worker{'s' * (workers > 1)}: "
+                    f"{measured[-1]:.1f} trials/min"
                 )
     one, two = (statistics.median(measured) for measured in rates.values())
     print(
-        f"1 worker {one:.1f} trials/min, 2 workers {two:.1f} trials/min: {two / one:.2f}x ({os.cpu_count()} cores)"
+        f"1 worker {one:.1f} trials/min, 2 workers {two:.1f} trials/min: {two / one:.2f}x "
+        f"({os.cpu_count()} cores)"
     )
 
 

@@ -26,7 +26,8 @@ WHO = {
 # Full strength but for disgust, whose lower lip would bare the teeth like a vampire's.
 WEAKER = {15: 0.7, 16: 0.24}
 CAPTION = (
-    "Drawn by this project from facial action units (AU). Small: as its sample data set shows them, "
+    "Drawn by this project from facial action units (AU). Small: as its sample data set shows "
+    "them, "
     "48 × 48 pixels, with pose, light and noise."
 )
 # All pixels of the finished picture, from its top left corner.

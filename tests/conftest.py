@@ -23,7 +23,8 @@ def project() -> Path:
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """The folder with the real FER-2013 (fer2013.csv.gz, fer2013new.csv, media/); skips where it is missing.
+    """The folder with the real FER-2013 (fer2013.csv.gz, fer2013new.csv, media/); skips where it is
+    missing.
 
     It is looked for in the environment variable FER_STUDY_REAL_DATA, then in ../shared/data.
     """
@@ -43,7 +44,8 @@ def faces() -> Faces:
 
 @pytest.fixture(scope="session")
 def recipe() -> Recipe:
-    """The seed's network, hardly wider than nothing, for two epochs of six batches; its last weights are kept."""
+    """The seed's network, hardly wider than nothing, for two epochs of six batches; its last
+    weights are kept."""
     return get_recipe("baseline_cnn").but(
         width=0.03, batch_norm_momentum=0.5, epochs=2, batch_size=32, keep="last"
     )
@@ -51,7 +53,8 @@ def recipe() -> Recipe:
 
 @pytest.fixture(scope="session")
 def run(faces, recipe, tmp_path_factory):
-    """A finished run of `recipe` on `faces` with seed 1, not scored on PrivateTest; not to be written to."""
+    """A finished run of `recipe` on `faces` with seed 1, not scored on PrivateTest; not to be
+    written to."""
     from fer_utils.training.fit import fit
 
     return fit(recipe, faces.without_private(), 1, tmp_path_factory.mktemp("runs"), progress=False)
@@ -59,7 +62,8 @@ def run(faces, recipe, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def canonical() -> Faces:
-    """Blank images with FER-2013's counts, in an order of their own, and `row` unlike the position."""
+    """Blank images with FER-2013's counts, in an order of their own, and `row` unlike the
+    position."""
     labels = [
         (u, e)
         for u, counts in CANONICAL_COUNTS.items()
@@ -92,7 +96,8 @@ def build_tiny():
 
 @pytest.fixture(scope="session")
 def write_model():
-    """Writes a tiny model as `fer-study export` would: answers depend on the pixels, and real ONNX Runtime runs it."""
+    """Writes a tiny model as `fer-study export` would: answers depend on the pixels, and real ONNX
+    Runtime runs it."""
     import json
 
     import onnx

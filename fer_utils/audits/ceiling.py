@@ -1,7 +1,9 @@
-"""What a perfect model could score against the labels as they are, estimated in ways that err differently.
+"""What a perfect model could score against the labels as they are, estimated in ways that err
+differently.
 
-A model that always sees the emotion is still marked wrong where the label is. How often that is nobody knows of real
-faces, so several estimates stand side by side, each with what it leaves out, and people's accuracy beside them.
+A model that always sees the emotion is still marked wrong where the label is. How often that is
+nobody knows of real faces, so several estimates stand side by side, each with what it leaves out,
+and people's accuracy beside them.
 """
 
 from collections.abc import Mapping
@@ -21,10 +23,12 @@ from fer_utils.evaluation.published import PUBLISHED
 
 
 def oracle_credit(faces: Faces) -> np.ndarray:
-    """How often a model that answers as FER+'s taggers mostly do has each label, float64 (n,), 0 to 1.
+    """How often a model that answers as FER+'s taggers mostly do has each label, float64 (n,), 0 to
+    1.
 
-    It answers the most voted of the seven emotions, even where contempt, unknown or not a face has more votes; among
-    k equally voted ones it guesses, and has the label with probability 1 / k (all seven where none has a vote).
+    It answers the most voted of the seven emotions, even where contempt, unknown or not a face has
+    more votes; among k equally voted ones it guesses, and has the label with probability 1 / k (all
+    seven where none has a vote).
 
     Raises:
         StudyError: the faces carry no votes.
@@ -35,10 +39,12 @@ def oracle_credit(faces: Faces) -> np.ndarray:
 
 
 def duplicates_agreement(faces: Faces) -> np.ndarray:
-    """How often two copies of a picture have the same label, by picture that has copies, float64 (groups,).
+    """How often two copies of a picture have the same label, by picture that has copies, float64
+    (groups,).
 
-    Copies are equal in every pixel; near-constant images, which show nothing to label, are left out. A group of k
-    copies counts once: the share of its k (k - 1) / 2 pairs whose labels are equal.
+    Copies are equal in every pixel; near-constant images, which show nothing to label, are left
+    out. A group of k copies counts once: the share of its k (k - 1) / 2 pairs whose labels are
+    equal.
     """
     kept = ~near_constant(faces)
     groups, emotion = duplicate_groups(faces.images[kept]), faces.emotion[kept]
@@ -53,14 +59,16 @@ def ceiling(faces: Faces, noise: Mapping[str, Noise] | None = None) -> pd.DataFr
     """Estimates of the best possible accuracy against these labels, with people's beside them.
 
     Args:
-        faces: of all usages, as the question is about the data; votes and truth are used where they are.
+        faces: of all usages, as the question is about the data; votes and truth are used where they
+            are.
         noise: confident learning's estimates, by the name of the classifier.
 
     Returns:
-        A row an estimate: estimate (its name); kind ("truth", "estimate" or "people"); value, low and high (shares, 0
-        to 1, with a 95 % interval of the sampling of images, NaN where the value is a count and no estimate; people's
-        as published); images (Int64; pictures with copies for the one from copies; missing for people); meaning (what
-        it says and what it leaves out).
+        A row an estimate: estimate (its name); kind ("truth", "estimate" or "people"); value, low
+        and high (shares, 0 to 1, with a 95 % interval of the sampling of images, NaN where the
+        value is a count and no estimate; people's as published); images (Int64; pictures with
+        copies for the one from copies; missing for people); meaning (what it says and what it
+        leaves out).
     """
     rows = []
     if faces.truth is not None:
@@ -73,7 +81,8 @@ def ceiling(faces: Faces, noise: Mapping[str, Noise] | None = None) -> pd.DataFr
                 "FER+ majority",
                 credit,
                 accuracy_interval(credit.mean(), len(credit)),
-                "always answers what most of ten taggers see; wrong where they are, and too low where they look for "
+                "always answers what most of ten taggers see; wrong where they are, and too low "
+                "where they look for "
                 "other signs than FER-2013's labels were given for",
             ),
             _row(
@@ -90,7 +99,8 @@ def ceiling(faces: Faces, noise: Mapping[str, Noise] | None = None) -> pd.DataFr
                     "FER+ majority, where there is one",
                     credit[decided],
                     accuracy_interval(credit[decided].mean(), int(decided.sum())),
-                    "as above, without the images that taggers tie on or give to no emotion: the clearer ones",
+                    "as above, without the images that taggers tie on or give to no emotion: the "
+                    "clearer ones",
                 ),
             )
     for name, found in (noise or {}).items():
@@ -143,7 +153,8 @@ def ceiling_finding(table: pd.DataFrame, best: float | None = None) -> str:
 
     Args:
         table: as `ceiling` gives it.
-        best: accuracy of the best model at hand, 0 to 1; an estimate below it is no ceiling, and is said to be none.
+        best: accuracy of the best model at hand, 0 to 1; an estimate below it is no ceiling, and is
+            said to be none.
     """
     people = table[table["kind"] == "people"].iloc[0]
     beside = f"people score {people['value']:.0%} ({people['low']:.0%} to {people['high']:.0%}) on other images"
@@ -156,8 +167,10 @@ def ceiling_finding(table: pd.DataFrame, best: float | None = None) -> str:
     else:
         least, most = guesses.iloc[0], guesses.iloc[-1]
         found = (
-            f"{len(guesses)} estimates of what a perfect model could score against these labels run from "
-            f"{least['value']:.1%} ({least['estimate']}) to {most['value']:.1%} ({most['estimate']})"
+            f"{len(guesses)} estimates of what a perfect model could score against these labels "
+            "run from "
+            f"{least['value']:.1%} ({least['estimate']}) to {most['value']:.1%} "
+            f"({most['estimate']})"
         )
     truth = table[table["kind"] == "truth"]
     known = f"; it is {truth['value'].iloc[0]:.1%}, as the faults are planted" if len(truth) else ""
@@ -198,7 +211,8 @@ def _row(name: str, credit: np.ndarray, interval: tuple[float, float], meaning: 
 
 
 def _normal_interval(credit: np.ndarray) -> tuple[float, float]:
-    """95 % interval of the mean of shares, which are no counts of right and wrong, by the central limit theorem."""
+    """95 % interval of the mean of shares, which are no counts of right and wrong, by the central
+    limit theorem."""
     if len(credit) < 2:
         return 0.0, 1.0
     low, high = norm.interval(0.95, credit.mean(), credit.std(ddof=1) / np.sqrt(len(credit)))

@@ -1,10 +1,11 @@
 """Confident learning: doubtful labels, and how many are wrong, from out-of-sample probabilities.
 
-Northcutt, Jiang & Chuang 2021 (arXiv 1911.00068), as cleanlab does it. Probabilities are of a classifier that did not
-see the image: `hog_probabilities`, or a network's on PublicTest and PrivateTest, which it was not trained on. An
-image that is given an emotion with more probability than that emotion's own images are on average counts as showing
-it; where its label is another, the label is in doubt. The weaker the classifier, the more of its own mistakes it puts
-down to the labels, so the share of wrong labels comes out too high.
+Northcutt, Jiang & Chuang 2021 (arXiv 1911.00068), as cleanlab does it. Probabilities are of a
+classifier that did not see the image: `hog_probabilities`, or a network's on PublicTest and
+PrivateTest, which it was not trained on. An image that is given an emotion with more probability
+than that emotion's own images are on average counts as showing it; where its label is another, the
+label is in doubt. The weaker the classifier, the more of its own mistakes it puts down to the
+labels, so the share of wrong labels comes out too high.
 """
 
 import warnings
@@ -31,7 +32,8 @@ class Noise(NamedTuple):
         low: lower end of the 95 % bootstrap interval over images, for these probabilities.
         high: its upper end.
         images: how many.
-        joint: DataFrame (7, 7) of shares that sum to 1: label in rows, estimated true emotion in columns.
+        joint: DataFrame (7, 7) of shares that sum to 1: label in rows, estimated true emotion in
+            columns.
     """
 
     wrong: float
@@ -49,10 +51,11 @@ def label_issues(probabilities: np.ndarray, emotion: np.ndarray) -> pd.DataFrame
         emotion: labels, (n,), index into `EMOTIONS`.
 
     Returns:
-        A row an image, in the order given: label and suggested (names; suggested is the most probable emotion),
-        self_confidence (the label's probability), normalized_margin (0 to 1: half of 1 plus the label's probability
-        minus the highest other), rank (1 for the lowest self-confidence; equal ones as they come) and flagged (bool:
-        pruned by noise rate, the method's default; the only image of an emotion is never flagged).
+        A row an image, in the order given: label and suggested (names; suggested is the most
+        probable emotion), self_confidence (the label's probability), normalized_margin (0 to 1:
+        half of 1 plus the label's probability minus the highest other), rank (1 for the lowest
+        self-confidence; equal ones as they come) and flagged (bool: pruned by noise rate, the
+        method's default; the only image of an emotion is never flagged).
 
     Raises:
         StudyError: shapes differ, there is no image, or all have one label.
@@ -85,9 +88,11 @@ def label_issues(probabilities: np.ndarray, emotion: np.ndarray) -> pd.DataFrame
 def estimated_noise(
     probabilities: np.ndarray, emotion: np.ndarray, resamples: int = RESAMPLES, seed: int = 0
 ) -> Noise:
-    """The share of wrong labels: what the estimated joint of label and true emotion has off its diagonal.
+    """The share of wrong labels: what the estimated joint of label and true emotion has off its
+    diagonal.
 
-    The interval is of the sampling of images and says nothing of the method's bias, which is the larger part.
+    The interval is of the sampling of images and says nothing of the method's bias, which is the
+    larger part.
 
     Args:
         probabilities: float (n, 7), out-of-sample.
@@ -134,9 +139,9 @@ def detection(
         reference: what says so.
 
     Returns:
-        reference, images, wrong, flagged, both (counts), precision, recall, base_rate (share of wrong), lift
-        (precision divided by base rate) and roc_auc of the ranking by self-confidence (0.5 is chance); NaN where
-        nothing was flagged, or where no image, or every one, is wrong.
+        reference, images, wrong, flagged, both (counts), precision, recall, base_rate (share of
+        wrong), lift (precision divided by base rate) and roc_auc of the ranking by self-confidence
+        (0.5 is chance); NaN where nothing was flagged, or where no image, or every one, is wrong.
     """
     flagged = issues["flagged"].to_numpy(bool)
     both, nan = int((flagged & wrong).sum()), float("nan")
@@ -159,10 +164,12 @@ def detection(
 
 
 def issues_held_to(issues: pd.DataFrame, faces: Faces) -> pd.DataFrame:
-    """Confident learning's flags held to what is known of these faces: planted truth, FER+ votes, or both.
+    """Confident learning's flags held to what is known of these faces: planted truth, FER+ votes,
+    or both.
 
     Returns:
-        A row a reference with the columns of `detection`; none where the faces have neither truth nor votes.
+        A row a reference with the columns of `detection`; none where the faces have neither truth
+        nor votes.
     """
     rows = []
     if faces.truth is not None:
@@ -191,13 +198,17 @@ def issues_finding(table: pd.DataFrame) -> str:
     row = table.iloc[0]
     if not row["flagged"] or not row["wrong"]:
         return (
-            f"Confident learning flags {row['flagged']:,} of {row['images']:,} labels, and {row['wrong']:,} are wrong "
+            f"Confident learning flags {row['flagged']:,} of {row['images']:,} labels, and "
+            f"{row['wrong']:,} are wrong "
             f"by the reference ({row['reference']}), which leaves nothing to compare."
         )
     return (
-        f"Confident learning flags {row['flagged']:,} of {row['images']:,} labels; {row['precision']:.0%} of the flags "
-        f"are right by the reference ({row['reference']}), {row['lift']:.1f} times its base rate of "
-        f"{row['base_rate']:.0%}, and they hold {row['recall']:.0%} of its {row['wrong']:,} doubtful labels."
+        f"Confident learning flags {row['flagged']:,} of {row['images']:,} labels; "
+        f"{row['precision']:.0%} of the flags "
+        f"are right by the reference ({row['reference']}), {row['lift']:.1f} times its base rate "
+        "of "
+        f"{row['base_rate']:.0%}, and they hold {row['recall']:.0%} of its {row['wrong']:,} "
+        "doubtful labels."
     )
 
 
@@ -211,11 +222,13 @@ def _checked(probabilities: np.ndarray, emotion: np.ndarray) -> tuple[np.ndarray
     probabilities, emotion = np.asarray(probabilities, np.float64), np.asarray(emotion, np.int64)
     if not len(emotion) or probabilities.shape != (len(emotion), len(EMOTIONS)):
         raise StudyError(
-            f"label issues: expected probabilities (n, {len(EMOTIONS)}) and n emotions, found {probabilities.shape} "
+            f"label issues: expected probabilities (n, {len(EMOTIONS)}) and n emotions, found "
+            f"{probabilities.shape} "
             f"and {emotion.shape}. Take both from the same images."
         )
     if (kinds := len(np.unique(emotion))) < 2:
         raise StudyError(
-            f"label issues: expected labels of two emotions at least, found {kinds}. Take more faces."
+            f"label issues: expected labels of two emotions at least, found {kinds}. Take more "
+            "faces."
         )
     return probabilities, emotion

@@ -1,4 +1,5 @@
-"""Images that occur more than once, equal in every pixel: within a usage and across, with one label or several."""
+"""Images that occur more than once, equal in every pixel: within a usage and across, with one
+label or several."""
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,8 @@ from fer_utils.errors import StudyError
 
 
 def duplicate_groups(images: np.ndarray) -> np.ndarray:
-    """The group of each image, int64 (n,): images uint8 (n, h, w) with equal pixels have the same number."""
+    """The group of each image, int64 (n,): images uint8 (n, h, w) with equal pixels have the same
+    number."""
     pixels = images.shape[1] * images.shape[2]
     flat = np.ascontiguousarray(images).reshape(len(images), pixels)
     return np.unique(flat.view(f"V{pixels}").ravel(), return_inverse=True)[1]
@@ -23,8 +25,9 @@ def redundant_duplicates(faces: Faces) -> int:
 def copy_groups(faces: Faces) -> pd.DataFrame:
     """A row for each picture that occurs at least twice, largest group first.
 
-    Columns: group (number in `duplicate_groups`), images, one column a usage with the images there, labels (how many
-    emotions they are labelled with). FER-2013 has 57 groups with more than one label.
+    Columns: group (number in `duplicate_groups`), images, one column a usage with the images there,
+    labels (how many emotions they are labelled with). FER-2013 has 57 groups with more than one
+    label.
     """
     groups = duplicate_groups(faces.images)
     number = int(groups.max(initial=-1)) + 1
@@ -51,7 +54,8 @@ def conflicting(faces: Faces) -> np.ndarray:
 
 
 def duplicates_by_usage(faces: Faces) -> pd.DataFrame:
-    """How many images of a usage (rows) have an equal one, other than themselves, in a usage (columns); int64."""
+    """How many images of a usage (rows) have an equal one, other than themselves, in a usage
+    (columns); int64."""
     groups = duplicate_groups(faces.images)
     table = pd.DataFrame(
         0, index=pd.Index(USAGES, name="usage"), columns=pd.Index(USAGES, name="copy in")
@@ -67,9 +71,11 @@ def duplicates_by_usage(faces: Faces) -> pd.DataFrame:
 
 
 def leaked(faces: Faces, usage: str) -> np.ndarray:
-    """Which images of a test split are in Training too, equal in every pixel, bool (m,) in the order of `faces.of`.
+    """Which images of a test split are in Training too, equal in every pixel, bool (m,) in the
+    order of `faces.of`.
 
-    Labels are not compared, and blanks count as any image does. FER-2013 has 280 such images in PublicTest and 288 in
+    Labels are not compared, and blanks count as any image does. FER-2013 has 280 such images in
+    PublicTest and 288 in
     PrivateTest: a model may remember their labels, so scores without them are the stricter ones.
 
     Args:
@@ -85,9 +91,11 @@ def leaked(faces: Faces, usage: str) -> np.ndarray:
 
 
 def leaked_same_label(faces: Faces, usage: str) -> np.ndarray:
-    """Which images of a test split have at least one copy in Training with their own label, bool (m,).
+    """Which images of a test split have at least one copy in Training with their own label, bool
+    (m,).
 
-    FER-2013 has 273 in PublicTest and 279 in PrivateTest. The order, arguments and errors are those of `leaked`.
+    FER-2013 has 273 in PublicTest and 279 in PrivateTest. The order, arguments and errors are those
+    of `leaked`.
     """
     split, training = _split(faces, usage)
     groups = duplicate_groups(np.concatenate([training.images, split.images]))
@@ -98,7 +106,8 @@ def leaked_same_label(faces: Faces, usage: str) -> np.ndarray:
 def _split(faces: Faces, usage: str) -> tuple[Faces, Faces]:
     if usage == TRAINING:
         raise StudyError(
-            f"usage: expected a test split, found {TRAINING}, every image of which is in it. Its own copies are found "
+            f"usage: expected a test split, found {TRAINING}, every image of which is in it. Its "
+            "own copies are found "
             "by duplicate_groups."
         )
     return faces.of(usage), faces.of(TRAINING)

@@ -1,4 +1,5 @@
-"""Out-of-fold probabilities from a classifier light enough to look for doubtful labels before any training."""
+"""Out-of-fold probabilities from a classifier light enough to look for doubtful labels before any
+training."""
 
 import warnings
 
@@ -15,7 +16,8 @@ COMPONENTS = 128  # of the 900 features: with 200 accuracy rises by one point, a
 
 
 def gradients(images: np.ndarray) -> np.ndarray:
-    """Histograms of oriented gradients (Dalal & Triggs 2005), float32 (n, 900), of images uint8 (n, 48, 48)."""
+    """Histograms of oriented gradients (Dalal & Triggs 2005), float32 (n, 900), of images uint8
+    (n, 48, 48)."""
     describe = cv2.HOGDescriptor((SIDE, SIDE), (2 * CELL, 2 * CELL), (CELL, CELL), (CELL, CELL), 9)
     features = np.empty((len(images), describe.getDescriptorSize()), np.float32)
     for row, image in zip(features, images, strict=True):
@@ -24,15 +26,19 @@ def gradients(images: np.ndarray) -> np.ndarray:
 
 
 def hog_probabilities(faces: Faces, folds: int = 5, seed: int = 0) -> np.ndarray:
-    """Probability of each emotion for each image, from a classifier that saw neither it nor a copy of it.
+    """Probability of each emotion for each image, from a classifier that saw neither it nor a copy
+    of it.
 
-    Histograms of oriented gradients, their 128 leading principal components (found without labels, once), then linear
-    discriminant analysis with Ledoit & Wolf's shrinkage in each fold. It answers 44 % of FER-2013 right, where people
-    answer 65 %: enough to rank labels by doubt, not to say how many are wrong.
+    Histograms of oriented gradients, their 128 leading principal components (found without labels,
+    once), then linear discriminant analysis with Ledoit & Wolf's shrinkage in each fold. It answers
+    44 % of FER-2013 right, where people answer 65 %: enough to rank labels by doubt, not to say how
+    many are wrong.
 
     Args:
-        faces: of all usages, or some; the audit is of the data and not of a model, so PrivateTest may be among them.
-        folds: parts that the images are cut into; all copies of an image, equal in every pixel, are in one part.
+        faces: of all usages, or some; the audit is of the data and not of a model, so PrivateTest
+            may be among them.
+        folds: parts that the images are cut into; all copies of an image, equal in every pixel, are
+            in one part.
         seed: of the cut.
 
     Returns:
@@ -49,8 +55,10 @@ def hog_probabilities(faces: Faces, folds: int = 5, seed: int = 0) -> np.ndarray
     different = len(np.unique(groups))
     if folds < 2 or different < folds or len(np.unique(faces.emotion)) < 2:
         raise StudyError(
-            f"light classifier: expected at least two folds, as many different images and two emotions, found {folds} "
-            f"folds, {different:,} images and {len(np.unique(faces.emotion))} emotions. Take more faces."
+            "light classifier: expected at least two folds, as many different images and two "
+            f"emotions, found {folds} "
+            f"folds, {different:,} images and {len(np.unique(faces.emotion))} emotions. Take more "
+            "faces."
         )
     features = gradients(faces.images)
     leading = PCA(min(COMPONENTS, *features.shape), svd_solver="covariance_eigh").fit_transform(

@@ -1,4 +1,7 @@
-"""Labels held to FER+: what ten taggers say about each image (Barsoum et al. 2016, arXiv 1608.01041)."""
+"""Labels held to FER+: what ten taggers say about each image (Barsoum et al.
+
+2016, arXiv 1608.01041).
+"""
 
 import numpy as np
 import pandas as pd
@@ -27,7 +30,8 @@ def votes_by_emotion(faces: Faces) -> np.ndarray:
     """
     if faces.votes is None:
         raise StudyError(
-            "faces: expected FER+ votes, found none. Prepare them with `fer-study prepare --votes FILE`."
+            "faces: expected FER+ votes, found none. Prepare them with `fer-study prepare --votes "
+            "FILE`."
         )
     return faces.votes[[*NAMED, *OTHERS]].to_numpy(np.int64)
 
@@ -35,7 +39,8 @@ def votes_by_emotion(faces: Faces) -> np.ndarray:
 def agrees_with_label(faces: Faces) -> np.ndarray:
     """Whether the most voted FER+ category of each image is its label, bool (n,).
 
-    A tie counts as agreement where the label is among the most voted. Contempt, unknown and NF never agree.
+    A tie counts as agreement where the label is among the most voted. Contempt, unknown and NF
+    never agree.
 
     Raises:
         StudyError: the faces carry no votes.
@@ -47,7 +52,8 @@ def agrees_with_label(faces: Faces) -> np.ndarray:
 def majority(faces: Faces) -> np.ndarray:
     """The most voted FER+ category of each image as an index into `EMOTIONS`, int64 (n,).
 
-    It is -1 where no single one of the seven leads all ten categories: a tie, contempt, unknown, not a face.
+    It is -1 where no single one of the seven leads all ten categories: a tie, contempt, unknown,
+    not a face.
 
     Raises:
         StudyError: the faces carry no votes.
@@ -57,9 +63,11 @@ def majority(faces: Faces) -> np.ndarray:
 
 
 def vote_shares(faces: Faces) -> np.ndarray:
-    """Votes for each of the seven divided by the votes for all ten categories, float64 (n, 7), 0 to 1.
+    """Votes for each of the seven divided by the votes for all ten categories, float64 (n, 7), 0 to
+    1.
 
-    A row sums to less than 1 by the votes for contempt, unknown and not a face; all 0 where nobody voted.
+    A row sums to less than 1 by the votes for contempt, unknown and not a face; all 0 where nobody
+    voted.
 
     Raises:
         StudyError: the faces carry no votes.
@@ -69,10 +77,11 @@ def vote_shares(faces: Faces) -> np.ndarray:
 
 
 def vote_targets(faces: Faces) -> np.ndarray:
-    """The votes as soft labels, float64 (n, 7), each row summing to 1, as Barsoum et al. 2016 train with the votes.
+    """The votes as soft labels, float64 (n, 7), each row summing to 1, as Barsoum et al. 2016 train
+    with the votes.
 
-    An image that nobody voted one of the seven for keeps its label. That is another data set than FER-2013: what
-    learns from it belongs to a track of its own.
+    An image that nobody voted one of the seven for keeps its label. That is another data set than
+    FER-2013: what learns from it belongs to a track of its own.
 
     Raises:
         StudyError: the faces carry no votes.
@@ -118,10 +127,11 @@ def vote_table(faces: Faces) -> pd.DataFrame:
     """What FER+ says about the labels, by emotion and for `all`, of every usage given.
 
     Returns:
-        Columns emotion; images; agreement (share for which `agrees_with_label`, ties included); entropy_bits (mean of
-        `vote_entropy`); label_votes (mean share of all votes that the label gets); not_a_face_votes and unknown_votes
-        (shares of all votes); then the number of images of each of `OUTCOMES`, which add up to images. An emotion
-        without an image has NaN for shares.
+        Columns emotion; images; agreement (share for which `agrees_with_label`, ties included);
+        entropy_bits (mean of `vote_entropy`); label_votes (mean share of all votes that the label
+        gets); not_a_face_votes and unknown_votes (shares of all votes); then the number of images
+        of each of `OUTCOMES`, which add up to images. An emotion without an image has NaN for
+        shares.
 
     Raises:
         StudyError: the faces carry no votes.
@@ -151,8 +161,8 @@ def vote_table(faces: Faces) -> pd.DataFrame:
 def disagreement(faces: Faces) -> pd.DataFrame:
     """FER-2013's label (rows) against the FER+ majority (columns), number of images, int64 (7, 11).
 
-    The columns are the seven emotions, contempt, unknown, not a face, and no majority (a tie); rows add up to the
-    images with that label.
+    The columns are the seven emotions, contempt, unknown, not a face, and no majority (a tie); rows
+    add up to the images with that label.
 
     Raises:
         StudyError: the faces carry no votes.
@@ -169,7 +179,8 @@ def disagreement(faces: Faces) -> pd.DataFrame:
 
 
 def mislabelled(faces: Faces) -> np.ndarray:
-    """Which drawn faces show another emotion than their label, bool (n,); pictures of no face do not count.
+    """Which drawn faces show another emotion than their label, bool (n,); pictures of no face do
+    not count.
 
     Copies that conflict with their original are among them.
 
@@ -192,9 +203,12 @@ def votes_finding(table: pd.DataFrame) -> str:
         "agreement"
     ]
     return (
-        f"The most voted category of FER+ is the label of {every['agreement']:.1%} of {every['images']:,} images, of "
-        f"{said.max():.0%} of {said.idxmax()} and {said.min():.0%} of {said.idxmin()} ones; one tagger gives the label "
-        f"{every['label_votes']:.1%} of the time, and {every['not a face']:,} images are no face to most."
+        f"The most voted category of FER+ is the label of {every['agreement']:.1%} of "
+        f"{every['images']:,} images, of "
+        f"{said.max():.0%} of {said.idxmax()} and {said.min():.0%} of {said.idxmin()} ones; one "
+        "tagger gives the label "
+        f"{every['label_votes']:.1%} of the time, and {every['not a face']:,} images are no face "
+        "to most."
     )
 
 

@@ -1,22 +1,26 @@
-"""Images that show the same photo with other pixels: resized, recompressed, retouched, shifted, flipped.
+"""Images that show the same photo with other pixels: resized, recompressed, retouched, shifted,
+flipped.
 
-How a pair is judged. The lowest frequencies of an image's discrete cosine transform are kept, as perceptual hashes do,
-and each is divided by its root mean square over the images: without that (whitening), all faces that are lit alike
-resemble each other. `similarity` is the correlation of two images filtered so, at the best of shifts by up to three
-pixels, with the other image flipped where that fits better.
+How a pair is judged. The lowest frequencies of an image's discrete cosine transform are kept, as
+perceptual hashes do, and each is divided by its root mean square over the images: without that
+(whitening), all faces that are lit alike resemble each other. `similarity` is the correlation of
+two images filtered so, at the best of shifts by up to three pixels, with the other image flipped
+where that fits better.
 
-How pairs are found. Comparing all would take time as the square of their number. Instead the images are halved again
-and again by random projections of their coarsest frequencies, until a few hundred are left together (random projection
-trees, Dasgupta & Freund 2008, doi 10.1145/1374376.1374452), and these are compared by matrix products. Copies that one
-tree parts are together in another; `TREES` is how many there are.
+How pairs are found. Comparing all would take time as the square of their number. Instead the images
+are halved again and again by random projections of their coarsest frequencies, until a few hundred
+are left together (random projection trees, Dasgupta & Freund 2008, doi 10.1145/1374376.1374452),
+and these are compared by matrix products. Copies that one tree parts are together in another;
+`TREES` is how many there are.
 
-How the threshold was chosen. Two photos of different people agree with each other's mirror image about as often as with
-each other, and few copies are flipped, so flipped pairs show how often chance reaches a similarity (as decoys do in
-a search of spectra, Elias & Gygi 2007, doi 10.1038/nmeth1019). In FER-2013 plain and flipped pairs are equally many
-below 0.7; plain ones are fewest at 0.76, and rise again to a second mode at 0.92 that flipped ones lack: the copies.
-From 0.82 to 0.84 there are 13 flipped pairs for some 430 plain ones, and of 48 plain ones looked at, all showed one
-photo; from 0.80 to 0.82 it was 45 of 48, from 0.78 to 0.80 some 36 of 48. So 0.82 says little that is wrong and misses
-some copies, mostly those framed otherwise.
+How the threshold was chosen. Two photos of different people agree with each other's mirror image
+about as often as with each other, and few copies are flipped, so flipped pairs show how often
+chance reaches a similarity (as decoys do in a search of spectra, Elias & Gygi 2007, doi
+10.1038/nmeth1019). In FER-2013 plain and flipped pairs are equally many below 0.7; plain ones are
+fewest at 0.76, and rise again to a second mode at 0.92 that flipped ones lack: the copies. From
+0.82 to 0.84 there are 13 flipped pairs for some 430 plain ones, and of 48 plain ones looked at, all
+showed one photo; from 0.80 to 0.82 it was 45 of 48, from 0.78 to 0.80 some 36 of 48. So 0.82 says
+little that is wrong and misses some copies, mostly those framed otherwise.
 """
 
 import numpy as np
@@ -53,15 +57,17 @@ MEANINGLESS = 0.5
 def near_duplicates(faces: Faces, similar: float = SIMILAR) -> pd.DataFrame:
     """Pairs of images that are copies but not equal in every pixel, each pair once.
 
-    Near-constant images are left out: what they show is noise. Equal images all take part, so a picture that is there
-    three times and resembles another makes three pairs.
+    Near-constant images are left out: what they show is noise. Equal images all take part, so a
+    picture that is there three times and resembles another makes three pairs.
 
     Args:
         faces: at least one.
-        similar: the least similarity of a pair, `COARSE_SIMILAR` to 1. Lower ones miss more pairs than they find.
+        similar: the least similarity of a pair, `COARSE_SIMILAR` to 1. Lower ones miss more pairs
+            than they find.
 
     Returns:
-        Columns: i, j (positions in `faces`, i < j, int64), similarity (float32), flipped (one is the other's mirror
+        Columns: i, j (positions in `faces`, i < j, int64), similarity (float32), flipped (one is
+            the other's mirror
         image, bool), usage_i, usage_j, same_label (bool). Sorted by i and j.
     """
     there = np.flatnonzero(~near_constant(faces))
@@ -89,7 +95,8 @@ def near_duplicates(faces: Faces, similar: float = SIMILAR) -> pd.DataFrame:
 
 
 def near_duplicates_by_usage(pairs: pd.DataFrame) -> pd.DataFrame:
-    """How many images of a usage (rows) have a near copy in a usage (columns), int64; `pairs` as by `near_duplicates`."""
+    """How many images of a usage (rows) have a near copy in a usage (columns), int64; `pairs` as
+    by `near_duplicates`."""
     both = _both_ways(pairs)
     counts = both.groupby(["usage_i", "usage_j"])["i"].nunique().unstack()
     counts = counts.reindex(index=USAGES, columns=USAGES).fillna(0).astype(np.int64)
@@ -99,7 +106,8 @@ def near_duplicates_by_usage(pairs: pd.DataFrame) -> pd.DataFrame:
 def near_leaked(
     faces: Faces, usage: str, pairs: pd.DataFrame, *, same_label: bool = False
 ) -> np.ndarray:
-    """Which images of a test split have a near copy in Training, bool (m,) in the order of `faces.of(usage)`.
+    """Which images of a test split have a near copy in Training, bool (m,) in the order of
+    `faces.of(usage)`.
 
     Copies equal in every pixel are `duplicates.leaked`; an image may be both.
 
@@ -120,10 +128,12 @@ def near_leaked(
 
 
 def expected_by_chance(pairs: pd.DataFrame) -> float | None:
-    """At most which share of the pairs that are not flipped is chance, 0 to 1; None where there is none.
+    """At most which share of the pairs that are not flipped is chance, 0 to 1; None where there is
+    none.
 
-    It is flipped pairs over plain ones: chance gives about as many of each, and some flipped pairs are copies.
-    1 means that the pairs say nothing, as with drawn faces, which one generator drew and none of which is a near copy.
+    It is flipped pairs over plain ones: chance gives about as many of each, and some flipped pairs
+    are copies. 1 means that the pairs say nothing, as with drawn faces, which one generator drew
+    and none of which is a near copy.
     """
     flipped = int(pairs["flipped"].sum())
     return min(1.0, flipped / (len(pairs) - flipped)) if len(pairs) > flipped else None
@@ -141,7 +151,8 @@ def _both_ways(pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _spectra(images: np.ndarray, which: np.ndarray) -> np.ndarray:
-    """Whitened cosine coefficients of the images at `which`, float32 (n, BAND, BAND), the mean left out."""
+    """Whitened cosine coefficients of the images at `which`, float32 (n, BAND, BAND), the mean
+    left out."""
     spectra = np.empty((len(which), BAND, BAND), np.float32)
     for start in range(0, len(which), BATCH):
         some = images[which[start : start + BATCH]].astype(np.float32)
@@ -157,9 +168,11 @@ def _spectra(images: np.ndarray, which: np.ndarray) -> np.ndarray:
 
 
 def _parts(spectra: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What a mirror leaves as it is and what it turns round, float32 (n, k) each, together of length 1.
+    """What a mirror leaves as it is and what it turns round, float32 (n, k) each, together of
+    length 1.
 
-    The products of two images' parts sum to their correlation, and differ by that with the other's mirror image.
+    The products of two images' parts sum to their correlation, and differ by that with the other's
+    mirror image.
     """
     count, side, _ = spectra.shape
     length = np.linalg.norm(spectra.reshape(count, side * side), axis=1)[:, None]
@@ -169,7 +182,8 @@ def _parts(spectra: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _candidates(even: np.ndarray, odd: np.ndarray) -> np.ndarray:
-    """Pairs whose coarsest frequencies agree, plain or flipped, int64 (m, 2); each once, the smaller index first."""
+    """Pairs whose coarsest frequencies agree, plain or flipped, int64 (m, 2); each once, the
+    smaller index first."""
     from threadpoolctl import threadpool_limits
 
     count, generator, found = len(even), np.random.default_rng(0), [np.empty(0, np.int64)]
@@ -209,7 +223,8 @@ def _alike(spectra: np.ndarray, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def _aligned(spectra: np.ndarray, pairs: np.ndarray, flipped: np.ndarray) -> np.ndarray:
-    """The correlation of each pair, float32 (m,), -1 to 1, where one is shifted against the other to fit best."""
+    """The correlation of each pair, float32 (m,), -1 to 1, where one is shifted against the other
+    to fit best."""
     waves = inverse(np.eye(GRID, BAND, dtype=np.float32), axis=0, norm="ortho")
     inner, best = GRID - 2 * REACH, np.full(len(pairs), -1, np.float32)
     for start in range(0, len(pairs), PAIRS):
@@ -218,8 +233,8 @@ def _aligned(spectra: np.ndarray, pairs: np.ndarray, flipped: np.ndarray) -> np.
         other[flipped[some]] = other[flipped[some], :, ::-1]
         middle = np.ascontiguousarray(one[:, REACH:-REACH, REACH:-REACH])
         for down in range(2 * REACH + 1):
-            for correct in range(2 * REACH + 1):
-                window = other[:, down : down + inner, correct : correct + inner]
+            for across in range(2 * REACH + 1):
+                window = other[:, down : down + inner, across : across + inner]
                 size = np.sqrt(np.einsum("nij,nij->n", window, window))
                 fit = np.einsum("nij,nij->n", middle, window) / np.maximum(
                     size, np.finfo(np.float32).tiny

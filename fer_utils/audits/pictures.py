@@ -1,4 +1,5 @@
-"""What an image is like before anyone asks what it shows: its light, its sharpness, whether there is anything on it."""
+"""What an image is like before anyone asks what it shows: its light, its sharpness, whether there
+is anything on it."""
 
 from collections.abc import Callable
 
@@ -8,8 +9,8 @@ import numpy as np
 from fer_utils.data.faces import Faces
 
 NEAR_CONSTANT = 1.0
-"""Standard deviation, in grey levels, under which an image counts as near-constant. FER-2013 has 13 such images;
-the next one up has 3.9 and shows a face."""
+"""Standard deviation, in grey levels, under which an image counts as near-constant. FER-2013 has 13
+such images; the next one up has 3.9 and shows a face."""
 
 BATCH = 2048
 """Images at a time, so that a copy of them in floats stays small."""
@@ -26,10 +27,12 @@ def contrast(faces: Faces) -> np.ndarray:
 
 
 def sharpness(faces: Faces) -> np.ndarray:
-    """Variance of each image's Laplacian, grey levels squared, float64 (n,): low where an image is blurred.
+    """Variance of each image's Laplacian, grey levels squared, float64 (n,): low where an image is
+    blurred.
 
-    A measure of focus by Pech-Pacheco et al. (2000, doi 10.1109/ICPR.2000.903548). Noise and compression raise it as
-    detail does, and contrast scales it by its square, so it ranks images of one kind rather than cameras.
+    A measure of focus by Pech-Pacheco et al. (2000, doi 10.1109/ICPR.2000.903548). Noise and
+    compression raise it as detail does, and contrast scales it by its square, so it ranks images of
+    one kind rather than cameras.
     """
     return _in_batches(faces.images, _laplacian_variance)
 

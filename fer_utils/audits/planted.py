@@ -1,4 +1,5 @@
-"""How good the audits are, where the faults are known: precision and recall on the drawn sample's planted ones."""
+"""How good the audits are, where the faults are known: precision and recall on the drawn sample's
+planted ones."""
 
 from collections.abc import Mapping
 
@@ -13,8 +14,9 @@ from fer_utils.emotions import TRAINING
 from fer_utils.errors import StudyError
 
 FAULTS = ("copy", "leak", "conflict", "wrong_label", "not_a_face")
-"""Kinds of faults: an image that is there more than once; a test image that is in Training; a copy whose picture is
-there with another label; an image that shows another emotion than its label; an image that shows no face."""
+"""Kinds of faults: an image that is there more than once; a test image that is in Training; a copy
+whose picture is there with another label; an image that shows another emotion than its label; an
+image that shows no face."""
 
 
 def planted(faces: Faces, fault: str) -> np.ndarray:
@@ -31,7 +33,8 @@ def planted(faces: Faces, fault: str) -> np.ndarray:
     """
     if faces.truth is None:
         raise StudyError(
-            f"faces: expected drawn ones, whose faults are known, found {faces.source!r} without. Use the sample."
+            f"faces: expected drawn ones, whose faults are known, found {faces.source!r} without. "
+            "Use the sample."
         )
     if fault not in FAULTS:
         raise StudyError(f"fault: expected one of {', '.join(FAULTS)}, found {fault!r}.")
@@ -65,8 +68,8 @@ def score(found: np.ndarray, there: np.ndarray) -> dict[str, float]:
         there: what it should have, bool (n,).
 
     Returns:
-        planted (number), found (number), right (number of both), precision (right / found, NaN where nothing was
-        found) and recall (right / planted, NaN where nothing was planted).
+        planted (number), found (number), right (number of both), precision (right / found, NaN
+        where nothing was found) and recall (right / planted, NaN where nothing was planted).
     """
     correct, flagged, faulty = int((found & there).sum()), int(found.sum()), int(there.sum())
     return {
@@ -102,7 +105,8 @@ def planted_table(
 
     Args:
         faces: drawn ones.
-        flags: the fault and what was flagged by the audit's name, as `audit_flags` gives them; None for those.
+        flags: the fault and what was flagged by the audit's name, as `audit_flags` gives them; None
+            for those.
 
     Returns:
         Columns: audit, fault, and those of `score`.
@@ -115,7 +119,8 @@ def planted_table(
         found = np.asarray(found, bool)
         if found.shape != (len(faces),):
             raise StudyError(
-                f"{audit}: expected a flag for each of {len(faces):,} faces, found shape {found.shape}."
+                f"{audit}: expected a flag for each of {len(faces):,} faces, found shape "
+                f"{found.shape}."
             )
         rows.append({"audit": audit, "fault": fault, **score(found, planted(faces, fault))})
     return pd.DataFrame(

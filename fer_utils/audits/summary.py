@@ -1,4 +1,5 @@
-"""All figures of the audits in one place: as plain values for programs, and as text for a person."""
+"""All figures of the audits in one place: as plain values for programs, and as text for a
+person."""
 
 import pandas as pd
 
@@ -31,14 +32,16 @@ def summarise(faces: Faces, near: pd.DataFrame | None = None) -> dict:
         near: as `near_duplicates(faces)` gives it, where it is known already.
 
     Returns:
-        source; images, and images_by_usage; redundant_duplicates (images that could be left out) and images_with_duplicates;
-        conflicting_groups (pictures whose equal copies have several labels); near_constant; leaked and
-        leaked_same_label (by test usage, the images with an equal copy in Training, and those with one that has their
-        label; null where the usage or Training has no image); near_duplicates (threshold, pairs, flipped pairs,
-        conflicting pairs, expected_by_chance_at_most as `near_duplicates.expected_by_chance`, leaked and leaked_more by test usage: images
-        with a near copy in Training, and those of them without an equal one); votes (agreement: share of images
-        whose label FER+ votes most for; not_a_face: images that are no face to most; null without votes); planted
-        (for drawn faces a list of precision and recall by audit, else null; a share of nothing is null).
+        source; images, and images_by_usage; redundant_duplicates (images that could be left out)
+        and images_with_duplicates; conflicting_groups (pictures whose equal copies have several
+        labels); near_constant; leaked and leaked_same_label (by test usage, the images with an
+        equal copy in Training, and those with one that has their label; null where the usage or
+        Training has no image); near_duplicates (threshold, pairs, flipped pairs, conflicting pairs,
+        expected_by_chance_at_most as `near_duplicates.expected_by_chance`, leaked and leaked_more
+        by test usage: images with a near copy in Training, and those of them without an equal one);
+        votes (agreement: share of images whose label FER+ votes most for; not_a_face: images that
+        are no face to most; null without votes); planted (for drawn faces a list of precision and
+        recall by audit, else null; a share of nothing is null).
     """
     tests = (PUBLIC, PRIVATE)
     there = {usage: int((faces.usage == usage).sum()) for usage in USAGES}
@@ -89,7 +92,8 @@ def summary_text(summary: dict) -> str:
     )
     lines = [
         f"{images:,} images of {summary['source']!r}: {by_usage}",
-        f"Equal copies: {summary['redundant_duplicates']:,} images ({_share(summary['redundant_duplicates'], images)}) repeat "
+        f"Equal copies: {summary['redundant_duplicates']:,} images "
+        f"({_share(summary['redundant_duplicates'], images)}) repeat "
         f"another; {summary['conflicting_groups']:,} pictures have copies with different labels",
     ]
     chance = near["expected_by_chance_at_most"]
@@ -108,11 +112,13 @@ def summary_text(summary: dict) -> str:
         f"{near['conflicting_pairs']:,} with different labels, {near['flipped_pairs']:,} flipped"
         + ("" if chance is None else f"; at most {chance:.1%} of the others by chance")
         + ("" if telling else ", so they say nothing here"),
-        f"Near-constant (standard deviation under {NEAR_CONSTANT:g} grey level): {summary['near_constant']:,} images",
+        f"Near-constant (standard deviation under {NEAR_CONSTANT:g} grey level): "
+        f"{summary['near_constant']:,} images",
     ]
     if (votes := summary["votes"]) is not None:
         lines.append(
-            f"FER+ votes: most for the label of {votes['agreement']:.1%} of the images; {votes['not_a_face']:,} are "
+            f"FER+ votes: most for the label of {votes['agreement']:.1%} of the images; "
+            f"{votes['not_a_face']:,} are "
             "no face to most"
         )
     for row in summary["planted"] or ():
@@ -120,7 +126,8 @@ def summary_text(summary: dict) -> str:
             "-" if row[name] is None else f"{row[name]:.1%}" for name in ("precision", "recall")
         )
         lines.append(
-            f"Planted, {row['audit']}: precision {precision}, recall {recall} ({row['right']:,} of {row['planted']:,})"
+            f"Planted, {row['audit']}: precision {precision}, recall {recall} ({row['right']:,} of "
+            f"{row['planted']:,})"
         )
     return "\n".join(lines)
 

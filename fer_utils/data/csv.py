@@ -1,9 +1,9 @@
 """Kaggle's CSV of FER-2013: one face a row, its pixels as 2,304 numbers in one field.
 
-Almost all of the file is pixels, and a Python object for each of its 83 million numbers is what makes the usual
-loop slow. Here a few rows at a time are taken as one array of bytes, and numpy turns its digits into numbers.
-Rows that are unusual in any way are read again one by one, in plain Python, which accepts them or says what is
-wrong with them.
+Almost all of the file is pixels, and a Python object for each of its 83 million numbers is what
+makes the usual loop slow. Here a few rows at a time are taken as one array of bytes, and numpy
+turns its digits into numbers. Rows that are unusual in any way are read again one by one, in plain
+Python, which accepts them or says what is wrong with them.
 """
 
 import codecs
@@ -56,7 +56,8 @@ class _Rows:
 
 
 def read_csv(path: Path, *, progress: bool = False) -> Faces:
-    """Read Kaggle's CSV: columns emotion, pixels and Usage, in any order, and others that are left unread.
+    """Read Kaggle's CSV: columns emotion, pixels and Usage, in any order, and others that are left
+    unread.
 
     Args:
         path: the CSV; a .csv.gz, .zip, .tar.gz, .tgz or .tar that holds it; or the folder in which
@@ -67,8 +68,9 @@ def read_csv(path: Path, *, progress: bool = False) -> Faces:
         Faces in the order of the file; `row` is the zero-based row without the header.
 
     Raises:
-        StudyError: there is no such file, its packing is broken, a column is missing, or a row is not in order.
-            The message names the file, and the row and line that come first. No row is left out.
+        StudyError: there is no such file, its packing is broken, a column is missing, or a row is
+            not in order. The message names the file, and the row and line that come first. No row
+            is left out.
     """
     path = Path(path)
     if path.is_dir():
@@ -106,7 +108,8 @@ def _lines(stream: BinaryIO, path: Path) -> Iterator[bytes]:
     for number, line in enumerate(iter(partial(stream.readline, _LONGEST_LINE), b""), start=1):
         if len(line) == _LONGEST_LINE:
             raise StudyError(
-                f"{path}: line {number}: expected a row of a CSV, found {_LONGEST_LINE:,} bytes without a line end. "
+                f"{path}: line {number}: expected a row of a CSV, found {_LONGEST_LINE:,} bytes "
+                "without a line end. "
                 "This is no FER-2013 CSV."
             )
         content = line.rstrip(b"\r\n")
@@ -114,7 +117,8 @@ def _lines(stream: BinaryIO, path: Path) -> Iterator[bytes]:
             blank = blank or number
         elif blank:
             raise StudyError(
-                f"{path}: line {blank}: expected a row, found a blank line. Delete it or get the file again."
+                f"{path}: line {blank}: expected a row, found a blank line. Delete it or get the "
+                "file again."
             )
         else:
             yield content
@@ -135,7 +139,8 @@ def _blocks(lines: Iterator[bytes]) -> Iterator[tuple[int, list[bytes]]]:
 def _header(line: bytes | None, path: Path) -> _Columns:
     if line is None:
         raise StudyError(
-            f"{path}: expected a CSV with columns {', '.join(COLUMNS)}, found an empty file. Get it again."
+            f"{path}: expected a CSV with columns {', '.join(COLUMNS)}, found an empty file. Get "
+            "it again."
         )
     where = f"{path}: line 1"
     if line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -181,14 +186,18 @@ def _name(field: bytes) -> str:
 
 
 def _fields(line: bytes, where: str) -> list[bytes]:
-    """The fields of one line. A quoted field may hold commas and doubled quotes, but no line end."""
+    """The fields of one line.
+
+    A quoted field may hold commas and doubled quotes, but no line end.
+    """
     if b'"' not in line and line.isascii():
         return line.split(b",")
     try:
         return [field.encode() for field in next(csv.reader([line.decode()], strict=True))]
     except (UnicodeDecodeError, csv.Error) as problem:
         raise StudyError(
-            f"{where}: expected a row of a CSV in UTF-8, found {problem}. This is no FER-2013 CSV, or it is damaged."
+            f"{where}: expected a row of a CSV in UTF-8, found {problem}. This is no FER-2013 CSV, "
+            "or it is damaged."
         ) from None
 
 
@@ -211,7 +220,8 @@ def _fast(block: list[bytes], columns: _Columns) -> _Rows | None:
 
 
 def _numbers(texts: list[bytes]) -> np.ndarray | None:
-    """uint8 (n, 48, 48) from n texts of 2,304 numbers of one to three digits in 0..255, blanks between.
+    """uint8 (n, 48, 48) from n texts of 2,304 numbers of one to three digits in 0..255, blanks
+    between.
 
     None where a text is anything else, though a slower reader might accept it.
     """
@@ -222,7 +232,8 @@ def _numbers(texts: list[bytes]) -> np.ndarray | None:
     if not (digit | (text == 32)).all():
         return None
     value *= digit.view(np.uint8)
-    # Seen from a digit: the number so far is its ones and tens, and its hundreds where three digits are there.
+    # Seen from a digit: the number so far is its ones and tens, and its hundreds where three digits
+    # are there.
     second = digit[3:-1] & digit[2:-2]
     third = second & digit[1:-3]
     fourth = third & digit[:-4]

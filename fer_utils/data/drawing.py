@@ -22,19 +22,20 @@ ACTION_UNITS: Mapping[str, tuple[int, ...]] = MappingProxyType(
         "neutral": (),
     }
 )
-"""The action units of each emotion's prototype: numbers of the Facial Action Coding System (Ekman & Friesen
-1978), combined as in EMFACS (Friesen & Ekman 1983), one combination an emotion:
+"""The action units of each emotion's prototype: numbers of the Facial Action Coding System (Ekman &
+Friesen 1978), combined as in EMFACS (Friesen & Ekman 1983), one combination an emotion:
 
-1 inner brow raiser, 2 outer brow raiser, 4 brow lowerer, 5 upper lid raiser, 6 cheek raiser, 7 lid tightener,
-9 nose wrinkler, 12 lip corner puller, 15 lip corner depressor, 16 lower lip depressor, 20 lip stretcher,
-23 lip tightener, 26 jaw drop. `draw_face` also knows 17 (chin raiser), 25 (lips part) and 43 (eyes closed).
+1 inner brow raiser, 2 outer brow raiser, 4 brow lowerer, 5 upper lid raiser, 6 cheek raiser, 7 lid
+tightener, 9 nose wrinkler, 12 lip corner puller, 15 lip corner depressor, 16 lower lip depressor,
+20 lip stretcher, 23 lip tightener, 26 jaw drop. `draw_face` also knows 17 (chin raiser), 25 (lips
+part) and 43 (eyes closed).
 """
 
 DRAWABLE = (1, 2, 4, 5, 6, 7, 9, 12, 15, 16, 17, 20, 23, 25, 26, 43)
 """Action units that move the geometry of a drawn face."""
 
-# Face coordinates: x to the right, y down, the finished picture shows [-1, 1] both ways. The canvas reaches
-# further, so that turning and shrinking the face uncovers more background, not an edge.
+# Face coordinates: x to the right, y down, the finished picture shows [-1, 1] both ways. The canvas
+# reaches further, so that turning and shrinking the face uncovers more background, not an edge.
 REACH = 4 / 3
 PAINT = 4  # painted at this many times the final size, shaded at half of that
 
@@ -49,7 +50,8 @@ def draw_face(
     """Draw one face upright in even light, without noise: a picture of what action units do.
 
     Args:
-        emotion: its `ACTION_UNITS` at full intensity; None with no `action_units` is a neutral face.
+        emotion: its `ACTION_UNITS` at full intensity; None with no `action_units` is a neutral
+            face.
         action_units: intensity, 0 to 1, of each action unit, instead of `emotion`.
         seed: who is shown.
         side: height and width of the picture in pixels, 16 to 1024.
@@ -58,7 +60,8 @@ def draw_face(
         uint8 (side, side), 0 is black.
 
     Raises:
-        StudyError: an unknown emotion or action unit, an intensity beyond 0 to 1, or both arguments given.
+        StudyError: an unknown emotion or action unit, an intensity beyond 0 to 1, or both arguments
+            given.
     """
     seed = check_whole("seed", seed, 0)
     side = check_whole("side", side, 16)
@@ -105,7 +108,8 @@ def to_bytes(picture) -> np.ndarray:
 
 
 def both_sides(units: Mapping[int, float]) -> np.ndarray:
-    """Intensities (2, n): the face's left and right in the picture, a column for each number up to the last."""
+    """Intensities (2, n): the face's left and right in the picture, a column for each number up to
+    the last."""
     sides = np.zeros((2, DRAWABLE[-1] + 1))
     for unit, intensity in units.items():
         sides[:, unit] = intensity
@@ -122,7 +126,8 @@ def _ellipse(x: float, y: float, a: float, b: float) -> np.ndarray:
 
 @cache
 def _spline(count: int, closed: bool, steps: int = 6) -> np.ndarray:
-    """What turns `count` points into a Catmull-Rom curve: through each, in the direction of its neighbours."""
+    """What turns `count` points into a Catmull-Rom curve: through each, in the direction of its
+    neighbours."""
     t = np.arange(steps)[:, None] / steps
     basis = (
         np.hstack(
@@ -157,7 +162,8 @@ def _swelling(count: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _lens(points, width: float) -> np.ndarray:
-    """A closed shape along a curve, `width` in its middle and pointed at its ends: how a fold in skin looks."""
+    """A closed shape along a curve, `width` in its middle and pointed at its ends: how a fold in
+    skin looks."""
     points = np.asarray(points, float)
     curve, swell = _swelling(len(points))
     x, y = points[-1] - points[0]
@@ -171,7 +177,10 @@ def _mirrored(half) -> np.ndarray:
 
 
 class _Canvas:
-    """Grey paint in face coordinates. With a `lift` (height above the head), points move as the head turns."""
+    """Grey paint in face coordinates.
+
+    With a `lift` (height above the head), points move as the head turns.
+    """
 
     def __init__(self, side: int, tone: float, zoom: int = PAINT, turn: float = 0.0) -> None:
         self.side, self.turn = side, turn
@@ -217,7 +226,8 @@ class _Canvas:
 
 
 def _turned(points: np.ndarray, turn: float, lift: float | np.ndarray) -> np.ndarray:
-    """`points` (n, 2) as seen when the head turns about its vertical axis, `turn` being the sine."""
+    """`points` (n, 2) as seen when the head turns about its vertical axis, `turn` being the
+    sine."""
     depth = lift + 0.62 * np.sqrt(np.maximum(1 - points**2 @ _BULGE, 0))
     moved = points.copy()
     moved[:, 0] = points[:, 0] * (1 - turn**2) ** 0.5 + depth * turn
@@ -300,10 +310,10 @@ def render(
 ) -> np.ndarray:
     """Draw `who` with action units `au` (2, n), as uint8 (side, side).
 
-    Paint (the tone of skin, hair, eyes) is multiplied by the light on a relief of the face, and by creases and
-    soft shadows. `light` points to the lamp (x, y, towards the viewer). `turn` is the sine of the head's turn
-    about its vertical axis. `pose` is angle in degrees, zoom, and shift to the right and down, half a picture
-    being 1.
+    Paint (the tone of skin, hair, eyes) is multiplied by the light on a relief of the face, and by
+    creases and soft shadows. `light` points to the lamp (x, y, towards the viewer). `turn` is the
+    sine of the head's turn about its vertical axis. `pose` is angle in degrees, zoom, and shift to
+    the right and down, half a picture being 1.
     """
     paint = _Canvas(side, who["ground"], PAINT, turn)
     crease, shadow, solid = (_Canvas(side, 0, PAINT // 2, turn) for _ in range(3))
@@ -354,7 +364,8 @@ def render(
 def _lighting(
     solid: _Canvas, who: dict[str, float], au: np.ndarray, turn: float, light: np.ndarray
 ) -> np.ndarray:
-    """Brightness of each point, about 1, from the slope of an ellipsoid with bumps (a Lambertian relief)."""
+    """Brightness of each point, about 1, from the slope of an ellipsoid with bumps (a Lambertian
+    relief)."""
     cheek = np.maximum(au[:, 6], au[:, 12])
     drop = 0.16 * au[:, 26].mean()
     bumps = []  # x, y, half-widths, height

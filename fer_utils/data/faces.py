@@ -48,7 +48,8 @@ class Faces:
     def __post_init__(self) -> None:
         if self.images.dtype != np.uint8 or self.images.shape[1:] != (SIDE, SIDE):
             raise StudyError(
-                f"faces: expected images uint8 (n, {SIDE}, {SIDE}), found {self.images.dtype} {self.images.shape}."
+                f"faces: expected images uint8 (n, {SIDE}, {SIDE}), found {self.images.dtype} "
+                f"{self.images.shape}."
             )
         lengths = {name: len(getattr(self, name)) for name in ("images", "emotion", "usage", "row")}
         if self.votes is not None:
@@ -67,7 +68,10 @@ class Faces:
         return self.source == "sample"
 
     def select(self, which: np.ndarray) -> "Faces":
-        """The faces at `which`, a boolean mask (n,) or integer indices (m,). The truth table stays whole."""
+        """The faces at `which`, a boolean mask (n,) or integer indices (m,).
+
+        The truth table stays whole.
+        """
         return replace(
             self,
             images=self.images[which],
@@ -85,7 +89,8 @@ class Faces:
         if not len(chosen):
             raise StudyError(
                 f"faces: no image has usage {usage}; the source {self.source!r} gave "
-                f"{', '.join(sorted(set(self.usage.tolist())))}. Prepare the data again with all three usages."
+                f"{', '.join(sorted(set(self.usage.tolist())))}. Prepare the data again with all "
+                "three usages."
             )
         return chosen
 
@@ -94,7 +99,8 @@ class Faces:
         return self.select(self.usage != PRIVATE)
 
     def counts(self) -> pd.DataFrame:
-        """Number of images by usage (rows, in the order of `USAGES`) and emotion (columns), with totals."""
+        """Number of images by usage (rows, in the order of `USAGES`) and emotion (columns), with
+        totals."""
         table = pd.DataFrame(
             [
                 np.bincount(self.emotion[self.usage == usage], minlength=len(EMOTIONS))
@@ -108,7 +114,8 @@ class Faces:
         return table
 
     def deviations(self) -> list[str]:
-        """How the counts differ from the contest's FER-2013, one sentence a usage; empty for the canonical file."""
+        """How the counts differ from the contest's FER-2013, one sentence a usage; empty for the
+        canonical file."""
         counts = self.counts()
         said = []
         for usage, expected in CANONICAL_COUNTS.items():
@@ -195,5 +202,6 @@ def load_faces(folder: Path) -> Faces:
     except (OSError, EOFError, KeyError, ValueError) as problem:
         raise StudyError(
             f"{folder}: expected prepared faces (images.npy, faces.csv, about.json), found "
-            f"{type(problem).__name__}: {problem}. Make them with `fer-study prepare` or `make study`."
+            f"{type(problem).__name__}: {problem}. Make them with `fer-study prepare` or `make "
+            "study`."
         ) from None

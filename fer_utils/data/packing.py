@@ -139,11 +139,13 @@ def unpacked(path: Path) -> Iterator[tuple[BinaryIO, BinaryIO]]:
     kind = next((suffix for suffix in SUFFIXES if path.name.lower().endswith(suffix)), None)
     if not path.is_file():
         raise StudyError(
-            f"{path}: expected a file, found {'something else' if path.exists() else 'nothing there'}."
+            f"{path}: expected a file, found "
+            f"{'something else' if path.exists() else 'nothing there'}."
         )
     if kind is None:
         raise StudyError(
-            f"{path}: expected a name that ends with {', '.join(SUFFIXES)}. Rename it after what it is."
+            f"{path}: expected a name that ends with {', '.join(SUFFIXES)}. Rename it after what "
+            "it is."
         )
     with ExitStack() as stack:
         try:

@@ -20,8 +20,9 @@ from fer_utils.data.drawing import (
 from fer_utils.data.faces import Faces
 from fer_utils.emotions import CANONICAL_COUNTS, EMOTIONS, SIDE, TRAINING, USAGES
 
-# Counted in FER-2013: 1,234 of 28,709 Training images (4.3 %) repeat an earlier one, 54 of them with another
-# label; 280 PublicTest and 288 PrivateTest images (8 %) also occur in Training, 23 with another label.
+# Counted in FER-2013: 1,234 of 28,709 Training images (4.3 %) repeat an earlier one, 54 of them
+# with another label; 280 PublicTest and 288 PrivateTest images (8 %) also occur in Training, 23
+# with another label.
 DUPLICATE_SHARE = 0.05  # of Training: copies of another Training row
 CONFLICT_SHARE = (
     0.2  # of those copies: labelled unlike their original; more than there, to give an audit some
@@ -39,19 +40,21 @@ BLANKS = 60  # at most: each needs a grey of its own to be no duplicate
 def draw_sample(count: int = 3500, seed: int = 0, *, progress: bool = False) -> Faces:
     """Draw `count` faces in FER-2013's proportions of usages and emotions, with planted faults.
 
-    The same `count` and `seed` give the same bytes in any process. `row` counts from 0, Training first.
+    The same `count` and `seed` give the same bytes in any process. `row` counts from 0, Training
+    first.
 
     `truth` has a row for each planted fault:
         row: the faulty face's `row`.
         fault: "duplicate" (copy within Training), "leak" (a test image copied from Training),
             "wrong_label" or "not_a_face".
         of: the original's `row` for copies, else missing (Int64).
-        true_emotion: the emotion name that the picture shows, missing for non-faces. A copy whose label
-            differs from it conflicts with its original.
+        true_emotion: the emotion name that the picture shows, missing for non-faces. A copy whose
+            label differs from it conflicts with its original.
     No other two images are equal.
 
     Args:
-        count: number of images, at least `MINIMUM`. Each emotion occurs in each usage from about 80 on.
+        count: number of images, at least `MINIMUM`. Each emotion occurs in each usage from about 80
+            on.
         seed: at least 0.
         progress: show a progress bar.
 
@@ -97,7 +100,8 @@ def draw_sample(count: int = 3500, seed: int = 0, *, progress: bool = False) -> 
 
 
 def _apportion(count: int, shares: np.ndarray) -> np.ndarray:
-    """`count` divided as `shares`, int64: at least one each where `count` allows, by largest remainder."""
+    """`count` divided as `shares`, int64: at least one each where `count` allows, by largest
+    remainder."""
     least = np.full(len(shares), int(count >= len(shares)))
     exact = count * shares / shares.sum()
     parts = np.maximum(np.floor(exact).astype(np.int64), least)
@@ -167,7 +171,8 @@ def _faults(usage: np.ndarray, emotion: np.ndarray, rng: np.random.Generator) ->
 
 
 def _snapshot(emotion: str, rng: np.random.Generator) -> np.ndarray:
-    """A face of `emotion` as the wild web shows one: any strength, stray movements, pose, light, noise."""
+    """A face of `emotion` as the wild web shows one: any strength, stray movements, pose, light,
+    noise."""
     strength = 0.35 + 0.65 * rng.random() ** 0.6
     units = {}
     for unit in ACTION_UNITS[emotion]:

@@ -114,7 +114,8 @@ def _check_options(
         )
     if source not in _WITH_PATH and path is not None:
         raise StudyError(
-            f"source {source!r}: it reads no path, found {path}. Leave --path out, or read it with --source csv "
+            f"source {source!r}: it reads no path, found {path}. Leave --path out, or read it with "
+            "--source csv "
             "or --source folder."
         )
     if source not in _WITH_VOTES and votes is not None:
@@ -123,7 +124,8 @@ def _check_options(
             "folder": "images in folders have lost the order of the CSV's rows, by which votes are joined",
         }[source]
         raise StudyError(
-            f"source {source!r}: it takes no votes, because {reason}. Found {votes}; leave --votes out."
+            f"source {source!r}: it takes no votes, because {reason}. Found {votes}; leave --votes "
+            "out."
         )
     for option, given in (("--resize", resize), ("--test-usage", test_usage is not None)):
         if given and source != "folder":

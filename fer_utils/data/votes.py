@@ -33,7 +33,8 @@ def join_votes(faces: Faces, path: Path) -> Faces:
 
     Args:
         faces: all rows of Kaggle's CSV in their order.
-        path: CSV with the columns Usage and `CATEGORIES`; others, such as the image's name, are left unread.
+        path: CSV with the columns Usage and `CATEGORIES`; others, such as the image's name, are
+            left unread.
 
     Returns:
         Faces whose `votes` is a uint8 DataFrame (n, 10) with the columns `CATEGORIES`.
@@ -44,7 +45,8 @@ def join_votes(faces: Faces, path: Path) -> Faces:
     path = Path(path)
     if not path.is_file():
         raise StudyError(
-            f"{path}: expected FER+ votes, found no such file. Download fer2013new.csv, or leave --votes out."
+            f"{path}: expected FER+ votes, found no such file. Download fer2013new.csv, or leave "
+            "--votes out."
         )
     try:
         table = pd.read_csv(
@@ -61,12 +63,14 @@ def join_votes(faces: Faces, path: Path) -> Faces:
     for column in ("Usage", *CATEGORIES):
         if list(table.columns).count(column) != 1:
             raise StudyError(
-                f"{path}: expected one column {column!r} (columns Usage, {', '.join(CATEGORIES)}), found "
+                f"{path}: expected one column {column!r} (columns Usage, {', '.join(CATEGORIES)}), "
+                "found "
                 f"{', '.join(table.columns)[:200]}. Get fer2013new.csv again."
             )
     if len(table) != len(faces):
         raise StudyError(
-            f"{path}: expected votes for {len(faces):,} rows, as there are faces, found {len(table):,}. {_ADVICE}"
+            f"{path}: expected votes for {len(faces):,} rows, as there are faces, found "
+            f"{len(table):,}. {_ADVICE}"
         )
     differing = np.flatnonzero(table["Usage"].str.strip().to_numpy(np.str_) != faces.usage)
     if len(differing):

@@ -1,4 +1,4 @@
-"""Everything that turns a recipe and faces into a run: recipes, augmentation, losses, engines, the run store.
+"""Training: recipes, augmentation, losses, optimizers, engines, distillation and the run store.
 
-Networks are built in `fer_utils.networks`; what a run is worth is computed in `fer_utils.evaluation`.
+Networks are in `fer_utils.networks`, scores of runs in `fer_utils.evaluation`.
 """

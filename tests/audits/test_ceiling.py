@@ -63,7 +63,10 @@ def test_estimates_from_votes(voted):
 
 
 def test_copies_agree_by_pairs(voted):
-    """One picture three times with one other label: one of three pairs agrees. Blanks and single ones do not count."""
+    """One picture three times with one other label: one of three pairs agrees.
+
+    Blanks and single ones do not count.
+    """
     images = voted.images.copy()
     images[1] = images[2] = images[0]
     images[4] = images[3]

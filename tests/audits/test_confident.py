@@ -1,4 +1,5 @@
-"""Confident learning, held to labels flipped on purpose and to the drawn sample's planted faults."""
+"""Confident learning, held to labels flipped on purpose and to the drawn sample's planted
+faults."""
 
 from dataclasses import replace
 
@@ -26,7 +27,8 @@ COUNT, FLIPPED = 3000, 300
 
 @pytest.fixture(scope="module")
 def flipped():
-    """Probabilities of a classifier that is mostly sure and rightly so, labels, and which of them are wrong.
+    """Probabilities of a classifier that is mostly sure and rightly so, labels, and which of them
+    are wrong.
 
     The true emotions are drawn from the probabilities.
     """
@@ -200,7 +202,8 @@ def test_hog_probabilities(drawn):
 
 
 def test_no_label_reaches_the_probability_of_its_image_or_a_copy(faces):
-    """Noise with random labels, each picture twice: one who saw the copy is right, one who did not is at chance."""
+    """Noise with random labels, each picture twice: one who saw the copy is right, one who did not
+    is at chance."""
     generator = np.random.default_rng(0)
     images = np.repeat(generator.integers(0, 256, (300, 48, 48), dtype=np.uint8), 2, axis=0)
     emotion = np.repeat(generator.integers(0, 7, 300), 2).astype(np.uint8)
@@ -214,7 +217,8 @@ def test_no_label_reaches_the_probability_of_its_image_or_a_copy(faces):
     )
     correct = hog_probabilities(noise).argmax(axis=1) == emotion
     assert correct.mean() < 0.25
-    # One pixel's last bit makes them other pictures, in folds of their own: now the copy gives the label away.
+    # One pixel's last bit makes them other pictures, in folds of their own: now the copy gives the
+    # label away.
     moved = images.copy()
     moved[::2, 0, 0] ^= 1
     assert (hog_probabilities(replace(noise, images=moved)).argmax(axis=1) == emotion).mean() > 0.4

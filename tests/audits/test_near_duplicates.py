@@ -1,4 +1,5 @@
-"""Near copies: planted ones of every kind are found, others are not, and what is found is what all pairs give."""
+"""Near copies: planted ones of every kind are found, others are not, and what is found is what all
+pairs give."""
 
 import cv2
 import numpy as np
@@ -202,7 +203,8 @@ def test_near_duplicates_by_usage_and_leaks(across):
 
 
 def test_drawn_faces_are_alike_by_chance_and_that_is_seen(faces):
-    """One generator draws them: at a similarity that they reach, as many are alike flipped as plain."""
+    """One generator draws them: at a similarity that they reach, as many are alike flipped as
+    plain."""
     pairs = near_duplicates(faces, 0.7)
     assert len(pairs) > 20
     assert expected_by_chance(pairs) > 0.5

@@ -1,4 +1,5 @@
-"""Scores of audits on planted faults: the truth is read right, and precision and recall are scikit-learn's."""
+"""Scores of audits on planted faults: the truth is read right, and precision and recall are
+scikit-learn's."""
 
 from dataclasses import replace
 

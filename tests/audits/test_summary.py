@@ -1,4 +1,5 @@
-"""The audits' figures at once: those of the single audits, as JSON and as text; and FER-2013's own."""
+"""The audits' figures at once: those of the single audits, as JSON and as text; and FER-2013's
+own."""
 
 import json
 from dataclasses import replace

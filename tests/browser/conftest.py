@@ -93,7 +93,8 @@ def url(recognizer):
 
 @pytest.fixture
 def visit():
-    """Opens an address in a context of its own, and fails the test if the page asks for anything from elsewhere.
+    """Opens an address in a context of its own, and fails the test if the page asks for anything
+    from elsewhere.
 
     The page's `complaints` are the messages of its console, and its errors.
     """

@@ -64,7 +64,8 @@ def test_a_dropped_photo_is_answered(page):
 
 def test_a_pasted_photo_is_answered(page):
     page.evaluate(
-        "(data) => document.body.dispatchEvent(new ClipboardEvent('paste', { clipboardData: data, bubbles: true }))",
+        "(data) => document.body.dispatchEvent(new ClipboardEvent('paste', { clipboardData: data, "
+        "bubbles: true }))",
         transfer(page, ASTRONAUT),
     )
     check_astronaut(page)
@@ -213,7 +214,8 @@ def test_a_server_that_stays_busy_is_left_alone_in_the_end(page):
 
 @pytest.mark.parametrize("key", ["Enter", "Space"])
 def test_the_keyboard_reaches_everything(page, key):
-    # Playwright asks the browser for file choosers when somebody first listens, and does not wait for its yes.
+    # Playwright asks the browser for file choosers when somebody first listens, and does not wait
+    # for its yes.
     page.on("filechooser", lambda chooser: None)
     page.reload()
     focused = "() => document.activeElement.id || document.activeElement.getAttribute('aria-label')"
@@ -261,8 +263,9 @@ def test_a_screen_reader_hears_the_answer(page):
     assert page.locator("#picture").get_attribute("alt") == "The chosen photo, astronaut.png"
     assert page.get_by_role("heading", level=1).inner_text().strip() == "Facial expressions"
     assert (
-        page.evaluate("""() => [...document.querySelectorAll("button, input, select, [role=tabpanel]")].filter(
-        (element) => !(element.textContent.trim() || element.labels?.length || element.ariaLabel)).length""")
+        page.evaluate("""() => [
+        ...document.querySelectorAll("button, input, select, [role=tabpanel]")].filter((element) =>
+        !(element.textContent.trim() || element.labels?.length || element.ariaLabel)).length""")
         == 0
     )
 
@@ -302,7 +305,8 @@ def test_nothing_moves_for_those_who_want_no_motion(visit, browser, url, motion,
 
 
 class _Frame(BaseHTTPRequestHandler):
-    """A page elsewhere on this machine, as a notebook is, that shows the address after its `?` in a frame."""
+    """A page elsewhere on this machine, as a notebook is, that shows the address after its `?` in
+    a frame."""
 
     def do_GET(self):
         self.send_response(200)

@@ -172,7 +172,8 @@ def test_a_screen_reader_is_not_told_of_every_frame(page):
         window.told = [];
         for (const element of document.querySelectorAll("[aria-live]")) {
             new MutationObserver(() => {
-                if (element.getAttribute("aria-live") !== "off") window.told.push(element.textContent);
+                if (element.getAttribute("aria-live") === "off") return;
+                window.told.push(element.textContent);
             }).observe(element, { childList: true, characterData: true, subtree: true });
         }
     }""")
@@ -249,7 +250,8 @@ def test_a_machine_without_a_camera_is_said(visit, browser, url):
 
 
 def test_a_page_that_may_have_no_camera_at_all_says_why(visit, browser, url):
-    missing = "Object.defineProperty(navigator, 'mediaDevices', { value: undefined });"  # as on http elsewhere
+    # as on http elsewhere
+    missing = "Object.defineProperty(navigator, 'mediaDevices', { value: undefined });"
     page = visit(browser, url, missing)
     page.locator("#tab-webcam").click()
     page.locator("#start-webcam").click()

@@ -23,12 +23,14 @@ def test_hydra_reads_a_quoted_text_as_it_is(text):
 
 @pytest.fixture
 def asked(monkeypatch, tmp_path):
-    """Runs a study with a `dvc` that only notes what it is asked for; gives the settings as Hydra reads them."""
+    """Runs a study with a `dvc` that only notes what it is asked for; gives the settings as Hydra
+    reads them."""
     tools, notes = tmp_path / "tools", tmp_path / "notes"
     tools.mkdir()
     dvc = tools / "dvc"
     dvc.write_text(
-        f"#!/bin/sh\nfor word; do printf '%s\\0' \"$word\"; done > {notes}\nexit ${{DVC_STATUS:-0}}\n"
+        f"#!/bin/sh\nfor word; do printf '%s\\0' \"$word\"; done > {notes}\nexit "
+        f"${{DVC_STATUS:-0}}\n"
     )
     dvc.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")

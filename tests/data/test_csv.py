@@ -472,7 +472,8 @@ def slow_parse(content: bytes) -> tuple[list[list[int]], list[int], list[str]]:
     for line in lines:
         if not line.strip(" \t\r\v\f"):
             raise ValueError("blank line")
-        # What quotes do not need is not given to csv: it refuses a lone carriage return, which is a blank here.
+        # What quotes do not need is not given to csv: it refuses a lone carriage return, which is a
+        # blank here.
         table.append(next(csv.reader([line], strict=True)) if '"' in line else line.split(","))
     names = [name.strip().lower() for name in table[0]] if table else []
     names = [re.sub(r'^"(.*)"$', r"\1", name, flags=re.S).strip() for name in names]

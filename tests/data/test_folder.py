@@ -176,7 +176,8 @@ def fails(match: str, folder, **options) -> None:
 
 def test_refuses_test_images_nobody_explains(plain):
     fails(
-        r"test: expected file names .* found such as im0\.png\. Say what test/ is with --test-usage",
+        r"test: expected file names .* found such as im0\.png\. Say what test/ is with "
+        r"--test-usage",
         plain,
     )
     said = r"--test-usage: expected one of PublicTest, PrivateTest, split, found 'public'"

@@ -1,4 +1,5 @@
-"""The download from Kaggle, without Kaggle: its function is replaced by one that fails or finds a file."""
+"""The download from Kaggle, without Kaggle: its function is replaced by one that fails or finds a
+file."""
 
 import io
 import tarfile

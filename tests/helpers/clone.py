@@ -1,4 +1,5 @@
-"""A fresh clone of the project that uses the running interpreter's packages, so that nothing is installed anew."""
+"""A fresh clone of the project that uses the running interpreter's packages, so that nothing is
+installed anew."""
 
 import os
 import subprocess
@@ -9,10 +10,12 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 
 class Clone:
-    """The project as committed, cloned to `folder / name`, and an environment with no git identity and an empty home.
+    """The project as committed, cloned to `folder / name`, and an environment with no git identity
+    and an empty home.
 
-    Its .venv holds links to the running environment's parts, and marks newer than what it was made from, so make
-    takes it for installed. The package is the clone's own, as after its installation: PYTHONPATH comes before it.
+    Its .venv holds links to the running environment's parts, and marks newer than what it was made
+    from, so make takes it for installed. The package is the clone's own, as after its installation:
+    PYTHONPATH comes before it.
     """
 
     def __init__(self, folder: Path, name: str = "study") -> None:
@@ -28,7 +31,8 @@ class Clone:
 
         home = folder / f"home-{name}"
         home.mkdir()
-        # Started by make, a test inherits its settings (PROFILE=..., -j); and git must find no identity.
+        # Started by make, a test inherits its settings (PROFILE=..., -j); and git must find no
+        # identity.
         given = {
             key: value
             for key, value in os.environ.items()

@@ -1,4 +1,5 @@
-"""What the tests of the page share: pictures to give, and ways to give them and to look at what comes of it."""
+"""What the tests of the page share: pictures to give, and ways to give them and to look at what
+comes of it."""
 
 import base64
 import io
@@ -31,7 +32,8 @@ NO_FACE = {
 NOTES = {"name": "notes.jpg", "mimeType": "image/jpeg", "buffer": b"not an image"}
 TIFF = {"name": "astronaut.tif", "mimeType": "image/tiff", "buffer": encoded(PORTRAIT, "TIFF")}
 
-# The part of the portrait that cameras and clips show, 4 to 3, and where the detector finds its face there, as shares.
+# The part of the portrait that cameras and clips show, 4 to 3, and where the detector finds its
+# face there, as shares.
 SCENE = data.astronaut()[:384]
 SCENE_FACE = {"left": 177 / 512, "right": 274 / 512, "top": 66 / 384}
 

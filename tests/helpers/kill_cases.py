@@ -34,7 +34,8 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 def same_runs(store: Path, other: Path) -> bool:
-    """Whether two stores hold the same runs, but for times and what Keras' files say of when they were written."""
+    """Whether two stores hold the same runs, but for times and what Keras' files say of when they
+    were written."""
 
     def contents(folder: Path) -> dict:
         about = json.loads((folder / "run.json").read_text())

@@ -1,4 +1,5 @@
-"""The benchmark of the audits: its larger sets are what it says, and it prints what it promises; no time is tested."""
+"""The benchmark of the audits: its larger sets are what it says, and it prints what it promises;
+no time is tested."""
 
 import re
 import subprocess
@@ -27,7 +28,8 @@ def test_further_sets_hold_other_images_and_the_same_copies(audit, faces):
     grown = audit.grown(faces, 16)
     assert len(grown) == 16 * len(faces)
     assert np.array_equal(grown.images[: len(faces)], faces.images)
-    # Blanks stay blanks; all else is another image in each set, and no near copy of its own in another.
+    # Blanks stay blanks; all else is another image in each set, and no near copy of its own in
+    # another.
     clear = faces.select(~near_constant(faces))
     grown = audit.grown(clear, 16)
     assert redundant_duplicates(grown) == 16 * redundant_duplicates(clear)

@@ -1,4 +1,5 @@
-"""The benchmark of test-time averaging: its answers are the averages that it says; no time is tested."""
+"""The benchmark of test-time averaging: its answers are the averages that it says; no time is
+tested."""
 
 import re
 import sys

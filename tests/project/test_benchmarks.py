@@ -1,4 +1,5 @@
-"""The benchmarks of training and of searches: they run, and print all that they promise, whatever the times are."""
+"""The benchmarks of training and of searches: they run, and print all that they promise, whatever
+the times are."""
 
 import re
 import subprocess

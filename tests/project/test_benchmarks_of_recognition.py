@@ -1,4 +1,7 @@
-"""The benchmarks of recognition, detection and framing: what they read, compute and print. No time is asserted."""
+"""The benchmarks of recognition, detection and framing: what they read, compute and print.
+
+No time is asserted.
+"""
 
 import csv
 import sys
@@ -121,7 +124,8 @@ def test_the_face_is_the_box_nearest_the_middle(benchmarks):
 
 
 def test_frame_and_rise_measured_on_boxes_cut_the_image_back(benchmarks):
-    """A box with known place and size in a pasted image: `crop_face` with the measured numbers gives the image."""
+    """A box with known place and size in a pasted image: `crop_face` with the measured numbers
+    gives the image."""
     from fer_utils.recognition.recognizer import crop_face
 
     framing = benchmarks.framing
@@ -157,7 +161,8 @@ def test_reframing_moves_and_scales_about_the_middle(benchmarks):
     moved = reframe(image, 1, right=3, down=-2)
     assert np.array_equal(moved[0, 18:26, 23:31], image[0, 20:28, 20:28])
     assert moved.sum() == image.sum()
-    # A square twice as large shows the face half as large, a quarter of the area, still in the middle.
+    # A square twice as large shows the face half as large, a quarter of the area, still in the
+    # middle.
     wider = reframe(image, 2)
     assert wider.sum() / image.sum() == pytest.approx(1 / 4, rel=0.05)
     assert np.average(np.arange(48), weights=wider[0].sum(axis=0)) == pytest.approx(23.5, abs=0.1)

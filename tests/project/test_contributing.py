@@ -1,4 +1,5 @@
-"""CONTRIBUTING.md's ways to add a source, a network, a recipe or a notebook: followed in a copy of the tree, they work.
+"""CONTRIBUTING.md's ways to add a source, a network, a recipe or a notebook: followed in a copy of
+the tree, they work.
 
 And the hook of pre-commit that strips notebooks, and what the datasheet counts.
 """
@@ -50,7 +51,8 @@ def blocks(kind: str) -> list[tuple[str, str]]:
 
 
 def patch(text: str, hunk: list[str]) -> str:
-    """`text` with one hunk applied: where its lines to find are, which is once; at the end where it has none.
+    """`text` with one hunk applied: where its lines to find are, which is once; at the end where it
+    has none.
 
     `…` stands for whatever is in its place in a line, and is kept.
     """
@@ -84,7 +86,8 @@ def hunks(diff: str) -> list[tuple[str, list[str]]]:
 
 
 def notebook_of(cells: str) -> nbformat.NotebookNode:
-    """The notebook that JupyterLab would save of these cells, each begun by `# %%`; its number is in its first line."""
+    """The notebook that JupyterLab would save of these cells, each begun by `# %%`; its number is
+    in its first line."""
     first, _, rest = cells.partition("\n")
     number = re.search(r"/(\d\d)_", first)[1]
     made = []
@@ -105,7 +108,8 @@ def notebook_of(cells: str) -> nbformat.NotebookNode:
 
 
 class Tree:
-    """A copy of the tree, with what is new or changed in it but not what git ignores, and commands that run in it."""
+    """A copy of the tree, with what is new or changed in it but not what git ignores, and commands
+    that run in it."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -144,7 +148,10 @@ class Tree:
         return done
 
     def follow(self, kind: str) -> list[str]:
-        """Do what the page says a `kind` takes, noting the files. Returns the commands that are left to run."""
+        """Do what the page says a `kind` takes, noting the files.
+
+        Returns the commands that are left to run.
+        """
         commands = []
         for language, text in blocks(kind):
             if language == "bash":
@@ -296,7 +303,8 @@ def hooks() -> dict[str, dict]:
 
 
 def test_saved_in_jupyterlab_a_notebook_is_stripped_to_what_is_committed(hooks, tmp_path):
-    """Of all outputs, counts and marks of the machine, but not of the outputs that nbval compares."""
+    """Of all outputs, counts and marks of the machine, but not of the outputs that nbval
+    compares."""
     kept = 0
     for source in sorted((PROJECT / "notebooks").glob("*.ipynb")):
         notebook = nbformat.read(source, as_version=4)
@@ -349,7 +357,8 @@ def test_the_datasheet_has_the_contests_counts_and_the_samples_shares():
     assert (sample.CONFLICT_SHARE, sample.LEAK_CONFLICT_SHARE) == (0.2, 0.1)
     for row in (
         f"| copies within Training | {copies:.0%}; of these a fifth with another label |",
-        f"| test images copied from Training | {leaks:.0%} of PublicTest and of PrivateTest; of these a tenth",
+        f"| test images copied from Training | {leaks:.0%} of PublicTest and of PrivateTest; of "
+        "these a tenth",
         f"| wrong label | {sample.WRONG_LABEL_SHARE:.0%} of each usage |",
         f"| no face | {sample.NOT_A_FACE_SHARE:.0%} of each usage |",
     ):

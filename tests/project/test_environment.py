@@ -1,4 +1,5 @@
-"""One list of direct dependencies: pyproject.toml's, and what environment.yml and requirements.lock make of it."""
+"""One list of direct dependencies: pyproject.toml's, and what environment.yml and
+requirements.lock make of it."""
 
 import re
 import subprocess
@@ -97,7 +98,8 @@ def test_conda_gets_the_same_pythons(pyproject, environment):
 
 
 def test_the_lock_holds_only_pins(lock):
-    """No index, host, address or path: only NAME==VERSION, with a marker where a platform matters."""
+    """No index, host, address or path: only NAME==VERSION, with a marker where a platform
+    matters."""
     pin = re.compile(r"[a-z0-9][a-z0-9._-]*(\[[a-z0-9,._-]+\])?==[0-9][a-z0-9.+!]*( ; .+)?", re.I)
     assert [line for line in lock if not pin.fullmatch(line)] == []
     for line in lock:
@@ -135,7 +137,8 @@ def test_the_lock_pins_what_is_asked_for(direct, lock, python, machine):
 
 @pytest.mark.slow
 def test_the_serve_extra_alone_recognises_and_serves(project, tmp_path):
-    """A machine that serves needs no training library: a new environment has what the extra says, and no more."""
+    """A machine that serves needs no training library: a new environment has what the extra says,
+    and no more."""
     python = tmp_path / "venv" / "bin" / "python"
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
     Clone(tmp_path).run(str(python), "-m", "pip", "install", "--quiet", ".[serve]")
@@ -146,10 +149,12 @@ def test_the_serve_extra_alone_recognises_and_serves(project, tmp_path):
         "from fer_utils import Recognizer\n"
         "from fer_utils.serving import create_app\n"
         "client = create_app(Recognizer()).test_client()\n"
-        "answer = client.post('/api/v1/predict', data=open(sys.argv[1], 'rb').read(), content_type='image/png')\n"
+        "answer = client.post('/api/v1/predict', data=open(sys.argv[1], 'rb').read(), "
+        "content_type='image/png')\n"
         "assert len(answer.json['faces']) == 1, answer.json\n"
         "assert client.get('/').status_code == client.get('/docs').status_code == 200\n"
-        "print([name for name in ('keras', 'tensorflow', 'pandas', 'scipy') if importlib.util.find_spec(name)])"
+        "print([name for name in ('keras', 'tensorflow', 'pandas', 'scipy') if "
+        "importlib.util.find_spec(name)])"
     )
     ran = subprocess.run([python, "-c", code, photo], cwd=tmp_path, capture_output=True, text=True)
     assert (ran.returncode, ran.stdout.strip()) == (0, "[]"), ran.stderr

@@ -1,4 +1,5 @@
-"""Nothing of the user's is replaced: every command that writes, and every place that it may be told to write to."""
+"""Nothing of the user's is replaced: every command that writes, and every place that it may be
+told to write to."""
 
 import argparse
 import shutil
@@ -23,7 +24,8 @@ OUTPUTS = {
     ("predict", "--annotate"): FILE,
     ("predict", "--annotate (folder)"): FOLDER,
 }
-# Options with paths that are read, and the run store, whose folders are called after what is in them.
+# Options with paths that are read, and the run store, whose folders are called after what is in
+# them.
 READ = {
     "--data",
     "--faces",
@@ -97,7 +99,8 @@ def everything(folder) -> dict:
 
 @pytest.mark.parametrize("option", OUTPUTS, ids=" ".join)
 def test_what_the_user_owns_stays(option, study, tmp_path, capsys):
-    """Files with the very names that the command would write, and a folder with something else beside."""
+    """Files with the very names that the command would write, and a folder with something else
+    beside."""
     folder, run = study
     place = tmp_path / "place"
     mine = tmp_path / "mine"

@@ -1,4 +1,5 @@
-"""Nothing leaves this machine, and nothing is left in the user's home but caches that are known here."""
+"""Nothing leaves this machine, and nothing is left in the user's home but caches that are known
+here."""
 
 import os
 import re
@@ -127,7 +128,8 @@ def test_onnx_runtime_sends_nothing_unless_asked_to(machine, given, held):
 
 @pytest.mark.slow
 def test_no_command_asks_for_an_address_or_leaves_anything(machine, photo, tmp_path):
-    """All that work without a download, one after another; JupyterLab's questions are the Makefile's."""
+    """All that work without a download, one after another; JupyterLab's questions are the
+    Makefile's."""
     if not shutil.which("strace"):
         pytest.skip("strace is not installed: what libraries in C++ ask for cannot be seen")
     small = ["--set", "width=0.03", "--set", "epochs=1"]

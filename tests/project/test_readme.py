@@ -1,4 +1,5 @@
-"""What the READMEs say can be done: files, targets, commands and their options exist, and marked commands run."""
+"""What the READMEs say can be done: files, targets, commands and their options exist, and marked
+commands run."""
 
 import argparse
 import ast
@@ -37,13 +38,15 @@ def blocks(page: str, language: str) -> list[str]:
 
 
 def inline(page: str) -> list[str]:
-    """What stands between backticks in the text, outside of blocks; a line break in it is a blank."""
+    """What stands between backticks in the text, outside of blocks; a line break in it is a
+    blank."""
     prose = re.sub(r"^```.*?^```$", "", text(page), flags=re.M | re.S)
     return [" ".join(code.split()) for code in re.findall(r"`([^`]+)`", prose)]
 
 
 def commands(page: str) -> list[list[str]]:
-    """Words of every command: lines of bash blocks, and what in the text begins with one of our programs."""
+    """Words of every command: lines of bash blocks, and what in the text begins with one of our
+    programs."""
     lines = [
         line for block in blocks(page, "bash") for line in block.replace("\\\n", " ").splitlines()
     ]
@@ -63,7 +66,8 @@ def subparsers(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentPa
 
 
 def unknown_words(parser: argparse.ArgumentParser, words: list[str]) -> list[str]:
-    """Subcommands and options that the parser does not know; what an option needs is not asked for."""
+    """Subcommands and options that the parser does not know; what an option needs is not asked
+    for."""
     if words[:1] == ["--cd"]:  # dvc's, before the subcommand
         words = words[2:]
     while words and (commands := subparsers(parser)) and not words[0].startswith("-"):
@@ -82,7 +86,8 @@ def test_every_command_is_of_a_known_program(page):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_block_is_of_a_known_language(page):
-    """So that none escapes these tests for its name; a block without one is the map of the folders."""
+    """So that none escapes these tests for its name; a block without one is the map of the
+    folders."""
     named = re.findall(r"^```(\w*)\n.*?^```$", text(page), re.M | re.S)
     assert set(named) <= {"bash", "python", ""}
 
@@ -147,7 +152,8 @@ def test_parameters_that_are_set_exist():
 
 
 def exists_or_is_made(path: str) -> bool:
-    """A file of the project, or one that git ignores because the study makes it or the reader brings it."""
+    """A file of the project, or one that git ignores because the study makes it or the reader
+    brings it."""
     if (PROJECT / path).exists():
         return True
     return subprocess.run(["git", "check-ignore", "--quiet", path], cwd=PROJECT).returncode == 0
@@ -180,7 +186,8 @@ def test_paths_in_the_text_exist(page):
 
 
 def test_paths_on_the_map_exist():
-    """In the block that shows where things are: what stands before the description, two blanks apart."""
+    """In the block that shows where things are: what stands before the description, two blanks
+    apart."""
     (shown,) = blocks("README.md", "")
     lines = [line for line in shown.splitlines() if not line.startswith(" ")]
     paths = [path for line in lines for path in re.split(r"  +", line)[:-1]]

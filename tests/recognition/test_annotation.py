@@ -1,4 +1,5 @@
-"""Drawing: photos at any size, cards that hide no face, bars as long as their share, and frames of a video."""
+"""Drawing: photos at any size, cards that hide no face, bars as long as their share, and frames of
+a video."""
 
 import numpy as np
 import pytest

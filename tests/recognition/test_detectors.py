@@ -1,4 +1,5 @@
-"""Detectors: both find the faces of the photos, in many threads, and YuNet's file is fetched only if it is the one."""
+"""Detectors: both find the faces of the photos, in many threads, and YuNet's file is fetched only
+if it is the one."""
 
 import hashlib
 import threading

@@ -42,7 +42,8 @@ def test_importing_recognition_loads_no_training_library():
     code = (
         "import sys, fer_utils.serving, fer_utils.recognition.video, fer_utils.cli.predict\n"
         "from fer_utils import Recognizer\n"
-        "too_much = {'keras', 'tensorflow', 'jax', 'pandas', 'scipy', 'sklearn', 'matplotlib', 'onnx'}\n"
+        "too_much = {'keras', 'tensorflow', 'jax', 'pandas', 'scipy', 'sklearn', 'matplotlib', "
+        "'onnx'}\n"
         "sys.exit(', '.join(too_much & set(sys.modules)) or None)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -54,7 +55,8 @@ def test_recognising_loads_no_training_library(model_folder):
         "import sys, numpy\n"
         "from fer_utils import Recognizer\n"
         f"Recognizer({str(model_folder)!r}).classify(numpy.zeros((2, 48, 48), 'uint8'))\n"
-        "sys.exit(', '.join({'keras', 'tensorflow', 'jax', 'pandas', 'scipy'} & set(sys.modules)) or None)"
+        "sys.exit(', '.join({'keras', 'tensorflow', 'jax', 'pandas', 'scipy'} & set(sys.modules)) "
+        "or None)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -330,7 +332,8 @@ def test_shrinking_averages_and_does_not_alias():
 def test_a_frame_can_be_wider_and_higher():
     photo = np.zeros((300, 300, 3), np.uint8)
     photo[100:200, 100:200] = 255
-    # A square twice as wide, whose middle is a quarter of its side higher than the box's: rows 50 to 250 less 50.
+    # A square twice as wide, whose middle is a quarter of its side higher than the box's: rows 50
+    # to 250 less 50.
     crop = crop_face(photo, Box(100, 100, 100, 100), frame=2.0, rise=0.25)
     rows = np.flatnonzero((crop > 127).any(axis=1))
     columns = np.flatnonzero((crop > 127).any(axis=0))

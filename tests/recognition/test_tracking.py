@@ -1,4 +1,5 @@
-"""Tracking: who is who from frame to frame, labels that do not flicker, and time that is measured in seconds."""
+"""Tracking: who is who from frame to frame, labels that do not flicker, and time that is measured
+in seconds."""
 
 import itertools
 import json

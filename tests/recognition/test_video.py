@@ -1,4 +1,5 @@
-"""Videos: one row a face a frame, read back equal, annotated clips, and files that are damaged or no videos."""
+"""Videos: one row a face a frame, read back equal, annotated clips, and files that are damaged or
+no videos."""
 
 import csv
 import itertools
@@ -28,7 +29,8 @@ SQUARE = 80
 
 
 class SquareRecognizer:
-    """Finds the bright square of the clips that `squares` films; happy, but for every fourth frame it sees."""
+    """Finds the bright square of the clips that `squares` films; happy, but for every fourth frame
+    it sees."""
 
     card = {"threshold": 0.5}  # noqa: RUF012 (read only)
 
@@ -64,7 +66,8 @@ def film(path, frames, codec="mp4v", rate=RATE):
 
 
 def squares(count=30, width=WIDTH, height=HEIGHT, without=()):
-    """Frames in which a red square moves to the right by 4 pixels each; none in the frames `without`."""
+    """Frames in which a red square moves to the right by 4 pixels each; none in the frames
+    `without`."""
     frames = np.full((count, height, width, 3), 40, np.uint8)
     for i, frame in enumerate(frames):
         if i not in without:
@@ -202,7 +205,8 @@ def test_times_are_those_of_the_file_when_the_frame_rate_varies(tmp_path):
     at = steady.index(b"stts", index)
     entries, frames, ticks = struct.unpack(">3i", steady[at + 8 : at + 20])
     assert (entries, frames) == (1, 30)
-    # From the tenth frame on each lasts half as long; the table grows by an entry, and what holds it with it.
+    # From the tenth frame on each lasts half as long; the table grows by an entry, and what holds
+    # it with it.
     steady[at + 8 : at + 20] = struct.pack(">5i", 2, 10, ticks, 20, ticks // 2)
     for name in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stts"):
         box = steady.index(name, index) - 4
@@ -527,7 +531,8 @@ def test_neither_pandas_nor_a_training_library_is_imported(clip, tmp_path):
         "    card = {'threshold': 0.5}\n"
         "    def recognize(self, frame): return []\n"
         f"write_rows(recognize_video(Nobody(), {str(clip)!r}), {str(tmp_path / 'faces.csv')!r})\n"
-        "print([name for name in ('pandas', 'pyarrow', 'tensorflow', 'keras', 'jax') if name in sys.modules])\n"
+        "print([name for name in ('pandas', 'pyarrow', 'tensorflow', 'keras', 'jax') if name in "
+        "sys.modules])\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
@@ -552,7 +557,8 @@ def test_the_woman_of_the_real_clip_is_one_track_through_nearly_all_frames(
     after, rate_after = read(out)
     recognised = len(range(0, len(before), every))
 
-    # She turns her head down midway: there Haar misses her in a few frames, and sees faces in her hand.
+    # She turns her head down midway: there Haar misses her in a few frames, and sees faces in her
+    # hand.
     assert (found["track"] == 1).sum() >= share * recognised
     assert (found["track"] != 1).sum() <= 2
     assert after.shape == before.shape

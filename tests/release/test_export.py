@@ -1,4 +1,5 @@
-"""Export: its files agree with the run and with each other, the card says what is so, bad exports are errors."""
+"""Export: its files agree with the run and with each other, the card says what is so, bad exports
+are errors."""
 
 import json
 import shutil

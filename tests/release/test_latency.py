@@ -1,4 +1,5 @@
-"""What an answer costs: what is counted is what the networks do, and what is timed is what ONNX Runtime does."""
+"""What an answer costs: what is counted is what the networks do, and what is timed is what ONNX
+Runtime does."""
 
 import time
 
@@ -16,7 +17,8 @@ from fer_utils.training.runs import Run, publish_run
 
 @pytest.fixture(scope="module")
 def two_runs(faces, recipe, build_tiny, tmp_path_factory):
-    """A run that does not average, and a published one that averages over the mirror image and two snapshots."""
+    """A run that does not average, and a published one that averages over the mirror image and two
+    snapshots."""
     folder = tmp_path_factory.mktemp("latency")
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("fer_utils.training.fit.build", build_tiny)
@@ -58,7 +60,8 @@ def test_times_are_the_least_of_calls_with_every_view(two_runs, monkeypatch):
     assert table["milliseconds"].tolist() == pytest.approx([3, 3, 12]), (
         "the machine was busy in all rounds but one"
     )
-    # Of each round: one face, one face, and for each of two snapshots the face and its mirror image.
+    # Of each round: one face, one face, and for each of two snapshots the face and its mirror
+    # image.
     assert asked == 6 * [(1, 48, 48, 1), (1, 48, 48, 1), (2, 48, 48, 1), (2, 48, 48, 1)]
 
 

@@ -1,4 +1,5 @@
-"""Ensembles: chosen greedily on the images given, kept as a list of runs, answering with the mean probability."""
+"""Ensembles: chosen greedily on the images given, kept as a list of runs, answering with the mean
+probability."""
 
 import json
 from itertools import combinations_with_replacement
@@ -27,7 +28,8 @@ def emotion() -> np.ndarray:
 
 
 def guesses(emotion: np.ndarray, seed: int, strength: float = 1.0) -> np.ndarray:
-    """Logits (n, 7) that know something of the answer, and are wrong elsewhere than another seed's."""
+    """Logits (n, 7) that know something of the answer, and are wrong elsewhere than another
+    seed's."""
     noise = np.random.default_rng(seed).normal(size=(len(emotion), 7))
     return (noise + strength * np.eye(7)[emotion]).astype(np.float32)
 

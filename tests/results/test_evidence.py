@@ -35,7 +35,8 @@ CORRECT = {PUBLIC: 2268, PRIVATE: 2301}
 
 @pytest.fixture
 def make_run(canonical, tmp_path):
-    """Makes a finished and scored run on the canonical faces that is right on so many images of a usage."""
+    """Makes a finished and scored run on the canonical faces that is right on so many images of a
+    usage."""
 
     def make(recipe=None, seed=1, correct=CORRECT, usages=(PUBLIC, PRIVATE), **changes) -> Run:
         recipe = recipe or Recipe("baseline_cnn", "baseline_cnn")
@@ -304,7 +305,8 @@ def test_the_released_model_scores_as_its_card_and_the_log_say(project):
 
 
 def test_committed_evidence_is_complete(project):
-    """Each run's PrivateTest was opened through the one door, and its history has the epochs of its recipe."""
+    """Each run's PrivateTest was opened through the one door, and its history has the epochs of
+    its recipe."""
     evidence = project / "reports" / "evidence"
     folders = [path.parent for path in evidence.glob("*/run.json")]
     if not folders:

@@ -23,7 +23,8 @@ LEAKS = 12
 
 @pytest.fixture(scope="module")
 def small() -> Faces:
-    """Noise in no order, `row` unlike the position; the first images of Training are in PrivateTest, too."""
+    """Noise in no order, `row` unlike the position; the first images of Training are in
+    PrivateTest, too."""
     generator = np.random.default_rng(2)
     usage = np.repeat(list(COUNTS), list(COUNTS.values()))
     images = generator.integers(0, 256, (len(usage), 48, 48), np.uint8)
@@ -40,7 +41,8 @@ def small() -> Faces:
 
 @pytest.fixture
 def leave(small, tmp_path):
-    """Leaves a run's logits, averaged ones where its recipe averages, and gives what is known about it."""
+    """Leaves a run's logits, averaged ones where its recipe averages, and gives what is known
+    about it."""
 
     def leave(recipe=NET, seed=1, share=0.5, **changes) -> dict:
         folder = tmp_path / recipe.label(seed)
@@ -296,7 +298,8 @@ def expect_pair(row: dict, a: np.ndarray, b: np.ndarray) -> None:
 
 
 def expect_all(row: dict, a: np.ndarray, b: np.ndarray) -> None:
-    """A row about all seeds, bool (seeds, n), has the paired interval and no test of single models."""
+    """A row about all seeds, bool (seeds, n), has the paired interval and no test of single
+    models."""
     assert np.isnan([row["only_model"], row["only_other"], row["p"]]).all()
     assert row["difference"] == pytest.approx(a.mean() - b.mean())
     assert (row["low"], row["high"]) == evaluation.paired_bootstrap(a, b)

@@ -1,4 +1,5 @@
-"""`make study` and `fer-study predict` under what people have: other locales, homes, networks, paths and folders."""
+"""`make study` and `fer-study predict` under what people have: other locales, homes, networks,
+paths and folders."""
 
 import json
 import os
@@ -65,7 +66,8 @@ def test_predict(condition, named, photo, project, tmp_path):
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory):
-    """A clone in a folder with a blank and umlauts, whose `dvc exp run` does the first stage alone."""
+    """A clone in a folder with a blank and umlauts, whose `dvc exp run` does the first stage
+    alone."""
     folder = tmp_path_factory.mktemp("das Büro")
     made = Clone(folder)
     dvc = shutil.which("dvc", path=made.environment["PATH"])

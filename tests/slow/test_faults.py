@@ -1,6 +1,7 @@
 """A full disk, a folder that may not be written to, no network, a package that is missing.
 
-The first three are made with Linux' namespaces, in which a process has disks and a network of its own.
+The first three are made with Linux' namespaces, in which a process has disks and a network of its
+own.
 """
 
 import json
@@ -23,7 +24,8 @@ ALONE = ("unshare", "--user", "--map-root-user")
 
 
 def alone(kind: str, script: str, **options) -> subprocess.CompletedProcess:
-    """Run a shell's script with mounts (`kind` "--mount") or a network ("--net") of its own, of which it is the master.
+    """Run a shell's script with mounts (`kind` "--mount") or a network ("--net") of its own, of
+    which it is the master.
 
     Skips where the system does not let us.
     """
@@ -39,7 +41,10 @@ def fer_study(*arguments) -> str:
 
 
 def the_one_message(said: str) -> str:
-    """What was said of what went wrong: one line, and no traceback. Bars that show progress are no lines."""
+    """What was said of what went wrong: one line, and no traceback.
+
+    Bars that show progress are no lines.
+    """
     lines = [line.rpartition("\r")[2] for line in said.splitlines()]
     (message,) = [line for line in lines if line.startswith("fer-study: ")]
     assert "Traceback" not in said and lines[-1] == message, said
@@ -63,7 +68,8 @@ def on_a_full_disk(
     disk.mkdir(exist_ok=True)
     shutil.copytree(disk, tmp_path / "before")
     script = f"""
-        mount -t tmpfs -o size={kilobytes}k none {disk} && cp -r {tmp_path}/before/. {disk} || exit 9
+        mount -t tmpfs -o size={kilobytes}k none {disk} || exit 9
+        cp -r {tmp_path}/before/. {disk} || exit 9
         {command}
         code=$?
         cp -r {disk} {first} && mount -o remount,size=100m {disk} || exit 9
@@ -129,7 +135,8 @@ def name_in(disk: Path) -> str:
 
 @pytest.fixture
 def study(tmp_path, monkeypatch):
-    """A study with one small notebook, and something that stands for what an earlier run of it left."""
+    """A study with one small notebook, and something that stands for what an earlier run of it
+    left."""
     study = tmp_path / "study"
     for folder in ("notebooks", "reports/notebooks", "reports/html"):
         (study / folder).mkdir(parents=True)

@@ -1,4 +1,5 @@
-"""docs/first_hour.md: its commands, run as they stand there and in their order, in a fresh clone."""
+"""docs/first_hour.md: its commands, run as they stand there and in their order, in a fresh
+clone."""
 
 import json
 import re

@@ -1,4 +1,5 @@
-"""SIGKILL at any moment: the same command, given again, ends with what it would have left undisturbed."""
+"""SIGKILL at any moment: the same command, given again, ends with what it would have left
+undisturbed."""
 
 import json
 import os
@@ -47,7 +48,8 @@ def write(path, text, fails=False):
             raise ValueError
 
 def killed(path, step):
-    # In a process of its own: the last thing it does is to begin the so-manieth thing that it asks of the system.
+    # In a process of its own: the last thing it does is to begin the so-manieth thing that it asks
+    # of the system.
     if child := os.fork():
         return os.waitpid(child, 0)[1] == signal.SIGKILL
     left = step
@@ -85,7 +87,8 @@ while more:
 @pytest.mark.parametrize("old", [False, True])
 @pytest.mark.parametrize("kind", ["file", "folder"])
 def test_a_writing_killed_at_any_step_loses_nothing_and_leaves_nothing(tmp_path, kind, old):
-    """Killed, then another one fails, then one succeeds: what is there, and what else lies beside it."""
+    """Killed, then another one fails, then one succeeds: what is there, and what else lies beside
+    it."""
     command = [sys.executable, "-c", WRITINGS, kind, tmp_path, str(old)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     steps = [json.loads(line) for line in done.stdout.splitlines()]
@@ -210,7 +213,10 @@ class Command:
         return self.log.read_text(errors="replace")
 
     def kill(self, process: subprocess.Popen) -> None:
-        """Kill its process group. What left that, as notebooks' kernels do, has to end by itself."""
+        """Kill its process group.
+
+        What left that, as notebooks' kernels do, has to end by itself.
+        """
         with suppress(psutil.NoSuchProcess):
             self.started += psutil.Process(process.pid).children(recursive=True)
         os.killpg(process.pid, signal.SIGKILL)
@@ -219,8 +225,8 @@ class Command:
     def disturb(self, usual: float, undo: Callable[[], None]) -> None:
         """Kill it `KILLS` times, at moments by chance that are spread over all of `usual` seconds.
 
-        Where it ends before it is killed, it goes on from what `undo` leaves, and is taken to be as fast as it was.
-        Most kills must come while it works.
+        Where it ends before it is killed, it goes on from what `undo` leaves, and is taken to be as
+        fast as it was. Most kills must come while it works.
         """
         seed = random.randrange(2**32)
         print(f"kills at the moments of seed {seed}")  # shown where the test fails
@@ -258,7 +264,10 @@ class Command:
 
 @pytest.fixture
 def workplace(tmp_path, monkeypatch):
-    """An empty folder. What commands keep in the system's folder for temporary files is the system's to remove."""
+    """An empty folder.
+
+    What commands keep in the system's folder for temporary files is the system's to remove.
+    """
     (tmp_path / "temporary").mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
     (tmp_path / "work").mkdir()
@@ -353,12 +362,15 @@ def test_tuning(workplace, faces, tmp_path):
 
 @pytest.mark.slow
 def test_dvc_repro(workplace, tmp_path):
-    """Of a stage that leaves a folder and one that runs a notebook, with figures, tables and metrics.
+    """Of a stage that leaves a folder and one that runs a notebook, with figures, tables and
+    metrics.
 
-    What others do besides is to train, into a store that is no output of theirs, which `test_training` has.
+    What others do besides is to train, into a store that is no output of theirs, which
+    `test_training` has.
 
-    DVC does not write its lock file and its record of what is in use in one piece: where it is killed as it does, it
-    refuses to go on, and says which of them to delete. What was run is brought back from its cache.
+    DVC does not write its lock file and its record of what is in use in one piece: where it is
+    killed as it does, it refuses to go on, and says which of them to delete. What was run is
+    brought back from its cache.
     """
 
     def repro(folder: Path) -> tuple[Clone, Command]:
@@ -408,7 +420,8 @@ def test_dvc_repro(workplace, tmp_path):
 
 @pytest.mark.slow
 def test_server(workplace, tmp_path):
-    """Killed while it starts and while it answers, it can have its port again at once, and answers as before."""
+    """Killed while it starts and while it answers, it can have its port again at once, and answers
+    as before."""
     with socket.create_server(("127.0.0.1", 0)) as found:
         port = found.getsockname()[1]
     url = f"http://127.0.0.1:{port}/api/v1/predict"
@@ -419,7 +432,8 @@ def test_server(workplace, tmp_path):
     )
 
     def answer() -> bytes | None:
-        """What the server says of the photo; None where it does not listen, or is killed as it answers."""
+        """What the server says of the photo; None where it does not listen, or is killed as it
+        answers."""
         request = urllib.request.Request(url, photo.read_bytes(), {"Content-Type": "image/png"})
         try:
             return urllib.request.urlopen(request, timeout=60).read()

@@ -1,4 +1,5 @@
-"""`make study` in a fresh clone, with a budget as small as it can be: from nothing to the index, and again.
+"""`make study` in a fresh clone, with a budget as small as it can be: from nothing to the index,
+and again.
 
 The tests share one clone and run in the order in which they stand.
 """
@@ -18,7 +19,8 @@ pytestmark = pytest.mark.slow
 
 
 def numbers(clone) -> dict:
-    """The bytes of all that must be the same from run to run; serve's answer times are in none of it."""
+    """The bytes of all that must be the same from run to run; serve's answer times are in none of
+    it."""
     kept = [
         *clone.root.glob("reports/metrics/*.json"),
         *clone.root.glob("reports/plots/*.csv"),

@@ -57,7 +57,8 @@ def test_what_is_saved_passes_and_saving_it_again_changes_no_byte(project, copy,
 
 
 def state(project) -> dict:
-    """What git says of the study's parts, and the bytes of what its pipeline has left, but for the store of runs."""
+    """What git says of the study's parts, and the bytes of what its pipeline has left, but for the
+    store of runs."""
     paths = ["data", "reports", "notebooks", "dvc.yaml", "dvc.lock", "params.yaml"]
     command = ["git", "status", "--porcelain", "--", *paths]
     status = subprocess.run(command, cwd=project, check=True, capture_output=True).stdout

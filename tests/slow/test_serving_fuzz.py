@@ -1,4 +1,5 @@
-"""The server against what nobody should send: requests drawn from its own description, and broken images."""
+"""The server against what nobody should send: requests drawn from its own description, and broken
+images."""
 
 import functools
 import io
@@ -26,8 +27,9 @@ GREY = np.asarray(PORTRAIT.convert("L"))
 
 # --- schemathesis ---
 
-# OpenAPI has no word for "a file that holds an image": any bytes are valid to it, and most are rightly refused. So
-# valid ones are drawn from a few images; what is no image comes from the rest of this file.
+# OpenAPI has no word for "a file that holds an image": any bytes are valid to it, and most are
+# rightly refused. So valid ones are drawn from a few images; what is no image comes from the rest
+# of this file.
 HOOKS = """
 import pathlib
 import schemathesis

@@ -1,4 +1,7 @@
-"""The load benchmark of the server: it runs, and prints all that it promises. How fast anything is, is not tested."""
+"""The load benchmark of the server: it runs, and prints all that it promises.
+
+How fast anything is, is not tested.
+"""
 
 import re
 import subprocess

@@ -423,7 +423,8 @@ def test_the_weights_kept(tiny_network, faces, recipe, tmp_path, monkeypatch, ke
 def test_an_interrupted_run_goes_on_as_if_nothing_had_been(
     run, faces, recipe, tmp_path, monkeypatch
 ):
-    """With the real network: convolutions, batch normalisation, and dropout's generators in the checkpoint."""
+    """With the real network: convolutions, batch normalisation, and dropout's generators in the
+    checkpoint."""
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
         interrupt_after(1, patch)
         fit(recipe, faces, 1, tmp_path, progress=False)
@@ -547,7 +548,8 @@ def test_a_checkpoint_is_never_half_loaded(half_done, recipe, damage):
 def test_checkpoints_take_a_small_share_of_the_time(
     tiny_network, tiny_run, faces, recipe, tmp_path, monkeypatch
 ):
-    """Where epochs are short, not each is followed by one; a run that goes on repeats what was not saved."""
+    """Where epochs are short, not each is followed by one; a run that goes on repeats what was not
+    saved."""
     monkeypatch.setattr(checkpoint, "CHECKPOINT_SHARE", 1e-9)
     long = recipe.but(epochs=4)
     whole = fit(long, faces, 1, tmp_path / "whole", progress=False)
@@ -803,7 +805,8 @@ def savez_until_killed(target, **arrays):
 np.savez = savez_until_killed
 import json
 checkpoint.CHECKPOINT_SHARE = float("inf")  # one after each epoch, however short
-training.fit(Recipe(**json.loads(recipe)), load_faces(Path(prepared)), 1, Path(store), progress=False)
+recipe, faces = Recipe(**json.loads(recipe)), load_faces(Path(prepared))
+training.fit(recipe, faces, 1, Path(store), progress=False)
 print("finished", flush=True)
 """
 
