@@ -1,9 +1,9 @@
-"""What is odd in the data, one module an audit.
+"""Audits of the data: faults in images and labels. Each module is one audit.
 
-copies: images that are equal in every pixel, within a usage and across; leaks into the test splits.
+duplicates: images that are equal in every pixel, within a split and across splits; leaks.
 near_duplicates: the same photo with other pixels.
-pictures: light, contrast, sharpness, and images that show nothing.
-labels, confident, light, ceiling: which labels are doubtful, and what they allow a model to score.
-planted: precision and recall of the audits where the faults are known.
-summary: all figures at once, as `fer-study audit` prints them.
+pictures: brightness, contrast, sharpness, and blank images.
+labels, confident, hog_classifier, ceiling: doubtful labels, and the accuracy that they allow.
+planted: precision and recall of the audits on planted faults.
+summary: all numbers, as `fer-study audit` prints them.
 """

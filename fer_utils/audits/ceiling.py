@@ -1,9 +1,8 @@
-"""What a perfect model could score against the labels as they are, estimated in ways that err
-differently.
+"""Estimates of the best possible accuracy against noisy labels, with different biases.
 
-A model that always sees the emotion is still marked wrong where the label is. How often that is
-nobody knows of real faces, so several estimates stand side by side, each with what it leaves out,
-and people's accuracy beside them.
+A model that always recognises the emotion still misses every wrong label. For real faces the number
+of wrong labels is unknown. The estimates have different biases, which the table names, and human
+accuracy is the reference.
 """
 
 from collections.abc import Mapping
@@ -23,12 +22,13 @@ from fer_utils.evaluation.published import PUBLISHED
 
 
 def oracle_credit(faces: Faces) -> np.ndarray:
-    """How often a model that answers as FER+'s taggers mostly do has each label, float64 (n,), 0 to
-    1.
+    """The probability that a model which predicts the FER+ majority matches each label.
 
-    It answers the most voted of the seven emotions, even where contempt, unknown or not a face has
-    more votes; among k equally voted ones it guesses, and has the label with probability 1 / k (all
-    seven where none has a vote).
+    The model predicts the emotion with the most votes among the seven, even if contempt, unknown or
+    not a face has more. Among k tied emotions it guesses, so it matches with probability 1 / k.
+
+    Returns:
+        float64 (n,), 0 to 1.
 
     Raises:
         StudyError: the faces carry no votes.
@@ -39,12 +39,13 @@ def oracle_credit(faces: Faces) -> np.ndarray:
 
 
 def duplicates_agreement(faces: Faces) -> np.ndarray:
-    """How often two copies of a picture have the same label, by picture that has copies, float64
-    (groups,).
+    """The share of pairs of exact duplicates with equal labels, for each duplicated picture.
 
-    Copies are equal in every pixel; near-constant images, which show nothing to label, are left
-    out. A group of k copies counts once: the share of its k (k - 1) / 2 pairs whose labels are
-    equal.
+    A group of k duplicates has k (k - 1) / 2 pairs, and counts once. Near-constant images are left
+    out, because they show nothing to label.
+
+    Returns:
+        float64 (groups,), 0 to 1.
     """
     kept = ~near_constant(faces)
     groups, emotion = duplicate_groups(faces.images[kept]), faces.emotion[kept]
@@ -56,19 +57,17 @@ def duplicates_agreement(faces: Faces) -> np.ndarray:
 
 
 def ceiling(faces: Faces, noise: Mapping[str, Noise] | None = None) -> pd.DataFrame:
-    """Estimates of the best possible accuracy against these labels, with people's beside them.
+    """Estimate the best possible accuracy against these labels.
 
     Args:
-        faces: of all usages, as the question is about the data; votes and truth are used where they
-            are.
-        noise: confident learning's estimates, by the name of the classifier.
+        faces: of all splits; votes and truth are used if they are known.
+        noise: the estimates of confident learning, by the name of the classifier.
 
     Returns:
-        A row an estimate: estimate (its name); kind ("truth", "estimate" or "people"); value, low
-        and high (shares, 0 to 1, with a 95 % interval of the sampling of images, NaN where the
-        value is a count and no estimate; people's as published); images (Int64; pictures with
-        copies for the one from copies; missing for people); meaning (what it says and what it
-        leaves out).
+        One row per estimate: estimate (its name); kind ("truth", "estimate" or "people"); value,
+        low and high (0 to 1, with a 95 % interval over images, NaN for a count); images (Int64;
+        number of duplicated pictures for the estimate from duplicates); meaning (what it measures,
+        and its bias).
     """
     rows = []
     if faces.truth is not None:
@@ -81,15 +80,14 @@ def ceiling(faces: Faces, noise: Mapping[str, Noise] | None = None) -> pd.DataFr
                 "FER+ majority",
                 credit,
                 accuracy_interval(credit.mean(), len(credit)),
-                "always answers what most of ten taggers see; wrong where they are, and too low "
-                "where they look for "
-                "other signs than FER-2013's labels were given for",
+                "predicts the majority of ten annotators; too low where they judge by other signs "
+                "than FER-2013's labels",
             ),
             _row(
-                "one FER+ tagger",
+                "one FER+ annotator",
                 tagger,
                 _normal_interval(tagger),
-                "answers as one tagger drawn at random; what a person scores, not a perfect model",
+                "predicts as one random annotator; a human's accuracy, not a perfect model's",
             ),
         ]
         if decided.any():
@@ -99,8 +97,7 @@ def ceiling(faces: Faces, noise: Mapping[str, Noise] | None = None) -> pd.DataFr
                     "FER+ majority, where there is one",
                     credit[decided],
                     accuracy_interval(credit[decided].mean(), int(decided.sum())),
-                    "as above, without the images that taggers tie on or give to no emotion: the "
-                    "clearer ones",
+                    "as above, without images that have a tie or no emotion as majority",
                 ),
             )
     for name, found in (noise or {}).items():
@@ -112,22 +109,22 @@ def ceiling(faces: Faces, noise: Mapping[str, Noise] | None = None) -> pd.DataFr
                 "low": 1 - found.high,
                 "high": 1 - found.low,
                 "images": found.images,
-                "meaning": "1 minus the estimated share of wrong labels; a weak classifier blames the labels for its "
-                "own mistakes, so it comes out too low",
+                "meaning": "1 minus the estimated share of wrong labels; too low, because a weak "
+                "classifier takes its own errors for wrong labels",
             }
         )
     agreement = duplicates_agreement(faces)
     if len(agreement):
         rows.append(
             _row(
-                "equal labels of copies",
+                "equal labels of duplicates",
                 agreement,
                 accuracy_interval(agreement.mean(), len(agreement)),
-                "knows the label of a copy; "
+                "predicts the label of a duplicate; "
                 + (
-                    "too low here, as conflicts were planted among the copies"
+                    "too low here, because conflicts were planted among the duplicates"
                     if faces.drawn
-                    else "too high where copies were labelled together, from one source"
+                    else "too high if duplicates were labelled together"
                 ),
             )
         )
@@ -136,55 +133,64 @@ def ceiling(faces: Faces, noise: Mapping[str, Noise] | None = None) -> pd.DataFr
             margin = np.nan if known.margin is None else known.margin
             rows.append(
                 {
-                    "estimate": f"people ({known.source.split(',')[0]})",
+                    "estimate": f"human accuracy ({known.source.split(',')[0]})",
                     "kind": "people",
                     "value": known.accuracy,
                     "low": known.accuracy - margin,
                     "high": known.accuracy + margin,
                     "images": pd.NA,
-                    "meaning": f"published accuracy of people, on {known.images}",
+                    "meaning": f"published human accuracy, on {known.images}",
                 }
             )
     return pd.DataFrame(rows).astype({"images": "Int64"})
 
 
 def ceiling_finding(table: pd.DataFrame, best: float | None = None) -> str:
-    """One sentence on a table of `ceiling`.
+    """Summarise a table of `ceiling` in a few sentences.
 
     Args:
-        table: as `ceiling` gives it.
-        best: accuracy of the best model at hand, 0 to 1; an estimate below it is no ceiling, and is
-            said to be none.
+        table: as `ceiling` returns it.
+        best: accuracy of the best model here, 0 to 1. An estimate below it is no upper bound.
     """
-    people = table[table["kind"] == "people"].iloc[0]
-    beside = f"people score {people['value']:.0%} ({people['low']:.0%} to {people['high']:.0%}) on other images"
-    guesses = table[table["kind"] == "estimate"].sort_values("value")
-    if guesses.empty:
-        found = "Nothing here estimates what a perfect model could score"
-    elif len(guesses) == 1:
-        only = guesses.iloc[0]
-        found = f"A perfect model could score {only['value']:.1%} against these labels by {only['estimate']}"
+    estimates = table[table["kind"] == "estimate"].sort_values("value")
+    sentences = []
+    if estimates.empty:
+        sentences.append("There is no estimate of the best possible accuracy here.")
+    elif len(estimates) == 1:
+        only = estimates.iloc[0]
+        sentences.append(
+            f"The best possible accuracy is {_percent(only['value'])} by {only['estimate']}."
+        )
     else:
-        least, most = guesses.iloc[0], guesses.iloc[-1]
-        found = (
-            f"{len(guesses)} estimates of what a perfect model could score against these labels "
-            "run from "
-            f"{least['value']:.1%} ({least['estimate']}) to {most['value']:.1%} "
-            f"({most['estimate']})"
+        least, most = estimates.iloc[0], estimates.iloc[-1]
+        sentences.append(
+            f"The {len(estimates)} estimates of the best possible accuracy range from "
+            f"{_percent(least['value'])} ({least['estimate']}) to {_percent(most['value'])} "
+            f"({most['estimate']})."
         )
     truth = table[table["kind"] == "truth"]
-    known = f"; it is {truth['value'].iloc[0]:.1%}, as the faults are planted" if len(truth) else ""
-    passed = ""
-    if best is not None and len(guesses):
-        below = int((guesses["value"] < best).sum())
-        passed = f"; the best model here scores {best:.1%}, above {below} of {len(guesses)}, which are thus no ceiling"
-        if not below:
-            passed = f"; the best model here scores {best:.1%}, below every one"
-    return f"{found}{known}{passed}; {beside}."
+    if len(truth):
+        sentences.append(
+            f"The true value is {_percent(truth['value'].iloc[0])}, because the faults are planted."
+        )
+    if best is not None and len(estimates):
+        below = int((estimates["value"] < best).sum())
+        sentences.append(
+            f"The best model here scores {_percent(best)}, above {below} of {len(estimates)} "
+            "estimates."
+        )
+    human = table[table["kind"] == "people"].iloc[0]
+    low, value, high = (f"{100 * human[key]:.0f} %" for key in ("low", "value", "high"))
+    sentences.append(f"Human accuracy is {value} ({low} to {high}) on other images.")
+    return " ".join(sentences)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
 
 
 def _from_truth(faces: Faces, truth: pd.DataFrame) -> dict:
-    """Share of drawn faces whose label is what they show; pictures of no face count as missed."""
+    """The share of drawn faces with a correct label. Images without a face count as missed."""
     shown = truth.drop_duplicates("row").set_index("row")["true_emotion"].reindex(faces.row)
     faulty = np.isin(faces.row, truth["row"])
     correct = ~faulty | (shown.to_numpy(object) == np.array(EMOTIONS, object)[faces.emotion])
@@ -195,7 +201,7 @@ def _from_truth(faces: Faces, truth: pd.DataFrame) -> dict:
         "low": np.nan,
         "high": np.nan,
         "images": len(faces),
-        "meaning": "labels that are what was drawn; pictures of no face count as missed",
+        "meaning": "correct labels; images without a face count as missed",
     }
 
 
@@ -211,8 +217,7 @@ def _row(name: str, credit: np.ndarray, interval: tuple[float, float], meaning: 
 
 
 def _normal_interval(credit: np.ndarray) -> tuple[float, float]:
-    """95 % interval of the mean of shares, which are no counts of right and wrong, by the central
-    limit theorem."""
+    """95 % interval of a mean of shares, by the central limit theorem."""
     if len(credit) < 2:
         return 0.0, 1.0
     low, high = norm.interval(0.95, credit.mean(), credit.std(ddof=1) / np.sqrt(len(credit)))

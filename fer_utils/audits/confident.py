@@ -1,11 +1,11 @@
-"""Confident learning: doubtful labels, and how many are wrong, from out-of-sample probabilities.
+"""Confident learning: doubtful labels and their number, from out-of-sample probabilities.
 
-Northcutt, Jiang & Chuang 2021 (arXiv 1911.00068), as cleanlab does it. Probabilities are of a
-classifier that did not see the image: `hog_probabilities`, or a network's on PublicTest and
-PrivateTest, which it was not trained on. An image that is given an emotion with more probability
-than that emotion's own images are on average counts as showing it; where its label is another, the
-label is in doubt. The weaker the classifier, the more of its own mistakes it puts down to the
-labels, so the share of wrong labels comes out too high.
+The method is that of Northcutt, Jiang & Chuang 2021 (arXiv 1911.00068), as implemented in cleanlab.
+The probabilities come from a classifier that was not trained on the image: `hog_probabilities`, or
+a network on PublicTest and PrivateTest. An image counts as showing an emotion if its probability
+exceeds the mean over images with that label. If its label is another emotion, the label is
+doubtful. A weak classifier takes its own errors for wrong labels, so the share of wrong labels is
+too high.
 """
 
 import warnings
@@ -21,17 +21,17 @@ from fer_utils.emotions import EMOTIONS
 from fer_utils.errors import StudyError
 
 RESAMPLES = 200
-"""Of a bootstrap: the ends of an interval are steady to about a tenth of its width."""
+"""Bootstrap resamples. The ends of an interval vary by about a tenth of its width."""
 
 
 class Noise(NamedTuple):
-    """How many labels are wrong, as confident learning estimates it.
+    """The share of wrong labels as estimated by confident learning.
 
     Attributes:
         wrong: share of images whose label is wrong, 0 to 1.
         low: lower end of the 95 % bootstrap interval over images, for these probabilities.
         high: its upper end.
-        images: how many.
+        images: number of images.
         joint: DataFrame (7, 7) of shares that sum to 1: label in rows, estimated true emotion in
             columns.
     """
@@ -44,14 +44,14 @@ class Noise(NamedTuple):
 
 
 def label_issues(probabilities: np.ndarray, emotion: np.ndarray) -> pd.DataFrame:
-    """Each image's label and how doubtful it is.
+    """Rate how doubtful the label of each image is.
 
     Args:
         probabilities: float (n, 7), out-of-sample; rows sum to 1.
         emotion: labels, (n,), index into `EMOTIONS`.
 
     Returns:
-        A row an image, in the order given: label and suggested (names; suggested is the most
+        One row per image, in the given order: label and suggested (names; suggested is the most
         probable emotion), self_confidence (the label's probability), normalized_margin (0 to 1:
         half of 1 plus the label's probability minus the highest other), rank (1 for the lowest
         self-confidence; equal ones as they come) and flagged (bool: pruned by noise rate, the
@@ -88,11 +88,11 @@ def label_issues(probabilities: np.ndarray, emotion: np.ndarray) -> pd.DataFrame
 def estimated_noise(
     probabilities: np.ndarray, emotion: np.ndarray, resamples: int = RESAMPLES, seed: int = 0
 ) -> Noise:
-    """The share of wrong labels: what the estimated joint of label and true emotion has off its
-    diagonal.
+    """Estimate the share of wrong labels: the off-diagonal part of the joint distribution of label
+    and true emotion.
 
-    The interval is of the sampling of images and says nothing of the method's bias, which is the
-    larger part.
+    The interval is for the sampling of images. It does not include the method's bias, which is
+    larger.
 
     Args:
         probabilities: float (n, 7), out-of-sample.
@@ -109,9 +109,7 @@ def estimated_noise(
     shares = []
     for _ in range(resamples):
         drawn = generator.integers(0, len(emotion), len(emotion))
-        if (
-            np.ptp(emotion[drawn]) == 0
-        ):  # of a handful of images: all with one label say nothing of noise
+        if np.ptp(emotion[drawn]) == 0:  # one label alone allows no estimate
             continue
         shares.append(1 - np.trace(_joint(probabilities[drawn], emotion[drawn])))
     low, high = np.quantile(shares, [0.025, 0.975])
@@ -131,17 +129,17 @@ def estimated_noise(
 def detection(
     issues: pd.DataFrame, wrong: np.ndarray, reference: str
 ) -> dict[str, str | int | float]:
-    """How well flags and ranking find the labels that something else calls wrong.
+    """Compare flags and ranking with a reference for wrong labels.
 
     Args:
-        issues: as `label_issues` gives them.
-        wrong: bool (n,), of the same images.
-        reference: what says so.
+        issues: as `label_issues` returns them.
+        wrong: the wrong labels by the reference, bool (n,).
+        reference: name of the reference.
 
     Returns:
         reference, images, wrong, flagged, both (counts), precision, recall, base_rate (share of
         wrong), lift (precision divided by base rate) and roc_auc of the ranking by self-confidence
-        (0.5 is chance); NaN where nothing was flagged, or where no image, or every one, is wrong.
+        (0.5 is chance level). NaN if nothing was flagged, or if no label or every label is wrong.
     """
     flagged = issues["flagged"].to_numpy(bool)
     both, nan = int((flagged & wrong).sum()), float("nan")
@@ -164,12 +162,10 @@ def detection(
 
 
 def issues_held_to(issues: pd.DataFrame, faces: Faces) -> pd.DataFrame:
-    """Confident learning's flags held to what is known of these faces: planted truth, FER+ votes,
-    or both.
+    """Compare flags with the references of these faces: planted truth, FER+ votes, or both.
 
     Returns:
-        A row a reference with the columns of `detection`; none where the faces have neither truth
-        nor votes.
+        One row per reference with the columns of `detection`; none without truth and votes.
     """
     rows = []
     if faces.truth is not None:
@@ -192,23 +188,20 @@ def issues_held_to(issues: pd.DataFrame, faces: Faces) -> pd.DataFrame:
 
 
 def issues_finding(table: pd.DataFrame) -> str:
-    """One sentence on a table of `issues_held_to`, from its first row."""
+    """Summarise the first row of a table of `issues_held_to`."""
     if table.empty:
-        return "These faces have neither planted faults nor FER+ votes, so nothing says which flags are right."
+        return "There is no reference for these labels: neither planted faults nor FER+ votes."
     row = table.iloc[0]
+    flagged = f"Confident learning flags {row['flagged']:,} of {row['images']:,} labels."
     if not row["flagged"] or not row["wrong"]:
-        return (
-            f"Confident learning flags {row['flagged']:,} of {row['images']:,} labels, and "
-            f"{row['wrong']:,} are wrong "
-            f"by the reference ({row['reference']}), which leaves nothing to compare."
-        )
+        return f"{flagged} {row['wrong']:,} are wrong by the reference ({row['reference']})."
+    precision, recall, base = (
+        f"{100 * row[key]:.0f} %" for key in ("precision", "recall", "base_rate")
+    )
     return (
-        f"Confident learning flags {row['flagged']:,} of {row['images']:,} labels; "
-        f"{row['precision']:.0%} of the flags "
-        f"are right by the reference ({row['reference']}), {row['lift']:.1f} times its base rate "
-        "of "
-        f"{row['base_rate']:.0%}, and they hold {row['recall']:.0%} of its {row['wrong']:,} "
-        "doubtful labels."
+        f"{flagged} {precision} of the flags are correct by the reference ({row['reference']}), "
+        f"{row['lift']:.1f} times its base rate of {base}. The flags contain {recall} of its "
+        f"{row['wrong']:,} wrong labels."
     )
 
 

@@ -1,5 +1,4 @@
-"""Images that occur more than once, equal in every pixel: within a usage and across, with one
-label or several."""
+"""Exact duplicates: images that are equal in every pixel, within a split and across splits."""
 
 import numpy as np
 import pandas as pd
@@ -10,24 +9,29 @@ from fer_utils.errors import StudyError
 
 
 def duplicate_groups(images: np.ndarray) -> np.ndarray:
-    """The group of each image, int64 (n,): images uint8 (n, h, w) with equal pixels have the same
-    number."""
+    """Number the groups of equal images.
+
+    Args:
+        images: uint8 (n, h, w).
+
+    Returns:
+        int64 (n,). Images with equal pixels have the same number.
+    """
     pixels = images.shape[1] * images.shape[2]
     flat = np.ascontiguousarray(images).reshape(len(images), pixels)
     return np.unique(flat.view(f"V{pixels}").ravel(), return_inverse=True)[1]
 
 
 def redundant_duplicates(faces: Faces) -> int:
-    """How many images could be left out without losing a picture."""
+    """The number of images that repeat another one."""
     return len(faces) - len(np.unique(duplicate_groups(faces.images)))
 
 
 def copy_groups(faces: Faces) -> pd.DataFrame:
-    """A row for each picture that occurs at least twice, largest group first.
+    """Tabulate each picture that occurs at least twice, largest group first.
 
-    Columns: group (number in `duplicate_groups`), images, one column a usage with the images there,
-    labels (how many emotions they are labelled with). FER-2013 has 57 groups with more than one
-    label.
+    Columns: group (number in `duplicate_groups`), images, one column per split with the images
+    there, labels (number of different labels). FER-2013 has 57 groups with more than one label.
     """
     groups = duplicate_groups(faces.images)
     number = int(groups.max(initial=-1)) + 1
@@ -43,19 +47,18 @@ def copy_groups(faces: Faces) -> pd.DataFrame:
 
 
 def copied(faces: Faces) -> np.ndarray:
-    """Which images have at least one copy, bool (n,): of a picture that is there twice, both."""
+    """The images that have an exact duplicate, bool (n,)."""
     return np.isin(duplicate_groups(faces.images), copy_groups(faces)["group"])
 
 
 def conflicting(faces: Faces) -> np.ndarray:
-    """Which images have a copy with another label, bool (n,)."""
+    """The images that have an exact duplicate with another label, bool (n,)."""
     table = copy_groups(faces)
     return np.isin(duplicate_groups(faces.images), table.loc[table["labels"] > 1, "group"])
 
 
 def duplicates_by_usage(faces: Faces) -> pd.DataFrame:
-    """How many images of a usage (rows) have an equal one, other than themselves, in a usage
-    (columns); int64."""
+    """Count the images of a split (rows) with an exact duplicate in a split (columns), int64."""
     groups = duplicate_groups(faces.images)
     table = pd.DataFrame(
         0, index=pd.Index(USAGES, name="usage"), columns=pd.Index(USAGES, name="copy in")
@@ -71,19 +74,20 @@ def duplicates_by_usage(faces: Faces) -> pd.DataFrame:
 
 
 def leaked(faces: Faces, usage: str) -> np.ndarray:
-    """Which images of a test split are in Training too, equal in every pixel, bool (m,) in the
-    order of `faces.of`.
+    """The images of a test split that have an exact duplicate in Training.
 
-    Labels are not compared, and blanks count as any image does. FER-2013 has 280 such images in
-    PublicTest and 288 in
-    PrivateTest: a model may remember their labels, so scores without them are the stricter ones.
+    Labels are not compared, and blank images count. FER-2013 has 280 such images in PublicTest and
+    288 in PrivateTest. A model may remember their labels, so scores without them are stricter.
 
     Args:
         faces: Training and the split.
-        usage: the split, not Training itself.
+        usage: the test split.
+
+    Returns:
+        bool (m,), in the order of `faces.of(usage)`.
 
     Raises:
-        StudyError: the usage is Training or unknown, or one of the two has no face.
+        StudyError: the split is Training or unknown, or one of the two has no face.
     """
     split, training = _split(faces, usage)
     groups = duplicate_groups(np.concatenate([training.images, split.images]))
@@ -91,11 +95,10 @@ def leaked(faces: Faces, usage: str) -> np.ndarray:
 
 
 def leaked_same_label(faces: Faces, usage: str) -> np.ndarray:
-    """Which images of a test split have at least one copy in Training with their own label, bool
-    (m,).
+    """The images of a test split that have an exact duplicate with the same label in Training.
 
-    FER-2013 has 273 in PublicTest and 279 in PrivateTest. The order, arguments and errors are those
-    of `leaked`.
+    FER-2013 has 273 in PublicTest and 279 in PrivateTest. Arguments, result and errors are those of
+    `leaked`.
     """
     split, training = _split(faces, usage)
     groups = duplicate_groups(np.concatenate([training.images, split.images]))
@@ -106,8 +109,7 @@ def leaked_same_label(faces: Faces, usage: str) -> np.ndarray:
 def _split(faces: Faces, usage: str) -> tuple[Faces, Faces]:
     if usage == TRAINING:
         raise StudyError(
-            f"usage: expected a test split, found {TRAINING}, every image of which is in it. Its "
-            "own copies are found "
-            "by duplicate_groups."
+            f"usage: expected a test split, found {TRAINING}. `duplicate_groups` finds duplicates "
+            "within it."
         )
     return faces.of(usage), faces.of(TRAINING)

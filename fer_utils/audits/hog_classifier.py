@@ -1,4 +1,4 @@
-"""Out-of-fold probabilities from a classifier light enough to look for doubtful labels before any
+"""A fast HOG classifier, whose out-of-fold probabilities show doubtful labels before any
 training."""
 
 import warnings
@@ -11,13 +11,19 @@ from fer_utils.data.faces import Faces
 from fer_utils.emotions import EMOTIONS, SIDE
 from fer_utils.errors import StudyError
 
-CELL = 8  # pixels, with blocks of 2 x 2 cells and 9 orientations, as Dalal & Triggs found best
-COMPONENTS = 128  # of the 900 features: with 200 accuracy rises by one point, and time twofold
+CELL = 8  # pixels; blocks of 2 x 2 cells and 9 orientations, the best of Dalal & Triggs
+COMPONENTS = 128  # of 900 features; 200 add one point of accuracy and double the time
 
 
 def gradients(images: np.ndarray) -> np.ndarray:
-    """Histograms of oriented gradients (Dalal & Triggs 2005), float32 (n, 900), of images uint8
-    (n, 48, 48)."""
+    """Histograms of oriented gradients (Dalal & Triggs 2005).
+
+    Args:
+        images: uint8 (n, 48, 48).
+
+    Returns:
+        float32 (n, 900).
+    """
     describe = cv2.HOGDescriptor((SIDE, SIDE), (2 * CELL, 2 * CELL), (CELL, CELL), (CELL, CELL), 9)
     features = np.empty((len(images), describe.getDescriptorSize()), np.float32)
     for row, image in zip(features, images, strict=True):
@@ -26,23 +32,20 @@ def gradients(images: np.ndarray) -> np.ndarray:
 
 
 def hog_probabilities(faces: Faces, folds: int = 5, seed: int = 0) -> np.ndarray:
-    """Probability of each emotion for each image, from a classifier that saw neither it nor a copy
-    of it.
+    """Out-of-fold probabilities of each emotion for each image.
 
-    Histograms of oriented gradients, their 128 leading principal components (found without labels,
-    once), then linear discriminant analysis with Ledoit & Wolf's shrinkage in each fold. It answers
-    44 % of FER-2013 right, where people answer 65 %: enough to rank labels by doubt, not to say how
-    many are wrong.
+    The features are the 128 leading principal components of histograms of oriented gradients,
+    computed once without labels. Each fold trains a linear discriminant analysis with Ledoit &
+    Wolf's shrinkage. The classifier is correct for 44 % of FER-2013; human accuracy is 65 %. This
+    is enough to rank labels by doubt, but not to count wrong labels.
 
     Args:
-        faces: of all usages, or some; the audit is of the data and not of a model, so PrivateTest
-            may be among them.
-        folds: parts that the images are cut into; all copies of an image, equal in every pixel, are
-            in one part.
-        seed: of the cut.
+        faces: of any splits. The audit is about the data, so PrivateTest may be among them.
+        folds: number of parts. All exact duplicates of an image are in the same part.
+        seed: of the random split into parts.
 
     Returns:
-        float64 (n, 7), rows sum to 1; 0 for an emotion that the other folds have no image of.
+        float64 (n, 7); rows sum to 1. 0 for an emotion that the other folds lack.
 
     Raises:
         StudyError: there are fewer different images than folds, or of one emotion only.
@@ -55,10 +58,9 @@ def hog_probabilities(faces: Faces, folds: int = 5, seed: int = 0) -> np.ndarray
     different = len(np.unique(groups))
     if folds < 2 or different < folds or len(np.unique(faces.emotion)) < 2:
         raise StudyError(
-            "light classifier: expected at least two folds, as many different images and two "
-            f"emotions, found {folds} "
-            f"folds, {different:,} images and {len(np.unique(faces.emotion))} emotions. Take more "
-            "faces."
+            "HOG classifier: expected at least two folds, as many different images and two "
+            f"emotions, found {folds} folds, {different:,} images and "
+            f"{len(np.unique(faces.emotion))} emotions. Take more faces."
         )
     features = gradients(faces.images)
     leading = PCA(min(COMPONENTS, *features.shape), svd_solver="covariance_eigh").fit_transform(
@@ -69,9 +71,8 @@ def hog_probabilities(faces: Faces, folds: int = 5, seed: int = 0) -> np.ndarray
         leading, groups=groups
     ):
         classifier = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
-        with (
-            warnings.catch_warnings()
-        ):  # of an emotion with one image: its own covariance is then taken as 0
+        with warnings.catch_warnings():
+            # The covariance of an emotion with one image is taken as 0.
             warnings.filterwarnings("ignore", message="Only one sample available")
             classifier.fit(leading[train], faces.emotion[train])
         probabilities[np.ix_(test, classifier.classes_)] = classifier.predict_proba(leading[test])

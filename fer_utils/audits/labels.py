@@ -1,4 +1,4 @@
-"""Labels held to FER+: what ten taggers say about each image (Barsoum et al.
+"""Labels compared with FER+, the votes of ten annotators (Barsoum et al.
 
 2016, arXiv 1608.01041).
 """
@@ -17,9 +17,9 @@ NAMED = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutra
 OTHERS = tuple(name for name in CATEGORIES if name not in NAMED)
 """FER+'s categories that are none of the seven: contempt, unknown, NF (not a face)."""
 SHOWN = {"contempt": "contempt", "unknown": "unknown", "NF": "not a face"}
-"""How tables and figures call them."""
+"""Their names in tables and figures."""
 OUTCOMES = ("agrees", "another emotion", "no majority", *SHOWN.values())
-"""What the majority may make of a label."""
+"""Possible outcomes of comparing a label with the majority."""
 
 
 def votes_by_emotion(faces: Faces) -> np.ndarray:
@@ -37,7 +37,7 @@ def votes_by_emotion(faces: Faces) -> np.ndarray:
 
 
 def agrees_with_label(faces: Faces) -> np.ndarray:
-    """Whether the most voted FER+ category of each image is its label, bool (n,).
+    """True for images whose most voted FER+ category is their label, bool (n,).
 
     A tie counts as agreement where the label is among the most voted. Contempt, unknown and NF
     never agree.
@@ -52,8 +52,8 @@ def agrees_with_label(faces: Faces) -> np.ndarray:
 def majority(faces: Faces) -> np.ndarray:
     """The most voted FER+ category of each image as an index into `EMOTIONS`, int64 (n,).
 
-    It is -1 where no single one of the seven leads all ten categories: a tie, contempt, unknown,
-    not a face.
+    It is -1 if none of the seven alone leads all ten categories: a tie, contempt, unknown or not a
+    face.
 
     Raises:
         StudyError: the faces carry no votes.
@@ -124,7 +124,7 @@ def outcomes(faces: Faces) -> np.ndarray:
 
 
 def vote_table(faces: Faces) -> pd.DataFrame:
-    """What FER+ says about the labels, by emotion and for `all`, of every usage given.
+    """Compare the labels with FER+, by emotion and for `all`.
 
     Returns:
         Columns emotion; images; agreement (share for which `agrees_with_label`, ties included);
@@ -159,7 +159,7 @@ def vote_table(faces: Faces) -> pd.DataFrame:
 
 
 def disagreement(faces: Faces) -> pd.DataFrame:
-    """FER-2013's label (rows) against the FER+ majority (columns), number of images, int64 (7, 11).
+    """Count images by FER-2013's label (rows) and FER+ majority (columns), int64 (7, 11).
 
     The columns are the seven emotions, contempt, unknown, not a face, and no majority (a tie); rows
     add up to the images with that label.
@@ -179,17 +179,16 @@ def disagreement(faces: Faces) -> pd.DataFrame:
 
 
 def mislabelled(faces: Faces) -> np.ndarray:
-    """Which drawn faces show another emotion than their label, bool (n,); pictures of no face do
-    not count.
+    """The drawn faces that show another emotion than their label, bool (n,).
 
-    Copies that conflict with their original are among them.
+    Images without a face do not count. Duplicates with another label than their original do.
 
     Raises:
-        StudyError: the faces were not drawn, so that nobody knows.
+        StudyError: the faces were not drawn.
     """
     if faces.truth is None:
         raise StudyError(
-            "faces: expected drawn ones, whose faults are known, found none known. Use the sample."
+            "faces: expected drawn faces with known faults, found others. Use the sample."
         )
     shown = faces.truth.dropna(subset="true_emotion").set_index("row")["true_emotion"]
     shown = pd.Series(faces.row).map(shown).to_numpy(object)
@@ -197,18 +196,20 @@ def mislabelled(faces: Faces) -> np.ndarray:
 
 
 def votes_finding(table: pd.DataFrame) -> str:
-    """One sentence on a table of `vote_table`."""
+    """Summarise a table of `vote_table`."""
     every = table[table["emotion"] == "all"].iloc[0]
     said = table[(table["emotion"] != "all") & (table["images"] > 0)].set_index("emotion")[
         "agreement"
     ]
+    agreement, most, least, single = (
+        f"{100 * share:.1f} %"
+        for share in (every["agreement"], said.max(), said.min(), every["label_votes"])
+    )
     return (
-        f"The most voted category of FER+ is the label of {every['agreement']:.1%} of "
-        f"{every['images']:,} images, of "
-        f"{said.max():.0%} of {said.idxmax()} and {said.min():.0%} of {said.idxmin()} ones; one "
-        "tagger gives the label "
-        f"{every['label_votes']:.1%} of the time, and {every['not a face']:,} images are no face "
-        "to most."
+        f"The FER+ majority agrees with the label of {agreement} of {every['images']:,} images. "
+        f"Agreement is highest for {said.idxmax()} ({most}) and lowest for {said.idxmin()} "
+        f"({least}). One annotator agrees with {single} of the labels. {every['not a face']:,} "
+        "images are not a face by majority."
     )
 
 

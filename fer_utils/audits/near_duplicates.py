@@ -1,7 +1,6 @@
-"""Images that show the same photo with other pixels: resized, recompressed, retouched, shifted,
-flipped.
+"""Near-duplicates: the same photo with other pixels, such as resized, translated or flipped.
 
-How a pair is judged. The lowest frequencies of an image's discrete cosine transform are kept, as
+How a pair is compared. The lowest frequencies of an image's discrete cosine transform are kept, as
 perceptual hashes do, and each is divided by its root mean square over the images: without that
 (whitening), all faces that are lit alike resemble each other. `similarity` is the correlation of
 two images filtered so, at the best of shifts by up to three pixels, with the other image flipped
@@ -10,12 +9,12 @@ where that fits better.
 How pairs are found. Comparing all would take time as the square of their number. Instead the images
 are halved again and again by random projections of their coarsest frequencies, until a few hundred
 are left together (random projection trees, Dasgupta & Freund 2008, doi 10.1145/1374376.1374452),
-and these are compared by matrix products. Copies that one tree parts are together in another;
-`TREES` is how many there are.
+and these are compared by matrix products. Near-duplicates that one of the
+`TREES` trees separates are together in another.
 
 How the threshold was chosen. Two photos of different people agree with each other's mirror image
-about as often as with each other, and few copies are flipped, so flipped pairs show how often
-chance reaches a similarity (as decoys do in a search of spectra, Elias & Gygi 2007, doi
+about as often as with each other, and few near-duplicates are flipped, so flipped pairs show how
+often chance reaches a similarity (as decoys do in a search of spectra, Elias & Gygi 2007, doi
 10.1038/nmeth1019). In FER-2013 plain and flipped pairs are equally many below 0.7; plain ones are
 fewest at 0.76, and rise again to a second mode at 0.92 that flipped ones lack: the copies. From
 0.82 to 0.84 there are 13 flipped pairs for some 430 plain ones, and of 48 plain ones looked at, all
@@ -34,41 +33,37 @@ from fer_utils.data.faces import Faces
 from fer_utils.emotions import TRAINING, USAGES
 
 SIMILAR = 0.82
-"""Similarity from which a pair counts as copies; see the module for how it was chosen."""
+"""Smallest similarity of near-duplicates. The module's docstring explains the choice."""
 
 BAND, COARSE = 12, 6  # frequencies kept along each side, of 48: of all, and of the coarsest
-COARSE_SIMILAR, BAND_SIMILAR = (
-    0.75,
-    0.3,
-)  # correlations below which a pair is not aligned, as it is no copy
-GRID, REACH = (
-    32,
-    2,
-)  # pairs are aligned on 32 x 32 pixels, shifted by up to 2 of these: 3 of an image's
+# Pairs with lower correlations are no near-duplicates, and are not aligned.
+COARSE_SIMILAR, BAND_SIMILAR = 0.75, 0.3
+# Pairs are aligned on 32 x 32 pixels with translations of up to 2 pixels, which are 3 of an image.
+GRID, REACH = 32, 2
 LEAF, TREES = 512, 24
 BATCH = 4096  # images at a time
 PAIRS = 256  # pairs at a time: more leave the processor's cache
 
 
 MEANINGLESS = 0.5
-"""Share of near copies that chance may explain from which nothing is made of them."""
+"""If chance may explain this share of the near-duplicates, they are not significant."""
 
 
 def near_duplicates(faces: Faces, similar: float = SIMILAR) -> pd.DataFrame:
-    """Pairs of images that are copies but not equal in every pixel, each pair once.
+    """Find pairs of near-duplicates, each pair once.
 
-    Near-constant images are left out: what they show is noise. Equal images all take part, so a
-    picture that is there three times and resembles another makes three pairs.
+    Near-constant images are left out, because they show only noise. Exact duplicates all take part:
+    a picture that occurs three times and resembles another makes three pairs.
 
     Args:
         faces: at least one.
-        similar: the least similarity of a pair, `COARSE_SIMILAR` to 1. Lower ones miss more pairs
-            than they find.
+        similar: smallest similarity of a pair, `COARSE_SIMILAR` to 1. Below that, more pairs are
+            missed than found.
 
     Returns:
         Columns: i, j (positions in `faces`, i < j, int64), similarity (float32), flipped (one is
-            the other's mirror
-        image, bool), usage_i, usage_j, same_label (bool). Sorted by i and j.
+            the
+        horizontal flip of the other, bool), usage_i, usage_j, same_label (bool). Sorted by i and j.
     """
     there = np.flatnonzero(~near_constant(faces))
     groups = duplicate_groups(faces.images[there])
@@ -95,8 +90,7 @@ def near_duplicates(faces: Faces, similar: float = SIMILAR) -> pd.DataFrame:
 
 
 def near_duplicates_by_usage(pairs: pd.DataFrame) -> pd.DataFrame:
-    """How many images of a usage (rows) have a near copy in a usage (columns), int64; `pairs` as
-    by `near_duplicates`."""
+    """Count the images of a split (rows) with a near-duplicate in a split (columns), int64."""
     both = _both_ways(pairs)
     counts = both.groupby(["usage_i", "usage_j"])["i"].nunique().unstack()
     counts = counts.reindex(index=USAGES, columns=USAGES).fillna(0).astype(np.int64)
@@ -106,19 +100,21 @@ def near_duplicates_by_usage(pairs: pd.DataFrame) -> pd.DataFrame:
 def near_leaked(
     faces: Faces, usage: str, pairs: pd.DataFrame, *, same_label: bool = False
 ) -> np.ndarray:
-    """Which images of a test split have a near copy in Training, bool (m,) in the order of
-    `faces.of(usage)`.
+    """The images of a test split that have a near-duplicate in Training.
 
-    Copies equal in every pixel are `duplicates.leaked`; an image may be both.
+    `duplicates.leaked` finds exact duplicates. An image may have both.
 
     Args:
-        faces: those that `pairs` was found in.
-        usage: the split.
-        pairs: as by `near_duplicates(faces)`.
-        same_label: count only near copies with the image's own label.
+        faces: the faces that `pairs` was found in.
+        usage: the test split.
+        pairs: as `near_duplicates(faces)` returns them.
+        same_label: count only near-duplicates with the image's label.
+
+    Returns:
+        bool (m,), in the order of `faces.of(usage)`.
 
     Raises:
-        StudyError: the usage is unknown or has no face.
+        StudyError: the split is unknown or has no face.
     """
     faces.of(usage)  # its errors
     both = _both_ways(pairs[pairs["same_label"]] if same_label else pairs)
@@ -128,19 +124,18 @@ def near_leaked(
 
 
 def expected_by_chance(pairs: pd.DataFrame) -> float | None:
-    """At most which share of the pairs that are not flipped is chance, 0 to 1; None where there is
-    none.
+    """Upper bound on the share of unflipped pairs that match by chance, 0 to 1.
 
-    It is flipped pairs over plain ones: chance gives about as many of each, and some flipped pairs
-    are copies. 1 means that the pairs say nothing, as with drawn faces, which one generator drew
-    and none of which is a near copy.
+    It is the number of flipped pairs over that of unflipped ones. Chance makes about as many of
+    each, and some flipped pairs are near-duplicates. 1 means that the pairs are not significant, as
+    with drawn faces. None means that there is no unflipped pair.
     """
     flipped = int(pairs["flipped"].sum())
     return min(1.0, flipped / (len(pairs) - flipped)) if len(pairs) > flipped else None
 
 
 def significant(pairs: pd.DataFrame) -> bool:
-    """Whether the pairs say anything: chance explains less than half of them."""
+    """True if chance explains less than half of the pairs."""
     chance = expected_by_chance(pairs)
     return chance is None or chance < MEANINGLESS
 
@@ -151,8 +146,8 @@ def _both_ways(pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _spectra(images: np.ndarray, which: np.ndarray) -> np.ndarray:
-    """Whitened cosine coefficients of the images at `which`, float32 (n, BAND, BAND), the mean
-    left out."""
+    """Whitened cosine coefficients of the images at `which`, float32 (n, BAND, BAND), without the
+    mean."""
     spectra = np.empty((len(which), BAND, BAND), np.float32)
     for start in range(0, len(which), BATCH):
         some = images[which[start : start + BATCH]].astype(np.float32)
@@ -168,11 +163,10 @@ def _spectra(images: np.ndarray, which: np.ndarray) -> np.ndarray:
 
 
 def _parts(spectra: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What a mirror leaves as it is and what it turns round, float32 (n, k) each, together of
-    length 1.
+    """The parts that a horizontal flip keeps and negates, float32 (n, k) each, of joint length 1.
 
-    The products of two images' parts sum to their correlation, and differ by that with the other's
-    mirror image.
+    The products of two images' parts sum to their correlation. Their difference is the correlation
+    with the other image flipped.
     """
     count, side, _ = spectra.shape
     length = np.linalg.norm(spectra.reshape(count, side * side), axis=1)[:, None]
@@ -182,19 +176,19 @@ def _parts(spectra: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _candidates(even: np.ndarray, odd: np.ndarray) -> np.ndarray:
-    """Pairs whose coarsest frequencies agree, plain or flipped, int64 (m, 2); each once, the
-    smaller index first."""
+    """Pairs whose coarsest frequencies agree, plain or flipped, int64 (m, 2), smaller index
+    first."""
     from threadpoolctl import threadpool_limits
 
     count, generator, found = len(even), np.random.default_rng(0), [np.empty(0, np.int64)]
-    # Products so small are slower when shared by threads.
+    # Small matrix products are slower with several threads.
     with threadpool_limits(1, "blas"):
         for _ in range(TREES):
             parts = [np.arange(count)]
             while parts:
                 part = parts.pop()
                 if len(part) > LEAF:
-                    # By what a mirror leaves as it is, so that flipped copies stay together too.
+                    # The part that a flip keeps, so that flipped near-duplicates stay together.
                     along = even[part] @ generator.standard_normal(even.shape[1], np.float32)
                     order = np.argpartition(along, len(part) // 2)
                     parts += [part[order[: len(part) // 2]], part[order[len(part) // 2 :]]]
@@ -210,7 +204,7 @@ def _candidates(even: np.ndarray, odd: np.ndarray) -> np.ndarray:
 
 
 def _alike(spectra: np.ndarray, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The pairs whose whole bands agree without a shift, and for each whether flipped, bool."""
+    """The pairs whose whole bands agree without translation, and which are flipped, bool."""
     even, odd = _parts(spectra)
     plain, turned = np.empty(len(pairs), np.float32), np.empty(len(pairs), np.float32)
     for start in range(0, len(pairs), BATCH):
@@ -223,8 +217,7 @@ def _alike(spectra: np.ndarray, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def _aligned(spectra: np.ndarray, pairs: np.ndarray, flipped: np.ndarray) -> np.ndarray:
-    """The correlation of each pair, float32 (m,), -1 to 1, where one is shifted against the other
-    to fit best."""
+    """The correlation of each pair at the best translation, float32 (m,), -1 to 1."""
     waves = inverse(np.eye(GRID, BAND, dtype=np.float32), axis=0, norm="ortho")
     inner, best = GRID - 2 * REACH, np.full(len(pairs), -1, np.float32)
     for start in range(0, len(pairs), PAIRS):

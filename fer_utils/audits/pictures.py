@@ -1,5 +1,4 @@
-"""What an image is like before anyone asks what it shows: its light, its sharpness, whether there
-is anything on it."""
+"""Properties of images: brightness, contrast, sharpness, and blank images."""
 
 from collections.abc import Callable
 
@@ -13,7 +12,7 @@ NEAR_CONSTANT = 1.0
 such images; the next one up has 3.9 and shows a face."""
 
 BATCH = 2048
-"""Images at a time, so that a copy of them in floats stays small."""
+"""Images per batch, so that their float copy stays small."""
 
 
 def brightness(faces: Faces) -> np.ndarray:
@@ -27,8 +26,8 @@ def contrast(faces: Faces) -> np.ndarray:
 
 
 def sharpness(faces: Faces) -> np.ndarray:
-    """Variance of each image's Laplacian, grey levels squared, float64 (n,): low where an image is
-    blurred.
+    """Variance of each image's Laplacian, grey levels squared, float64 (n,). It is low for blurred
+    images.
 
     A measure of focus by Pech-Pacheco et al. (2000, doi 10.1109/ICPR.2000.903548). Noise and
     compression raise it as detail does, and contrast scales it by its square, so it ranks images of
@@ -38,7 +37,7 @@ def sharpness(faces: Faces) -> np.ndarray:
 
 
 def near_constant(faces: Faces) -> np.ndarray:
-    """Which images show nothing, bool (n,)."""
+    """The blank images, bool (n,)."""
     return contrast(faces) < NEAR_CONSTANT
 
 

@@ -1,5 +1,4 @@
-"""How good the audits are, where the faults are known: precision and recall on the drawn sample's
-planted ones."""
+"""Precision and recall of the audits on the planted faults of drawn faces."""
 
 from collections.abc import Mapping
 
@@ -14,18 +13,18 @@ from fer_utils.emotions import TRAINING
 from fer_utils.errors import StudyError
 
 FAULTS = ("copy", "leak", "conflict", "wrong_label", "not_a_face")
-"""Kinds of faults: an image that is there more than once; a test image that is in Training; a copy
-whose picture is there with another label; an image that shows another emotion than its label; an
-image that shows no face."""
+"""Kinds of faults: an image with an exact duplicate; a test image with one in Training; an image
+with a duplicate of another label; an image of another emotion than its label; an image without a
+face."""
 
 
 def planted(faces: Faces, fault: str) -> np.ndarray:
-    """Which drawn faces have a fault, bool (n,), by `faces.truth` and not by their pixels.
+    """The drawn faces that have a planted fault, bool (n,), from `faces.truth`.
 
-    Of faces that were selected, only copies of what was selected too count as such.
+    In a selection of faces, duplicates count only if their original is selected too.
 
     Args:
-        faces: drawn ones (see `sources.sample`).
+        faces: drawn faces (see `data.sample`).
         fault: one of `FAULTS`.
 
     Raises:
@@ -33,8 +32,9 @@ def planted(faces: Faces, fault: str) -> np.ndarray:
     """
     if faces.truth is None:
         raise StudyError(
-            f"faces: expected drawn ones, whose faults are known, found {faces.source!r} without. "
-            "Use the sample."
+            f"faces: expected drawn faces with known faults, found source {faces.source!r}. Use "
+            "the "
+            "sample."
         )
     if fault not in FAULTS:
         raise StudyError(f"fault: expected one of {', '.join(FAULTS)}, found {fault!r}.")
@@ -61,15 +61,15 @@ def planted(faces: Faces, fault: str) -> np.ndarray:
 
 
 def score(found: np.ndarray, there: np.ndarray) -> dict[str, float]:
-    """Precision and recall of what an audit found.
+    """Precision and recall of an audit.
 
     Args:
-        found: what it flagged, bool (n,).
-        there: what it should have, bool (n,).
+        found: the flagged images, bool (n,).
+        there: the faulty images, bool (n,).
 
     Returns:
-        planted (number), found (number), right (number of both), precision (right / found, NaN
-        where nothing was found) and recall (right / planted, NaN where nothing was planted).
+        planted, found and right (numbers of images; right is both), precision (right / found, NaN
+        if nothing was found) and recall (right / planted, NaN if nothing was planted).
     """
     correct, flagged, faulty = int((found & there).sum()), int(found.sum()), int(there.sum())
     return {
@@ -82,18 +82,15 @@ def score(found: np.ndarray, there: np.ndarray) -> dict[str, float]:
 
 
 def audit_flags(faces: Faces) -> dict[str, tuple[str, np.ndarray]]:
-    """What the audits of pixels flag: for each its name, the fault it looks for, and bool (n,).
-
-    Leaks are looked for in the splits that have faces, where Training has.
-    """
+    """The flags of the audits of pixels: by name, the kind of fault and bool (n,)."""
     leaks = np.zeros(len(faces), bool)
     usages = set(faces.usage.tolist())
     for usage in (usages - {TRAINING}) if TRAINING in usages else ():
         leaks[faces.usage == usage] = leaked(faces, usage)
     return {
-        "exact copies": ("copy", copied(faces)),
+        "exact duplicates": ("copy", copied(faces)),
         "leaks": ("leak", leaks),
-        "copies with conflicting labels": ("conflict", conflicting(faces)),
+        "duplicates with conflicting labels": ("conflict", conflicting(faces)),
         "near-constant": ("not_a_face", near_constant(faces)),
     }
 
@@ -101,7 +98,7 @@ def audit_flags(faces: Faces) -> dict[str, tuple[str, np.ndarray]]:
 def planted_table(
     faces: Faces, flags: Mapping[str, tuple[str, np.ndarray]] | None = None
 ) -> pd.DataFrame:
-    """Precision and recall of audits on the planted faults, a row an audit.
+    """Precision and recall of audits on the planted faults, one row per audit.
 
     Args:
         faces: drawn ones.
@@ -129,15 +126,20 @@ def planted_table(
 
 
 def planted_finding(table: pd.DataFrame) -> str:
-    """One sentence on a table of `planted_table`."""
+    """Summarise a table of `planted_table`."""
     perfect = table[(table["precision"] == 1) & (table["recall"] == 1)]["audit"].tolist()
     rest = table[~table["audit"].isin(perfect) & (table["planted"] > 0)]
-    parts = [f"{', '.join(perfect)} find all that was planted and nothing else"] if perfect else []
-    parts += [
-        f"{row.audit} finds {row.right} of {row.planted} ({row.recall:.0%})"
-        + (f", and {row.precision:.0%} of what it finds is right" if row.found else "")
-        for row in rest.itertuples()
-    ]
-    return (
-        ("Of the planted faults, " + "; ".join(parts) + ".") if parts else "No fault was planted."
-    )
+    sentences = []
+    if perfect:
+        sentences.append(
+            f"The audits {', '.join(perfect)} found every planted fault without a false alarm."
+        )
+    for row in rest.itertuples():
+        sentence = (
+            f"The audit {row.audit} found {row.right} of {row.planted} planted faults "
+            f"({100 * row.recall:.0f} %)"
+        )
+        if row.found:
+            sentence += f", and {100 * row.precision:.0f} % of its flags are correct"
+        sentences.append(f"{sentence}.")
+    return " ".join(sentences) or "No fault was planted."

@@ -1,5 +1,4 @@
-"""All figures of the audits in one place: as plain values for programs, and as text for a
-person."""
+"""The numbers of all audits, as plain values and as text."""
 
 import pandas as pd
 
@@ -25,11 +24,11 @@ from fer_utils.emotions import PRIVATE, PUBLIC, TRAINING, USAGES
 
 
 def summarise(faces: Faces, near: pd.DataFrame | None = None) -> dict:
-    """What the audits find, as values that JSON has.
+    """Run all audits. Returns values that JSON has.
 
     Args:
         faces: of any source and number.
-        near: as `near_duplicates(faces)` gives it, where it is known already.
+        near: the result of `near_duplicates(faces)`; None computes it.
 
     Returns:
         source; images, and images_by_usage; redundant_duplicates (images that could be left out)
@@ -85,16 +84,16 @@ def summarise(faces: Faces, near: pd.DataFrame | None = None) -> dict:
 
 
 def summary_text(summary: dict) -> str:
-    """The figures of `summarise` for a person, several lines."""
+    """The numbers of `summarise` as text of several lines."""
     images, near = summary["images"], summary["near_duplicates"]
     by_usage = ", ".join(
         f"{usage} {count:,}" for usage, count in summary["images_by_usage"].items()
     )
     lines = [
         f"{images:,} images of {summary['source']!r}: {by_usage}",
-        f"Equal copies: {summary['redundant_duplicates']:,} images "
-        f"({_share(summary['redundant_duplicates'], images)}) repeat "
-        f"another; {summary['conflicting_groups']:,} pictures have copies with different labels",
+        f"Exact duplicates: {summary['redundant_duplicates']:,} images "
+        f"({_share(summary['redundant_duplicates'], images)}) repeat another one; "
+        f"{summary['conflicting_groups']:,} pictures have duplicates with different labels",
     ]
     chance = near["expected_by_chance_at_most"]
     telling = chance is None or chance < MEANINGLESS
@@ -103,23 +102,26 @@ def summary_text(summary: dict) -> str:
             continue
         total = summary["images_by_usage"][usage]
         lines.append(
-            f"  {usage}: {count:,} images ({_share(count, total)}) are in Training too, "
+            f"  {usage}: {count:,} images ({_share(count, total)}) have a duplicate in Training, "
             f"{summary['leaked_same_label'][usage]:,} with the same label"
-            + (f"; {near['leaked_more'][usage]:,} more have a near copy there" if telling else "")
+            + (
+                f"; {near['leaked_more'][usage]:,} more have a near-duplicate there"
+                if telling
+                else ""
+            )
         )
     lines += [
-        f"Near copies (similarity {near['threshold']:g} or more): {near['pairs']:,} pairs, "
+        f"Near-duplicates (similarity {near['threshold']:g} or more): {near['pairs']:,} pairs, "
         f"{near['conflicting_pairs']:,} with different labels, {near['flipped_pairs']:,} flipped"
         + ("" if chance is None else f"; at most {chance:.1%} of the others by chance")
-        + ("" if telling else ", so they say nothing here"),
+        + ("" if telling else "; not significant"),
         f"Near-constant (standard deviation under {NEAR_CONSTANT:g} grey level): "
         f"{summary['near_constant']:,} images",
     ]
     if (votes := summary["votes"]) is not None:
         lines.append(
-            f"FER+ votes: most for the label of {votes['agreement']:.1%} of the images; "
-            f"{votes['not_a_face']:,} are "
-            "no face to most"
+            f"FER+ votes: the majority agrees with {votes['agreement']:.1%} of the labels; "
+            f"{votes['not_a_face']:,} images are not a face by majority"
         )
     for row in summary["planted"] or ():
         precision, recall = (
@@ -145,7 +147,7 @@ def _planted(faces: Faces) -> list[dict] | None:
     if faces.truth is None:
         return None
     table = planted_table(faces)
-    # NaN is no JSON.
+    # JSON has no NaN.
     return table.astype(object).where(table.notna(), None).to_dict("records")
 
 
