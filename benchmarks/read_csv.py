@@ -88,8 +88,8 @@ def compare(path: Path, repeats: int) -> None:
         seconds = sorted(one["seconds"] for one in measured)
         medians[reader, file] = statistics.median(seconds)
         print(
-            f"{reader:10} {''.join(file.suffixes):8} median {medians[reader, file]:6.2f} s"
-            f"  ({seconds[0]:.2f} to {seconds[-1]:.2f})  peak "
+            f"{reader:10} {''.join(file.suffixes):8} median {medians[reader, file]:6.2f} s  "
+            f"({seconds[0]:.2f} to {seconds[-1]:.2f})  peak "
             f"{max(one['peak_mb'] for one in measured):5.0f} MB"
         )
     print(f"ratio of medians, unpacked CSV: {medians[runs[0]] / medians[runs[1]]:.1f}")

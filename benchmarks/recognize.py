@@ -186,8 +186,7 @@ def report(results: dict[str, list[dict]], counts: dict[str, int]) -> str:
     """Table, ratios and aims. `results` has a measurement a round for each contender."""
     lines = [
         f"{'':15} {'one face, ms':>24} {'a photo, ms':>24} {'import, s':>20} {'then ready, s':>20} "
-        f"{'peak, MB':>9}  "
-        "faces found, missed, false"
+        f"{'peak, MB':>9}  faces found, missed, false"
     ]
     for name, rounds in results.items():
         has_photos = bool(rounds[0]["photos_ms"])

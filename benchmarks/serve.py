@@ -139,8 +139,7 @@ def measure(port: int, photo: bytes, requests: int, limit: float) -> bool:
         rate = len(load.latencies) / seconds
         print(
             f"{clients:7} {len(load.latencies):9,} {rate:9.1f} {p50:8.1f} {p95:8.1f} {p99:8.1f} "
-            f"{load.refused:6,} "
-            f"{len(load.errors):7,}"
+            f"{load.refused:6,} {len(load.errors):7,}"
         )
         answered += len(load.latencies)
         errors += load.errors

@@ -344,8 +344,7 @@ def report(speeds: dict, products: list[float], adds: dict) -> str:
         )
     lines.append(
         f"{'matrix product':22} {'':10} {'':8} {'':15} {'':6} {statistics.median(products):8.0f} "
-        f"{1:14.0%}  "
-        f"({min(products):.0f} to {max(products):.0f})"
+        f"{1:14.0%}  ({min(products):.0f} to {max(products):.0f})"
     )
     aims = [
         (

@@ -74,14 +74,13 @@ def expect_replaceable(
     path = Path(path)
     if reads is not None and path.exists() and path.samefile(reads):
         raise StudyError(
-            f"{path}: expected another file than the one that is read, found {reads} itself. It "
-            "was "
-            "left as it is. Name another file."
+            f"{path}: expected another file than the one that is read, found {reads} itself. "
+            "It was left as it is. Name another file."
         )
     if not os.path.lexists(path) or made(path):
         return
     raise StudyError(
-        f"{path}: expected nothing, or {what} made by fer-study to replace, found something else. "
+        f"{path}: expected nothing there, or {what} made by fer-study, found something else. "
         "It was left as it is. Name another place, or move it away."
     )
 
@@ -124,8 +123,8 @@ def atomic_folder(path: Path, contents: Contents) -> Iterator[Path]:
     A link at `path` stays, and the folder that it points to is replaced.
 
     Args:
-        path: of the folder.
-        contents: what it will contain, and therefore what it may replace.
+        path: the folder to write.
+        contents: the files that it will contain. It may replace a folder with the same contents.
 
     Raises:
         StudyError: something else is at `path`.
@@ -153,9 +152,9 @@ def atomic_folder(path: Path, contents: Contents) -> Iterator[Path]:
 
 @contextmanager
 def _beside(path: Path, make: Callable[[], str], stem: str, suffix: str) -> Iterator[Path]:
-    """Yield a locked temporary file or folder beside `path`.
+    """Yield a locked temporary file or folder beside `path`, and remove it afterwards.
 
-    Removes it and those of killed writers.
+    Removes the ones of killed writers first.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     left = f".{glob.escape(stem)}-{'?' * 8}{glob.escape(suffix)}"

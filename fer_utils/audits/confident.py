@@ -216,8 +216,7 @@ def _checked(probabilities: np.ndarray, emotion: np.ndarray) -> tuple[np.ndarray
     if not len(emotion) or probabilities.shape != (len(emotion), len(EMOTIONS)):
         raise StudyError(
             f"label issues: expected probabilities (n, {len(EMOTIONS)}) and n emotions, found "
-            f"{probabilities.shape} "
-            f"and {emotion.shape}. Take both from the same images."
+            f"{probabilities.shape} and {emotion.shape}. Take both from the same images."
         )
     if (kinds := len(np.unique(emotion))) < 2:
         raise StudyError(

@@ -33,8 +33,7 @@ def planted(faces: Faces, fault: str) -> np.ndarray:
     if faces.truth is None:
         raise StudyError(
             f"faces: expected drawn faces with known faults, found source {faces.source!r}. Use "
-            "the "
-            "sample."
+            "the sample."
         )
     if fault not in FAULTS:
         raise StudyError(f"fault: expected one of {', '.join(FAULTS)}, found {fault!r}.")

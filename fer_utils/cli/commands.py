@@ -147,10 +147,10 @@ def ensemble(given: argparse.Namespace) -> None:
 
     faces = load_faces(given.data)
     runs = read_evidence(resolve(EVIDENCE), faces)
-    known = [folder.name for folder in runs]
-    if unknown := sorted(set(given.labels) - set(known)):
+    labels = [folder.name for folder in runs]
+    if unknown := sorted(set(given.labels) - set(labels)):
         raise StudyError(
-            f"ensemble: expected runs of {', '.join(known)}, found {', '.join(unknown)}."
+            f"ensemble: expected runs of {', '.join(labels)}, found {', '.join(unknown)}."
         )
     chosen = {}
     for folder, info in runs.items():
@@ -207,8 +207,8 @@ def score(given: argparse.Namespace) -> None:
             low, high = accuracy_interval(share, len(part))
             how = f"{usage}, TTA" if tta else usage
             print(
-                f"{how}: {share:.2%} of {len(part):,} images "
-                f"(95 % interval {low:.2%} to {high:.2%})"
+                f"{how}: {share:.2%} of {len(part):,} images (95 % interval {low:.2%} to "
+                f"{high:.2%})"
             )
     if given.publish:
         print(f"Evidence: {publish_evidence(run, resolve(EVIDENCE))}")
@@ -300,7 +300,7 @@ def serve(given: argparse.Namespace) -> None:
     """Serve the page and the API."""
     from fer_utils.serving import LOCAL_HOSTS, serve
 
-    # None would take any name; not said, `serve` knows what is right for the address.
+    # None would accept every host name. Without the argument, `serve` derives them from the host.
     trusted = {"trusted_hosts": (*LOCAL_HOSTS, *given.trusted_host)} if given.trusted_host else {}
     serve(
         _recognizer(given),

@@ -1,5 +1,4 @@
-"""`fer-study predict`: print the faces of photos or a video as text, JSON or CSV, or annotate
-them."""
+"""`fer-study predict`: print the faces in photos or a video, and write annotated copies."""
 
 import csv
 import json
@@ -53,9 +52,8 @@ def predict(
     videos = [path for path in paths if path.is_file() and is_video(path)]
     if videos and len(paths) > 1:
         raise StudyError(
-            f"{videos[0]}: expected photos and folders among several paths, found a video. Give "
-            "the "
-            "video as the only path."
+            f"{videos[0]}: expected photos and folders among several paths, found a video. "
+            "Give the video as the only path."
         )
     if videos:
         _print_video(recognize_video(recognizer, videos[0], annotate=annotated), form, out)

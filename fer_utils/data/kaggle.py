@@ -19,12 +19,10 @@ FILE = "fer2013.tar.gz"
 _RULES = f"https://www.kaggle.com/competitions/{COMPETITION}/rules"
 _ADVICE = (
     "Make an API token on https://www.kaggle.com/settings, put it into the environment variable "
-    "KAGGLE_API_TOKEN, "
-    f"accept the contest's rules on {_RULES}, and try again. Or download by hand: {FILE} from that "
-    "contest, read "
-    "with --source csv --path FILE; or the images of "
-    "https://www.kaggle.com/datasets/msambare/fer2013, unpacked "
-    "and read with --source folder --path FOLDER."
+    f"KAGGLE_API_TOKEN, accept the contest's rules on {_RULES}, and try again. Or download by "
+    f"hand: {FILE} from that contest, read with --source csv --path FILE; or the images of "
+    "https://www.kaggle.com/datasets/msambare/fer2013, unpacked and read with --source folder "
+    "--path FOLDER."
 )
 
 

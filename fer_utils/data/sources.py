@@ -115,8 +115,7 @@ def _check_options(
     if source not in _WITH_PATH and path is not None:
         raise StudyError(
             f"source {source!r}: it reads no path, found {path}. Leave --path out, or read it with "
-            "--source csv "
-            "or --source folder."
+            "--source csv or --source folder."
         )
     if source not in _WITH_VOTES and votes is not None:
         reason = {

@@ -64,8 +64,7 @@ def join_votes(faces: Faces, path: Path) -> Faces:
         if list(table.columns).count(column) != 1:
             raise StudyError(
                 f"{path}: expected one column {column!r} (columns Usage, {', '.join(CATEGORIES)}), "
-                "found "
-                f"{', '.join(table.columns)[:200]}. Get fer2013new.csv again."
+                f"found {', '.join(table.columns)[:200]}. Get fer2013new.csv again."
             )
     if len(table) != len(faces):
         raise StudyError(

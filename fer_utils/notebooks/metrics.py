@@ -110,7 +110,7 @@ def published_table() -> "pd.io.formats.style.Styler":
 
 def field_table(values: dict) -> pd.DataFrame:
     """A dictionary as a table with one column, "value". Nested dictionaries are flattened."""
-    flat = {}
+    flat: dict = {}
     for key, value in values.items():
         flat |= value if isinstance(value, dict) else {key: value}
     texts = {key: f"{v:g}" if isinstance(v, float) else str(v) for key, v in flat.items()}

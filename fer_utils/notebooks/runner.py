@@ -43,9 +43,8 @@ def run_notebook(source: Path, executed: Path, parameters: dict[str, Any], cwd: 
     if unknown := [name for name in parameters if name not in declared]:
         raise StudyError(
             f"{source.name}: unknown parameter {', '.join(map(repr, unknown))}. Its parameters "
-            "cell "
-            f"declares {', '.join(declared) or 'none'}. Correct the name, or declare it in that "
-            "cell."
+            f"cell declares {', '.join(declared) or 'none'}. Correct the name, or declare it in "
+            "that cell."
         )
 
     failed = root() / "build" / "failed" / executed.name

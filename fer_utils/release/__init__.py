@@ -1,4 +1,5 @@
-"""What makes a run a product: its export as ONNX with a model card, and what a prediction costs.
+"""Release of a run: its export as ONNX with a model card, and the cost of a prediction.
 
-The released model itself lies in `fer_utils/pretrained`; what loads it is `fer_utils.recognition`.
+The released model is in `fer_utils/pretrained`, and the code that loads it in
+`fer_utils.recognition`.
 """

@@ -78,12 +78,12 @@ def export_run(run: Run, faces: Faces, folder: Path, *, int8: bool = False) -> d
     if faces.fingerprint != run.info.faces:
         raise StudyError(
             f"{run.folder.name}: expected the faces it was trained on (fingerprint "
-            f"{run.info.faces[:12]}), found others ({faces.fingerprint[:12]}). Give them with "
-            "--data."
+            f"{run.info.faces[:12]}), found others ({faces.fingerprint[:12]}). "
+            "Give them with --data."
         )
     if keras.backend.backend() != "tensorflow":
         raise StudyError(
-            f"KERAS_BACKEND: expected tensorflow, which the ONNX export needs, found "
+            "KERAS_BACKEND: expected tensorflow, which the ONNX export needs, found "
             f"{keras.backend.backend()}. Runs of both backends can be exported with it."
         )
     EXPORTED.expect_place(folder)  # before the work
@@ -119,10 +119,10 @@ def write_onnx(model: keras.Model, file: Path) -> None:
     """
     import warnings
 
-    model(np.zeros((1, SIDE, SIDE, 1), np.float32))  # Keras exports only what has been called
+    model(np.zeros((1, SIDE, SIDE, 1), np.float32))  # Keras exports only a model that was called
     pixels = keras.InputSpec("float32", (None, SIDE, SIDE, 1), name="pixels")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of tf2onnx about NumPy's names
+        warnings.simplefilter("ignore")  # tf2onnx uses deprecated names of NumPy
         model.export(file, format="onnx", verbose=False, input_signature=[pixels])
     _name_anew(file)
 
@@ -149,10 +149,9 @@ def parity(expected: np.ndarray, found: np.ndarray) -> float:
     others = int((expected.argmax(axis=1) != found.argmax(axis=1)).sum())
     if not difference < PARITY or others:
         raise StudyError(
-            "export: expected ONNX Runtime to predict as Keras does (probabilities within "
-            f"{PARITY:g}, "
-            f"the same top prediction), found a difference of {difference:.2g} and {others} other "
-            f"predictions among {len(found):,} images. Nothing was written."
+            "export: expected the same top predictions of ONNX Runtime and Keras, and "
+            f"probabilities within {PARITY:g}, found {others} other predictions and a difference "
+            f"of {difference:.2g} for {len(found):,} images. Nothing was written."
         )
     return difference
 
@@ -191,12 +190,12 @@ def _card(run: Run, model: keras.Model, faces: Faces, logits: np.ndarray) -> dic
             "after": calibration_error(calibrated, public.emotion),
         },
         "scores": {
-            usage: split_scores("top1", answers, part.emotion)
+            split: split_scores("top1", of_split, part.emotion)
             | {
                 "images": len(part),
-                "recall": per_emotion(answers, part.emotion)["recall"].to_dict(),
+                "recall": per_emotion(of_split, part.emotion)["recall"].to_dict(),
             }
-            for usage, (answers, part) in scored.items()
+            for split, (of_split, part) in scored.items()
         },
         "parameters": parts(model)[1].count_params(),
         "multiply_adds": multiply_adds(model),
@@ -213,8 +212,7 @@ def _rounded(weight: np.ndarray) -> np.ndarray:
 
 
 def _stored(weight: np.ndarray) -> np.ndarray:
-    # Kernels are nearly all of the size. Statistics and biases may be large numbers and stay
-    # float32.
+    # Kernels are nearly all of the size. Statistics and biases may be large, and stay float32.
     return weight.astype(np.float16) if weight.ndim > 1 else weight
 
 
@@ -299,8 +297,7 @@ def _quantise(file: Path, faces: Faces, logits: np.ndarray) -> dict:
 
 
 def _latency_ratio(slow: Path, fast: Path, face: np.ndarray, rounds: int = 200) -> float:
-    """Median time of the first model divided by that of the second, for one face, in
-    alternation."""
+    """The median time of one model divided by that of another, for one face, in alternation."""
     runners = [_runner(slow), _runner(fast)]
     seconds = np.empty((rounds, 2))
     for times in seconds:

@@ -16,9 +16,10 @@ ROUNDS = 50
 
 
 def answer_costs(folders: Mapping[str, Path], rounds: int = ROUNDS) -> pd.DataFrame:
-    """Measure the time of each network for one face on one thread, in alternation.
+    """Measure the time of each network for one face on one thread.
 
-    With TTA, all transforms of a face are one batch. Snapshots multiply both costs.
+    The networks alternate. With TTA, all transforms of a face are one batch. Snapshots multiply
+    both costs.
 
     Args:
         folders: the folder of a run, finished or published, by the network's name.
@@ -70,12 +71,12 @@ def with_costs(
         ensembles: the models of an ensemble's members by its name; their costs are added.
 
     Returns:
-        The rows of `table` with known costs, with multiply_adds and milliseconds.
+        The rows of `table` that have costs, with multiply_adds and milliseconds.
     """
     known = costs.set_index(["model", "tta"])[["multiply_adds", "milliseconds"]]
-    dearest = known.groupby("model").max()
+    of_model = known.groupby("model").max()  # with TTA if the model has it
     added = pd.DataFrame(
-        {name: dearest.loc[list(members)].sum() for name, members in (ensembles or {}).items()}
+        {name: of_model.loc[list(members)].sum() for name, members in (ensembles or {}).items()}
     ).T
     single = table.join(known, on=["model", "tta"], how="inner")
     together = (

@@ -46,7 +46,8 @@ def render(page: str, blocks: dict[str, str], name: str) -> str:
                 "table goes."
             )
         new = f"{start}\n{text}\n{end}"
-        page = pattern.sub(lambda _, new=new: new, page)
+        before, after = pattern.split(page, maxsplit=1)
+        page = before + new + after
     return page
 
 

@@ -60,16 +60,15 @@ def publish_evidence(run: Run, folder: Path) -> Path:
     if run.info.source == "sample":
         raise StudyError(
             f"{run.folder.name}: expected a run on real faces, found one on drawn faces. Evidence "
-            "is "
-            "kept of real runs only. Train with --data FOLDER of prepared real faces."
+            "is kept of real runs only. Train with --data FOLDER of prepared real faces."
         )
     predictions = {tta: run.predictions(tta=tta) for tta in run.recipe.kinds}
     for row, _ in predictions.values():
         if len(row) != TEST_IMAGES:
             raise StudyError(
                 f"{run.folder.name}: expected logits of all {TEST_IMAGES:,} images of PublicTest "
-                "and "
-                f"PrivateTest, found {len(row):,}. Score it first: `fer-study score {run.folder}`."
+                f"and PrivateTest, found {len(row):,}. Score it first: `fer-study score "
+                f"{run.folder}`."
             )
     target = Path(folder) / run.info.label
     with atomic_folder(target, _EVIDENCE_OF_A_RUN) as new:
@@ -175,8 +174,7 @@ def read_evidence(folder: Path, faces: Faces) -> dict[Path, RunInfo]:
             if not np.array_equal(np.sort(row), expected):
                 raise StudyError(
                     f"{each}: expected every PublicTest and PrivateTest row once, found "
-                    f"{len(row):,} "
-                    "other rows. Publish the run's evidence again."
+                    f"{len(row):,} other rows. Publish the run's evidence again."
                 )
     return runs
 
@@ -204,8 +202,7 @@ def available_runs(published: Sequence[Path], evidence: Path, faces: Faces) -> d
     if not runs:
         raise StudyError(
             f"runs: expected published runs, found none in {', '.join(map(str, published))}. Run "
-            "the "
-            "stages final_model and replicate first: `dvc repro`."
+            "the stages final_model and replicate first: `dvc repro`."
         )
     labels: dict[str, Path] = {}
     for folder, info in runs.items():

@@ -165,20 +165,20 @@ def compare(runs: Mapping[Path, RunInfo], faces: Faces, model: str, other: str) 
             each.seed: row for each, row in zip(theirs, _correct(theirs, private, tta), strict=True)
         }
         paired = [seed for seed in a if seed in b]
-        name = {"tta": labels[0] if tta else ""}
+        label = {"tta": labels[0] if tta else ""}
         for seed in paired:
             test = mcnemar(a[seed], b[seed])
             low, high = paired_bootstrap(a[seed], b[seed])
             found = {"only_model": test.only_a, "only_other": test.only_b, "p": test.p}
             found |= {"difference": test.difference, "low": low, "high": high}
-            rows.append(name | {"seeds": str(seed)} | found)
+            rows.append(label | {"seeds": str(seed)} | found)
         if len(a) + len(b) > 2 or not paired:
             one, another = np.stack(list(a.values())), np.stack(list(b.values()))
             low, high = paired_bootstrap(one, another)
             same = len(a) == len(b) and paired
             found = {"difference": one.mean() - another.mean(), "low": low, "high": high}
             all_seeds = f"all {len(a)}" if same else f"{len(a)} and {len(b)}"
-            rows.append(name | {"seeds": all_seeds} | found)
+            rows.append(label | {"seeds": all_seeds} | found)
     columns = ["tta", "seeds", "only_model", "only_other", "p", "difference", "low", "high"]
     return pd.DataFrame(rows).reindex(columns=columns)
 
@@ -229,7 +229,7 @@ def _all_scores(
     for name, split in SPLITS.items():
         correct[name] = logits[name].argmax(axis=2) == faces.of(split).emotion
     correct["unleaked"] = correct["private"][:, unleaked]
-    scores = {}
+    scores: dict[str, float] = {}
     for name, each in correct.items():
         scores |= {f"{name}_{key}": value for key, value in _scores(each).items()}
     return scores
@@ -246,8 +246,8 @@ def _scores(correct: np.ndarray) -> dict[str, float]:
 
 def _effort(infos: list[list[RunInfo]]) -> dict:
     """Mean minutes of a seed, and machines, from the runs of each seed; empty if unknown."""
-    seconds = [[info.seconds for info in each] for each in infos]
-    if any(value is None for each in seconds for value in each):
+    seconds = [[info.seconds or 0.0 for info in each] for each in infos]
+    if any(info.seconds is None for each in infos for info in each):
         return {}
     machines = {info.machine or "" for each in infos for info in each}
     return {

@@ -68,7 +68,7 @@ def photo_upload(max_bytes: int, max_photos: int) -> dict:
     """
     photos = {"type": "array", "items": _BINARY, "minItems": 1, "maxItems": max_photos}
     form = {"type": "object", "required": ["image"], "properties": {"image": photos}}
-    content = {"multipart/form-data": {"schema": form}}
+    content: dict[str, dict] = {"multipart/form-data": {"schema": form}}
     for name in FORMATS:
         content[f"image/{name.lower()}"] = {"schema": _BINARY}
     content["application/octet-stream"] = {"schema": _BINARY}
@@ -84,7 +84,7 @@ def photo_upload(max_bytes: int, max_photos: int) -> dict:
 
 def component_responses() -> dict:
     """Return the errors that operations refer to, by name."""
-    responses = {}
+    responses: dict[str, dict] = {}
     for name, reason in _REASONS.items():
         responses[name] = {"description": reason}
         if name in _HEADERS:

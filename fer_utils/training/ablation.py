@@ -176,10 +176,9 @@ def ablation_finding(table: pd.DataFrame) -> str:
     largest = significant.loc[significant["difference"].abs().idxmax()]
     verb = "leaving out" if largest["variant"][0] == "-" else "adding"
     return (
-        f"{len(significant)} of {len(rows)} changes "
-        f"{'makes' if len(significant) == 1 else 'make'} a statistically significant difference on "
-        f"PublicTest ({seeds}). The largest is {verb} {largest['variant'][2:]}: "
-        f"{100 * largest['difference']:+.1f} points "
-        f"({100 * largest['difference_low']:+.1f} to {100 * largest['difference_high']:+.1f}). "
-        f"If no change had an effect, {0.05 * len(rows):.1f} would be expected by chance."
+        f"{len(significant)} of {len(rows)} changes {'makes' if len(significant) == 1 else 'make'} "
+        f"a statistically significant difference on PublicTest ({seeds}). The largest is {verb} "
+        f"{largest['variant'][2:]}: {100 * largest['difference']:+.1f} points "
+        f"({100 * largest['difference_low']:+.1f} to {100 * largest['difference_high']:+.1f}). If "
+        f"no change had an effect, {0.05 * len(rows):.1f} would be expected by chance."
     )

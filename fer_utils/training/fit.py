@@ -93,8 +93,7 @@ def fit(recipe: Recipe, faces: Faces, seed: int, store: Path, *, progress: bool 
     if recipe.folds and not recipe.fold:
         raise StudyError(
             f"recipe {recipe.name}: fold: expected one from 1 to {recipe.folds}, found 0. Train "
-            "each "
-            "of `every_fold`."
+            "each of `every_fold`."
         )
     folder = run_folder(store, recipe, seed, faces)
     if finished(folder):

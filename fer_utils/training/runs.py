@@ -122,8 +122,8 @@ def read_run_info(folder: Path) -> RunInfo:
     except TypeError as problem:
         raise StudyError(
             f"{file}: expected the fields "
-            f"{', '.join(f.name for f in dataclasses.fields(RunInfo))}, "
-            f"found others ({problem}). Train the run again."
+            f"{', '.join(f.name for f in dataclasses.fields(RunInfo))}, found others ({problem}). "
+            "Train the run again."
         ) from None
 
 
@@ -283,8 +283,7 @@ def logits_of(folder: Path, faces: Faces, *, tta: bool = False) -> np.ndarray:
         splits = ", ".join(sorted(set(faces.usage.tolist())))
         raise StudyError(
             f"{predictions_file(folder, tta)}: expected logits of {len(faces):,} faces of "
-            f"{splits}, "
-            f"found none for {missing:,} of them. `fer-study score` adds PrivateTest."
+            f"{splits}, found none for {missing:,} of them. `fer-study score` adds PrivateTest."
         )
     return table.loc[faces.row].to_numpy(np.float32)
 

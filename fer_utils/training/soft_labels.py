@@ -43,8 +43,7 @@ def read_soft_labels(name: str, faces: Faces, store: Path) -> np.ndarray:
     if _name(soft, faces) != name:
         raise StudyError(
             f"{_path(store, name)}: expected soft labels of these {len(faces):,} faces, found "
-            "others "
-            "(or a damaged file). Make them again with `fer-study teach`."
+            "others (or a damaged file). Make them again with `fer-study teach`."
         )
     soft = soft.astype(np.float32)
     return soft / soft.sum(axis=1, keepdims=True)

@@ -1,5 +1,4 @@
-"""Drawing: photos at any size, cards that hide no face, bars as long as their share, and frames of
-a video."""
+"""Drawing: photos of any size, cards that hide no face, lengths of bars, and frames of videos."""
 
 import numpy as np
 import pytest
@@ -33,12 +32,12 @@ def test_annotate_draws_at_any_size(size):
     assert np.ptp(np.asarray(picture)) > 100  # something is drawn
 
 
-def test_annotate_leaves_a_photo_without_faces_as_it_is():
+def test_annotate_does_not_change_a_photo_without_faces():
     large = np.asarray(Image.fromarray(ASTRONAUT).resize((800, 800)))
     np.testing.assert_array_equal(np.asarray(annotate(large, [])), large)
 
 
-def test_cards_hide_no_face_where_there_is_room():
+def test_cards_hide_no_face_if_there_is_room():
     boxes = [Box(100, 300, 150, 150), Box(600, 300, 150, 150)]
     picture = np.asarray(
         annotate(np.full((900, 1000), 128, np.uint8), [face_at(box) for box in boxes])
@@ -48,7 +47,7 @@ def test_cards_hide_no_face_where_there_is_room():
         assert (inside == 128).all()
 
 
-def test_a_bar_is_as_long_as_its_share():
+def test_the_length_of_a_bar_is_its_probability():
     def longest_run(share):
         probabilities = np.full(7, (1 - share) / 6, np.float32)
         probabilities[3] = share
@@ -62,7 +61,7 @@ def test_a_bar_is_as_long_as_its_share():
         assert longest_run(share) == pytest.approx(share * full, abs=2)
 
 
-def test_in_a_crowd_no_face_is_hidden_by_a_card():
+def test_cards_hide_no_face_in_a_crowd():
     boxes = [
         Box(40 + 140 * column, 60 + 220 * row, 100, 100) for row in range(3) for column in range(5)
     ]
@@ -73,7 +72,7 @@ def test_in_a_crowd_no_face_is_hidden_by_a_card():
         assert (picture[box.y + 8 : box.y + 92, box.x + 8 : box.x + 92] == 128).all()
 
 
-def test_an_uncertain_answer_looks_otherwise():
+def test_an_uncertain_face_looks_different():
     photo, box = np.full((720, 720, 3), 128, np.uint8), Box(100, 100, 200, 200)
     for draw in (
         lambda face: np.asarray(annotate(photo, [face])),
@@ -105,6 +104,6 @@ def test_a_frames_label_stays_inside_at_every_edge():
     assert [lettering(x, y) for x in (0, 540) for y in (0, 260)] == [whole] * 4
 
 
-def test_a_frame_without_faces_stays_as_it_is():
+def test_a_frame_without_faces_does_not_change():
     frame = np.arange(300, dtype=np.uint8).reshape(10, 10, 3)
     np.testing.assert_array_equal(draw_on_frame(frame, []), frame)

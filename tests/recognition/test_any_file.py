@@ -1,7 +1,7 @@
-"""Whatever a file holds and is called, the command, the library and the server say the same of it.
+"""The command, the library and the server read each file alike.
 
-Files here have every name that a file system has, every format that Pillow writes, and are cut off
-at every tenth.
+The files have any name that a file system allows and any format that Pillow writes, and they are
+truncated at every tenth.
 """
 
 import io
@@ -35,16 +35,16 @@ def recognizer(model_folder):
 
 @pytest.fixture(scope="module")
 def client(recognizer):
-    return create_app(recognizer, TESTING=True).test_client()
+    return create_app(recognizer).test_client()
 
 
 def written(format: str) -> bytes | None:
-    """The face in a format, or None where Pillow cannot write it."""
+    """Return the face in this format, or None if Pillow cannot write it."""
     for mode in ("RGB", "L", "1"):
         file = io.BytesIO()
         try:
             FACE.convert(mode).save(file, format)
-        except Exception:  # each of Pillow's writers raises its own
+        except Exception:  # Pillow's writers raise many kinds
             continue
         if file.getvalue():
             return file.getvalue()
@@ -56,7 +56,7 @@ FILES = {format: content for format in sorted(Image.SAVE) if (content := written
 
 
 def verdicts(content: bytes, folder: Path, recognizer, client) -> dict[str, list | None]:
-    """The boxes that each way of asking finds, or None where the file is refused."""
+    """Return the boxes from each interface, or None if the interface refuses the file."""
     path = folder / "file"
     path.write_bytes(content)
     found: dict[str, list | None] = {}
@@ -66,16 +66,16 @@ def verdicts(content: bytes, folder: Path, recognizer, client) -> dict[str, list
         found["command"] = [face["box"] for face in json.loads(out.getvalue())["faces"]]
     except StudyError:
         found["command"] = None
-    for name, given_image in (("path", path), ("bytes", content)):
+    for name, image in (("path", path), ("bytes", content)):
         try:
-            found[name] = [face.box._asdict() for face in recognizer.recognize(given_image)]
+            found[name] = [face.box._asdict() for face in recognizer.recognize(image)]
         except UnreadableImage:
             found[name] = None
-    answer = client.post("/api/v1/predict", data=content, content_type="application/octet-stream")
-    assert answer.status_code in (200, 400, 413), answer.text
-    found["server"] = (
-        [face["box"] for face in answer.json["faces"]] if answer.status_code == 200 else None
-    )
+    response = client.post("/api/v1/predict", data=content, content_type="application/octet-stream")
+    assert response.status_code in (200, 400, 413), response.text
+    found["server"] = None
+    if response.status_code == 200:
+        found["server"] = [face["box"] for face in response.json["faces"]]
     return found
 
 
@@ -83,12 +83,12 @@ def verdicts(content: bytes, folder: Path, recognizer, client) -> dict[str, list
 def test_a_format_has_one_verdict(format, recognizer, client, tmp_path):
     found = verdicts(FILES[format], tmp_path, recognizer, client)
     assert all(each == found["command"] for each in found.values()), found
-    if format in FORMATS and format != "ICO":  # which is scaled down to 128 pixels
+    if format in FORMATS and format != "ICO":  # ICO is scaled down to 128 pixels
         assert found["command"] and len(found["command"]) == 1
 
 
 @pytest.mark.parametrize("format", sorted(set(FILES) & set(FORMATS)))
-def test_a_file_that_was_cut_off_has_one_verdict_and_never_another_picture(
+def test_a_truncated_file_has_one_verdict_and_never_another_picture(
     format, recognizer, client, tmp_path
 ):
     whole = np.asarray(open_image(FILES[format]))
@@ -104,11 +104,11 @@ def test_a_file_that_was_cut_off_has_one_verdict_and_never_another_picture(
             )
 
 
-def test_a_photo_of_a_phone_that_was_cut_off_is_refused(recognizer, client, tmp_path):
-    """HEIC, whose decoder would fill in grey. The file is `FACE` as pillow-heif 1.8.1 writes it."""
+def test_a_truncated_photo_of_a_phone_is_refused(recognizer, client, tmp_path):
+    """The decoder of HEIC would fill in grey. The file is `FACE`, written by pillow-heif 1.8.1."""
     content = (Path(__file__).with_name("face.heic")).read_bytes()
     assert abs(np.asarray(open_image(content), float) - np.asarray(FACE)).mean() < 12
-    # Phones append a clip, or notes of their own.
+    # Phones append clips or notes.
     assert open_image(content + b"SEFT and more").size == FACE.size
     assert len(verdicts(content, tmp_path, recognizer, client)["command"] or []) == 1
     for tenth in range(1, 10):
@@ -127,7 +127,7 @@ def test_other_kinds_of_files_are_refused_by_name():
             open_image(content)
 
 
-def test_heic_without_its_package_says_what_to_install(monkeypatch):
+def test_the_error_for_heic_names_the_missing_package(monkeypatch):
     for package in ("pi_heif", "pillow_heif"):
         monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.delitem(Image.OPEN, "HEIF", raising=False)
@@ -137,7 +137,7 @@ def test_heic_without_its_package_says_what_to_install(monkeypatch):
 
 # --- names ---
 
-# What a name cannot have on any file system of Unix is / and NUL.
+# The only bytes that no Unix file system allows in a name are / and NUL.
 NAMES = st.binary(min_size=1, max_size=60).filter(
     lambda name: not {0, ord("/")} & set(name) and name not in (b".", b"..")
 )
@@ -155,7 +155,7 @@ def test_a_photo_is_read_and_drawn_under_any_name(name, recognizer, tmp_path_fac
     path = folder / (os.fsdecode(name) + ".jpg")
     try:
         FACE.save(path, "JPEG")
-    except OSError:  # this file system is stricter
+    except OSError:  # this file system allows fewer names
         return
     for form in ("text", "json", "csv"):
         predict(recognizer, path, form=form, out=io.StringIO())
@@ -183,19 +183,19 @@ def test_a_folder_is_printed_whole_on_any_terminal(encoding, model_folder, tmp_p
         assert done.returncode == 0, done.stderr
         assert done.stdout.count(b".jpg") == len(names), form
         if form == ("--json",):
-            # JSON keeps every name as it is.
+            # JSON preserves every name.
             files = [json.loads(line)["file"] for line in done.stdout.splitlines()]
             assert {os.fsencode(file) for file in files} == {
                 os.fsencode(tmp_path) + b"/" + name for name in names
             }
 
 
-def test_a_closed_pipe_ends_in_silence(model_folder, tmp_path):
+def test_a_closed_pipe_ends_the_command_without_a_message(model_folder, tmp_path):
     for number in range(40):
         FACE.save(tmp_path / f"{number}.jpg")
     command = [*FER_STUDY, "predict", str(tmp_path), "--json", "--model", str(model_folder)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.close()
-        said = process.stderr.read()
-    assert b"Error" not in said and b"Broken pipe" not in said, said
+        messages = process.stderr.read()
+    assert b"Error" not in messages and b"Broken pipe" not in messages, messages
     assert process.returncode not in (0, 1, 2)

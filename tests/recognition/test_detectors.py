@@ -1,5 +1,4 @@
-"""Detectors: both find the faces of the photos, in many threads, and YuNet's file is fetched only
-if it is the one."""
+"""Detectors: both find the faces in the test photos, in many threads. YuNet's file is checked."""
 
 import hashlib
 import threading
@@ -23,7 +22,7 @@ from fer_utils.recognition.detectors import (
 from fer_utils.recognition.found import Box, Detection
 from fer_utils.recognition.recognizer import Recognizer
 
-ASTRONAUT = data.astronaut()  # public domain, 512 x 512; the face is at about x 175..275, y 65..165
+ASTRONAUT = data.astronaut()  # public domain, 512 x 512; the face is about x 175..275, y 65..165
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +56,7 @@ def test_each_thread_has_its_own_cascade():
 
 
 class OnlyIfLarge(Detector):
-    """Sees one face, and that only in photos of more than so many pixels in width."""
+    """Finds one face, in photos that are wider than `least` pixels."""
 
     def __init__(self, least):
         self.least, self.widths = least, []
@@ -77,18 +76,18 @@ class OnlyIfLarge(Detector):
         (500, 900, [500]),
     ],
 )
-def test_a_photo_is_searched_at_both_sizes_as_far_as_it_has_them(width, least, widths):
+def test_a_photo_is_searched_at_each_size_that_it_reaches(width, least, widths):
     detector = OnlyIfLarge(least)
     found = find_faces(np.zeros((width, width, 3), np.uint8), detector)
     assert detector.widths == widths
-    # Where both searches find the face, the first one's box counts.
+    # If both searches find the face, the result is the box of the first.
     seen = [each for each in widths if each > least]
     box = [Box(*(round(edge * width / each) for edge in (10, 20, 30, 40))) for each in seen]
     assert [found_box for found_box, _ in found] == box[:1]
 
 
 class AtTwoSizes:
-    """Sees a large face at either size, and a small one beside it at the larger size alone."""
+    """Finds a large face at both sizes, and a small one beside it only at the larger size."""
 
     def detect(self, photo):
         share = photo.shape[1] / 2000
@@ -136,11 +135,11 @@ def check_photos(recognizer, real_data):
         assert len(recognizer.recognize(folder / name)) == int(count), name
 
 
-def test_haar_finds_what_the_photos_table_says(model_folder, real_data):
+def test_haar_finds_the_faces_of_the_photos(model_folder, real_data):
     check_photos(Recognizer(model_folder), real_data)
 
 
-def test_yunet_finds_what_the_photos_table_says(model_folder, real_data, yunet_file):
+def test_yunet_finds_the_faces_of_the_photos(model_folder, real_data, yunet_file):
     check_photos(Recognizer(model_folder, YuNetDetector(yunet_file)), real_data)
 
 
@@ -158,11 +157,11 @@ def test_yunet_works_in_many_threads_on_photos_of_several_sizes(yunet_file):
             assert found == expected
 
 
-def test_yunet_finds_nothing_where_nothing_is(yunet_file):
+def test_yunet_finds_no_face_in_a_blank_photo(yunet_file):
     assert YuNetDetector(yunet_file).detect(np.full((120, 90, 3), 128, np.uint8)) == []
 
 
-def test_both_detectors_squares_frame_a_face_alike(yunet_file):
+def test_the_squares_of_both_detectors_agree(yunet_file):
     squares = []
     for detector in (HaarDetector(), YuNetDetector(yunet_file)):
         x, y, width, height = detector.detect(ASTRONAUT)[0].box
@@ -183,23 +182,23 @@ def test_detectors_by_name(tmp_path, cache):
         make_detector("yunet")
 
 
-def test_a_file_that_is_not_yunet_is_named(tmp_path):
+def test_a_file_other_than_yunets_is_named_in_the_error(tmp_path):
     (tmp_path / "x.onnx").write_bytes(b"no network")
     with pytest.raises(StudyError, match=r"x\.onnx: expected YuNet"):
         YuNetDetector(tmp_path / "x.onnx")
 
 
-# --- fetching ---
+# --- downloading ---
 
 
-def test_the_file_is_fetched_once_and_checked(tmp_path, cache, monkeypatch):
+def test_the_file_is_downloaded_once_and_checked(tmp_path, cache, monkeypatch):
     source = tmp_path / "there.onnx"
     source.write_bytes(b"the network")
     monkeypatch.setattr(detectors, "YUNET_SHA256", hashlib.sha256(b"the network").hexdigest())
     assert download_yunet(source.as_uri()) == cache == yunet_path()
     assert cache.read_bytes() == b"the network"
     source.unlink()
-    assert download_yunet(source.as_uri()) == cache  # kept: nothing is fetched
+    assert download_yunet(source.as_uri()) == cache  # no second download
     cache.write_bytes(b"damaged")
     with pytest.raises(StudyError, match="by hand"):
         download_yunet(source.as_uri())

@@ -1,22 +1,15 @@
-"""Reading photos: every kind of file, orientation and colour, and what is refused."""
-
-import io
+"""Reading photos: formats and colours, and refused input."""
 
 import numpy as np
 import pytest
 from PIL import Image
+from serving_cases import encoded
 from skimage import data
 
 from fer_utils.recognition import images
 from fer_utils.recognition.images import ImageTooLarge, UnreadableImage, open_image
 
 ASTRONAUT = data.astronaut()
-
-
-def encoded(image, format="PNG", **options):
-    file = io.BytesIO()
-    image.save(file, format, **options)
-    return file.getvalue()
 
 
 def grey_levels(image):
@@ -68,7 +61,7 @@ def test_of_an_animation_the_first_frame_is_read():
 @pytest.mark.parametrize(
     "junk", [b"", b"x", b"GIF89a", b"\x89PNG\r\n\x1a\n", b"%PDF-1.4", b"<svg/>", b"\0" * 999]
 )
-def test_what_is_no_image_has_its_own_error(junk):
+def test_input_that_is_no_image_has_its_own_error(junk):
     with pytest.raises(UnreadableImage, match="expected"):
         open_image(junk)
 
@@ -125,7 +118,7 @@ def test_the_largest_photos_of_phones_are_below_the_limit():
     assert images.MAX_PIXELS > 16_320 * 12_240
 
 
-def test_pillows_own_limit_is_neither_in_the_way_nor_changed(monkeypatch):
+def test_pillows_own_limit_has_no_effect_and_is_not_changed(monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)  # Pillow itself raises above twice this
     assert open_image(encoded(Image.new("L", (9, 9)))).size == (9, 9)
     assert Image.MAX_IMAGE_PIXELS == 10

@@ -1,6 +1,5 @@
-"""Recognition: loading models, classifying, every kind of input, and framing faces."""
+"""The recogniser: loading models, classifying, all kinds of input, and cropping faces."""
 
-import io
 import json
 import subprocess
 import sys
@@ -12,6 +11,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 from PIL import Image
+from serving_cases import encoded
 from skimage import data
 
 from fer_utils.emotions import EMOTIONS
@@ -21,18 +21,12 @@ from fer_utils.recognition.found import Box, Detection
 from fer_utils.recognition.images import open_image
 from fer_utils.recognition.recognizer import RELEASED, Recognizer, crop_face
 
-ASTRONAUT = data.astronaut()  # public domain, 512 x 512; the face is at about x 175..275, y 65..165
+ASTRONAUT = data.astronaut()  # public domain, 512 x 512; the face is about x 175..275, y 65..165
 
 
 @pytest.fixture(scope="session")
 def recognizer(model_folder):
     return Recognizer(model_folder)
-
-
-def encoded(image, format="PNG", **options):
-    file = io.BytesIO()
-    image.save(file, format, **options)
-    return file.getvalue()
 
 
 # --- loading ---
@@ -42,9 +36,8 @@ def test_importing_recognition_loads_no_training_library():
     code = (
         "import sys, fer_utils.serving, fer_utils.recognition.video, fer_utils.cli.predict\n"
         "from fer_utils import Recognizer\n"
-        "too_much = {'keras', 'tensorflow', 'jax', 'pandas', 'scipy', 'sklearn', 'matplotlib', "
-        "'onnx'}\n"
-        "sys.exit(', '.join(too_much & set(sys.modules)) or None)"
+        "heavy = {'keras', 'tensorflow', 'jax', 'pandas', 'scipy', 'sklearn', 'matplotlib'}\n"
+        "sys.exit(', '.join((heavy | {'onnx'}) & set(sys.modules)) or None)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -55,20 +48,20 @@ def test_recognising_loads_no_training_library(model_folder):
         "import sys, numpy\n"
         "from fer_utils import Recognizer\n"
         f"Recognizer({str(model_folder)!r}).classify(numpy.zeros((2, 48, 48), 'uint8'))\n"
-        "sys.exit(', '.join({'keras', 'tensorflow', 'jax', 'pandas', 'scipy'} & set(sys.modules)) "
-        "or None)"
+        "heavy = {'keras', 'tensorflow', 'jax', 'pandas', 'scipy'}\n"
+        "sys.exit(', '.join(heavy & set(sys.modules)) or None)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
-def test_a_missing_model_says_what_to_run(tmp_path):
+def test_the_error_for_a_missing_model_names_the_command(tmp_path):
     with pytest.raises(StudyError, match="fer-study export"):
         Recognizer(tmp_path / "nothing")
 
 
 @pytest.mark.parametrize("card", ["", "[]", "{}", '{"name": "x"}', '{"name": 3, "source": "csv"}'])
-def test_a_model_without_its_facts_is_refused(model_folder, tmp_path, card):
+def test_a_model_with_an_incomplete_card_is_refused(model_folder, tmp_path, card):
     (tmp_path / "model.onnx").write_bytes((model_folder / "model.onnx").read_bytes())
     (tmp_path / "card.json").write_text(card)
     with pytest.raises(StudyError, match=r"card\.json"):
@@ -87,7 +80,7 @@ def test_a_model_of_another_shape_is_refused(write_model, tmp_path, shape):
         Recognizer(write_model(tmp_path, **shape))
 
 
-def test_a_model_knows_what_it_was_trained_on(write_model, tmp_path):
+def test_drawn_depends_on_the_training_data(write_model, tmp_path):
     assert Recognizer(write_model(tmp_path, source="sample")).drawn
 
 
@@ -111,13 +104,13 @@ def test_classify_is_the_softmax_of_the_models_logits_over_the_temperature(
         logits = faces.reshape(count, -1) @ kernel / temperature
         expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
         np.testing.assert_allclose(probabilities, expected, atol=1e-5)
-        assert np.ptp(probabilities) > 0.01  # the model answers something
+        assert np.ptp(probabilities) > 0.01  # the probabilities differ
 
 
 @pytest.mark.parametrize(
     "faces", [np.zeros((48, 48), np.uint8), np.zeros((1, 48, 48)), np.zeros((2, 40, 48), np.uint8)]
 )
-def test_classify_refuses_what_is_no_face_crop(recognizer, faces):
+def test_classify_refuses_other_shapes_and_dtypes(recognizer, faces):
     with pytest.raises(StudyError, match="48, 48"):
         recognizer.classify(faces)
 
@@ -134,24 +127,22 @@ def check_astronaut(faces, scale=1.0):
     assert abs(width - height) < 3
 
 
-def test_every_kind_of_input_gives_the_same_face(recognizer, tmp_path):
+def test_all_kinds_of_input_have_the_same_result(recognizer, tmp_path):
     image = Image.fromarray(ASTRONAUT)
     file = tmp_path / "astronaut.png"
     image.save(file)
-    answers = [
-        recognizer.recognize(given)
-        for given in (file, str(file), file.read_bytes(), image, ASTRONAUT)
-    ]
-    for faces in answers:
+    inputs = (file, str(file), file.read_bytes(), image, ASTRONAUT)
+    results = [recognizer.recognize(each) for each in inputs]
+    for faces in results:
         check_astronaut(faces)
         assert faces[0].emotion == EMOTIONS[int(faces[0].probabilities.argmax())]
         assert faces[0].probabilities.shape == (7,)
         assert faces[0].probabilities.sum() == pytest.approx(1, abs=1e-5)
-        np.testing.assert_array_equal(faces[0].probabilities, answers[0][0].probabilities)
+        np.testing.assert_array_equal(faces[0].probabilities, results[0][0].probabilities)
     check_astronaut(recognizer.recognize(np.asarray(image.convert("L"))))
 
 
-def test_the_answer_is_plain_json(recognizer):
+def test_as_dict_is_plain_json(recognizer):
     face = json.loads(json.dumps(recognizer.recognize(ASTRONAUT)[0].as_dict()))
     assert list(face) == ["box", "score", "emotion", "probabilities", "uncertain"]
     assert list(face["box"]) == ["x", "y", "width", "height"]
@@ -163,8 +154,8 @@ def test_boxes_of_a_huge_photo_are_in_its_own_pixels(recognizer):
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_orientation_is_honoured(recognizer, orientation):
-    # What a camera held otherwise would have stored: the inverse of what the orientation asks for.
+def test_exif_orientation_is_applied(recognizer, orientation):
+    # A rotated camera stores the inverse of the transformation that EXIF describes.
     stored = {
         2: Image.Transpose.FLIP_LEFT_RIGHT,
         3: Image.Transpose.ROTATE_180,
@@ -177,13 +168,13 @@ def test_exif_orientation_is_honoured(recognizer, orientation):
     image = Image.fromarray(ASTRONAUT[:400])
     exif = Image.Exif()
     exif[0x0112] = orientation
-    turned = image.transpose(stored[orientation]) if orientation > 1 else image
-    photo = encoded(turned, "JPEG", quality=95, exif=exif)
+    rotated = image.transpose(stored[orientation]) if orientation > 1 else image
+    photo = encoded(rotated, "JPEG", quality=95, exif=exif)
     assert open_image(photo).size == (512, 400)
     check_astronaut(recognizer.recognize(photo))
 
 
-def test_exif_that_lies_does_no_harm(recognizer):
+def test_invalid_exif_is_ignored(recognizer):
     for exif in (b"Exif\0\0garbage", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff"):
         check_astronaut(
             recognizer.recognize(encoded(Image.fromarray(ASTRONAUT), "JPEG", quality=95, exif=exif))
@@ -217,7 +208,7 @@ def test_many_threads_agree(recognizer):
                 np.testing.assert_allclose(face.probabilities, expected.probabilities, atol=1e-6)
 
 
-def test_another_detector_can_be_given_and_its_boxes_are_cut_to_the_photo(model_folder):
+def test_the_boxes_of_another_detector_are_cut_to_the_photo(model_folder):
     sizes = []
 
     class Everywhere(Detector):
@@ -241,7 +232,7 @@ def test_uncertain_is_below_the_threshold(write_model, tmp_path):
         assert face.uncertain == (best < threshold)
 
 
-def test_a_batch_is_answered_as_its_photos_one_by_one(recognizer):
+def test_a_batch_has_the_same_results_as_its_photos_one_by_one(recognizer):
     photos = [ASTRONAUT, np.zeros((60, 60), np.uint8), ASTRONAUT[:, ::-1], ASTRONAUT[:300]]
     together = recognizer.recognize_batch(photos)
     assert [len(faces) for faces in together] == [1, 0, 1, 1]
@@ -251,7 +242,7 @@ def test_a_batch_is_answered_as_its_photos_one_by_one(recognizer):
             np.testing.assert_allclose(face.probabilities, alone.probabilities, atol=1e-6)
 
 
-def test_a_folder_is_walked_in_order_and_warns_of_what_it_cannot_read(recognizer, tmp_path, caplog):
+def test_a_folder_is_read_in_order_with_warnings_for_unreadable_files(recognizer, tmp_path, caplog):
     (tmp_path / "b").mkdir()
     for name in ("b/one.PNG", "a.jpg"):
         (tmp_path / name).write_bytes(encoded(Image.fromarray(ASTRONAUT)))
@@ -264,11 +255,11 @@ def test_a_folder_is_walked_in_order_and_warns_of_what_it_cannot_read(recognizer
     ]
     assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
     assert "c.png: expected an image" in caplog.text
-    assert "passed over 1 files whose names do not end as a photo's do" in caplog.text
+    assert "passed over 1 files without a photo's suffix" in caplog.text
 
 
 @pytest.mark.parametrize(
-    ("files", "said"),
+    ("files", "message"),
     [
         ({}, "expected a folder of photos, found nothing in it"),
         (
@@ -281,19 +272,19 @@ def test_a_folder_is_walked_in_order_and_warns_of_what_it_cannot_read(recognizer
         ),
     ],
 )
-def test_a_folder_in_which_nothing_can_be_read_is_an_error(recognizer, tmp_path, files, said):
+def test_a_folder_without_readable_photos_is_an_error(recognizer, tmp_path, files, message):
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
-    with pytest.raises(StudyError, match=said):
+    with pytest.raises(StudyError, match=message):
         list(recognizer.recognize_folder(tmp_path, progress=False))
 
 
-def test_a_folder_that_is_not_there_is_named(recognizer, tmp_path):
+def test_a_missing_folder_is_named_in_the_error(recognizer, tmp_path):
     with pytest.raises(StudyError, match="nowhere"):
         next(recognizer.recognize_folder(tmp_path / "nowhere", progress=False))
 
 
-# --- framing ---
+# --- cropping ---
 
 
 def test_the_crop_is_a_slightly_larger_square_about_the_box():
@@ -329,11 +320,11 @@ def test_shrinking_averages_and_does_not_alias():
     assert np.abs(crop.astype(int) - 127).max() < 15
 
 
-def test_a_frame_can_be_wider_and_higher():
+def test_frame_and_rise_enlarge_and_lift_the_square():
     photo = np.zeros((300, 300, 3), np.uint8)
     photo[100:200, 100:200] = 255
-    # A square twice as wide, whose middle is a quarter of its side higher than the box's: rows 50
-    # to 250 less 50.
+    # The square is twice as wide as the box. Its centre is higher than the box's by a quarter of
+    # its side, so its rows are 0 to 200.
     crop = crop_face(photo, Box(100, 100, 100, 100), frame=2.0, rise=0.25)
     rows = np.flatnonzero((crop > 127).any(axis=1))
     columns = np.flatnonzero((crop > 127).any(axis=0))
@@ -344,19 +335,19 @@ def test_a_frame_can_be_wider_and_higher():
 # --- the released model ---
 
 
-def test_the_released_model_knows_real_faces_and_takes_little_room():
+def test_the_released_model_is_small_and_was_trained_on_real_faces():
     assert not Recognizer().drawn
-    kept = {path.name: path.stat().st_size for path in RELEASED.iterdir() if path.is_file()}
-    assert {"model.onnx", "card.json", "weights.npz", "README.md"} <= set(kept)
-    assert sum(kept.values()) < 8_000_000
+    sizes = {path.name: path.stat().st_size for path in RELEASED.iterdir() if path.is_file()}
+    assert {"model.onnx", "card.json", "weights.npz", "README.md"} <= set(sizes)
+    assert sum(sizes.values()) < 8_000_000
 
 
-def test_the_released_model_is_as_good_on_publictest_as_its_card_says(real_data):
+def test_the_released_model_has_its_cards_accuracy_on_publictest(real_data):
     from fer_utils.data.sources import read
     from fer_utils.emotions import PUBLIC
 
     recognizer = Recognizer(threads=2)
     public = read("csv", real_data / "fer2013.csv.gz").of(PUBLIC)
-    right = (recognizer.classify(public.images).argmax(axis=1) == public.emotion).mean()
-    # Processors round 8-bit models a little differently.
-    assert right == pytest.approx(recognizer.card["public_accuracy"], abs=0.003)
+    accuracy = (recognizer.classify(public.images).argmax(axis=1) == public.emotion).mean()
+    # Processors round 8-bit models slightly differently.
+    assert accuracy == pytest.approx(recognizer.card["public_accuracy"], abs=0.003)

@@ -1,5 +1,4 @@
-"""Tracking: who is who from frame to frame, labels that do not flicker, and time that is measured
-in seconds."""
+"""Tracking: identities from frame to frame, steady labels, and time in seconds."""
 
 import itertools
 import json
@@ -13,7 +12,7 @@ from fer_utils.recognition.tracking import Tracker
 
 
 def face(x, y=50, size=100, probabilities=None, score=1.0):
-    """A face as the recogniser gives it; happy unless told otherwise."""
+    """Return a face as the recogniser does; happy by default."""
     p = np.array(mostly("happy") if probabilities is None else probabilities, np.float32)
     return RecognizedFace(
         box=Box(round(x), round(y), size, size),
@@ -31,7 +30,7 @@ def mostly(emotion, p=0.7):
 
 
 def follow(frames, rate=25, **options):
-    """Numbers of the faces of each frame, each frame a list of faces, at `rate` frames a second."""
+    """Return the numbers of the faces of each frame. A frame is a list of faces."""
     tracker = Tracker(threshold=0.5, **options)
     return [
         [found.track for found in tracker.update(faces, index / rate)]
@@ -43,7 +42,7 @@ def changes(labels):
     return sum(a != b for a, b in itertools.pairwise(labels))
 
 
-# --- who is who ---
+# --- identities ---
 
 
 def test_a_face_keeps_its_number_and_each_new_one_gets_the_next():
@@ -59,7 +58,7 @@ def test_two_faces_that_cross_keep_their_numbers(hidden):
     frames = []
     for i in range(26):
         left, right = face(20 * i, y=50), face(500 - 20 * i, y=60)
-        # Where they overlap most the detector sees only the one in front.
+        # When they overlap most, the detector finds only the face in front.
         frames.append([left] if i in hidden else [left, right])
 
     numbers = follow(frames)
@@ -68,11 +67,9 @@ def test_two_faces_that_cross_keep_their_numbers(hidden):
     assert {number for frame in numbers for number in frame} == {1, 2}
 
 
-def test_the_greatest_overlap_wins_whatever_the_order_of_the_faces():
-    frames = [
-        [face(0), face(60)],
-        [face(70), face(30)],
-    ]  # the second of the new ones overlaps both old ones
+def test_the_greatest_overlap_wins_in_any_order_of_the_faces():
+    # The second new face overlaps both old faces.
+    frames = [[face(0), face(60)], [face(70), face(30)]]
 
     assert follow(frames) == [[1, 2], [2, 1]]
 
@@ -82,7 +79,7 @@ def test_no_two_faces_of_a_frame_have_the_same_number():
 
 
 def test_a_face_faster_than_its_own_width_is_followed_by_distance():
-    # Small faces at few frames a second: no box overlaps the one before it.
+    # The faces are small and the frames rare, so no box overlaps the previous one.
     frames = [[face(x, size=20), face(300, size=20)] for x in range(0, 120, 19)]
 
     assert follow(frames, rate=10) == [[1, 2]] * len(frames)
@@ -103,14 +100,14 @@ def test_a_face_missed_for_less_than_a_second_keeps_its_number(missed, number):
     assert follow([[face(10)], *[[]] * missed, [face(14)]])[-1] == [number]
 
 
-def test_the_time_a_face_may_be_missed_can_be_chosen():
+def test_the_time_for_which_a_face_may_be_missed_is_an_option():
     frames = [[face(10)], *[[]] * 12, [face(14)]]
 
     assert follow(frames)[-1] == [1]
     assert follow(frames, hold=0.5)[-1] == [2]
 
 
-def test_a_moving_face_that_is_missed_is_looked_for_where_it_would_be():
+def test_a_missed_face_is_expected_to_move_on():
     def seen(x):
         return [face(x, size=40)]
 
@@ -118,25 +115,23 @@ def test_a_moving_face_that_is_missed_is_looked_for_where_it_would_be():
     frames = [*moving, *[[]] * 9, seen(190)]
 
     assert follow(frames)[-1] == [1]
-    assert follow([*[seen(90)] * 10, *[[]] * 9, seen(190)])[-1] == [
-        2
-    ]  # one that stood still was not him
+    # A face that stood still cannot be there.
+    assert follow([*[seen(90)] * 10, *[[]] * 9, seen(190)])[-1] == [2]
 
 
 def test_sparse_frames_are_no_missed_faces():
     assert follow([[face(10)], [face(15)], [face(20)]], rate=0.5) == [[1]] * 3
 
 
-def test_a_number_is_not_used_again_and_an_earlier_time_is_a_new_video():
+def test_a_number_is_not_reused_and_an_earlier_time_starts_a_new_video():
     tracker = Tracker(threshold=0.5)
     angry = face(10, probabilities=mostly("angry"))
     first = tracker.update([angry], 4.0)[0]
     again = tracker.update([face(10)], 0.0)[0]
 
     assert (first.track, again.track) == (1, 2)
-    assert again.probabilities == pytest.approx(
-        face(10).probabilities
-    )  # nothing of the old video is in it
+    # The old video has no influence on the average.
+    assert again.probabilities == pytest.approx(face(10).probabilities)
 
 
 def test_frames_without_faces_and_empty_videos_are_fine():
@@ -209,7 +204,7 @@ def test_a_new_label_must_lead_by_the_margin():
 
 def test_smoothing_does_not_depend_on_the_frame_rate():
     def after_a_change(rate):
-        """Probability of angry 0.4 s after happy turned to angry, and when the label followed."""
+        """Return angry's probability 0.4 s after the change, and the time of the new label."""
         tracker = Tracker(threshold=0.5)
         tracker.update([face(10)], 0.0)
         followed = None
@@ -227,7 +222,7 @@ def test_smoothing_does_not_depend_on_the_frame_rate():
     assert abs(slow[1] - fast[1]) <= 1 / 5
 
 
-def test_smoothing_is_that_of_the_time_constant():
+def test_smoothing_has_its_time_constant():
     tracker = Tracker(threshold=0.5, smoothing=0.5)
     tracker.update([face(10, probabilities=mostly("happy", 1.0))], 0.0)
     found = tracker.update([face(10, probabilities=mostly("sad", 1.0))], 0.5)[0]
@@ -237,7 +232,7 @@ def test_smoothing_is_that_of_the_time_constant():
     assert found.probabilities.sum() == pytest.approx(1, abs=1e-6)
 
 
-def test_uncertain_is_judged_on_the_smoothed_probabilities():
+def test_uncertain_depends_on_the_smoothed_probabilities():
     sure, unsure = (
         face(10, probabilities=mostly("happy", 0.9)),
         face(10, probabilities=mostly("happy", 0.3)),
@@ -251,7 +246,7 @@ def test_uncertain_is_judged_on_the_smoothed_probabilities():
     assert not Tracker(threshold=0.2).update([unsure], 0.0)[0].uncertain
 
 
-def test_faces_given_are_not_changed_and_two_people_are_not_mixed():
+def test_input_faces_are_not_changed_and_two_people_are_not_mixed():
     tracker = Tracker(threshold=0.5)
     first = face(10)
     tracker.update([first], 0.0)
@@ -270,7 +265,7 @@ def test_faces_given_are_not_changed_and_two_people_are_not_mixed():
 # --- boxes ---
 
 
-def test_jitter_of_the_box_is_calmed_and_a_real_move_followed_at_once():
+def test_jitter_of_the_box_is_reduced_and_a_real_movement_is_followed_at_once():
     rng = np.random.default_rng(2)
     jitter = [face(200 + rng.normal(0, 3)) for _ in range(100)]
     tracker = Tracker(threshold=0.5)
@@ -281,7 +276,7 @@ def test_jitter_of_the_box_is_calmed_and_a_real_move_followed_at_once():
     assert moved.box == Box(240, 50, 100, 100)
 
 
-def test_without_steadying_boxes_are_the_detectors():
+def test_without_steadying_the_boxes_are_the_detectors():
     tracker = Tracker(threshold=0.5, steadying=0)
     boxes = [face(200 + 3 * (-1) ** i, y=40 + i) for i in range(20)]
 
@@ -292,7 +287,7 @@ def test_without_steadying_boxes_are_the_detectors():
 
 def test_a_box_at_the_border_stays_inside_the_frame():
     tracker = Tracker(threshold=0.5)
-    # The detector's boxes lie in a frame 640 wide and are cut at its border as the face leaves.
+    # The frame is 640 pixels wide. The detector's boxes are cut at its border as the face leaves.
     for i in range(30):
         x = min(500 + 8 * i, 620)
         given = RecognizedFace(
@@ -307,12 +302,12 @@ def test_a_box_at_the_border_stays_inside_the_frame():
         assert box.y == 0
 
 
-# --- the answer ---
+# --- JSON ---
 
 
-def test_as_dict_is_a_faces_with_its_number_ready_for_json():
+def test_as_dict_has_the_number_and_is_plain_json():
     found = Tracker(threshold=0.5).update([face(10)], 0.0)[0]
-    told = found.as_dict()
+    plain = found.as_dict()
 
-    assert told == {"track": 1, **face(10).as_dict()}
-    assert json.loads(json.dumps(told)) == told
+    assert plain == {"track": 1, **face(10).as_dict()}
+    assert json.loads(json.dumps(plain)) == plain

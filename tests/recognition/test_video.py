@@ -1,7 +1,5 @@
-"""Videos: one row a face a frame, read back equal, annotated clips, and files that are damaged or
-no videos."""
+"""Videos: one row for each face of each frame, annotated clips, and damaged or wrong files."""
 
-import csv
 import itertools
 import logging
 import os
@@ -22,15 +20,14 @@ from fer_utils.recognition.detectors import make_detector
 from fer_utils.recognition.found import Box, RecognizedFace
 from fer_utils.recognition.recognizer import Recognizer
 from fer_utils.recognition.tracking import Tracker
-from fer_utils.recognition.video import COLUMNS, recognize_video, write_rows
+from fer_utils.recognition.video import COLUMNS, recognize_video
 
 WIDTH, HEIGHT, RATE = 320, 240, 20
 SQUARE = 80
 
 
 class SquareRecognizer:
-    """Finds the bright square of the clips that `squares` films; happy, but for every fourth frame
-    it sees."""
+    """Finds the red square in the frames of `squares`: sad in every fourth frame, else happy."""
 
     card = {"threshold": 0.5}  # noqa: RUF012 (read only)
 
@@ -40,7 +37,7 @@ class SquareRecognizer:
     def recognize(self, frame):
         assert frame.dtype == np.uint8
         self.seen.append(frame.shape)
-        # The square is red: green and blue would tell that the channels are swapped.
+        # With swapped channels the square would be blue.
         rows, columns = np.nonzero((frame[..., 0] > 150) & (frame[..., 2] < 100))
         if len(rows) < 100:
             return []
@@ -66,8 +63,10 @@ def film(path, frames, codec="mp4v", rate=RATE):
 
 
 def squares(count=30, width=WIDTH, height=HEIGHT, without=()):
-    """Frames in which a red square moves to the right by 4 pixels each; none in the frames
-    `without`."""
+    """Return frames whose red square moves to the right by 4 pixels each.
+
+    The frames with the numbers in `without` have no square.
+    """
     frames = np.full((count, height, width, 3), 40, np.uint8)
     for i, frame in enumerate(frames):
         if i not in without:
@@ -76,11 +75,11 @@ def squares(count=30, width=WIDTH, height=HEIGHT, without=()):
 
 
 def read(path):
-    """Frames of a clip, RGB, and its frame rate."""
+    """Return the RGB frames of a clip and its frame rate."""
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     frames = []
-    while (answer := capture.read())[0]:
-        frames.append(cv2.cvtColor(answer[1], cv2.COLOR_BGR2RGB))
+    while (result := capture.read())[0]:
+        frames.append(cv2.cvtColor(result[1], cv2.COLOR_BGR2RGB))
     return np.array(frames), capture.get(cv2.CAP_PROP_FPS)
 
 
@@ -114,14 +113,14 @@ def test_a_row_for_each_face_of_each_frame(rows):
         assert sum(row[emotion] for emotion in EMOTIONS) == pytest.approx(1, abs=1e-5)
 
 
-def test_labels_do_not_flicker_though_the_recognisers_do(clip, rows):
-    every_frame_for_itself = rows_of(clip, tracker=Tracker(threshold=0.5, smoothing=0, margin=0))
+def test_labels_do_not_flicker_although_the_recognisers_labels_do(clip, rows):
+    unsmoothed = rows_of(clip, tracker=Tracker(threshold=0.5, smoothing=0, margin=0))
 
     assert {row["emotion"] for row in rows} == {"happy"}
-    assert [row["emotion"] for row in every_frame_for_itself][:8] == [*["happy"] * 3, "sad"] * 2
+    assert [row["emotion"] for row in unsmoothed][:8] == [*["happy"] * 3, "sad"] * 2
 
 
-def test_uncertain_is_judged_by_the_models_threshold(clip):
+def test_uncertain_depends_on_the_models_threshold(clip):
     class Doubtful(SquareRecognizer):
         card = {"threshold": 0.9}  # noqa: RUF012
 
@@ -129,7 +128,7 @@ def test_uncertain_is_judged_by_the_models_threshold(clip):
     assert all(row["uncertain"] for row in rows_of(clip, Doubtful()))
 
 
-def test_frames_without_a_face_give_no_row_and_the_face_keeps_its_number(tmp_path):
+def test_frames_without_a_face_have_no_row_and_the_face_keeps_its_number(tmp_path):
     path = film(tmp_path / "gone.mp4", squares(without=range(10, 15)))
     found = rows_of(path)
 
@@ -137,7 +136,7 @@ def test_frames_without_a_face_give_no_row_and_the_face_keeps_its_number(tmp_pat
     assert {row["track"] for row in found} == {1}
 
 
-def test_only_each_third_frame_is_recognised_when_asked(clip):
+def test_only_each_third_frame_is_recognised_with_every_3(clip):
     recognizer = SquareRecognizer()
     found = rows_of(clip, recognizer, every=3)
 
@@ -167,7 +166,7 @@ def test_the_recogniser_on_a_portrait_that_moves_across(model_folder, tmp_path):
 
     assert [row["frame"] for row in found] == list(range(12))
     assert {row["track"] for row in found} == {1}
-    # In the first frame there is nothing to average with.
+    # The first frame is not averaged with others.
     assert (found[0]["x"], found[0]["y"], found[0]["emotion"]) == (
         alone.box.x,
         alone.box.y,
@@ -179,14 +178,13 @@ def test_the_recogniser_on_a_portrait_that_moves_across(model_folder, tmp_path):
     assert found[-1]["x"] - found[0]["x"] == pytest.approx(110, abs=12)
 
 
-# --- what files say about themselves ---
+# --- orientation and times of files ---
 
 
-def test_a_clip_filmed_upright_is_turned_upright(tmp_path):
+def test_a_clip_with_a_rotation_is_rotated_upright(tmp_path):
     lying = film(tmp_path / "lying.mp4", squares()).read_bytes()
-    at = (
-        lying.index(b"tkhd") + 44
-    )  # the matrix in the track's header; this one turns by 90 degrees to the right
+    # The matrix in the track's header. The new one rotates by 90 degrees to the right.
+    at = lying.index(b"tkhd") + 44
     matrix = struct.pack(">9i", 0, 1 << 16, 0, -(1 << 16), 0, 0, HEIGHT << 16, 0, 1 << 30)
     (tmp_path / "upright.mp4").write_bytes(lying[:at] + matrix + lying[at + 36 :])
     recognizer = SquareRecognizer()
@@ -205,8 +203,8 @@ def test_times_are_those_of_the_file_when_the_frame_rate_varies(tmp_path):
     at = steady.index(b"stts", index)
     entries, frames, ticks = struct.unpack(">3i", steady[at + 8 : at + 20])
     assert (entries, frames) == (1, 30)
-    # From the tenth frame on each lasts half as long; the table grows by an entry, and what holds
-    # it with it.
+    # From the tenth frame on, each frame lasts half as long. The table of durations grows by one
+    # entry, and the boxes around it grow as well.
     steady[at + 8 : at + 20] = struct.pack(">5i", 2, 10, ticks, 20, ticks // 2)
     for name in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stts"):
         box = steady.index(name, index) - 4
@@ -222,7 +220,7 @@ def test_times_are_those_of_the_file_when_the_frame_rate_varies(tmp_path):
 def test_times_that_go_back_do_not_start_a_new_video(clip, monkeypatch):
     opened = cv2.VideoCapture
 
-    class Damaged:  # a subclass of OpenCV's own would crash Python
+    class Damaged:  # a subclass of OpenCV's class would crash Python
         def __init__(self, *arguments):
             self.capture = opened(*arguments)
 
@@ -240,73 +238,18 @@ def test_times_that_go_back_do_not_start_a_new_video(clip, monkeypatch):
     assert {row["track"] for row in found} == {1}
 
 
-# --- tables ---
-
-
-def test_csv_and_parquet_read_back_equal(rows, tmp_path):
-    assert write_rows(rows, tmp_path / "faces.csv") == 30
-    assert write_rows(iter(rows), tmp_path / "faces.parquet") == 30
-    from_csv, from_parquet = (
-        pd.read_csv(tmp_path / "faces.csv"),
-        pd.read_parquet(tmp_path / "faces.parquet"),
-    )
-
-    assert from_parquet.to_dict("records") == rows
-    assert from_csv.to_dict("records") == rows
-    assert from_parquet["uncertain"].dtype == bool
-    with (tmp_path / "faces.csv").open(newline="") as file:
-        assert next(csv.reader(file)) == list(COLUMNS)
-
-
-@pytest.mark.parametrize("ending", [".csv", ".parquet"])
-def test_a_clip_without_faces_gives_a_table_with_columns_and_no_rows(ending, tmp_path):
-    path = film(tmp_path / "empty.mp4", squares(5, without=range(5)))
-    table = tmp_path / f"faces{ending}"
-
-    assert write_rows(recognize_video(SquareRecognizer(), path, progress=False), table) == 0
-    read_back = pd.read_csv(table) if ending == ".csv" else pd.read_parquet(table)
-    assert (list(read_back), len(read_back)) == (list(COLUMNS), 0)
-
-
-@pytest.mark.parametrize("ending", [".csv", ".parquet"])
-def test_a_table_that_breaks_off_leaves_the_old_one(ending, rows, tmp_path):
-    table = tmp_path / f"faces{ending}"
-    write_rows(rows[:1], table)
-    old = table.read_bytes()
-
-    def breaking():
-        yield from rows[:3]
-        raise RuntimeError("the video broke off")
-
-    with pytest.raises(RuntimeError, match="broke off"):
-        write_rows(breaking(), table)
-    assert table.read_bytes() == old
-    assert list(tmp_path.iterdir()) == [table]
-
-
-@pytest.mark.parametrize("ending", [".csv", ".parquet"])
-def test_a_table_of_somebody_elses_is_left_alone(ending, rows, tmp_path):
-    table = tmp_path / f"faces{ending}"
-    table.write_bytes(b"PAR1 mine" if ending == ".parquet" else b"frame,mine\n")
-    before = table.read_bytes()
-    with pytest.raises(
-        StudyError, match="expected nothing there, or a video's rows made by fer-study"
-    ):
-        write_rows(rows, table)
-    assert table.read_bytes() == before
+# --- files ---
 
 
 @pytest.mark.parametrize("ending", [".mp4", ".webm"])
-def test_a_clip_of_somebody_elses_is_left_alone_and_one_of_ours_made_anew(ending, clip, tmp_path):
+def test_only_an_annotated_clip_of_fer_study_is_replaced(ending, clip, tmp_path):
     out = tmp_path / f"out{ending}"
     list(recognize_video(SquareRecognizer(), clip, annotate=out, progress=False))
     list(recognize_video(SquareRecognizer(), clip, annotate=out, progress=False))
     assert len(read(out)[0]) == len(read(clip)[0])
     mine = film(tmp_path / "mine.mp4", squares(3)).rename(tmp_path / f"mine{ending}")
     before = mine.read_bytes()
-    with pytest.raises(
-        StudyError, match="expected nothing there, or an annotated clip made by fer-study"
-    ):
+    with pytest.raises(StudyError, match=r"expected nothing .* annotated clip made by fer-study"):
         recognize_video(SquareRecognizer(), clip, annotate=mine, progress=False)
     assert mine.read_bytes() == before
 
@@ -321,33 +264,13 @@ def test_a_still_picture_is_no_video(format, tmp_path):
         recognize_video(SquareRecognizer(), path)
 
 
-def test_a_video_is_read_whatever_bytes_its_name_has(clip, tmp_path):
+def test_a_video_is_read_under_any_name(clip, tmp_path):
     odd = tmp_path / os.fsdecode(b"caf\xe9 [1] %03d.mp4")
     odd.write_bytes(clip.read_bytes())
     out = tmp_path / os.fsdecode(b"drawn \xff.mp4")
     expected = list(recognize_video(SquareRecognizer(), clip, progress=False))
     assert list(recognize_video(SquareRecognizer(), odd, annotate=out, progress=False)) == expected
     assert out.stat().st_size > 1000
-
-
-def test_another_ending_is_refused_before_any_work(tmp_path):
-    def untouched():
-        pytest.fail("a row was taken")
-        yield
-
-    with pytest.raises(
-        StudyError, match=r"faces\.xlsx: expected a name that ends with \.csv or \.parquet"
-    ):
-        write_rows(untouched(), tmp_path / "faces.xlsx")
-
-
-def test_parquet_without_pyarrow_says_what_to_install(rows, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
-
-    with pytest.raises(StudyError, match="pip install pyarrow"):
-        write_rows(rows, tmp_path / "faces.parquet")
-    assert write_rows(rows, tmp_path / "faces.csv") == 30
-    assert [path.name for path in tmp_path.iterdir()] == ["faces.csv"]
 
 
 # --- annotated clips ---
@@ -366,16 +289,16 @@ def test_the_annotated_clip_is_the_clip_with_boxes_and_labels(ending, clip, tmp_
         changed = np.abs(after[i].astype(int) - before[i]).max(axis=-1)
         x, y, width, height = (row[key] for key in ("x", "y", "width", "height"))
         assert np.median(changed[y : y + height, [x, x + width]]) > 60, i  # the box's sides
-        assert np.median(changed[y : y + height, x + 20 : x + width - 20]) < 20, i  # within it
-        assert np.median(changed[180:]) < 20, i  # and far from it
+        assert np.median(changed[y : y + height, x + 20 : x + width - 20]) < 20, i  # inside it
+        assert np.median(changed[180:]) < 20, i  # far from it
     assert list(tmp_path.iterdir()) == [out]
 
 
 def test_a_clip_with_an_odd_size_loses_no_pixel(tmp_path, capsys):
     out = tmp_path / "out.mp4"
     photo = np.zeros((241, 321, 3), np.uint8)
-    photo[-1] = photo[:, -1] = 255  # what would be cut off
-    path = tmp_path / "odd.y4m"  # OpenCV itself writes no clip with an odd size
+    photo[-1] = photo[:, -1] = 255  # OpenCV alone would drop these pixels
+    path = tmp_path / "odd.y4m"  # OpenCV cannot write a clip with an odd size
     grey = np.full_like(photo[..., 0], 128)
     planes = b"".join(plane.tobytes() for plane in (photo[..., 0], grey, grey))
     path.write_bytes(b"YUV4MPEG2 W321 H241 F10:1 Ip A1:1 C444\nFRAME\n" + planes)
@@ -388,7 +311,7 @@ def test_a_clip_with_an_odd_size_loses_no_pixel(tmp_path, capsys):
     assert frames[0, 100:200, 320].mean() > 200
 
 
-def test_frames_between_show_the_faces_found_last(clip, tmp_path):
+def test_frames_that_are_not_recognised_show_the_last_faces(clip, tmp_path):
     out = tmp_path / "out.mp4"
     found = rows_of(clip, annotate=out, every=10, tracker=Tracker(threshold=0.5, steadying=0))
     (before, _), (after, _) = read(clip), read(out)
@@ -401,7 +324,7 @@ def test_frames_between_show_the_faces_found_last(clip, tmp_path):
         assert np.median(side) > 40, i
 
 
-def test_a_clip_is_not_there_until_all_rows_are_taken(clip, tmp_path):
+def test_a_clip_does_not_exist_before_all_rows_are_taken(clip, tmp_path):
     out = tmp_path / "out.mp4"
     found = recognize_video(SquareRecognizer(), clip, annotate=out, progress=False)
     next(found)
@@ -411,7 +334,7 @@ def test_a_clip_is_not_there_until_all_rows_are_taken(clip, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_clip_is_not_written_over_the_video(tmp_path):
+def test_the_clip_does_not_replace_its_video(tmp_path):
     path = film(tmp_path / "mine.mp4", squares(3))
     before = path.read_bytes()
 
@@ -420,16 +343,14 @@ def test_the_clip_is_not_written_over_the_video(tmp_path):
     assert path.read_bytes() == before
 
 
-def test_wrong_options_are_refused_at_once(clip, tmp_path):
-    with pytest.raises(
-        StudyError, match=r"out\.gif: expected a clip's name that ends with \.mp4 or \.webm"
-    ):
+def test_invalid_options_are_refused_at_once(clip, tmp_path):
+    with pytest.raises(StudyError, match=r"out\.gif: expected .* \.mp4 or \.webm"):
         recognize_video(SquareRecognizer(), clip, annotate=tmp_path / "out.gif")
     with pytest.raises(StudyError, match="every: expected 1 or more, found 0"):
         recognize_video(SquareRecognizer(), clip, every=0)
 
 
-# --- damaged files and other things ---
+# --- damaged and wrong files ---
 
 
 @pytest.mark.parametrize(
@@ -440,32 +361,30 @@ def test_wrong_options_are_refused_at_once(clip, tmp_path):
         ("text.txt", b"not a video\n" * 500),
     ],
 )
-def test_what_is_no_video_is_refused_at_once(name, content, tmp_path):
+def test_a_file_that_is_no_video_is_refused_at_once(name, content, tmp_path):
     (tmp_path / name).write_bytes(content)
 
-    with pytest.raises(
-        StudyError, match=rf"{name}: expected a video, found .* bytes of something else"
-    ):
+    with pytest.raises(StudyError, match=rf"{name}: expected a video, found .* bytes"):
         recognize_video(SquareRecognizer(), tmp_path / name)
 
 
 @pytest.mark.parametrize("name", ["nothing.mp4", "folder", "http://127.0.0.1:1/clip.mp4"])
-def test_what_is_no_file_is_refused_at_once(name, tmp_path):
+def test_a_path_that_is_no_file_is_refused_at_once(name, tmp_path):
     (tmp_path / "folder").mkdir()
 
     with pytest.raises(StudyError, match="expected a video file, found none"):
         recognize_video(SquareRecognizer(), tmp_path / name)
 
 
-def test_a_clip_cut_off_before_its_index_is_refused(clip, tmp_path):
+def test_a_clip_truncated_before_its_index_is_refused(clip, tmp_path):
     whole = clip.read_bytes()
     (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) // 2])  # OpenCV writes the index last
 
-    with pytest.raises(StudyError, match="cut off before its index"):
+    with pytest.raises(StudyError, match="truncated before its index"):
         recognize_video(SquareRecognizer(), tmp_path / "cut.mp4")
 
 
-def test_of_a_clip_cut_off_after_its_index_what_is_left_is_recognised(clip, tmp_path, caplog):
+def test_the_rest_of_a_clip_truncated_after_its_index_is_recognised(clip, tmp_path, caplog):
     whole = index_first(clip.read_bytes())
     (tmp_path / "whole.mp4").write_bytes(whole)
     with caplog.at_level(logging.WARNING):
@@ -480,17 +399,16 @@ def test_of_a_clip_cut_off_after_its_index_what_is_left_is_recognised(clip, tmp_
     assert 3 <= len(found) < 28
     assert [row["frame"] for row in found] == list(range(len(found)))
     assert len(read(out)[0]) == len(found)
-    assert [
-        f"expected 30 frames, found {len(found)}" in message for message in caplog.messages
-    ] == [True]
+    [message] = caplog.messages
+    assert f"expected 30 frames, found {len(found)}" in message
 
 
 def index_first(mp4):
-    """The MP4 with its index before its frames, as files on the web are."""
+    """Return the MP4 with its index before its frames, like files on the web."""
     at = mp4.index(b"moov") - 4
     frames, index = mp4[:at], bytearray(mp4[at:])
     start = frames.index(b"mdat") - 4
-    table = index.index(b"stco") + 8  # where in the file the frames lie
+    table = index.index(b"stco") + 8  # the offsets of the frames
     (count,) = struct.unpack(">i", index[table : table + 4])
     places = struct.unpack(f">{count}i", index[table + 4 : table + 4 + 4 * count])
     index[table + 4 : table + 4 + 4 * count] = struct.pack(
@@ -507,32 +425,33 @@ def test_an_index_without_frames_is_refused(clip, tmp_path):
         recognize_video(SquareRecognizer(), tmp_path / "index.mp4")
 
 
-def test_an_unfinished_recording_gives_what_is_there(tmp_path):
+def test_the_frames_of_an_unfinished_recording_are_recognised(tmp_path):
     whole = film(tmp_path / "whole.avi", squares(), "MJPG").read_bytes()
     (tmp_path / "cut.avi").write_bytes(whole[: len(whole) // 2])
 
     assert 10 <= len(rows_of(tmp_path / "cut.avi")) <= 20
 
 
-def test_a_name_that_reads_as_a_pattern_is_a_name(tmp_path):
+def test_a_name_like_a_pattern_is_a_name(tmp_path):
     path = film(tmp_path / "clip_%02d.mp4", squares(3))
 
     assert len(rows_of(path)) == 3
 
 
-# --- the rest ---
+# --- imports and a real video ---
 
 
 def test_neither_pandas_nor_a_training_library_is_imported(clip, tmp_path):
     code = (
         "import sys\n"
-        "from fer_utils.recognition.video import recognize_video, write_rows\n"
+        "from fer_utils.recognition.tables import write_rows\n"
+        "from fer_utils.recognition.video import recognize_video\n"
         "class Nobody:\n"
         "    card = {'threshold': 0.5}\n"
         "    def recognize(self, frame): return []\n"
         f"write_rows(recognize_video(Nobody(), {str(clip)!r}), {str(tmp_path / 'faces.csv')!r})\n"
-        "print([name for name in ('pandas', 'pyarrow', 'tensorflow', 'keras', 'jax') if name in "
-        "sys.modules])\n"
+        "heavy = ('pandas', 'pyarrow', 'tensorflow', 'keras', 'jax')\n"
+        "print([name for name in heavy if name in sys.modules])\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
@@ -542,7 +461,7 @@ def test_neither_pandas_nor_a_training_library_is_imported(clip, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("detector", "every", "share"), [("yunet", 1, 0.99), ("haar", 5, 0.85)])
-def test_the_woman_of_the_real_clip_is_one_track_through_nearly_all_frames(
+def test_the_person_in_the_real_clip_is_one_track_in_nearly_all_frames(
     detector, every, share, real_data, model_folder, tmp_path
 ):
     path, out = real_data / "media" / "test.mp4", tmp_path / "out.mp4"
@@ -557,8 +476,8 @@ def test_the_woman_of_the_real_clip_is_one_track_through_nearly_all_frames(
     after, rate_after = read(out)
     recognised = len(range(0, len(before), every))
 
-    # She turns her head down midway: there Haar misses her in a few frames, and sees faces in her
-    # hand.
+    # The person looks down in the middle of the clip. There Haar misses the face in a few frames,
+    # and detects faces in the hand.
     assert (found["track"] == 1).sum() >= share * recognised
     assert (found["track"] != 1).sum() <= 2
     assert after.shape == before.shape
