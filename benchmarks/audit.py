@@ -1,20 +1,19 @@
-"""Time the audits on as many images as there are, and on 2, 5 and 10 times as many.
+"""Time the audits on 1, 2, 5 and 10 times as many images.
 
     python benchmarks/audit.py [--faces FOLDER] [--sizes 1 2 5 10] [--limit SECONDS]
 
-FOLDER holds prepared faces; without it 3,500 are drawn. Larger sets are the images again, each time
-changed otherwise: turned by quarters, then turned and made negatives, then these wound round by
-half the width. So an image of one set neither equals nor resembles its own in another, copies
-within a set stay copies, near ones too, and all sets keep a photo's statistics, on which the number
-of pairs to be looked at depends. The audits run in a fresh process for each size, so that its peak
-memory is its own.
+FOLDER contains prepared faces; the default is 3,500 drawn faces. A larger set consists of the same
+images, changed in up to 16 ways: rotated by quarter turns, then also inverted, then also shifted
+cyclically by half the width. An image and its changed versions are neither duplicates nor
+near-duplicates. The duplicates within each copy of the set remain. The statistics of photos remain
+too, and the number of compared pairs depends on them. Each size runs in a new process, so that its
+peak memory is its own.
 
-Prints for each audit and size the processor's seconds (of all threads, so that what else the
-machine does falls out), the ratio to those of the first size, and the exponent: 1 where time grows
-as the number of images, 2 where it grows as its square. The comparison is `all pairs`, one matrix
-product of every image's coarsest frequencies with all others', in
-blocks: the first step of near copies without trees. It is left out for the sizes at which it would
-take longer than --limit, by its own growth.
+The program prints for each audit and size the CPU seconds of all threads, their ratio to the
+smallest size, and the exponent of the growth: 1 is linear, 2 is quadratic. The baseline `all pairs`
+compares the coarsest frequencies of every image with those of all others, as a matrix product in
+blocks. It replaces the search trees of the near-duplicates' first step. The baseline is left out at
+sizes for which its expected time is above --limit.
 """
 
 import argparse
@@ -48,8 +47,7 @@ BASELINE = "all pairs"
 
 
 def grown(faces: Faces, times: int) -> Faces:
-    """The faces, and `times` - 1 further sets of them (of 15 that there are), changed as the
-    module says."""
+    """The faces and `times` - 1 changed copies of them, as the module's docstring describes."""
     if not 1 <= times <= MOST:
         sys.exit(f"sizes: expected 1 to {MOST} times as many, found {times}.")
     images = np.empty((times, *faces.images.shape), np.uint8)
@@ -69,7 +67,7 @@ def grown(faces: Faces, times: int) -> Faces:
 
 
 def all_pairs(faces: Faces) -> int:
-    """How many pairs agree in their coarsest frequencies, plain or flipped, by comparing all."""
+    """Count the pairs whose coarsest frequencies agree, plain or flipped, by comparing all."""
     from threadpoolctl import threadpool_limits
 
     spectra = near_duplicates._spectra(faces.images, np.flatnonzero(~near_constant(faces)))
@@ -87,9 +85,13 @@ def all_pairs(faces: Faces) -> int:
 
 
 AUDITS: dict[str, Callable[[Faces], object]] = {
-    "exact copies": lambda faces: (copy_groups(faces), copied(faces), duplicates_by_usage(faces)),
+    "exact duplicates": lambda faces: (
+        copy_groups(faces),
+        copied(faces),
+        duplicates_by_usage(faces),
+    ),
     "leaks": lambda faces: (leaked(faces, PRIVATE), leaked_same_label(faces, PRIVATE)),
-    "near copies": near_duplicates.near_duplicates,
+    "near-duplicates": near_duplicates.near_duplicates,
     "light and sharpness": lambda faces: (brightness(faces), contrast(faces), sharpness(faces)),
     BASELINE: all_pairs,
 }
@@ -97,59 +99,52 @@ AUDITS: dict[str, Callable[[Faces], object]] = {
 
 def peak_mb() -> float:
     """Peak memory of this process, MB."""
-    # Linux counts in KiB, macOS in bytes.
-    return (
-        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        * (1 if sys.platform == "darwin" else 1024)
-        / 1e6
-    )
+    unit = 1 if sys.platform == "darwin" else 1024  # Linux counts in KiB, macOS in bytes
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
 def measure(folder: Path, times: int, names: list[str]) -> dict:
-    """Run audits once, in this process: seconds and peak memory so far, by name."""
+    """Run audits once in this process. Returns seconds and peak memory so far, by name."""
     faces = grown(load_faces(folder), times)
-    found = {"images": len(faces), "before_mb": peak_mb(), "seconds": {}, "peak_mb": {}}
+    measured = {"images": len(faces), "before_mb": peak_mb(), "seconds": {}, "peak_mb": {}}
     for name in names:
         start = time.process_time()
         AUDITS[name](faces)
-        found["seconds"][name] = time.process_time() - start
-        found["peak_mb"][name] = peak_mb()
-    return found
+        measured["seconds"][name] = time.process_time() - start
+        measured["peak_mb"][name] = peak_mb()
+    return measured
 
 
 def measure_afresh(folder: Path, times: int, names: list[str]) -> dict:
-    """`measure` in a process of its own."""
+    """Call `measure` in a new process."""
     command = [sys.executable, __file__, "--faces", str(folder), "--one", str(times), *names]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        sys.exit(f"{times} times as many images: ended with {done.returncode}\n{done.stderr}")
+        sys.exit(f"{times} times as many images: status {done.returncode}\n{done.stderr}")
     return json.loads(done.stdout)
 
 
 def exponent(first: dict, later: dict, name: str) -> float:
-    """The power of the number of images that an audit's seconds grew with."""
+    """The power of the number of images with which an audit's seconds grow."""
     return math.log(later["seconds"][name] / first["seconds"][name]) / math.log(
         later["images"] / first["images"]
     )
 
 
 def report(results: list[dict]) -> str:
-    """The table: a row an audit and size, audits in turn."""
+    """The table, with one row per audit and size."""
     lines = [f"{'audit':20} {'images':>9} {'CPU s':>9} {'ratio':>8} {'exponent':>9}"]
+    first = results[0]
     for name in AUDITS:
-        first = results[0]
         for each in results:
             if name not in each["seconds"]:
                 continue
-            ratio = each["seconds"][name] / first["seconds"][name]
-            power = (
-                f"{exponent(first, each, name):9.2f}"
-                if each["images"] > first["images"]
-                else f"{'-':>9}"
-            )
-            lines.append(
-                f"{name:20} {each['images']:9,} {each['seconds'][name]:9.2f} {ratio:8.1f} {power}"
-            )
+            seconds = each["seconds"][name]
+            ratio = seconds / first["seconds"][name]
+            power = "-"
+            if each["images"] > first["images"]:
+                power = f"{exponent(first, each, name):.2f}"
+            lines.append(f"{name:20} {each['images']:9,} {seconds:9.2f} {ratio:8.1f} {power:>9}")
     for each in results:
         most = max(each["peak_mb"].values())
         lines.append(
@@ -181,14 +176,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--faces", type=Path, help="folder of prepared faces (default: 3,500 drawn ones)"
-    )
+    parser.add_argument("--faces", type=Path, help="prepared faces; default: 3,500 drawn faces")
     parser.add_argument(
         "--sizes", type=int, nargs="+", default=list(SIZES), help="1 to 16; default: 1 2 5 10"
     )
     parser.add_argument(
-        "--limit", type=float, default=60, help="seconds for all pairs (default: 60)"
+        "--limit", type=float, default=60, help="seconds of the baseline; default: 60"
     )
     parser.add_argument("--one", nargs="+", help=argparse.SUPPRESS)
     given = parser.parse_args()

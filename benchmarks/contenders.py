@@ -1,8 +1,7 @@
-"""One contender of recognize.py, measured in a process of its own: fer's environment runs this file
-too.
+"""One contender of recognize.py, measured in a process of its own, also in fer's environment.
 
-Only the standard library is imported before the contender is, so that its import time and peak
-memory are its own.
+Only the standard library is imported before the contender, so that import time and peak memory are
+the contender's own.
 """
 
 import importlib.metadata
@@ -13,11 +12,11 @@ import statistics
 import sys
 import time
 
-WARM_UP = 20  # calls that are not counted
+WARM_UP = 20  # calls before the measurement
 
 
 def typical(call, seconds: float) -> float:
-    """Median milliseconds of a call, over at least five calls and this many seconds."""
+    """Median milliseconds of a call, over this many seconds and at least five calls."""
     times, until = [], time.perf_counter() + seconds
     while len(times) < 5 or time.perf_counter() < until:
         started = time.perf_counter()
@@ -27,16 +26,13 @@ def typical(call, seconds: float) -> float:
 
 
 def peak_mb() -> float:
-    """Most memory this process has held so far, MB. Linux counts in KiB, macOS in bytes."""
-    return (
-        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        * (1 if sys.platform == "darwin" else 1024)
-        / 1e6
-    )
+    """Peak memory of this process so far, MB."""
+    unit = 1 if sys.platform == "darwin" else 1024  # Linux counts in KiB, macOS in bytes
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
 class Fer:
-    """The `fer` package as it comes: its quantised network in TensorFlow Lite, after OpenCV's
+    """The `fer` package with its defaults: a quantised network in TensorFlow Lite, and OpenCV's
     `default` cascade."""
 
     packages = ("fer", "tensorflow", "opencv-contrib-python")
@@ -56,7 +52,7 @@ class Fer:
     def face(self, pixels):
         import numpy as np
 
-        # Its own call, told where the face is: it widens a box by ten pixels on each side, to the
+        # fer's own call with a given box. It widens the box by ten pixels on each side, here to the
         # whole picture.
         side = pixels.shape[0]
         picture, box = np.repeat(pixels[..., None], 3, axis=2), [(10, 10, side - 20, side - 20)]
@@ -67,13 +63,13 @@ class Fer:
 
 
 class FerMtcnn(Fer):
-    """The same, after the MTCNN of facenet-pytorch."""
+    """The same with the MTCNN detector of facenet-pytorch."""
 
     packages = ("fer", "facenet-pytorch", "torch")
     mtcnn = True
 
     def load(self, job: dict) -> None:
-        # PyTorch 2.14 after TensorFlow 2.21 ends in a segmentation fault.
+        # If PyTorch 2.14 is imported after TensorFlow 2.21, the process ends with SIGSEGV.
         import facenet_pytorch  # noqa: F401
 
         super().load(job)
@@ -86,12 +82,12 @@ class FerMtcnn(Fer):
 
 
 class Predict:
-    """`keras.Model.predict`, which has no detector."""
+    """`keras.Model.predict` without a detector."""
 
     packages = ("keras", "tensorflow-cpu", "tensorflow")
 
     def load(self, job: dict) -> None:
-        import keras  # noqa: F401 (what is timed)
+        import keras  # noqa: F401 (its import is timed)
 
     def prepare(self, job: dict) -> None:
         from pathlib import Path
@@ -111,8 +107,7 @@ class Predict:
 
 
 class Compiled(Predict):
-    """A `tf.function` of the same Keras model with its input's shape fixed: the quickest call that
-    Keras has."""
+    """A `tf.function` of the same Keras model with a fixed input shape, Keras' fastest call."""
 
     def face(self, pixels):
         import tensorflow as tf
@@ -124,7 +119,7 @@ class Compiled(Predict):
 
 
 class Ours:
-    """`fer_utils.Recognizer`: ONNX Runtime after OpenCV's `alt2` cascade."""
+    """`fer_utils.Recognizer`: ONNX Runtime and OpenCV's `alt2` cascade."""
 
     packages = ("onnxruntime", "opencv-python-headless")
 
@@ -151,7 +146,7 @@ class Ours:
 
 
 class OursYuNet(Ours):
-    """The same, after YuNet."""
+    """The same with YuNet."""
 
     def detector(self, job: dict):
         from fer_utils.recognition.detectors import YuNetDetector
@@ -170,11 +165,14 @@ CONTENDERS = {
 
 
 def measure(job: dict) -> dict:
-    """All that is measured of one contender. Times in ms, import and preparation in seconds, memory
-    in MB.
+    """Measure one contender.
 
-    `job` has contender, threads, seconds (for each face and photo), photos (paths) and, for ours,
-    model and yunet.
+    Args:
+        job: contender, threads, seconds (for each face and photo), photos (paths), and for ours
+            model and yunet.
+
+    Returns:
+        Times in ms, import and preparation in seconds, memory in MB.
     """
     contender = CONTENDERS[job["contender"]]()
     started = time.perf_counter()
@@ -182,13 +180,12 @@ def measure(job: dict) -> dict:
     loaded = time.perf_counter()
     contender.prepare(job)
     prepared = time.perf_counter()
-    memory = {"ready_mb": peak_mb()}
+    ready = peak_mb()
 
     import numpy as np
 
-    pixels = np.random.default_rng(0).integers(
-        0, 256, (48, 48), np.uint8
-    )  # a network takes any as long
+    # The time does not depend on the pixels.
+    pixels = np.random.default_rng(0).integers(0, 256, (48, 48), np.uint8)
     call = contender.face(pixels)
     for _ in range(WARM_UP):
         call()
@@ -196,8 +193,8 @@ def measure(job: dict) -> dict:
     photos, found = {}, {}
     if hasattr(contender, "photo"):
         for path in job["photos"]:
-            name = os.path.basename(path)  # noqa: PTH119 (pathlib is no part of what is measured)
-            found[name] = contender.photo(path)  # the first call of a size prepares for it
+            name = os.path.basename(path)  # noqa: PTH119 (pathlib's import would be measured)
+            found[name] = contender.photo(path)  # the first call for a size is slower
             photos[name] = typical(lambda path=path: contender.photo(path), job["seconds"] / 5)
     return {
         "import_s": loaded - started,
@@ -205,23 +202,23 @@ def measure(job: dict) -> dict:
         "face_ms": face,
         "photos_ms": photos,
         "found": found,
+        "ready_mb": ready,
         "peak_mb": peak_mb(),
         "versions": versions(contender.packages),
-        **memory,
     }
 
 
 def versions(packages) -> str:
-    """Those of the packages that are installed, with their versions."""
-    known = []
+    """The installed ones of these packages with their versions."""
+    installed = []
     for package in packages:
         try:
-            known.append(f"{package} {importlib.metadata.version(package)}")
+            installed.append(f"{package} {importlib.metadata.version(package)}")
         except importlib.metadata.PackageNotFoundError:
             continue
-    return ", ".join(known)
+    return ", ".join(installed)
 
 
 if __name__ == "__main__":
     result = measure(json.loads(sys.argv[1]))
-    print("\n" + json.dumps(result), flush=True)  # libraries may have left their line open
+    print("\n" + json.dumps(result), flush=True)  # a library may have left its line open

@@ -1,15 +1,15 @@
-"""Count what each face detector finds in photos, and time it.
+"""Count the faces that each detector finds in photos, and time the detectors.
 
     python benchmarks/detect.py --photos FOLDER [--yunet yunet_n_640_640.onnx] [--annotate OUT]
 
-FOLDER holds photos and faces.csv (columns file and faces: how many faces each has). Photos are
-searched as the recogniser searches them (`fer_utils.recognition.detectors.find_faces`). faces.csv
-has counts and no boxes, so found, missed and false are by count: what is found beyond a photo's
-count is false. A box beside the face would pass; --annotate writes each photo with its boxes, to be
-looked at.
+FOLDER contains photos and faces.csv, with the columns file and faces (the number of faces in each
+photo). `find_faces` searches the photos, as it does in the recogniser. The counts of found, missed
+and false faces compare the number of boxes with the number of faces, because faces.csv has no
+boxes. A box beside a face therefore counts as found. --annotate writes each photo with its boxes,
+to check them.
 
-One thread; a photo's time is the median of --repeats detections after one that is not counted,
-scaling included and reading the file not.
+A photo's time is the median of --repeats detections on one thread, after one that is not counted.
+It includes scaling the photo and excludes reading the file.
 """
 
 import argparse
@@ -34,7 +34,7 @@ COLOURS = {"haar": (255, 120, 0), "yunet": (0, 160, 255)}
 
 @dataclass(frozen=True)
 class Count:
-    """How many of a photo's faces were found, and how many boxes there were beside."""
+    """Numbers of found and missed faces and of false boxes."""
 
     found: int
     missed: int
@@ -42,7 +42,7 @@ class Count:
 
     @classmethod
     def of(cls, boxes: int, faces: int) -> "Count":
-        """From the number of boxes and of faces that are there."""
+        """Compare the number of boxes with the number of faces in the photo."""
         return cls(min(boxes, faces), max(0, faces - boxes), max(0, boxes - faces))
 
     def __add__(self, other: "Count") -> "Count":
@@ -50,10 +50,10 @@ class Count:
 
 
 def read_counts(folder: Path) -> dict[str, int]:
-    """Number of faces by file name, from the folder's faces.csv.
+    """Read the number of faces by file name from the folder's faces.csv.
 
     Raises:
-        StudyError: it is missing, has other columns, or names a photo that is not there.
+        StudyError: the file is missing, has other columns, or names a missing photo.
     """
     file = folder / "faces.csv"
     try:
@@ -61,7 +61,7 @@ def read_counts(folder: Path) -> dict[str, int]:
             counts = {row["file"]: int(row["faces"]) for row in csv.DictReader(table)}
     except (OSError, KeyError, ValueError) as problem:
         raise StudyError(
-            f"{file}: expected columns file and faces, found {problem!r}. Say what each photo has."
+            f"{file}: expected columns file and faces, found {problem!r}. Write one row per photo."
         ) from None
     absent = [name for name in counts if not (folder / name).is_file()]
     if absent or not counts:
@@ -73,7 +73,7 @@ def read_counts(folder: Path) -> dict[str, int]:
 
 
 def timed(detector: Detector, photo: np.ndarray, repeats: int) -> tuple[list[Detection], float]:
-    """What it finds, and the median milliseconds."""
+    """The detections in a photo, and the median milliseconds."""
     found = find_faces(photo, detector)
     times = []
     for _ in range(repeats):
@@ -86,7 +86,9 @@ def timed(detector: Detector, photo: np.ndarray, repeats: int) -> tuple[list[Det
 def report(counts: dict[str, int], results: dict[str, dict[str, tuple[int, float]]]) -> str:
     """A table of photos and a total.
 
-    `results` has number of boxes and milliseconds by detector and photo.
+    Args:
+        counts: number of faces by photo.
+        results: number of boxes and milliseconds by detector and photo.
     """
     head = f"{'photo':16} {'faces':>5}"
     for name in results:
@@ -110,7 +112,7 @@ def report(counts: dict[str, int], results: dict[str, dict[str, tuple[int, float
 
 
 def draw(photo: np.ndarray, found: dict[str, list[Detection]]) -> np.ndarray:
-    """The photo, BGR, with each detector's boxes in its colour and their scores."""
+    """The photo, BGR, with the boxes and scores of each detector in its colour."""
     picture = cv2.cvtColor(photo, cv2.COLOR_RGB2BGR)
     for name, detections in found.items():
         for (x, y, width, height), score in detections:
@@ -151,9 +153,9 @@ def main() -> None:
     parser.add_argument(
         "--photos", type=Path, required=True, help="folder with photos and faces.csv"
     )
-    parser.add_argument("--yunet", type=Path, help="YuNet's model file (default: without YuNet)")
+    parser.add_argument("--yunet", type=Path, help="YuNet's model file; default: without YuNet")
     parser.add_argument(
-        "--repeats", type=int, default=7, help="timed detections a photo (default: 7)"
+        "--repeats", type=int, default=7, help="timed detections per photo; default: 7"
     )
     parser.add_argument(
         "--annotate", type=Path, metavar="OUT", help="folder for the photos with their boxes"
@@ -161,12 +163,12 @@ def main() -> None:
     given = parser.parse_args()
     cv2.setNumThreads(1)
     try:
-        detectors = {"haar": HaarDetector()} | (
-            {"yunet": YuNetDetector(given.yunet)} if given.yunet else {}
-        )
+        detectors: dict[str, Detector] = {"haar": HaarDetector()}
+        if given.yunet:
+            detectors["yunet"] = YuNetDetector(given.yunet)
         print(
-            f"OpenCV {cv2.__version__}, 1 thread, {os.cpu_count()} cores, load "
-            f"{os.getloadavg()[0]:.1f} at the start"
+            f"OpenCV {cv2.__version__}, 1 thread, {os.cpu_count()} cores, "
+            f"load {os.getloadavg()[0]:.1f} at the start"
         )
         print(compare(given.photos, detectors, given.repeats, given.annotate))
     except StudyError as problem:

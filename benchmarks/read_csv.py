@@ -1,11 +1,11 @@
-"""Time this study's reader of Kaggle's CSV against the loop that tutorials use.
+"""Time the study's reader of Kaggle's CSV against the loop that tutorials use.
 
     python benchmarks/read_csv.py fer2013.csv.gz [--repeats 3]
 
-PATH is the CSV or its .csv.gz; what is missing of the two is made in a temporary folder. Each
-reading runs in a fresh process, so that its peak memory is its own, and the readers take turns, so
-that what else the machine does falls on both. Prints seconds, the ratio of the medians and peak
-memory, and whether all pixels are equal.
+PATH is the CSV or its .csv.gz. The other one of the two is made in a temporary folder. Each reading
+runs in a new process, so that its peak memory is its own. The readers alternate, so that other work
+on the machine affects both. The program prints seconds, the ratio of the medians, peak memory, and
+whether all pixels are equal.
 """
 
 import argparse
@@ -26,11 +26,10 @@ import pandas as pd
 
 
 def slow_loop(path: Path) -> np.ndarray:
-    """uint8 (n, 48, 48), by a split for each row."""
+    """Read uint8 (n, 48, 48) by splitting each row's text."""
     table = pd.read_csv(path)
-    return np.stack(
-        [np.array(pixels.split(), dtype=np.uint8) for pixels in table["pixels"]]
-    ).reshape(-1, 48, 48)
+    images = [np.array(pixels.split(), dtype=np.uint8) for pixels in table["pixels"]]
+    return np.stack(images).reshape(-1, 48, 48)
 
 
 def study_reader(path: Path) -> np.ndarray:
@@ -43,12 +42,11 @@ READERS = {"slow loop": slow_loop, "fer_utils": study_reader}
 
 
 def measure(reader: str, path: Path) -> dict:
-    """Read once, in this process."""
+    """Read once in this process."""
     start = time.perf_counter()
     images = READERS[reader](path)
     seconds = time.perf_counter() - start
-    # Linux counts in KiB, macOS in bytes.
-    unit = 1 if sys.platform == "darwin" else 1024
+    unit = 1 if sys.platform == "darwin" else 1024  # Linux counts in KiB, macOS in bytes
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     return {
         "seconds": seconds,
@@ -58,12 +56,13 @@ def measure(reader: str, path: Path) -> dict:
 
 
 def measure_afresh(reader: str, path: Path) -> dict:
+    """Call `measure` in a new process."""
     command = [sys.executable, __file__, str(path), "--one", reader]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def both_packings(path: Path, folder: Path) -> tuple[Path, Path]:
-    """The CSV and its .csv.gz, of which one is `path`."""
+    """The CSV and its .csv.gz; one is `path`, and the other one is made in `folder`."""
     if path.name.endswith(".gz"):
         plain, packed = folder / "fer2013.csv", path
         with gzip.open(packed) as source, plain.open("wb") as target:
@@ -86,11 +85,11 @@ def compare(path: Path, repeats: int) -> None:
     medians = {}
     for (reader, file), measured in results.items():
         seconds = sorted(one["seconds"] for one in measured)
-        medians[reader, file] = statistics.median(seconds)
+        median = medians[reader, file] = statistics.median(seconds)
+        peak = max(one["peak_mb"] for one in measured)
         print(
-            f"{reader:10} {''.join(file.suffixes):8} median {medians[reader, file]:6.2f} s  "
-            f"({seconds[0]:.2f} to {seconds[-1]:.2f})  peak "
-            f"{max(one['peak_mb'] for one in measured):5.0f} MB"
+            f"{reader:10} {''.join(file.suffixes):8} median {median:6.2f} s"
+            f"  ({seconds[0]:.2f} to {seconds[-1]:.2f})  peak {peak:5.0f} MB"
         )
     print(f"ratio of medians, unpacked CSV: {medians[runs[0]] / medians[runs[1]]:.1f}")
     hashes = {one["sha256"] for measured in results.values() for one in measured}
@@ -104,9 +103,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("path", type=Path, help="fer2013.csv or fer2013.csv.gz")
-    parser.add_argument(
-        "--repeats", type=int, default=3, help="readings by each reader (default: 3)"
-    )
+    parser.add_argument("--repeats", type=int, default=3, help="readings per reader; default: 3")
     parser.add_argument("--one", choices=READERS, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:

@@ -1,23 +1,20 @@
-"""Time recognition against what people use now: the `fer` package, Keras's predict, and a compiled
-Keras model.
+"""Time recognition against the `fer` package, `keras.Model.predict` and a compiled Keras model.
 
     python benchmarks/recognize.py --photos FOLDER [--model FOLDER] [--rounds 3] [--threads 1]
-    [--mtcnn]
 
-FOLDER holds photos and faces.csv (columns file and faces). All contenders see the same photos in
-one run. `fer` 25.10 gets an environment of its own in --fer-env, made at the first run (a gigabyte;
-with --mtcnn several) and used again.
+FOLDER contains photos and faces.csv (columns file and faces). `fer` 25.10 gets an environment of
+its own in --fer-env. The first run creates it (1 GB; with --mtcnn several), and later runs use it
+again.
 
-Each measurement runs in a fresh process, so that import time and peak memory are its own; the
-contenders take turns, in the other order every second round, so that what else the machine does
-falls on all. Every library is held to --threads threads. A face is classified by each contender's
-own call on a ready crop; a photo starts from its file and ends with its faces' emotions, and its
-time is the median of several. Printed are medians over the rounds with smallest and largest, and
-ratios to named baselines, each of measurements of the same round; photos are compared by the sum of
-their times. Where a contender finds more or fewer faces than are there, a photo's time is of that
-work: see the last column.
+Each measurement runs in a new process, so that import time and peak memory are its own. The
+contenders alternate, in reverse order every second round, so that other work on the machine affects
+all. Every library uses --threads threads. A face is classified by the contender's own call on a
+finished crop. A photo's time includes reading the file, detection and classification, and is the
+median of several calls. The program prints medians over the rounds with minimum and maximum, and
+ratios of measurements of the same round. The ratio for photos is that of the sums of their times.
+A detector that finds more or fewer faces does other work in that time: see the last column.
 
-The machine's load is printed; numbers taken beside other work say little.
+The program prints the machine's load. Times on a machine with other work are unreliable.
 """
 
 import argparse
@@ -30,16 +27,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-# Only the standard library here: a child's peak memory is counted from its parent's on.
+# Only the standard library, because a child's peak memory starts at that of its parent.
 HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parent
 
 FER = "fer==25.10.*"
-# What it imports, by hand: with pip's own choice it comes with a PyTorch of gigabytes that only
-# MTCNN needs.
+# Its dependencies, listed by hand: pip would add a PyTorch of several GB, which only MTCNN needs.
 FER_NEEDS = (
     "tensorflow>=2.19",
-    "opencv-contrib-python<5",  # OpenCV 5 has no Haar cascades, which fer does not say
+    "opencv-contrib-python<5",  # fer uses Haar cascades, which OpenCV 5 does not have
     "matplotlib",
     "pandas",
     "requests",
@@ -48,22 +44,15 @@ FER_NEEDS = (
     "ffmpeg-python",
     "Pillow",
 )
-# facenet-pytorch asks for a PyTorch below 2.3 and NumPy below 2, and works with later ones.
+# facenet-pytorch requires PyTorch below 2.3 and NumPy below 2, but works with later versions.
 MTCNN = "facenet-pytorch==2.6.0"
 MTCNN_NEEDS = ("torch", "torchvision")
-# Last, since PyTorch brings a later one: fer imports pkg_resources, which setuptools 81 and later
-# lack.
+# fer imports pkg_resources, which setuptools 81 and later lack. It is installed last, because
+# PyTorch installs a later version.
 FER_SETUPTOOLS = "setuptools<81"
 
 MAIN = ("fer", "Model.predict", "compiled Keras", "ours")
-AIMS = (
-    # what, contender, baseline, ratio at least
-    ("face_ms", "ours", "Model.predict", 10.0),
-    ("face_ms", "ours", "compiled Keras", 1.0),
-    ("photos_ms", "ours", "fer", 2.0),
-)
-IMPORT_AIM = 1.0
-WORDS = {"face_ms": "one face classified", "photos_ms": "all photos"}
+MEASURES = {"face_ms": "one face classified", "photos_ms": "all photos"}
 
 
 # --- fer's environment ---
@@ -71,9 +60,8 @@ WORDS = {"face_ms": "one face classified", "photos_ms": "all photos"}
 
 def default_env() -> Path:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return (
-        cache / "fer-study" / f"fer-25.10-python{sys.version_info.major}.{sys.version_info.minor}"
-    )
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return cache / "fer-study" / f"fer-25.10-python{python}"
 
 
 def env_python(env: Path) -> Path:
@@ -81,7 +69,7 @@ def env_python(env: Path) -> Path:
 
 
 def works(env: Path, mtcnn: bool) -> bool:
-    """Whether fer 25.10 can be imported there, and MTCNN where it is asked for."""
+    """True if fer 25.10 can be imported there, and MTCNN if requested."""
     python = env_python(env)
     if not python.is_file():
         return False
@@ -92,7 +80,7 @@ def works(env: Path, mtcnn: bool) -> bool:
 
 
 def installs(mtcnn: bool) -> list[list[str]]:
-    """Arguments of the pip commands that make fer's environment, in their order."""
+    """The arguments of the pip commands that make fer's environment, in their order."""
     commands = [[*FER_NEEDS], ["--no-deps", FER]]
     if mtcnn:
         commands += [[*MTCNN_NEEDS], ["--no-deps", MTCNN]]
@@ -100,7 +88,7 @@ def installs(mtcnn: bool) -> list[list[str]]:
 
 
 def ensure_fer(env: Path, mtcnn: bool) -> Path:
-    """The Python of an environment in which fer works, made where it is not there."""
+    """Create fer's environment if it is missing. Returns its Python."""
     if works(env, mtcnn):
         return env_python(env)
     print(f"installing fer 25.10 into {env}", flush=True)
@@ -120,32 +108,31 @@ def ensure_fer(env: Path, mtcnn: bool) -> Path:
 
 
 def quiet(threads: int) -> dict[str, str]:
-    """The environment of a measurement: every library held to so many threads."""
-    held = {
-        name: str(threads)
-        for name in (
-            "OMP_NUM_THREADS",
-            "OPENBLAS_NUM_THREADS",
-            "MKL_NUM_THREADS",
-            "TF_NUM_INTRAOP_THREADS",
-            "TF_NUM_INTEROP_THREADS",
-        )
-    }
-    return (
-        os.environ
-        | held
-        | {"KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "2"}
+    """The environment of a measurement, with this number of threads for every library."""
+    limits = (
+        "OMP_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "TF_NUM_INTRAOP_THREADS",
+        "TF_NUM_INTEROP_THREADS",
     )
+    return {
+        **os.environ,
+        **dict.fromkeys(limits, str(threads)),
+        "KERAS_BACKEND": "tensorflow",
+        "CUDA_VISIBLE_DEVICES": "",
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+    }
 
 
 def measure_afresh(python: Path, job: dict) -> dict:
-    own = quiet(job["threads"])
+    """Run contenders.py in a new process. Returns its measurement."""
+    environment = quiet(job["threads"])
     if not job["contender"].startswith("fer"):
-        own["PYTHONPATH"] = os.pathsep.join(
-            [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
-        )
+        paths = [str(PROJECT), os.environ.get("PYTHONPATH")]
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     command = [python, HERE / "contenders.py", json.dumps(job)]
-    done = subprocess.run(command, capture_output=True, text=True, env=own, timeout=900)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=900)
     if done.returncode:
         sys.exit(f"{job['contender']} ended with {done.returncode}:\n{done.stderr}")
     return json.loads(done.stdout.splitlines()[-1])
@@ -160,79 +147,69 @@ def read_counts(folder: Path) -> dict[str, int]:
 
 
 def total(measured: dict, what: str) -> float:
-    """One number of a measurement; of the photos, their sum."""
+    """One number of a measurement; for photos, the sum of their times."""
     return sum(measured[what].values()) if what == "photos_ms" else measured[what]
 
 
 def ratios(results: dict[str, list[dict]], what: str, contender: str, baseline: str) -> list[float]:
-    """How many times faster than the baseline, round by round."""
+    """The baseline's time divided by the contender's, by round."""
     pairs = zip(results[contender], results[baseline], strict=True)
     return [total(other, what) / total(one, what) for one, other in pairs]
 
 
 def span(numbers: list[float], digits: int) -> str:
-    middle, low, high = statistics.median(numbers), min(numbers), max(numbers)
-    return f"{middle:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+    """Median, minimum and maximum as text."""
+    low, median, high = min(numbers), statistics.median(numbers), max(numbers)
+    return f"{median:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
 
 def faces_found(found: dict[str, int], counts: dict[str, int]) -> str:
-    """By count, against what faces.csv says: found, missed and false."""
+    """The numbers of found, missed and false faces, by their counts in each photo."""
+    correct = sum(min(counts[name], number) for name, number in found.items())
     missed = sum(max(0, counts[name] - number) for name, number in found.items())
     false = sum(max(0, number - counts[name]) for name, number in found.items())
-    return f"{sum(min(counts[name], number) for name, number in found.items())}, {missed}, {false}"
+    return f"{correct}, {missed}, {false}"
 
 
 def report(results: dict[str, list[dict]], counts: dict[str, int]) -> str:
-    """Table, ratios and aims. `results` has a measurement a round for each contender."""
+    """Table and ratios.
+
+    Args:
+        results: one measurement per round, by contender.
+        counts: number of faces by photo.
+    """
     lines = [
-        f"{'':15} {'one face, ms':>24} {'a photo, ms':>24} {'import, s':>20} {'then ready, s':>20} "
-        f"{'peak, MB':>9}  faces found, missed, false"
+        f"{'':15} {'one face, ms':>24} {'a photo, ms':>24} {'import, s':>20} "
+        f"{'then ready, s':>20} {'peak, MB':>9}  faces found, missed, false"
     ]
     for name, rounds in results.items():
-        has_photos = bool(rounds[0]["photos_ms"])
-        photo = (
-            [total(one, "photos_ms") / len(one["photos_ms"]) for one in rounds]
-            if has_photos
-            else []
-        )
+        photo, faces = "-", "-"
+        if rounds[0]["photos_ms"]:
+            photo = span([total(one, "photos_ms") / len(one["photos_ms"]) for one in rounds], 1)
+            faces = faces_found(rounds[0]["found"], counts)
         lines.append(
-            f"{name:15} {span([one['face_ms'] for one in rounds], 3):>24} "
-            f"{span(photo, 1) if photo else '-':>24} "
+            f"{name:15} {span([one['face_ms'] for one in rounds], 3):>24} {photo:>24} "
             f"{span([one['import_s'] for one in rounds], 2):>20} "
             f"{span([one['prepare_s'] for one in rounds], 2):>20} "
-            f"{statistics.median(one['peak_mb'] for one in rounds):9.0f}  "
-            f"{faces_found(rounds[0]['found'], counts) if photo else '-'}"
+            f"{statistics.median(one['peak_mb'] for one in rounds):9.0f}  {faces}"
         )
-    lines += ["", "times faster, median of the rounds (smallest to largest)"]
-    for what in WORDS:
-        ours = [name for name in results if name.startswith("ours") and results[name][0][what]]
-        others = [
-            name for name in results if not name.startswith("ours") and results[name][0][what]
-        ]
+    lines += ["", "times as fast, median of the rounds (minimum to maximum)"]
+    for what, label in MEASURES.items():
+        measured = [name for name in results if results[name][0][what]]
+        ours = [name for name in measured if name.startswith("ours")]
+        others = [name for name in measured if not name.startswith("ours")]
         for one in ours:
             for other in others:
-                lines.append(
-                    f"  {WORDS[what]:20} {one:12} than {other:15} "
-                    f"{span(ratios(results, what, one, other), 2)}"
-                )
-    by_photo = {
-        name: statistics.median(
-            other["photos_ms"][name] / one["photos_ms"][name]
-            for one, other in zip(results["ours"], results["fer"], strict=True)
+                ratio = span(ratios(results, what, one, other), 2)
+                lines.append(f"  {label:20} {one:12} as {other:15} {ratio}")
+    by_photo = []
+    for name in results["ours"][0]["photos_ms"]:
+        rounds = zip(results["ours"], results["fer"], strict=True)
+        ratio = statistics.median(
+            other["photos_ms"][name] / one["photos_ms"][name] for one, other in rounds
         )
-        for name in results["ours"][0]["photos_ms"]
-    }
-    lines.append(
-        "  photo by photo, ours than fer: " + ", ".join(f"{n} {r:.1f}" for n, r in by_photo.items())
-    )
-    lines += ["", "aims"]
-    for what, contender, baseline, least in AIMS:
-        reached = statistics.median(ratios(results, what, contender, baseline))
-        aim = f"{WORDS[what]}: at least {least:g} times as fast as {baseline}"
-        lines.append(f"  {aim:62} {reached:8.2f}  {'met' if reached >= least else 'missed'}")
-    took = statistics.median(one["import_s"] for one in results["ours"])
-    aim = f"import: under {IMPORT_AIM:g} s"
-    lines.append(f"  {aim:62} {took:8.2f}  {'met' if took < IMPORT_AIM else 'missed'}")
+        by_photo.append(f"{name} {ratio:.1f}")
+    lines.append("  by photo, ours as fer: " + ", ".join(by_photo))
     return "\n".join(lines)
 
 
@@ -247,11 +224,11 @@ def processor() -> str:
 def compare(given: argparse.Namespace) -> str:
     counts = read_counts(given.photos)
     fer_python = ensure_fer(given.fer_env, given.mtcnn)
-    names = [
-        *MAIN,
-        *(["fer, mtcnn"] if given.mtcnn else []),
-        *(["ours, yunet"] if given.yunet else []),
-    ]
+    names = [*MAIN]
+    if given.mtcnn:
+        names.append("fer, mtcnn")
+    if given.yunet:
+        names.append("ours, yunet")
     job = {
         "threads": given.threads,
         "seconds": given.seconds,
@@ -284,25 +261,25 @@ def main() -> None:
         "--model",
         type=Path,
         default=PROJECT / "fer_utils" / "pretrained",
-        help="folder of an exported model (default: the released one)",
+        help="folder of an exported model; default: the released model",
     )
     parser.add_argument(
         "--fer-env",
         type=Path,
         default=default_env(),
-        help="fer's environment (default: %(default)s)",
+        help="fer's environment; default: %(default)s",
     )
     parser.add_argument(
-        "--mtcnn", action="store_true", help="fer with MTCNN too, which needs PyTorch"
+        "--mtcnn", action="store_true", help="also measure fer with MTCNN, which needs PyTorch"
     )
-    parser.add_argument("--yunet", type=Path, help="YuNet's model file: ours with YuNet too")
-    parser.add_argument("--threads", type=int, default=1, help="of every library (default: 1)")
-    parser.add_argument("--rounds", type=int, default=3, help="of all contenders (default: 3)")
+    parser.add_argument("--yunet", type=Path, help="YuNet's model file; also measure ours with it")
+    parser.add_argument("--threads", type=int, default=1, help="threads per library; default: 1")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds; default: 3")
     parser.add_argument(
         "--seconds",
         type=float,
         default=3,
-        help="of calls for the face; a fifth a photo (default: 3)",
+        help="seconds of calls for the face; each photo gets a fifth of it; default: 3",
     )
     print(compare(parser.parse_args()))
 

@@ -1,14 +1,16 @@
-"""What test-time averaging brings and what it costs, for each of `augmentation.VIEWS`.
+"""Gain and cost of each test-time augmentation in `augmentation.TTA`.
 
     python benchmarks/tta.py [--model FOLDER] [--data data/prepared] [--rounds 20]
 
-FOLDER holds an exported model, which ONNX Runtime runs on one thread with all views of a face in
-one batch, or a finished run, which Keras runs as `training.predict` does. With --data, prepared
-faces, prints accuracy on PublicTest with its 95 % interval (Wilson), and the difference from the
-image alone, in points, with its 95 % paired bootstrap interval; PrivateTest is never looked at.
-Times are of one face, from its pixels to the averaged answer: the median of a few calls a round,
-all ways in turn, and then the median of the rounds and, with smallest and largest, of the ratios to
-no averaging in the same round.
+FOLDER contains an exported model or a finished run. ONNX Runtime runs an exported model on one
+thread, with all transforms of a face in one batch. Keras runs a finished run as `training.predict`
+does. With --data, the program prints PublicTest accuracy with its 95 % Wilson interval, and the
+difference from no augmentation in points, with its 95 % paired bootstrap interval. PrivateTest is
+not read.
+
+Times are of one face, from its pixels to the mean prediction. In each round the methods alternate,
+and each one's time is the median of a few calls. The program prints the median of the rounds, and
+the ratio to no augmentation in the same round with minimum and maximum.
 """
 
 import argparse
@@ -28,42 +30,41 @@ from fer_utils.errors import StudyError
 from fer_utils.evaluation import accuracy_interval, mean_prediction, paired_bootstrap
 from fer_utils.recognition.recognizer import MODEL, RELEASED, open_model
 from fer_utils.training.augmentation import TTA, tta_transforms, warp
+from fer_utils.training.runs import RUN_FILE
 
 NONE, BATCH = "none", 256
 NAMES = (NONE, *TTA)
 
-Look = Callable[[np.ndarray, str], np.ndarray]
-"""From images uint8 (n, 48, 48) and a way to look at them, of NAMES, to logits (n, 7)."""
+Predict = Callable[[np.ndarray, str], np.ndarray]
+"""Maps images uint8 (n, 48, 48) and a name of NAMES to logits (n, 7)."""
 
 
-def exported(folder: Path) -> Look:
-    """An exported model, on one thread."""
+def exported(folder: Path) -> Predict:
+    """Load an exported model, to run on one thread."""
     session = open_model(folder / MODEL, threads=1)
     pixels = session.get_inputs()[0].name
     transforms = {name: tta_transforms(name, SIDE) for name in TTA}
 
-    def some(images: np.ndarray, name: str) -> np.ndarray:
+    def predict_batch(images: np.ndarray, name: str) -> np.ndarray:
         if name == NONE:
             return session.run(None, {pixels: images[..., None].astype(np.float32)})[0]
-        of_each = transforms[name]
-        every = np.repeat(images.astype(np.float32), len(of_each), 0)
-        seen = warp(every, np.tile(of_each, (len(images), 1, 1)), SIDE, "edge")
-        logits = session.run(None, {pixels: seen[..., None]})[0]
-        return mean_prediction(
-            logits.reshape(len(images), len(of_each), len(EMOTIONS)).swapaxes(0, 1)
-        )
+        of_one = transforms[name]
+        repeated = np.repeat(images.astype(np.float32), len(of_one), 0)
+        warped = warp(repeated, np.tile(of_one, (len(images), 1, 1)), SIDE, "edge")
+        logits = session.run(None, {pixels: warped[..., None]})[0]
+        logits = logits.reshape(len(images), len(of_one), len(EMOTIONS))
+        return mean_prediction(logits.swapaxes(0, 1))
 
-    def look(images: np.ndarray, name: str) -> np.ndarray:
+    def predict(images: np.ndarray, name: str) -> np.ndarray:
         step = max(1, BATCH // (1 if name == NONE else len(transforms[name])))
-        return np.concatenate(
-            [some(images[at : at + step], name) for at in range(0, len(images), step)]
-        )
+        starts = range(0, len(images), step)
+        return np.concatenate([predict_batch(images[i : i + step], name) for i in starts])
 
-    return look
+    return predict
 
 
-def trained(folder: Path) -> Look:
-    """A finished run's model."""
+def trained(folder: Path) -> Predict:
+    """Load the model of a finished run."""
     from fer_utils.training.predict import predict
     from fer_utils.training.runs import Run
 
@@ -71,32 +72,36 @@ def trained(folder: Path) -> Look:
     return lambda images, name: predict(model, images, "" if name == NONE else name)
 
 
-def times(look: Look, image: np.ndarray, rounds: int, calls: int = 5) -> dict[str, list[float]]:
-    """Milliseconds for one image uint8 (1, 48, 48) each way, one number a round; an unmeasured
-    round comes first."""
-    found = {name: [] for name in NAMES}
+def times(
+    predict: Predict, image: np.ndarray, rounds: int, calls: int = 5
+) -> dict[str, list[float]]:
+    """Milliseconds for one image, uint8 (1, 48, 48), by method and round.
+
+    An unmeasured round comes first.
+    """
+    milliseconds = {name: [] for name in NAMES}
     for _ in range(rounds + 1):
-        for name, taken in found.items():
+        for name, of_method in milliseconds.items():
             marks = [time.perf_counter()]
             for _ in range(calls):
-                look(image, name)
+                predict(image, name)
                 marks.append(time.perf_counter())
-            taken.append(1000 * statistics.median(np.diff(marks)))
-    return {name: taken[1:] for name, taken in found.items()}
+            of_method.append(1000 * statistics.median(np.diff(marks)))
+    return {name: of_method[1:] for name, of_method in milliseconds.items()}
 
 
-def scores(look: Look, public: Faces) -> dict[str, str]:
-    """Accuracy and difference from the image alone, each way, as the table has them."""
-    correct = {name: look(public.images, name).argmax(1) == public.emotion for name in NAMES}
-    found = {}
+def scores(predict: Predict, public: Faces) -> dict[str, str]:
+    """Accuracy and difference from no augmentation by method, as text."""
+    correct = {name: predict(public.images, name).argmax(1) == public.emotion for name in NAMES}
+    texts = {}
     for name, each in correct.items():
         low, high = accuracy_interval(each.mean(), len(each))
-        found[name] = f"{100 * each.mean():6.2f} ({100 * low:.2f} to {100 * high:.2f})"
+        texts[name] = f"{100 * each.mean():6.2f} ({100 * low:.2f} to {100 * high:.2f})"
         if name != NONE:
             low, high = paired_bootstrap(each, correct[NONE])
             difference = each.mean() - correct[NONE].mean()
-            found[name] += f"  {100 * difference:+5.2f} ({100 * low:+.2f} to {100 * high:+.2f})"
-    return found
+            texts[name] += f"  {100 * difference:+5.2f} ({100 * low:+.2f} to {100 * high:+.2f})"
+    return texts
 
 
 def main() -> None:
@@ -107,33 +112,31 @@ def main() -> None:
         "--model",
         type=Path,
         default=RELEASED,
-        help="an exported model or a run (default: released)",
+        help="folder of an exported model or a run; default: the released model",
     )
-    parser.add_argument("--data", type=Path, help="folder of prepared faces (default: only times)")
-    parser.add_argument(
-        "--rounds", type=int, default=20, help="of all ways in turn (default: %(default)s)"
-    )
+    parser.add_argument("--data", type=Path, help="prepared faces; default: measure only times")
+    parser.add_argument("--rounds", type=int, default=20, help="rounds; default: %(default)s")
     given = parser.parse_args()
     try:
-        look = (
-            trained(given.model) if (given.model / "run.json").is_file() else exported(given.model)
-        )
+        load = trained if (given.model / RUN_FILE).is_file() else exported
+        predict = load(given.model)
         public = load_faces(given.data).of(PUBLIC) if given.data else None
     except StudyError as problem:
         sys.exit(str(problem))
     print(f"{given.model.name}; {processor()}; load {os.getloadavg()[0]:.1f}")
     image = np.random.default_rng(0).integers(0, 256, (1, SIDE, SIDE)).astype(np.uint8)
-    taken = times(look, image, given.rounds)
-    accuracies = scores(look, public) if public else dict.fromkeys(NAMES, "")
+    milliseconds = times(predict, image, given.rounds)
+    accuracies = scores(predict, public) if public else dict.fromkeys(NAMES, "")
     print(
-        f"{'':8} {'tta':>5}  {'one face, ms':>24}  {'times none':>24}  PublicTest, %           "
+        f"{'':8} {'calls':>5}  {'one face, ms':>24}  {'times none':>24}  PublicTest, %           "
         "than none, points"
     )
     for name in NAMES:
-        ratios = [one / alone for one, alone in zip(taken[name], taken[NONE], strict=True)]
+        pairs = zip(milliseconds[name], milliseconds[NONE], strict=True)
+        ratio = span([one / none for one, none in pairs], 1)
         count = 1 if name == NONE else len(tta_transforms(name, SIDE))
-        spans = f"{span(taken[name], 2):>24}  {span(ratios, 1):>24}"
-        print(f"{name:8} {count:5}  {spans}  {accuracies[name]}".rstrip())
+        line = f"{name:8} {count:5}  {span(milliseconds[name], 2):>24}  {ratio:>24}"
+        print(f"{line}  {accuracies[name]}".rstrip())
 
 
 if __name__ == "__main__":

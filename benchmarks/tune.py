@@ -1,16 +1,16 @@
-"""Time a search with one worker and with two, each worker on one core and with one thread.
+"""Time a search with one worker and with two, each with one core and one thread.
 
     python benchmarks/tune.py [--faces data/prepared] [--trials 12] [--rounds 1]
 
-A chief and its workers run as `fer-study tune` starts them, on the loopback, in processes of their
-own, each worker with a run store of its own. A worker with all cores for itself would leave nothing
-for a second one on the same machine, so each has one thread, and one core where the system lets it
-be chosen.
+A chief and its workers run as `fer-study tune` starts them: in processes of their own, over the
+loopback, each worker with its own run store. A worker that used all cores would leave none for a
+second worker on the same machine. Each worker therefore has one thread, and one core if the system
+allows the choice.
 
-Trials a minute are counted while a worker works: from the end of its first trial, which pays for
-starting and for importing TensorFlow, to the end of its last; of two workers they are added.
-Compiling a trial's network is in it, as in any search. With `--rounds` the two take turns, and
-medians are printed.
+Trials per minute are counted from the end of a worker's first trial to the end of its last. The
+first trial is left out, because it includes the start and the import of TensorFlow. The rates of
+two workers are added. A trial includes compiling its network, as in any search. With `--rounds` the
+two searches alternate, and the program prints medians.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from fer_utils.data.sample import draw_sample
 
 
 def search(folder: Path, faces: Path, trials: int, workers: int) -> float:
-    """Trials a minute of so many workers."""
+    """Run a search. Returns the trials per minute of all its workers."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -36,12 +36,8 @@ def search(folder: Path, faces: Path, trials: int, workers: int) -> float:
         *("--search", "dropout=0.1..0.5", "--search", "learning_rate=1e-4..1e-2"),
         *("--oracle", "random", "--trials", str(trials)),
     ]
-    environment = os.environ | {
-        "CUDA_VISIBLE_DEVICES": "",
-        **dict.fromkeys(
-            ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), "1"
-        ),
-    }
+    threads = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", **dict.fromkeys(threads, "1")}
     with (folder / "log").open("w") as log:
         given = {"stdout": log, "stderr": subprocess.STDOUT, "env": environment}
         chief = subprocess.Popen(
@@ -63,17 +59,16 @@ def search(folder: Path, faces: Path, trials: int, workers: int) -> float:
 
 
 def _rate(store: Path) -> float:
-    """Trials a second of one worker, the first one left out."""
+    """Trials per second of one worker, without its first trial."""
     ends = sorted(run.stat().st_mtime for run in store.glob("*/run.json"))
     return (len(ends) - 1) / (ends[-1] - ends[0]) if len(ends) > 1 else 0.0
 
 
 def main() -> None:
-    """Time both, and print them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--faces", type=Path, help="prepared faces; default: 420 drawn ones")
-    parser.add_argument("--trials", type=int, default=12, help="of each search; default: 12")
-    parser.add_argument("--rounds", type=int, default=1, help="default: 1")
+    parser.add_argument("--faces", type=Path, help="prepared faces; default: 420 drawn faces")
+    parser.add_argument("--trials", type=int, default=12, help="trials per search; default: 12")
+    parser.add_argument("--rounds", type=int, default=1, help="rounds; default: 1")
     given = parser.parse_args()
     rates: dict[int, list[float]] = {1: [], 2: []}
     with tempfile.TemporaryDirectory() as scratch:

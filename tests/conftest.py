@@ -1,4 +1,4 @@
-"""Fixtures that several test files share."""
+"""Fixtures for several test files."""
 
 import os
 from pathlib import Path
@@ -17,16 +17,16 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 @pytest.fixture(scope="session")
 def project() -> Path:
-    """The folder the project lies in."""
+    """The project's folder."""
     return PROJECT
 
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """The folder with the real FER-2013 (fer2013.csv.gz, fer2013new.csv, media/); skips where it is
-    missing.
+    """The folder with the real FER-2013 (fer2013.csv.gz, fer2013new.csv, media/).
 
-    It is looked for in the environment variable FER_STUDY_REAL_DATA, then in ../shared/data.
+    It is that of the environment variable FER_STUDY_REAL_DATA, or ../shared/data. Without it, the
+    test is skipped.
     """
     folder = Path(os.environ.get("FER_STUDY_REAL_DATA", PROJECT.parent / "shared" / "data"))
     if not (folder / "fer2013.csv.gz").is_file():
@@ -38,14 +38,13 @@ def real_data() -> Path:
 
 @pytest.fixture(scope="session")
 def faces() -> Faces:
-    """A few drawn faces, each emotion in each usage."""
+    """A few drawn faces, with each emotion in each split."""
     return draw_sample(210, seed=3)
 
 
 @pytest.fixture(scope="session")
 def recipe() -> Recipe:
-    """The seed's network, hardly wider than nothing, for two epochs of six batches; its last
-    weights are kept."""
+    """A very narrow baseline CNN, for two epochs of six batches, with its last weights."""
     return get_recipe("baseline_cnn").but(
         width=0.03, batch_norm_momentum=0.5, epochs=2, batch_size=32, keep="last"
     )
@@ -53,8 +52,10 @@ def recipe() -> Recipe:
 
 @pytest.fixture(scope="session")
 def run(faces, recipe, tmp_path_factory):
-    """A finished run of `recipe` on `faces` with seed 1, not scored on PrivateTest; not to be
-    written to."""
+    """A finished run of `recipe` on `faces` with seed 1, not scored on PrivateTest.
+
+    Tests must not write to it.
+    """
     from fer_utils.training.fit import fit
 
     return fit(recipe, faces.without_private(), 1, tmp_path_factory.mktemp("runs"), progress=False)
@@ -62,8 +63,7 @@ def run(faces, recipe, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def canonical() -> Faces:
-    """Blank images with FER-2013's counts, in an order of their own, and `row` unlike the
-    position."""
+    """Blank images with FER-2013's counts, in random order; `row` differs from the position."""
     labels = [
         (u, e)
         for u, counts in CANONICAL_COUNTS.items()
@@ -82,7 +82,7 @@ def canonical() -> Faces:
 
 @pytest.fixture(scope="session")
 def build_tiny():
-    """Builds a network that compiles in no time: one dense layer with dropout on mean pixels."""
+    """Build a network that compiles fast: one dense layer with dropout on pooled pixels."""
     from fer_utils.networks.backend import keras
 
     def build(network: str, *, dropout: float = 0.25, **_) -> keras.Model:
@@ -96,8 +96,7 @@ def build_tiny():
 
 @pytest.fixture(scope="session")
 def write_model():
-    """Writes a tiny model as `fer-study export` would: answers depend on the pixels, and real ONNX
-    Runtime runs it."""
+    """Write a tiny linear model in the format of `fer-study export`, for the real ONNX Runtime."""
     import json
 
     import onnx
@@ -135,13 +134,13 @@ def write_model():
 
 @pytest.fixture(scope="session")
 def model_folder(write_model, tmp_path_factory) -> Path:
-    """A tiny exported model; not to be written to."""
+    """A tiny exported model. Tests must not write to it."""
     return write_model(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture
 def tiny_network(build_tiny, monkeypatch):
-    """Trainings build that network, whatever the recipe says."""
+    """Let every training build the network of `build_tiny`, for any recipe."""
     from fer_utils.training import fit as training
 
     monkeypatch.setattr(training, "build", build_tiny)

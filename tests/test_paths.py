@@ -1,4 +1,4 @@
-"""The study's folder, found in each of its four ways."""
+"""The study's folder, found in each of four ways."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from fer_utils import paths
 
 @pytest.fixture
 def elsewhere(tmp_path, monkeypatch):
-    """A package that lies outside of any study, and no variable that names one."""
+    """A package outside of any study, without FER_STUDY_ROOT."""
     monkeypatch.delenv("FER_STUDY_ROOT", raising=False)
     monkeypatch.setattr(
         paths, "__file__", str(tmp_path / "site-packages" / "fer_utils" / "paths.py")
@@ -40,14 +40,14 @@ def test_then_the_working_directory_and_its_parents(elsewhere, monkeypatch):
     assert paths.root() == outer
 
 
-def test_a_copy_wins_over_the_tree_the_package_lies_in(elsewhere, monkeypatch):
+def test_a_copy_wins_over_the_folder_of_the_package(elsewhere, monkeypatch):
     home, copy = make_study(elsewhere / "home"), make_study(elsewhere / "copy")
     monkeypatch.setattr(paths, "__file__", str(home / "fer_utils" / "paths.py"))
     monkeypatch.chdir(copy)
     assert paths.root() == copy
 
 
-def test_then_the_folder_the_package_lies_in(elsewhere, monkeypatch):
+def test_then_the_folder_of_the_package(elsewhere, monkeypatch):
     home = make_study(elsewhere / "home")
     monkeypatch.setattr(paths, "__file__", str(home / "fer_utils" / "paths.py"))
     (elsewhere / "desk").mkdir()
@@ -56,7 +56,7 @@ def test_then_the_folder_the_package_lies_in(elsewhere, monkeypatch):
 
 
 def test_at_last_the_working_directory(elsewhere, monkeypatch):
-    # Another project with a pipeline, but without the package, is no study.
+    # A project with a pipeline but without the package is no study.
     (elsewhere / "other" / "desk").mkdir(parents=True)
     (elsewhere / "other" / "dvc.yaml").touch()
     monkeypatch.chdir(elsewhere / "other" / "desk")

@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all."""
+"""Atomic files and folders, and the rules for replacing them."""
 
 import os
 import stat
@@ -76,7 +76,7 @@ def test_permissions_follow_the_umask(tmp_path, umask, mask):
     assert os.umask(mask) == mask, "the process's umask was changed"
 
 
-def test_folder_replaces_an_old_one_wholly(tmp_path):
+def test_folder_replaces_an_old_one_completely(tmp_path):
     target = tmp_path / "deep" / "folder"
     with atomic_folder(target, TEXTS) as new:
         (new / "text").write_text("first")
@@ -97,7 +97,7 @@ def test_failure_keeps_the_old_folder_and_leaves_nothing_else(tmp_path, problem)
     assert (tmp_path / "folder" / "text").read_text() == "old"
 
 
-def test_old_folder_comes_back_when_the_new_one_cannot_take_its_place(tmp_path, monkeypatch):
+def test_the_old_folder_is_put_back_if_the_new_one_cannot_replace_it(tmp_path, monkeypatch):
     target = tmp_path / "folder"
     write_folder(target, "old")
     replace = storage.Path.replace
@@ -114,23 +114,23 @@ def test_old_folder_comes_back_when_the_new_one_cannot_take_its_place(tmp_path, 
     assert (target / "text").read_text() == "old"
 
 
-def test_a_file_in_the_folders_place_is_left_alone(tmp_path):
+def test_a_file_in_place_of_the_folder_is_kept(tmp_path):
     (tmp_path / "taken").write_text("mine")
     with pytest.raises(
-        StudyError, match="taken: expected nothing there, or texts made by fer-study"
+        StudyError, match="taken: expected nothing, or texts made by fer-study"
     ):
         write_folder(tmp_path / "taken", "new")
     assert (tmp_path / "taken").read_text() == "mine"
     assert names(tmp_path) == ["taken"]
 
 
-# --- what may be replaced ---
+# --- replacing ---
 
 
 @pytest.mark.parametrize(
     "theirs", ["thesis.tex", "sub/thesis.tex", "text/deeper", "note", ".hidden"]
 )
-def test_a_folder_with_anything_of_the_users_is_left_alone(tmp_path, theirs):
+def test_a_folder_with_a_users_file_is_kept(tmp_path, theirs):
     folder = tmp_path / "folder"
     write_folder(folder, "ours")
     if theirs.startswith("text/"):
@@ -143,14 +143,14 @@ def test_a_folder_with_anything_of_the_users_is_left_alone(tmp_path, theirs):
     assert names(tmp_path) == before and (folder / theirs).read_text() == "mine"
 
 
-def test_a_folder_that_lacks_what_ours_always_hold_is_left_alone(tmp_path):
+def test_a_folder_without_the_file_that_ours_always_contain_is_kept(tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "old").write_text("mine, by chance of that name")
     with pytest.raises(StudyError, match="It was left as it is"):
         write_folder(tmp_path / "folder", "new")
 
 
-def test_an_empty_folder_and_what_desktops_leave_may_be_replaced(tmp_path):
+def test_an_empty_folder_and_files_of_desktops_may_be_replaced(tmp_path):
     folder = tmp_path / "folder"
     folder.mkdir()
     write_folder(folder, "first")
@@ -161,7 +161,7 @@ def test_an_empty_folder_and_what_desktops_leave_may_be_replaced(tmp_path):
     assert names(tmp_path) == ["folder", "text"] and (folder / "text").read_text() == "second"
 
 
-def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path):
+def test_a_link_stays_and_its_target_is_replaced(tmp_path):
     disk = tmp_path / "other disk"
     write_folder(disk, "first")
     (tmp_path / "link").symlink_to(disk)
@@ -169,7 +169,7 @@ def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path):
     assert (tmp_path / "link").is_symlink() and (disk / "text").read_text() == "second"
 
 
-def test_what_is_read_is_never_replaced_under_any_name(tmp_path):
+def test_the_input_is_never_replaced_under_any_name(tmp_path):
     (tmp_path / "photo").write_text("mine")
     (tmp_path / "same").symlink_to(tmp_path / "photo")
     for name in ("photo", "same"):
@@ -179,7 +179,7 @@ def test_what_is_read_is_never_replaced_under_any_name(tmp_path):
             )
 
 
-def test_a_link_that_leads_nowhere_is_somebodys(tmp_path):
+def test_a_broken_link_is_kept(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "gone")
     with pytest.raises(StudyError, match="found something else"):
         expect_replaceable(tmp_path / "link", "a drawing", lambda path: False)

@@ -1,7 +1,7 @@
-"""Estimates of the best possible accuracy against noisy labels, with different biases.
+"""Estimates of the best possible accuracy against noisy labels.
 
 A model that always recognises the emotion still misses every wrong label. For real faces the number
-of wrong labels is unknown. The estimates have different biases, which the table names, and human
+of wrong labels is unknown. The estimates have different biases, which the table describes. Human
 accuracy is the reference.
 """
 
@@ -25,7 +25,7 @@ def oracle_credit(faces: Faces) -> np.ndarray:
     """The probability that a model which predicts the FER+ majority matches each label.
 
     The model predicts the emotion with the most votes among the seven, even if contempt, unknown or
-    not a face has more. Among k tied emotions it guesses, so it matches with probability 1 / k.
+    not a face has more. Among k tied emotions it guesses, and matches with probability 1 / k.
 
     Returns:
         float64 (n,), 0 to 1.
@@ -41,7 +41,7 @@ def oracle_credit(faces: Faces) -> np.ndarray:
 def duplicates_agreement(faces: Faces) -> np.ndarray:
     """The share of pairs of exact duplicates with equal labels, for each duplicated picture.
 
-    A group of k duplicates has k (k - 1) / 2 pairs, and counts once. Near-constant images are left
+    A group of k duplicates has k (k - 1) / 2 pairs and one share. Near-constant images are left
     out, because they show nothing to label.
 
     Returns:
@@ -49,6 +49,7 @@ def duplicates_agreement(faces: Faces) -> np.ndarray:
     """
     kept = ~near_constant(faces)
     groups, emotion = duplicate_groups(faces.images[kept]), faces.emotion[kept]
+    # Images by group and label. A group with n equal labels has n (n - 1) / 2 pairs that agree.
     counts = np.zeros((groups.max(initial=-1) + 1, len(EMOTIONS)))
     np.add.at(counts, (groups, emotion), 1)
     sizes = counts.sum(axis=1)
@@ -64,42 +65,16 @@ def ceiling(faces: Faces, noise: Mapping[str, Noise] | None = None) -> pd.DataFr
         noise: the estimates of confident learning, by the name of the classifier.
 
     Returns:
-        One row per estimate: estimate (its name); kind ("truth", "estimate" or "people"); value,
-        low and high (0 to 1, with a 95 % interval over images, NaN for a count); images (Int64;
-        number of duplicated pictures for the estimate from duplicates); meaning (what it measures,
-        and its bias).
+        One row per estimate. Columns: estimate (its name); kind ("truth", "estimate" or "people");
+        value (0 to 1); low and high (the 95 % interval over images, NaN for planted faults); images
+        (Int64; pictures with duplicates for the estimate from duplicates); meaning (what it
+        measures, and its bias).
     """
     rows = []
     if faces.truth is not None:
         rows.append(_from_truth(faces, faces.truth))
     if faces.votes is not None:
-        credit, decided = oracle_credit(faces), majority(faces) >= 0
-        tagger = vote_shares(faces)[np.arange(len(faces)), faces.emotion]
-        rows += [
-            _row(
-                "FER+ majority",
-                credit,
-                accuracy_interval(credit.mean(), len(credit)),
-                "predicts the majority of ten annotators; too low where they judge by other signs "
-                "than FER-2013's labels",
-            ),
-            _row(
-                "one FER+ annotator",
-                tagger,
-                _normal_interval(tagger),
-                "predicts as one random annotator; a human's accuracy, not a perfect model's",
-            ),
-        ]
-        if decided.any():
-            rows.insert(
-                -1,
-                _row(
-                    "FER+ majority, where there is one",
-                    credit[decided],
-                    accuracy_interval(credit[decided].mean(), int(decided.sum())),
-                    "as above, without images that have a tie or no emotion as majority",
-                ),
-            )
+        rows += _from_votes(faces)
     for name, found in (noise or {}).items():
         rows.append(
             {
@@ -115,17 +90,15 @@ def ceiling(faces: Faces, noise: Mapping[str, Noise] | None = None) -> pd.DataFr
         )
     agreement = duplicates_agreement(faces)
     if len(agreement):
+        bias = "too high if duplicates were labelled together"
+        if faces.drawn:
+            bias = "too low here, because conflicts were planted among the duplicates"
         rows.append(
             _row(
                 "equal labels of duplicates",
                 agreement,
                 accuracy_interval(agreement.mean(), len(agreement)),
-                "predicts the label of a duplicate; "
-                + (
-                    "too low here, because conflicts were planted among the duplicates"
-                    if faces.drawn
-                    else "too high if duplicates were labelled together"
-                ),
+                f"predicts the label of a duplicate; {bias}",
             )
         )
     for known in PUBLISHED:
@@ -145,13 +118,8 @@ def ceiling(faces: Faces, noise: Mapping[str, Noise] | None = None) -> pd.DataFr
     return pd.DataFrame(rows).astype({"images": "Int64"})
 
 
-def ceiling_finding(table: pd.DataFrame, best: float | None = None) -> str:
-    """Summarise a table of `ceiling` in a few sentences.
-
-    Args:
-        table: as `ceiling` returns it.
-        best: accuracy of the best model here, 0 to 1. An estimate below it is no upper bound.
-    """
+def ceiling_finding(table: pd.DataFrame) -> str:
+    """Summarise a table of `ceiling` in a few sentences."""
     estimates = table[table["kind"] == "estimate"].sort_values("value")
     sentences = []
     if estimates.empty:
@@ -172,12 +140,6 @@ def ceiling_finding(table: pd.DataFrame, best: float | None = None) -> str:
     if len(truth):
         sentences.append(
             f"The true value is {_percent(truth['value'].iloc[0])}, because the faults are planted."
-        )
-    if best is not None and len(estimates):
-        below = int((estimates["value"] < best).sum())
-        sentences.append(
-            f"The best model here scores {_percent(best)}, above {below} of {len(estimates)} "
-            "estimates."
         )
     human = table[table["kind"] == "people"].iloc[0]
     low, value, high = (f"{100 * human[key]:.0f} %" for key in ("low", "value", "high"))
@@ -203,6 +165,39 @@ def _from_truth(faces: Faces, truth: pd.DataFrame) -> dict:
         "images": len(faces),
         "meaning": "correct labels; images without a face count as missed",
     }
+
+
+def _from_votes(faces: Faces) -> list[dict]:
+    """The estimates from FER+ votes: the majority, the majority without ties, one annotator."""
+    credit, decided = oracle_credit(faces), majority(faces) >= 0
+    annotator = vote_shares(faces)[np.arange(len(faces)), faces.emotion]
+    rows = [
+        _row(
+            "FER+ majority",
+            credit,
+            accuracy_interval(credit.mean(), len(credit)),
+            "predicts the majority of ten annotators; too low where they judge by other signs "
+            "than FER-2013's labels",
+        )
+    ]
+    if decided.any():
+        rows.append(
+            _row(
+                "FER+ majority, where there is one",
+                credit[decided],
+                accuracy_interval(credit[decided].mean(), int(decided.sum())),
+                "as above, without images that have a tie or no emotion as majority",
+            )
+        )
+    rows.append(
+        _row(
+            "one FER+ annotator",
+            annotator,
+            _normal_interval(annotator),
+            "predicts as one random annotator; a human's accuracy, not a perfect model's",
+        )
+    )
+    return rows
 
 
 def _row(name: str, credit: np.ndarray, interval: tuple[float, float], meaning: str) -> dict:

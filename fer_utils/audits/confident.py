@@ -3,9 +3,9 @@
 The method is that of Northcutt, Jiang & Chuang 2021 (arXiv 1911.00068), as implemented in cleanlab.
 The probabilities come from a classifier that was not trained on the image: `hog_probabilities`, or
 a network on PublicTest and PrivateTest. An image counts as showing an emotion if its probability
-exceeds the mean over images with that label. If its label is another emotion, the label is
-doubtful. A weak classifier takes its own errors for wrong labels, so the share of wrong labels is
-too high.
+exceeds the mean over images with that label. A label is doubtful if the image counts as showing
+another emotion. A weak classifier takes its own errors for wrong labels, and its estimate of the
+share of wrong labels is too high.
 """
 
 import warnings
@@ -51,11 +51,11 @@ def label_issues(probabilities: np.ndarray, emotion: np.ndarray) -> pd.DataFrame
         emotion: labels, (n,), index into `EMOTIONS`.
 
     Returns:
-        One row per image, in the given order: label and suggested (names; suggested is the most
-        probable emotion), self_confidence (the label's probability), normalized_margin (0 to 1:
-        half of 1 plus the label's probability minus the highest other), rank (1 for the lowest
-        self-confidence; equal ones as they come) and flagged (bool: pruned by noise rate, the
-        method's default; the only image of an emotion is never flagged).
+        One row per image, in the given order. Columns: label (name); suggested (name of the most
+        probable emotion); self_confidence (p, the label's probability); normalized_margin
+        ((1 + p - q) / 2, where q is the highest other probability); rank (1 for the lowest
+        self-confidence; ties in the given order); flagged (bool: pruned by noise rate, the default
+        of the method). The only image of an emotion is never flagged.
 
     Raises:
         StudyError: shapes differ, there is no image, or all have one label.
@@ -71,10 +71,9 @@ def label_issues(probabilities: np.ndarray, emotion: np.ndarray) -> pd.DataFrame
     rank = np.empty(len(emotion), np.int64)
     rank[np.argsort(scores["self_confidence"], kind="stable")] = np.arange(1, len(emotion) + 1)
     with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", message="May not flag all label issues"
-        )  # says what the docstring says
-        # One process: a pool costs more than the few milliseconds this takes.
+        # The only image of an emotion, see the docstring.
+        warnings.filterwarnings("ignore", message="May not flag all label issues")
+        # One process, because the call takes a few milliseconds and a pool takes longer.
         flagged = find_label_issues(
             emotion, probabilities, filter_by="prune_by_noise_rate", n_jobs=1
         )
@@ -85,29 +84,24 @@ def label_issues(probabilities: np.ndarray, emotion: np.ndarray) -> pd.DataFrame
     )
 
 
-def estimated_noise(
-    probabilities: np.ndarray, emotion: np.ndarray, resamples: int = RESAMPLES, seed: int = 0
-) -> Noise:
-    """Estimate the share of wrong labels: the off-diagonal part of the joint distribution of label
-    and true emotion.
+def estimated_noise(probabilities: np.ndarray, emotion: np.ndarray) -> Noise:
+    """Estimate the share of wrong labels.
 
-    The interval is for the sampling of images. It does not include the method's bias, which is
-    larger.
+    It is the off-diagonal part of the joint distribution of label and true emotion. The interval
+    covers the sampling of images. It does not include the bias of the method, which is larger.
 
     Args:
         probabilities: float (n, 7), out-of-sample.
         emotion: labels, (n,).
-        resamples: of images, for the interval.
-        seed: of the resampling.
 
     Raises:
         StudyError: as `label_issues`.
     """
     probabilities, emotion = _checked(probabilities, emotion)
     joint = _joint(probabilities, emotion)
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(0)
     shares = []
-    for _ in range(resamples):
+    for _ in range(RESAMPLES):
         drawn = generator.integers(0, len(emotion), len(emotion))
         if np.ptp(emotion[drawn]) == 0:  # one label alone allows no estimate
             continue
@@ -137,14 +131,19 @@ def detection(
         reference: name of the reference.
 
     Returns:
-        reference, images, wrong, flagged, both (counts), precision, recall, base_rate (share of
-        wrong), lift (precision divided by base rate) and roc_auc of the ranking by self-confidence
-        (0.5 is chance level). NaN if nothing was flagged, or if no label or every label is wrong.
+        reference; images, wrong, flagged and both (counts); precision; recall; base_rate (share of
+        wrong labels); lift (precision divided by base rate); roc_auc of the ranking by
+        self-confidence (0.5 is chance level). A ratio is NaN if nothing was flagged, or if no label
+        or every label is wrong.
     """
+    nan = float("nan")
     flagged = issues["flagged"].to_numpy(bool)
-    both, nan = int((flagged & wrong).sum()), float("nan")
+    both = int((flagged & wrong).sum())
     precision = both / flagged.sum() if flagged.any() else nan
     base_rate = float(wrong.mean())
+    roc_auc = nan
+    if 0 < base_rate < 1:
+        roc_auc = float(roc_auc_score(wrong, -issues["self_confidence"]))
     return {
         "reference": reference,
         "images": len(wrong),
@@ -155,31 +154,27 @@ def detection(
         "recall": both / int(wrong.sum()) if wrong.any() else nan,
         "base_rate": base_rate,
         "lift": float(precision / base_rate) if wrong.any() else nan,
-        "roc_auc": float(roc_auc_score(wrong, -issues["self_confidence"]))
-        if 0 < base_rate < 1
-        else nan,
+        "roc_auc": roc_auc,
     }
 
 
 def issues_held_to(issues: pd.DataFrame, faces: Faces) -> pd.DataFrame:
-    """Compare flags with the references of these faces: planted truth, FER+ votes, or both.
+    """Compare flags with the references of these faces: planted faults, FER+ votes, or both.
 
     Returns:
-        One row per reference with the columns of `detection`; none without truth and votes.
+        One row per reference, with the columns of `detection`.
     """
     rows = []
     if faces.truth is not None:
         rows.append(detection(issues, mislabelled(faces), "planted: shows another emotion"))
     if faces.votes is not None:
         most = majority(faces)
-        rows.append(
-            detection(issues, ~agrees_with_label(faces), "FER+: majority does not give the label")
-        )
+        rows.append(detection(issues, ~agrees_with_label(faces), "FER+: majority is not the label"))
         rows.append(
             detection(
                 issues,
                 (most >= 0) & (most != faces.emotion),
-                "FER+: majority gives another of the seven",
+                "FER+: majority is another of the seven",
             )
         )
     return pd.DataFrame(
@@ -220,7 +215,7 @@ def _checked(probabilities: np.ndarray, emotion: np.ndarray) -> tuple[np.ndarray
         )
     if (kinds := len(np.unique(emotion))) < 2:
         raise StudyError(
-            f"label issues: expected labels of two emotions at least, found {kinds}. Take more "
+            f"label issues: expected labels of at least two emotions, found {kinds}. Take more "
             "faces."
         )
     return probabilities, emotion

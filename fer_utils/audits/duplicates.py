@@ -61,23 +61,23 @@ def duplicates_by_usage(faces: Faces) -> pd.DataFrame:
     """Count the images of a split (rows) with an exact duplicate in a split (columns), int64."""
     groups = duplicate_groups(faces.images)
     table = pd.DataFrame(
-        0, index=pd.Index(USAGES, name="usage"), columns=pd.Index(USAGES, name="copy in")
+        0, index=pd.Index(USAGES, name="usage"), columns=pd.Index(USAGES, name="duplicate in")
     )
-    for there in USAGES:
-        equal = np.bincount(groups[faces.usage == there], minlength=groups.max(initial=-1) + 1)[
-            groups
-        ]
-        others = equal - (faces.usage == there)
+    for other in USAGES:
+        inside = faces.usage == other
+        sizes = np.bincount(groups[inside], minlength=groups.max(initial=-1) + 1)
+        # Equal images in the other split, without the image itself.
+        equal = sizes[groups] - inside
         for usage in USAGES:
-            table.loc[usage, there] = int((others[faces.usage == usage] > 0).sum())
+            table.loc[usage, other] = int((equal[faces.usage == usage] > 0).sum())
     return table
 
 
 def leaked(faces: Faces, usage: str) -> np.ndarray:
     """The images of a test split that have an exact duplicate in Training.
 
-    Labels are not compared, and blank images count. FER-2013 has 280 such images in PublicTest and
-    288 in PrivateTest. A model may remember their labels, so scores without them are stricter.
+    Labels are not compared, and blank images count. FER-2013 has 280 leaked images in PublicTest
+    and 288 in PrivateTest. A model may remember their labels, so scores without them are stricter.
 
     Args:
         faces: Training and the split.

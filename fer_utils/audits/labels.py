@@ -1,7 +1,4 @@
-"""Labels compared with FER+, the votes of ten annotators (Barsoum et al.
-
-2016, arXiv 1608.01041).
-"""
+"""Labels compared with the votes of ten annotators: FER+, Barsoum et al. 2016, arXiv 1608.01041."""
 
 import numpy as np
 import pandas as pd
@@ -15,15 +12,15 @@ from fer_utils.errors import StudyError
 NAMED = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
 """FER+'s names of the seven emotions, in the order of `EMOTIONS`."""
 OTHERS = tuple(name for name in CATEGORIES if name not in NAMED)
-"""FER+'s categories that are none of the seven: contempt, unknown, NF (not a face)."""
+"""The other FER+ categories: contempt, unknown, NF (not a face)."""
 SHOWN = {"contempt": "contempt", "unknown": "unknown", "NF": "not a face"}
-"""Their names in tables and figures."""
+"""The names of `OTHERS` in tables and figures."""
 OUTCOMES = ("agrees", "another emotion", "no majority", *SHOWN.values())
 """Possible outcomes of comparing a label with the majority."""
 
 
 def votes_by_emotion(faces: Faces) -> np.ndarray:
-    """Votes as int64 (n, 10): the seven in the order of `EMOTIONS`, then `OTHERS`.
+    """The votes, int64 (n, 10): the seven in the order of `EMOTIONS`, then `OTHERS`.
 
     Raises:
         StudyError: the faces carry no votes.
@@ -37,9 +34,9 @@ def votes_by_emotion(faces: Faces) -> np.ndarray:
 
 
 def agrees_with_label(faces: Faces) -> np.ndarray:
-    """True for images whose most voted FER+ category is their label, bool (n,).
+    """The images whose most frequent FER+ category is their label, bool (n,).
 
-    A tie counts as agreement where the label is among the most voted. Contempt, unknown and NF
+    In a tie, the label agrees if it is among the most frequent categories. Contempt, unknown and NF
     never agree.
 
     Raises:
@@ -50,10 +47,10 @@ def agrees_with_label(faces: Faces) -> np.ndarray:
 
 
 def majority(faces: Faces) -> np.ndarray:
-    """The most voted FER+ category of each image as an index into `EMOTIONS`, int64 (n,).
+    """The FER+ majority of each image as an index into `EMOTIONS`, int64 (n,).
 
-    It is -1 if none of the seven alone leads all ten categories: a tie, contempt, unknown or not a
-    face.
+    The majority is the category with the most votes. The index is -1 for a tie, contempt, unknown
+    and not a face.
 
     Raises:
         StudyError: the faces carry no votes.
@@ -63,11 +60,10 @@ def majority(faces: Faces) -> np.ndarray:
 
 
 def vote_shares(faces: Faces) -> np.ndarray:
-    """Votes for each of the seven divided by the votes for all ten categories, float64 (n, 7), 0 to
-    1.
+    """The votes for each of the seven, divided by all votes: float64 (n, 7), 0 to 1.
 
-    A row sums to less than 1 by the votes for contempt, unknown and not a face; all 0 where nobody
-    voted.
+    A row sums to less than 1 if annotators chose contempt, unknown or not a face. It is 0 for an
+    image without votes.
 
     Raises:
         StudyError: the faces carry no votes.
@@ -77,11 +73,10 @@ def vote_shares(faces: Faces) -> np.ndarray:
 
 
 def vote_targets(faces: Faces) -> np.ndarray:
-    """The votes as soft labels, float64 (n, 7), each row summing to 1, as Barsoum et al. 2016 train
-    with the votes.
+    """The votes as soft labels, float64 (n, 7), each row summing to 1 (Barsoum et al. 2016).
 
-    An image that nobody voted one of the seven for keeps its label. That is another data set than
-    FER-2013: what learns from it belongs to a track of its own.
+    An image without a vote for one of the seven keeps its label. These labels are not FER-2013's,
+    so models trained on them are compared separately.
 
     Raises:
         StudyError: the faces carry no votes.
@@ -96,20 +91,21 @@ def vote_targets(faces: Faces) -> np.ndarray:
 def vote_entropy(faces: Faces) -> np.ndarray:
     """Shannon entropy of each image's votes over all ten categories, bits, float64 (n,).
 
-    0 where all taggers agree, at most log2(10) = 3.3; 0 too where nobody voted.
+    It is 0 if all annotators agree or nobody voted, and at most log2(10) = 3.3.
 
     Raises:
         StudyError: the faces carry no votes.
     """
     votes = votes_by_emotion(faces)
     silent = votes.sum(axis=1) == 0
+    # One vote for every category avoids 0 / 0. The result is replaced by 0.
     return np.where(silent, 0.0, entropy(votes + silent[:, None], base=2, axis=1))
 
 
 def outcomes(faces: Faces) -> np.ndarray:
-    """What the taggers' majority makes of each label, str (n,), each one of `OUTCOMES`.
+    """Compare each label with the FER+ majority: str (n,), each one of `OUTCOMES`.
 
-    Stricter than `agrees_with_label`: a tie is no majority, whether or not the label is in it.
+    This is stricter than `agrees_with_label`, because a tie is never a majority.
 
     Raises:
         StudyError: the faces carry no votes.
@@ -118,20 +114,18 @@ def outcomes(faces: Faces) -> np.ndarray:
     names = np.array(
         [*["another emotion"] * len(EMOTIONS), *(SHOWN[name] for name in OTHERS), "no majority"]
     )
-    return np.where(
-        leading == faces.emotion, "agrees", names[leading]
-    )  # -1, no majority, is the last
+    # The index -1, no majority, selects the last name.
+    return np.where(leading == faces.emotion, "agrees", names[leading])
 
 
 def vote_table(faces: Faces) -> pd.DataFrame:
     """Compare the labels with FER+, by emotion and for `all`.
 
     Returns:
-        Columns emotion; images; agreement (share for which `agrees_with_label`, ties included);
-        entropy_bits (mean of `vote_entropy`); label_votes (mean share of all votes that the label
-        gets); not_a_face_votes and unknown_votes (shares of all votes); then the number of images
-        of each of `OUTCOMES`, which add up to images. An emotion without an image has NaN for
-        shares.
+        Columns: emotion; images; agreement (share of images for which `agrees_with_label` is true);
+        entropy_bits (mean of `vote_entropy`); label_votes, not_a_face_votes and unknown_votes (mean
+        shares of all votes); and the number of images of each of `OUTCOMES`, which sum to images.
+        Means are NaN for an emotion without images.
 
     Raises:
         StudyError: the faces carry no votes.
@@ -161,8 +155,8 @@ def vote_table(faces: Faces) -> pd.DataFrame:
 def disagreement(faces: Faces) -> pd.DataFrame:
     """Count images by FER-2013's label (rows) and FER+ majority (columns), int64 (7, 11).
 
-    The columns are the seven emotions, contempt, unknown, not a face, and no majority (a tie); rows
-    add up to the images with that label.
+    The columns are the seven emotions, contempt, unknown, not a face, and no majority (a tie). A
+    row sums to the number of images with its label.
 
     Raises:
         StudyError: the faces carry no votes.
@@ -170,7 +164,7 @@ def disagreement(faces: Faces) -> pd.DataFrame:
     columns = [*EMOTIONS, *(SHOWN[name] for name in OTHERS), "no majority"]
     leading = _leading(votes_by_emotion(faces))
     counts = np.zeros((len(EMOTIONS), len(columns)), np.int64)
-    np.add.at(counts, (faces.emotion, leading), 1)  # -1, no majority, is the last
+    np.add.at(counts, (faces.emotion, leading), 1)  # the index -1, no majority, is the last column
     return pd.DataFrame(
         counts,
         index=pd.Index(EMOTIONS, name="FER-2013 label"),
@@ -188,7 +182,8 @@ def mislabelled(faces: Faces) -> np.ndarray:
     """
     if faces.truth is None:
         raise StudyError(
-            "faces: expected drawn faces with known faults, found others. Use the sample."
+            f"faces: expected drawn faces with known faults, found source {faces.source!r}. Use "
+            "the sample."
         )
     shown = faces.truth.dropna(subset="true_emotion").set_index("row")["true_emotion"]
     shown = pd.Series(faces.row).map(shown).to_numpy(object)
@@ -198,22 +193,23 @@ def mislabelled(faces: Faces) -> np.ndarray:
 def votes_finding(table: pd.DataFrame) -> str:
     """Summarise a table of `vote_table`."""
     every = table[table["emotion"] == "all"].iloc[0]
-    said = table[(table["emotion"] != "all") & (table["images"] > 0)].set_index("emotion")[
-        "agreement"
-    ]
-    agreement, most, least, single = (
-        f"{100 * share:.1f} %"
-        for share in (every["agreement"], said.max(), said.min(), every["label_votes"])
-    )
+    present = table[(table["emotion"] != "all") & (table["images"] > 0)]
+    agreement = present.set_index("emotion")["agreement"]
     return (
-        f"The FER+ majority agrees with the label of {agreement} of {every['images']:,} images. "
-        f"Agreement is highest for {said.idxmax()} ({most}) and lowest for {said.idxmin()} "
-        f"({least}). One annotator agrees with {single} of the labels. {every['not a face']:,} "
-        "images are not a face by majority."
+        f"The FER+ majority agrees with the label of {_percent(every['agreement'])} of "
+        f"{every['images']:,} images. Agreement is highest for {agreement.idxmax()} "
+        f"({_percent(agreement.max())}) and lowest for {agreement.idxmin()} "
+        f"({_percent(agreement.min())}). One annotator agrees with "
+        f"{_percent(every['label_votes'])} of the labels. {every['not a face']:,} images are not a "
+        "face by majority."
     )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
 
 
 def _leading(votes: np.ndarray) -> np.ndarray:
-    """The column with the most votes, int64 (n,); -1 where two or more have as many."""
+    """The column with the most votes, int64 (n,), or -1 for a tie."""
     most = votes.max(axis=1, keepdims=True)
     return np.where((votes == most).sum(axis=1) == 1, votes.argmax(axis=1), -1)

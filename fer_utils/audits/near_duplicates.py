@@ -1,25 +1,32 @@
-"""Near-duplicates: the same photo with other pixels, such as resized, translated or flipped.
+"""Near-duplicates: the same photo with other pixels, for example resized, translated or flipped.
 
-How a pair is compared. The lowest frequencies of an image's discrete cosine transform are kept, as
-perceptual hashes do, and each is divided by its root mean square over the images: without that
-(whitening), all faces that are lit alike resemble each other. `similarity` is the correlation of
-two images filtered so, at the best of shifts by up to three pixels, with the other image flipped
-where that fits better.
+Comparison of a pair. Each image is reduced to the lowest frequencies of its discrete cosine
+transform, as in perceptual hashes. Each frequency is divided by its root mean square over the
+images (whitening). Without whitening, all faces with similar light resemble each other. The
+similarity of two images is the correlation of these filtered images at the best translation of up
+to three pixels. One image is flipped if this raises the similarity.
 
-How pairs are found. Comparing all would take time as the square of their number. Instead the images
-are halved again and again by random projections of their coarsest frequencies, until a few hundred
-are left together (random projection trees, Dasgupta & Freund 2008, doi 10.1145/1374376.1374452),
-and these are compared by matrix products. Near-duplicates that one of the
-`TREES` trees separates are together in another.
+Search for pairs. The time to compare all pairs would grow with the square of the number of images.
+Random projection trees (Dasgupta & Freund 2008, doi 10.1145/1374376.1374452) halve the images
+repeatedly by random projections of their coarsest frequencies. The few hundred images of a leaf are
+compared by matrix products. Near-duplicates that are separated in one of the `TREES` trees share a
+leaf in another.
 
-How the threshold was chosen. Two photos of different people agree with each other's mirror image
-about as often as with each other, and few near-duplicates are flipped, so flipped pairs show how
-often chance reaches a similarity (as decoys do in a search of spectra, Elias & Gygi 2007, doi
-10.1038/nmeth1019). In FER-2013 plain and flipped pairs are equally many below 0.7; plain ones are
-fewest at 0.76, and rise again to a second mode at 0.92 that flipped ones lack: the copies. From
-0.82 to 0.84 there are 13 flipped pairs for some 430 plain ones, and of 48 plain ones looked at, all
-showed one photo; from 0.80 to 0.82 it was 45 of 48, from 0.78 to 0.80 some 36 of 48. So 0.82 says
-little that is wrong and misses some copies, mostly those framed otherwise.
+Choice of the threshold. Photos of different people match each other about as often as they match
+each other's horizontal flip. Few true near-duplicates are flipped. The number of flipped pairs
+therefore estimates the number of matches expected by chance, as decoys do in mass spectrometry
+(Elias & Gygi 2007, doi 10.1038/nmeth1019). In FER-2013, pairs with a similarity below 0.7 are as
+often flipped as unflipped. Unflipped pairs are rarest at 0.76. They have a second mode at 0.92,
+which flipped pairs lack: the near-duplicates. Samples of 48 unflipped pairs were inspected by eye:
+
+| similarity | pairs that show the same photo |
+|---|---|
+| 0.78 to 0.80 | about 36 of 48 |
+| 0.80 to 0.82 | 45 of 48 |
+| 0.82 to 0.84 | 48 of 48 (13 flipped for about 430 unflipped pairs) |
+
+A threshold of 0.82 therefore has few false positives. It misses some near-duplicates, mostly those
+with another crop.
 """
 
 import numpy as np
@@ -35,35 +42,34 @@ from fer_utils.emotions import TRAINING, USAGES
 SIMILAR = 0.82
 """Smallest similarity of near-duplicates. The module's docstring explains the choice."""
 
-BAND, COARSE = 12, 6  # frequencies kept along each side, of 48: of all, and of the coarsest
-# Pairs with lower correlations are no near-duplicates, and are not aligned.
-COARSE_SIMILAR, BAND_SIMILAR = 0.75, 0.3
-# Pairs are aligned on 32 x 32 pixels with translations of up to 2 pixels, which are 3 of an image.
-GRID, REACH = 32, 2
-LEAF, TREES = 512, 24
-BATCH = 4096  # images at a time
-PAIRS = 256  # pairs at a time: more leave the processor's cache
-
-
 MEANINGLESS = 0.5
 """If chance may explain this share of the near-duplicates, they are not significant."""
+
+BAND, COARSE = 12, 6  # lowest of 48 frequencies along each side: those kept, and the coarsest
+# Pairs with lower correlations are not aligned, because they cannot be near-duplicates.
+COARSE_SIMILAR, BAND_SIMILAR = 0.75, 0.3
+# Pairs are aligned at 32 x 32 pixels. A translation by 2 of these pixels is 3 pixels of the image.
+GRID, REACH = 32, 2
+LEAF, TREES = 512, 24  # images per leaf, at most; number of trees
+BATCH = 4096  # images at a time
+PAIRS = 256  # pairs at a time; more do not fit into the processor's cache
 
 
 def near_duplicates(faces: Faces, similar: float = SIMILAR) -> pd.DataFrame:
     """Find pairs of near-duplicates, each pair once.
 
-    Near-constant images are left out, because they show only noise. Exact duplicates all take part:
-    a picture that occurs three times and resembles another makes three pairs.
+    Near-constant images are left out, because they show only noise. Each exact duplicate counts: a
+    picture that occurs three times and resembles another image makes three pairs.
 
     Args:
         faces: at least one.
-        similar: smallest similarity of a pair, `COARSE_SIMILAR` to 1. Below that, more pairs are
-            missed than found.
+        similar: smallest similarity of a pair. Below `COARSE_SIMILAR`, the search misses most
+            pairs.
 
     Returns:
-        Columns: i, j (positions in `faces`, i < j, int64), similarity (float32), flipped (one is
-            the
-        horizontal flip of the other, bool), usage_i, usage_j, same_label (bool). Sorted by i and j.
+        One row per pair, sorted by i and j. Columns: i, j (positions in `faces`, i < j, int64),
+        similarity (float32), flipped (one is the horizontal flip of the other, bool), usage_i,
+        usage_j (splits), same_label (bool).
     """
     there = np.flatnonzero(~near_constant(faces))
     groups = duplicate_groups(faces.images[there])
@@ -94,12 +100,10 @@ def near_duplicates_by_usage(pairs: pd.DataFrame) -> pd.DataFrame:
     both = _both_ways(pairs)
     counts = both.groupby(["usage_i", "usage_j"])["i"].nunique().unstack()
     counts = counts.reindex(index=USAGES, columns=USAGES).fillna(0).astype(np.int64)
-    return counts.rename_axis(index="usage", columns="copy in")
+    return counts.rename_axis(index="usage", columns="near-duplicate in")
 
 
-def near_leaked(
-    faces: Faces, usage: str, pairs: pd.DataFrame, *, same_label: bool = False
-) -> np.ndarray:
+def near_leaked(faces: Faces, usage: str, pairs: pd.DataFrame) -> np.ndarray:
     """The images of a test split that have a near-duplicate in Training.
 
     `duplicates.leaked` finds exact duplicates. An image may have both.
@@ -108,7 +112,6 @@ def near_leaked(
         faces: the faces that `pairs` was found in.
         usage: the test split.
         pairs: as `near_duplicates(faces)` returns them.
-        same_label: count only near-duplicates with the image's label.
 
     Returns:
         bool (m,), in the order of `faces.of(usage)`.
@@ -116,8 +119,8 @@ def near_leaked(
     Raises:
         StudyError: the split is unknown or has no face.
     """
-    faces.of(usage)  # its errors
-    both = _both_ways(pairs[pairs["same_label"]] if same_label else pairs)
+    faces.of(usage)  # raises StudyError
+    both = _both_ways(pairs)
     found = np.zeros(len(faces), bool)
     found[both.loc[both["usage_j"] == TRAINING, "i"]] = True
     return found[faces.usage == usage]
@@ -131,7 +134,8 @@ def expected_by_chance(pairs: pd.DataFrame) -> float | None:
     with drawn faces. None means that there is no unflipped pair.
     """
     flipped = int(pairs["flipped"].sum())
-    return min(1.0, flipped / (len(pairs) - flipped)) if len(pairs) > flipped else None
+    unflipped = len(pairs) - flipped
+    return min(1.0, flipped / unflipped) if unflipped else None
 
 
 def significant(pairs: pd.DataFrame) -> bool:
@@ -146,8 +150,10 @@ def _both_ways(pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _spectra(images: np.ndarray, which: np.ndarray) -> np.ndarray:
-    """Whitened cosine coefficients of the images at `which`, float32 (n, BAND, BAND), without the
-    mean."""
+    """Whitened cosine coefficients of the images at `which`, float32 (n, BAND, BAND).
+
+    The coefficient of the mean is 0.
+    """
     spectra = np.empty((len(which), BAND, BAND), np.float32)
     for start in range(0, len(which), BATCH):
         some = images[which[start : start + BATCH]].astype(np.float32)
@@ -176,8 +182,7 @@ def _parts(spectra: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _candidates(even: np.ndarray, odd: np.ndarray) -> np.ndarray:
-    """Pairs whose coarsest frequencies agree, plain or flipped, int64 (m, 2), smaller index
-    first."""
+    """Pairs whose coarsest frequencies agree, flipped or not: int64 (m, 2), smaller index first."""
     from threadpoolctl import threadpool_limits
 
     count, generator, found = len(even), np.random.default_rng(0), [np.empty(0, np.int64)]
@@ -188,7 +193,7 @@ def _candidates(even: np.ndarray, odd: np.ndarray) -> np.ndarray:
             while parts:
                 part = parts.pop()
                 if len(part) > LEAF:
-                    # The part that a flip keeps, so that flipped near-duplicates stay together.
+                    # A flip does not change the even part, so flipped pairs stay together.
                     along = even[part] @ generator.standard_normal(even.shape[1], np.float32)
                     order = np.argpartition(along, len(part) // 2)
                     parts += [part[order[: len(part) // 2]], part[order[len(part) // 2 :]]]
@@ -204,16 +209,16 @@ def _candidates(even: np.ndarray, odd: np.ndarray) -> np.ndarray:
 
 
 def _alike(spectra: np.ndarray, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The pairs whose whole bands agree without translation, and which are flipped, bool."""
+    """The pairs whose whole bands agree without translation, and whether each is flipped, bool."""
     even, odd = _parts(spectra)
-    plain, turned = np.empty(len(pairs), np.float32), np.empty(len(pairs), np.float32)
+    by_even, by_odd = np.empty(len(pairs), np.float32), np.empty(len(pairs), np.float32)
     for start in range(0, len(pairs), BATCH):
         some = slice(start, start + BATCH)
         one, other = pairs[some].T
-        plain[some] = np.einsum("nk,nk->n", even[one], even[other])
-        turned[some] = np.einsum("nk,nk->n", odd[one], odd[other])
-    good = plain + np.abs(turned) > BAND_SIMILAR
-    return pairs[good], turned[good] < 0
+        by_even[some] = np.einsum("nk,nk->n", even[one], even[other])
+        by_odd[some] = np.einsum("nk,nk->n", odd[one], odd[other])
+    good = by_even + np.abs(by_odd) > BAND_SIMILAR
+    return pairs[good], by_odd[good] < 0
 
 
 def _aligned(spectra: np.ndarray, pairs: np.ndarray, flipped: np.ndarray) -> np.ndarray:

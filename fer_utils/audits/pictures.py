@@ -8,8 +8,8 @@ import numpy as np
 from fer_utils.data.faces import Faces
 
 NEAR_CONSTANT = 1.0
-"""Standard deviation, in grey levels, under which an image counts as near-constant. FER-2013 has 13
-such images; the next one up has 3.9 and shows a face."""
+"""An image with a standard deviation below this many grey levels is near-constant. FER-2013 has 13
+near-constant images. The next image has 3.9 grey levels and shows a face."""
 
 BATCH = 2048
 """Images per batch, so that their float copy stays small."""
@@ -26,12 +26,11 @@ def contrast(faces: Faces) -> np.ndarray:
 
 
 def sharpness(faces: Faces) -> np.ndarray:
-    """Variance of each image's Laplacian, grey levels squared, float64 (n,). It is low for blurred
-    images.
+    """Variance of each image's Laplacian, grey levels squared, float64 (n,).
 
-    A measure of focus by Pech-Pacheco et al. (2000, doi 10.1109/ICPR.2000.903548). Noise and
-    compression raise it as detail does, and contrast scales it by its square, so it ranks images of
-    one kind rather than cameras.
+    It is a measure of focus, low for blurred images (Pech-Pacheco et al. 2000, doi
+    10.1109/ICPR.2000.903548). Noise and compression raise it too, and it grows with the square of
+    contrast. It therefore compares images of one kind, not of different cameras.
     """
     return _in_batches(faces.images, _laplacian_variance)
 
@@ -42,7 +41,7 @@ def near_constant(faces: Faces) -> np.ndarray:
 
 
 def _laplacian_variance(images: np.ndarray) -> np.ndarray:
-    # 3x3 with 4 in the middle; the border is flipped about its pixels, as cv2 does by default.
+    # The kernel is 3x3 with 4 in the middle. The border is reflected, which is cv2's default.
     laplacians = np.stack([cv2.Laplacian(image, cv2.CV_16S) for image in images])
     return laplacians.var(axis=(1, 2))
 

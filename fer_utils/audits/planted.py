@@ -13,9 +13,9 @@ from fer_utils.emotions import TRAINING
 from fer_utils.errors import StudyError
 
 FAULTS = ("copy", "leak", "conflict", "wrong_label", "not_a_face")
-"""Kinds of faults: an image with an exact duplicate; a test image with one in Training; an image
-with a duplicate of another label; an image of another emotion than its label; an image without a
-face."""
+"""Kinds of faults: an image with an exact duplicate; a test image with an exact duplicate in
+Training; an image with an exact duplicate of another label; an image that shows another emotion
+than its label; an image without a face."""
 
 
 def planted(faces: Faces, fault: str) -> np.ndarray:
@@ -41,22 +41,17 @@ def planted(faces: Faces, fault: str) -> np.ndarray:
         return mislabelled(faces)
     if fault == "not_a_face":
         return np.isin(faces.row, faces.truth.loc[faces.truth["fault"] == fault, "row"])
+    # Each duplicate belongs to the picture of its original, and any other image to its own.
     original = faces.truth.dropna(subset="of").set_index("row")["of"]
-    each = pd.DataFrame(
-        {
-            "picture": pd.Series(faces.row)
-            .map(original)
-            .fillna(pd.Series(faces.row))
-            .astype(np.int64)
-        }
-    )
-    each["label"], each["training"] = faces.emotion, faces.usage == TRAINING
-    alike = each.groupby("picture")
+    rows = pd.Series(faces.row)
+    table = pd.DataFrame({"picture": rows.map(original).fillna(rows).astype(np.int64)})
+    table["label"], table["training"] = faces.emotion, faces.usage == TRAINING
+    pictures = table.groupby("picture")
     if fault == "copy":
-        return (alike["label"].transform("size") > 1).to_numpy()
+        return (pictures["label"].transform("size") > 1).to_numpy()
     if fault == "conflict":
-        return (alike["label"].transform("nunique") > 1).to_numpy()
-    return (alike["training"].transform("any") & ~each["training"]).to_numpy()
+        return (pictures["label"].transform("nunique") > 1).to_numpy()
+    return (pictures["training"].transform("any") & ~table["training"]).to_numpy()
 
 
 def score(found: np.ndarray, there: np.ndarray) -> dict[str, float]:
@@ -67,8 +62,9 @@ def score(found: np.ndarray, there: np.ndarray) -> dict[str, float]:
         there: the faulty images, bool (n,).
 
     Returns:
-        planted, found and right (numbers of images; right is both), precision (right / found, NaN
-        if nothing was found) and recall (right / planted, NaN if nothing was planted).
+        planted, found and right (numbers of images that are faulty, flagged, and both); precision
+        (right / found, NaN if nothing was found); recall (right / planted, NaN if nothing was
+        planted).
     """
     correct, flagged, faulty = int((found & there).sum()), int(found.sum()), int(there.sum())
     return {
@@ -81,11 +77,12 @@ def score(found: np.ndarray, there: np.ndarray) -> dict[str, float]:
 
 
 def audit_flags(faces: Faces) -> dict[str, tuple[str, np.ndarray]]:
-    """The flags of the audits of pixels: by name, the kind of fault and bool (n,)."""
+    """The flags of the audits of pixels, by the audit's name: the kind of fault and bool (n,)."""
     leaks = np.zeros(len(faces), bool)
     usages = set(faces.usage.tolist())
-    for usage in (usages - {TRAINING}) if TRAINING in usages else ():
-        leaks[faces.usage == usage] = leaked(faces, usage)
+    if TRAINING in usages:
+        for usage in usages - {TRAINING}:
+            leaks[faces.usage == usage] = leaked(faces, usage)
     return {
         "exact duplicates": ("copy", copied(faces)),
         "leaks": ("leak", leaks),
@@ -100,15 +97,14 @@ def planted_table(
     """Precision and recall of audits on the planted faults, one row per audit.
 
     Args:
-        faces: drawn ones.
-        flags: the fault and what was flagged by the audit's name, as `audit_flags` gives them; None
-            for those.
+        faces: drawn faces.
+        flags: as `audit_flags` returns them; None calls it.
 
     Returns:
         Columns: audit, fault, and those of `score`.
 
     Raises:
-        StudyError: as `planted`, or an audit flags another number of faces than there are.
+        StudyError: as `planted`, or an audit has another number of flags than faces.
     """
     rows = []
     for audit, (fault, found) in (audit_flags(faces) if flags is None else flags).items():
@@ -116,7 +112,7 @@ def planted_table(
         if found.shape != (len(faces),):
             raise StudyError(
                 f"{audit}: expected a flag for each of {len(faces):,} faces, found shape "
-                f"{found.shape}."
+                f"{found.shape}. Flag the same faces."
             )
         rows.append({"audit": audit, "fault": fault, **score(found, planted(faces, fault))})
     return pd.DataFrame(

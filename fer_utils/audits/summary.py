@@ -24,59 +24,57 @@ from fer_utils.emotions import PRIVATE, PUBLIC, TRAINING, USAGES
 
 
 def summarise(faces: Faces, near: pd.DataFrame | None = None) -> dict:
-    """Run all audits. Returns values that JSON has.
+    """Run all audits.
 
     Args:
         faces: of any source and number.
         near: the result of `near_duplicates(faces)`; None computes it.
 
     Returns:
-        source; images, and images_by_usage; redundant_duplicates (images that could be left out)
-        and images_with_duplicates; conflicting_groups (pictures whose equal copies have several
-        labels); near_constant; leaked and leaked_same_label (by test usage, the images with an
-        equal copy in Training, and those with one that has their label; null where the usage or
-        Training has no image); near_duplicates (threshold, pairs, flipped pairs, conflicting pairs,
-        expected_by_chance_at_most as `near_duplicates.expected_by_chance`, leaked and leaked_more
-        by test usage: images with a near copy in Training, and those of them without an equal one);
-        votes (agreement: share of images whose label FER+ votes most for; not_a_face: images that
-        are no face to most; null without votes); planted (for drawn faces a list of precision and
-        recall by audit, else null; a share of nothing is null).
+        A dictionary that can be written as JSON. All numbers are counts of images unless stated.
+
+        - source, images, images_by_usage (by split)
+        - redundant_duplicates (images that repeat another one), images_with_duplicates
+        - conflicting_groups (pictures whose exact duplicates have several labels)
+        - near_constant
+        - leaked, leaked_same_label: by test split, the images with an exact duplicate in Training,
+          and those with one of the same label. None if the split or Training has no image.
+        - near_duplicates: threshold, pairs, flipped_pairs, conflicting_pairs (numbers of pairs),
+          expected_by_chance_at_most (share of pairs), leaked and leaked_more (by test split, the
+          images with a near-duplicate in Training, and those of them without an exact duplicate)
+        - votes: agreement (share of labels that are the FER+ majority), not_a_face; None without
+          votes
+        - planted: for drawn faces, the rows of `planted_table`; None for other faces
     """
-    tests = (PUBLIC, PRIVATE)
-    there = {usage: int((faces.usage == usage).sum()) for usage in USAGES}
-    checkable = [usage for usage in tests if there[usage] and there[TRAINING]]
-    exact = {usage: leaked(faces, usage) for usage in checkable}
+    sizes = {usage: int((faces.usage == usage).sum()) for usage in USAGES}
     pairs = near_duplicates(faces) if near is None else near
-    near_leaks = {usage: near_leaked(faces, usage, pairs) for usage in checkable}
+    exact: dict[str, int | None] = dict.fromkeys((PUBLIC, PRIVATE))
+    same_label, near_leaks, more = exact.copy(), exact.copy(), exact.copy()
+    for usage in exact:
+        if sizes[usage] and sizes[TRAINING]:
+            by_exact, by_near = leaked(faces, usage), near_leaked(faces, usage, pairs)
+            exact[usage] = int(by_exact.sum())
+            same_label[usage] = int(leaked_same_label(faces, usage).sum())
+            near_leaks[usage] = int(by_near.sum())
+            more[usage] = int((by_near & ~by_exact).sum())
     return {
         "source": faces.source,
         "images": len(faces),
-        "images_by_usage": there,
+        "images_by_usage": sizes,
         "redundant_duplicates": redundant_duplicates(faces),
         "images_with_duplicates": int(copied(faces).sum()),
         "conflicting_groups": int((copy_groups(faces)["labels"] > 1).sum()),
         "near_constant": int(near_constant(faces).sum()),
-        "leaked": {usage: int(exact[usage].sum()) if usage in exact else None for usage in tests},
-        "leaked_same_label": {
-            usage: int(leaked_same_label(faces, usage).sum()) if usage in exact else None
-            for usage in tests
-        },
+        "leaked": exact,
+        "leaked_same_label": same_label,
         "near_duplicates": {
             "threshold": SIMILAR,
             "pairs": len(pairs),
             "flipped_pairs": int(pairs["flipped"].sum()),
             "conflicting_pairs": int((~pairs["same_label"]).sum()),
             "expected_by_chance_at_most": expected_by_chance(pairs),
-            "leaked": {
-                usage: int(near_leaks[usage].sum()) if usage in near_leaks else None
-                for usage in tests
-            },
-            "leaked_more": {
-                usage: int((near_leaks[usage] & ~exact[usage]).sum())
-                if usage in near_leaks
-                else None
-                for usage in tests
-            },
+            "leaked": near_leaks,
+            "leaked_more": more,
         },
         "votes": _votes(faces),
         "planted": _planted(faces),
@@ -84,7 +82,7 @@ def summarise(faces: Faces, near: pd.DataFrame | None = None) -> dict:
 
 
 def summary_text(summary: dict) -> str:
-    """The numbers of `summarise` as text of several lines."""
+    """Format the numbers of `summarise` as text, one audit per line."""
     images, near = summary["images"], summary["near_duplicates"]
     by_usage = ", ".join(
         f"{usage} {count:,}" for usage, count in summary["images_by_usage"].items()
@@ -96,25 +94,28 @@ def summary_text(summary: dict) -> str:
         f"{summary['conflicting_groups']:,} pictures have duplicates with different labels",
     ]
     chance = near["expected_by_chance_at_most"]
-    telling = chance is None or chance < MEANINGLESS
+    significant = chance is None or chance < MEANINGLESS
     for usage, count in summary["leaked"].items():
         if count is None:
             continue
         total = summary["images_by_usage"][usage]
-        lines.append(
+        line = (
             f"  {usage}: {count:,} images ({_share(count, total)}) have a duplicate in Training, "
             f"{summary['leaked_same_label'][usage]:,} with the same label"
-            + (
-                f"; {near['leaked_more'][usage]:,} more have a near-duplicate there"
-                if telling
-                else ""
-            )
         )
-    lines += [
+        if significant:
+            line += f"; {near['leaked_more'][usage]:,} more have a near-duplicate there"
+        lines.append(line)
+    line = (
         f"Near-duplicates (similarity {near['threshold']:g} or more): {near['pairs']:,} pairs, "
         f"{near['conflicting_pairs']:,} with different labels, {near['flipped_pairs']:,} flipped"
-        + ("" if chance is None else f"; at most {chance:.1%} of the others by chance")
-        + ("" if telling else "; not significant"),
+    )
+    if chance is not None:
+        line += f"; at most {chance:.1%} of the others by chance"
+    if not significant:
+        line += "; not significant"
+    lines += [
+        line,
         f"Near-constant (standard deviation under {NEAR_CONSTANT:g} grey level): "
         f"{summary['near_constant']:,} images",
     ]

@@ -1,17 +1,52 @@
-"""Where faces come from. Every source gives the same `Faces`."""
+"""The sources of faces. Every source returns the same `Faces`.
 
-from dataclasses import replace
+A source is a module beside this one with a function that returns `Faces`, and an entry of
+`SOURCES`.
+"""
+
+from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 
 from fer_utils.data.faces import Faces
 from fer_utils.errors import StudyError
 
-SOURCES = ("sample", "csv", "folder", "kaggle")
-"""Names that `read` knows: drawn by the project; Kaggle's file; folders of images; a download of
-Kaggle's file."""
 
-_WITH_PATH = ("csv", "folder")
-_WITH_VOTES = ("csv", "kaggle")
+@dataclass(frozen=True)
+class Source:
+    """How to read a source.
+
+    Attributes:
+        function: "module:function" in this package.
+        options: names of the options of `read` that the function takes.
+        path: description of its path; "" if it has none.
+        no_votes: the reason why FER+ votes cannot be joined; "" if they can.
+    """
+
+    function: str
+    options: tuple[str, ...] = ()
+    path: str = ""
+    no_votes: str = ""
+
+
+SOURCES = {
+    "sample": Source(
+        "sample:draw_sample", ("count", "seed"), no_votes="drawn faces have no FER+ votes"
+    ),
+    "csv": Source(
+        "csv:read_csv",
+        path="Kaggle's fer2013.csv, .csv.gz, .zip or .tar.gz, or the folder that contains it",
+    ),
+    "folder": Source(
+        "folder:read_folder",
+        ("resize", "test_usage"),
+        path="the folder that contains train/<emotion>/ and test/<emotion>/",
+        no_votes="votes are joined by the CSV's rows, whose order images in folders have lost",
+    ),
+    "kaggle": Source("kaggle:read_kaggle"),
+}
+"""The sources by name: drawn faces; Kaggle's file; folders of images; a download of Kaggle's
+file."""
 
 
 def read(
@@ -28,106 +63,85 @@ def read(
     """Read the faces of one source.
 
     Args:
-        source: one of `SOURCES`; or None for `source_of(path)`, and for `sample` without a path.
-        path: for `csv`, the file or a folder that holds it; for `folder`, the folder with train/
-            and test/, or names that mean the same (see `read_folder`).
-        votes: FER+ votes (fer2013new.csv), for the sources whose rows are the CSV's: `csv` and
-            `kaggle`.
-        resize: for `folder`, bring images of another size to 48x48 instead of refusing them.
-        test_usage: for `folder`, what test/ is where names do not tell: see `read_folder`.
-        count: for `sample`, how many faces to draw. Other sources leave it unread.
-        seed: for `sample`, what the drawing starts from. Other sources leave it unread.
+        source: a name in `SOURCES`. None is `source_of(path)`, or `sample` without a path.
+        path: for `csv`, the file or a folder that contains it; for `folder`, the folder with train/
+            and test/, or names with the same meaning (see `read_folder`).
+        votes: FER+ votes (fer2013new.csv), for sources whose rows are the CSV's.
+        resize: for `folder`, resize images that are not 48x48 instead of refusing them.
+        test_usage: for `folder`, the split of test/ if file names do not tell it; see
+            `read_folder`.
+        count: for `sample`, the number of faces.
+        seed: for `sample`, the random seed.
         progress: show a progress bar.
 
     Returns:
-        Faces whose notices say how a real source departs from the contest's FER-2013.
+        Faces. Their notices describe how a real source differs from the contest's FER-2013.
 
     Raises:
-        StudyError: the source is unknown, nothing is at the path, an option is missing or does not
-            apply to the source, or what it holds is not in order.
+        StudyError: the source is unknown; its path is missing; an option does not apply to it; or
+            its contents are invalid.
     """
     if source is None:
         source = "sample" if path is None else source_of(path)
     if source not in SOURCES:
         raise StudyError(f"source: expected one of {', '.join(SOURCES)}, found {source!r}.")
-    _check_options(source, path, votes, resize, test_usage)
-    # Imported where used: a source may need what the others do not.
-    if source == "sample":
-        from fer_utils.data.sample import draw_sample
-
-        return draw_sample(count=count, seed=seed, progress=progress)
-    if source == "csv":
-        from fer_utils.data.csv import read_csv
-
-        assert path is not None  # or _check_options had refused it
-        faces = read_csv(path, progress=progress)
-    elif source == "folder":
-        from fer_utils.data.folder import read_folder
-
-        assert path is not None
-        faces = read_folder(path, resize=resize, test_usage=test_usage, progress=progress)
-    else:
-        from fer_utils.data.kaggle import read_kaggle
-
-        faces = read_kaggle(progress=progress)
+    options = {"resize": resize, "test_usage": test_usage, "count": count, "seed": seed}
+    _check_options(source, path, votes, {"resize": resize, "test_usage": test_usage})
+    entry = SOURCES[source]
+    # Imported on demand: a source may need packages that the others do not.
+    module, _, function = entry.function.partition(":")
+    reader = getattr(import_module(f"fer_utils.data.{module}"), function)
+    paths = (path,) if entry.path else ()
+    faces = reader(*paths, progress=progress, **{name: options[name] for name in entry.options})
     if votes is not None:
         from fer_utils.data.votes import join_votes
 
         faces = join_votes(faces, votes)
+    if faces.drawn:
+        return faces
     return replace(faces, notices=(*faces.notices, *faces.deviations()))
 
 
 def source_of(path: Path) -> str:
-    """The source that reads what is at `path`: "folder" for folders of images, else "csv".
+    """The source that reads `path`: "folder" for folders of images, else "csv".
 
     Raises:
-        StudyError: nothing is there.
+        StudyError: the path does not exist.
     """
     from fer_utils.data.folder import looks_like_folder_source
 
     try:
-        there = Path(path).exists()
+        exists = Path(path).exists()
     except OSError:  # such as a name that is too long
-        there = False
-    if not there:
+        exists = False
+    if not exists:
         raise StudyError(
-            f"{path}: expected Kaggle's file, or a folder that holds it or images in folders; "
-            "found nothing there. Check the path."
+            f"{path}: expected Kaggle's file, or a folder with it or with images in folders, found "
+            "nothing there. Check the path."
         )
     return "folder" if looks_like_folder_source(path) else "csv"
 
 
-def _check_options(
-    source: str,
-    path: Path | None,
-    votes: Path | None,
-    resize: bool,
-    test_usage: str | None,
-) -> None:
-    if source in _WITH_PATH and path is None:
-        what = {
-            "csv": "Kaggle's fer2013.csv, .csv.gz, .zip or .tar.gz, or the folder it lies in",
-            "folder": "the folder that holds train/<emotion>/ and test/<emotion>/",
-        }[source]
+def _check_options(source: str, path: Path | None, votes: Path | None, others: dict) -> None:
+    entry = SOURCES[source]
+    if entry.path and path is None:
         raise StudyError(
-            f"source {source!r}: expected a path, found none. Give {what}, with --path."
+            f"source {source!r}: expected a path, found none. Give {entry.path}, with --path."
         )
-    if source not in _WITH_PATH and path is not None:
+    if not entry.path and path is not None:
         raise StudyError(
             f"source {source!r}: it reads no path, found {path}. Leave --path out, or read it with "
             "--source csv or --source folder."
         )
-    if source not in _WITH_VOTES and votes is not None:
-        reason = {
-            "sample": "drawn faces have no taggers",
-            "folder": "images in folders have lost the order of the CSV's rows, by which votes are joined",
-        }[source]
+    if entry.no_votes and votes is not None:
         raise StudyError(
-            f"source {source!r}: it takes no votes, because {reason}. Found {votes}; leave --votes "
-            "out."
+            f"source {source!r}: it takes no votes, because {entry.no_votes}. Found {votes}. Leave "
+            "--votes out."
         )
-    for option, given in (("--resize", resize), ("--test-usage", test_usage is not None)):
-        if given and source != "folder":
+    for name, value in others.items():
+        if value and name not in entry.options:
+            takers = [other for other, each in SOURCES.items() if name in each.options]
             raise StudyError(
-                f"source {source!r}: {option} applies to --source folder only. Leave it out."
+                f"source {source!r}: --{name.replace('_', '-')} applies to --source "
+                f"{', '.join(takers)} only. Leave it out."
             )

@@ -1,4 +1,4 @@
-"""What a perfect model could score, held to votes and copies made by hand and to planted faults."""
+"""Estimates of the best possible accuracy, on votes, duplicates and planted faults made by hand."""
 
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ from fer_utils.errors import StudyError
 
 COLUMNS = ["estimate", "kind", "value", "low", "high", "images", "meaning"]
 NOISE = Noise(0.3, 0.28, 0.33, 5, pd.DataFrame())
-CASES = [  # label, votes, how often the oracle has it, whether there is a majority
+CASES = [  # label, votes, probability that the FER+ majority matches, whether there is a majority
     ("happy", {"happiness": 8, "neutral": 2}, 1, True),
     ("neutral", {"happiness": 8, "neutral": 2}, 0, True),
     ("sad", {"sadness": 5, "fear": 5}, 1 / 2, False),
@@ -41,7 +41,7 @@ def voted() -> Faces:
     )
 
 
-def test_oracle_guesses_among_equals(voted):
+def test_the_oracle_guesses_among_ties(voted):
     assert oracle_credit(voted) == pytest.approx([credit for *_, credit, _ in CASES])
     with pytest.raises(StudyError, match="--votes"):
         oracle_credit(replace(voted, votes=None))
@@ -49,23 +49,24 @@ def test_oracle_guesses_among_equals(voted):
 
 def test_estimates_from_votes(voted):
     table = ceiling(voted).set_index("estimate")
-    oracle, clear, tagger = (table.loc[name] for name in table.index[:3])
-    assert list(table.index[:2]) == ["FER+ majority", "FER+ majority, where there is one"]
+    oracle, clear, annotator = (
+        table.loc[name]
+        for name in ("FER+ majority", "FER+ majority, where there is one", "one FER+ annotator")
+    )
     assert oracle["value"] == pytest.approx((1 + 1 / 2 + 1 + 1 / 7) / 6) and oracle["images"] == 6
     assert clear["value"] == pytest.approx(1 / 2) and clear["images"] == 2
     assert (clear["low"], clear["high"]) == pytest.approx(proportion_confint(1, 2, method="wilson"))
-    # The label's own votes out of ten, contempt and the like counted as missed.
+    # The label's own share of the ten votes.
     own = np.array([8, 2, 5, 4, 0, 0]) / 10
-    assert tagger.name == "one FER+ tagger" and tagger["value"] == pytest.approx(own.mean())
-    assert tagger["high"] - tagger["value"] == pytest.approx(
-        1.959964 * own.std(ddof=1) / np.sqrt(6)
-    )
+    assert annotator["value"] == pytest.approx(own.mean())
+    margin = 1.959964 * own.std(ddof=1) / np.sqrt(6)
+    assert annotator["high"] - annotator["value"] == pytest.approx(margin)
 
 
-def test_copies_agree_by_pairs(voted):
-    """One picture three times with one other label: one of three pairs agrees.
+def test_agreement_of_duplicates_counts_pairs(voted):
+    """A picture occurs three times, once with another label, so one of its three pairs agrees.
 
-    Blanks and single ones do not count.
+    Blank and single images do not count.
     """
     images = voted.images.copy()
     images[1] = images[2] = images[0]
@@ -79,23 +80,24 @@ def test_copies_agree_by_pairs(voted):
         source="csv",
     )
     assert sorted(duplicates_agreement(faces)) == pytest.approx([1 / 3, 1])
-    row = ceiling(faces).set_index("estimate").loc["equal labels of copies"]
+    row = ceiling(faces).set_index("estimate").loc["equal labels of duplicates"]
     assert row["value"] == pytest.approx(2 / 3) and row["images"] == 2
     assert not len(duplicates_agreement(faces.select(np.array([5, 6, 7]))))
     assert not len(duplicates_agreement(faces.select(np.array([6, 7]))))
 
 
-def test_confident_learning_and_people(voted):
-    table = ceiling(replace(voted, votes=None), {"light": NOISE})
+def test_confident_learning_and_human_accuracy(voted):
+    table = ceiling(replace(voted, votes=None), {"HOG": NOISE})
     assert list(table.columns) == COLUMNS
-    (_, light), (_, people) = table.iterrows()
-    assert light["estimate"] == "confident learning, light"
-    assert (light["low"], light["value"], light["high"]) == pytest.approx((0.67, 0.7, 0.72))
-    assert people["kind"] == "people" and people["images"] is pd.NA
-    assert (people["low"], people["value"], people["high"]) == pytest.approx((0.6, 0.65, 0.7))
+    (_, confident), (_, human) = table.iterrows()
+    assert confident["estimate"] == "confident learning, HOG"
+    found = (confident["low"], confident["value"], confident["high"])
+    assert found == pytest.approx((0.67, 0.7, 0.72))
+    assert human["kind"] == "people" and human["images"] is pd.NA
+    assert (human["low"], human["value"], human["high"]) == pytest.approx((0.6, 0.65, 0.7))
 
 
-def test_truth_of_drawn_faces(faces):
+def test_the_true_value_for_drawn_faces(faces):
     wrong = 0
     for index, row in enumerate(faces.row):
         faults = faces.truth[faces.truth["row"] == row]
@@ -104,28 +106,22 @@ def test_truth_of_drawn_faces(faces):
         truth = ceiling(some).iloc[0]
         assert truth["kind"] == "truth" and truth["value"] == pytest.approx(1 - wrong / len(faces))
         assert 0 < truth["value"] < 1 and np.isnan(truth["low"])
-    assert (
-        "conflicts were planted"
-        in ceiling(faces).set_index("estimate").loc["equal labels of copies", "meaning"]
-    )
+    meaning = ceiling(faces).set_index("estimate").loc["equal labels of duplicates", "meaning"]
+    assert "planted" in meaning
 
 
-def test_findings_hold_for_any_number_of_estimates(voted, faces):
+def test_the_finding_has_the_estimates_of_the_table(voted, faces):
     bare = replace(voted, votes=None)
-    assert ceiling_finding(ceiling(bare)).startswith("Nothing here estimates")
-    assert (
-        "could score 70.0% against these labels by confident learning, light; people score 65% (60%"
-        in (ceiling_finding(ceiling(bare, {"light": NOISE})))
-    )
+    none = ceiling_finding(ceiling(bare))
+    assert "65 % (60 % to 70 %)" in none and none.count("%") == 3
+    one = ceiling_finding(ceiling(bare, {"HOG": NOISE}))
+    assert "70.0 %" in one and "confident learning, HOG" in one
+    # 32 % by one annotator, 44 % by the majority, 50 % where there is one.
     several = ceiling_finding(ceiling(voted))
-    assert several.startswith("3 estimates") and "(one FER+ tagger)" in several
-    assert "as the faults are planted" in ceiling_finding(ceiling(faces))
-    # 44 % by the oracle, 50 % where there is a majority, 32 % by a tagger.
-    assert "scores 47.0%, above 2 of 3, which are thus no ceiling;" in ceiling_finding(
-        ceiling(voted), 0.47
-    )
-    assert "scores 20.0%, below every one;" in ceiling_finding(ceiling(voted), 0.2)
-    assert "best model" not in ceiling_finding(ceiling(bare), 0.2)
+    assert "32" in several and "one FER+ annotator" in several
+    assert "50.0 % (FER+ majority, where there is one)" in several
+    drawn = ceiling(faces)
+    assert f"{100 * drawn['value'].iloc[0]:.1f} %" in ceiling_finding(drawn)
 
 
 @pytest.mark.slow
@@ -137,5 +133,5 @@ def test_fer2013s_ceilings(real_data):
     values = ceiling(faces).set_index("estimate")["value"].to_dict()
     assert values["FER+ majority"] == pytest.approx(0.6344, abs=5e-5)
     assert values["FER+ majority, where there is one"] == pytest.approx(22011 / 33500)
-    assert values["one FER+ tagger"] == pytest.approx(0.5549, abs=5e-5)
-    assert values["equal labels of copies"] == pytest.approx(0.9685, abs=5e-5)
+    assert values["one FER+ annotator"] == pytest.approx(0.5549, abs=5e-5)
+    assert values["equal labels of duplicates"] == pytest.approx(0.9685, abs=5e-5)

@@ -1,4 +1,4 @@
-"""Labels held to FER+ votes: hand-made votes, plain loops, and the real file's numbers."""
+"""Labels compared with FER+ votes: votes made by hand, and the numbers of the real file."""
 
 from dataclasses import replace
 
@@ -38,7 +38,7 @@ CASES = [  # label, votes, whether the majority agrees (ties do), the majority
 
 @pytest.fixture
 def voted() -> Faces:
-    """A face a case; a category's name differs from its emotion's, and their orders too."""
+    """One face per case. FER+ has other names and another order than FER-2013."""
     votes = pd.DataFrame(
         [{name: given.get(name, 0) for name in CATEGORIES} for _, given, *_ in CASES],
         dtype=np.uint8,
@@ -70,7 +70,7 @@ def test_vote_shares_are_of_all_ten_categories(voted):
         assert share.tolist() == [given.get(name, 0) / 10 for name in NAMED]
 
 
-def test_an_image_that_nobody_voted_on(voted):
+def test_an_image_without_votes(voted):
     votes = voted.votes.copy()
     votes.iloc[0] = 0
     silent = replace(voted, votes=votes)
@@ -123,9 +123,9 @@ def test_table_of_votes(voted):
         and table.loc["happy", "agreement"] == 1
     )
     assert table.loc["angry", "agreement"] == pytest.approx(2 / 3)
-    said = votes_finding(vote_table(voted))
-    assert "62.5% of 8 images" in said and "100% of happy" in said and "0% of disgust" in said
-    assert "1 images are no face" in said
+    finding = votes_finding(vote_table(voted))
+    assert "62.5 % of 8 images" in finding and "happy (100.0 %)" in finding
+    assert "disgust (0.0 %)" in finding and " 1 images are not a face" in finding
 
 
 def test_disagreement_counts_each_image_once(voted):
@@ -153,12 +153,12 @@ def test_mislabelled_drawn_faces_are_those_planted(faces, voted):
     for some in (faces, faces.select(order)):
         found = mislabelled(some)
         assert found.dtype == bool and found.tolist() == [row in planted for row in some.row]
-    with pytest.raises(StudyError, match="expected drawn ones"):
+    with pytest.raises(StudyError, match=r"expected drawn faces .*, found source 'csv'"):
         mislabelled(voted)
 
 
 @pytest.mark.slow
-def test_fer_plus_gives_the_label_of_64_6_percent(real_data):
+def test_the_fer_plus_majority_agrees_with_64_6_percent_of_the_labels(real_data):
     from fer_utils.data.sources import read
     from fer_utils.data.votes import join_votes
 

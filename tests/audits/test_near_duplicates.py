@@ -1,5 +1,4 @@
-"""Near copies: planted ones of every kind are found, others are not, and what is found is what all
-pairs give."""
+"""Near-duplicates: planted ones are found, others are not, and trees replace a full search."""
 
 import cv2
 import numpy as np
@@ -30,11 +29,11 @@ def resized(image):
     return cv2.resize(cv2.resize(image, (24, 24), interpolation=cv2.INTER_AREA), (48, 48))
 
 
-def shifted(image, right=2, down=-1):
+def translated(image, right=2, down=-1):
     return np.pad(image, 3, mode="edge")[3 - down : 51 - down, 3 - right : 51 - right]
 
 
-def turned(image):
+def rotated(image):
     matrix = cv2.getRotationMatrix2D((23.5, 23.5), 3, 1)
     return cv2.warpAffine(image, matrix, (48, 48), borderMode=cv2.BORDER_REPLICATE)
 
@@ -49,22 +48,21 @@ def retouched(image):
 CHANGES = {
     "jpeg": jpeg,
     "resized": resized,
-    "shifted": shifted,
-    "turned": turned,
+    "translated": translated,
+    "rotated": rotated,
     "retouched": retouched,
     "flipped": lambda image: image[:, ::-1],
-    "flipped and shifted": lambda image: shifted(image[:, ::-1]),
+    "flipped and translated": lambda image: translated(image[:, ::-1]),
 }
 
 
 def as_faces(images, usage=TRAINING, emotion=3):
+    """Faces with these images. `usage` and `emotion` are one value for all, or one per image."""
     count = len(images)
     return Faces(
         images=np.ascontiguousarray(images),
-        emotion=np.full(count, emotion, np.uint8)
-        if np.isscalar(emotion)
-        else np.asarray(emotion, np.uint8),
-        usage=np.full(count, usage) if isinstance(usage, str) else np.asarray(usage),
+        emotion=np.broadcast_to(np.asarray(emotion, np.uint8), count),
+        usage=np.broadcast_to(np.asarray(usage), count),
         row=np.arange(count),
         source="csv",
     )
@@ -72,7 +70,7 @@ def as_faces(images, usage=TRAINING, emotion=3):
 
 @pytest.fixture(scope="module")
 def originals():
-    """Pictures unlike each other: random, with a natural image's fall of amplitude by frequency."""
+    """Random pictures in which the amplitude falls with frequency, as in natural images."""
     generator = np.random.default_rng(8)
     frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(48), np.fft.fftfreq(48)))
     frequency[0, 0] = np.inf
@@ -83,8 +81,8 @@ def originals():
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_planted_near_duplicates_are_found_and_no_others(originals, change):
-    copies = np.stack([CHANGES[change](image) for image in originals[:100]])
-    pairs = near_duplicates(as_faces(np.concatenate([originals, copies])))
+    changed = np.stack([CHANGES[change](image) for image in originals[:100]])
+    pairs = near_duplicates(as_faces(np.concatenate([originals, changed])))
     planted = {(one, 300 + one) for one in range(100)}
     found = set(zip(pairs["i"], pairs["j"], strict=True))
     assert found <= planted
@@ -92,15 +90,15 @@ def test_planted_near_duplicates_are_found_and_no_others(originals, change):
     assert (pairs["flipped"] == change.startswith("flipped")).all()
 
 
-def test_pictures_unlike_each_other_make_no_pair(originals):
+def test_different_pictures_make_no_pair(originals):
     pairs = near_duplicates(as_faces(originals))
     assert list(pairs) == COLUMNS and len(pairs) == 0
     assert expected_by_chance(pairs) is None
 
 
-def test_the_trees_find_what_all_pairs_do(originals, monkeypatch):
-    copies = [change(image) for image in originals[:60] for change in CHANGES.values()]
-    faces = as_faces(np.concatenate([originals, np.stack(copies)]))
+def test_the_trees_find_the_pairs_of_a_full_search(originals, monkeypatch):
+    changed = [change(image) for image in originals[:60] for change in CHANGES.values()]
+    faces = as_faces(np.concatenate([originals, np.stack(changed)]))
     monkeypatch.setattr(module, "LEAF", len(faces))
     every = near_duplicates(faces)
     monkeypatch.setattr(module, "LEAF", 32)
@@ -111,10 +109,10 @@ def test_the_trees_find_what_all_pairs_do(originals, monkeypatch):
 
 
 def test_similarity_is_the_best_correlation_of_the_filtered_images(originals):
-    faces = as_faces(np.stack([originals[0], shifted(originals[0], 3, 0), *originals[1:40]]))
+    faces = as_faces(np.stack([originals[0], translated(originals[0], 3, 0), *originals[1:40]]))
     pairs = near_duplicates(faces)
     assert pairs[["i", "j"]].to_numpy().tolist() == [[0, 1]]
-    # The same by a loop: cosine transform, whitening, back to 32 x 32 pixels, template matching.
+    # The same with OpenCV: cosine transform, whitening, inverse at 32 x 32 pixels, matching.
     spectra = np.stack([cv2.dct(image.astype(np.float32))[:12, :12] for image in faces.images])
     spectra[:, 0, 0] = 0
     size = np.sqrt((spectra**2).mean(axis=0))
@@ -126,7 +124,7 @@ def test_similarity_is_the_best_correlation_of_the_filtered_images(originals):
     assert pairs["similarity"][0] == pytest.approx(expected, abs=1e-4)
 
 
-def test_equal_copies_are_no_near_duplicates_but_each_takes_part(originals):
+def test_exact_duplicates_are_no_near_duplicates_but_each_makes_pairs(originals):
     near = jpeg(originals[0])
     images = np.stack([originals[0], near, originals[0], near, *originals[1:50]])
     pairs = near_duplicates(as_faces(images))
@@ -153,33 +151,18 @@ def test_the_same_faces_give_the_same_pairs(faces):
 
 @pytest.fixture
 def across(originals):
-    """Four pictures with near copies across usages, among others."""
-    images = [
-        originals[0],
-        jpeg(originals[0]),
-        originals[1],
-        shifted(originals[1]),
-        resized(originals[1]),
-    ]
-    images += [originals[2], originals[2], turned(originals[2]), originals[3], jpeg(originals[3])]
-    usage = [
-        TRAINING,
-        PUBLIC,
-        TRAINING,
-        PRIVATE,
-        PRIVATE,
-        TRAINING,
-        PUBLIC,
-        PUBLIC,
-        PUBLIC,
-        PRIVATE,
-    ]
+    """Four pictures with near-duplicates in other splits, and 36 single ones in Training."""
+    one, two, three, four = originals[:4]
+    images = [one, jpeg(one), two, translated(two), resized(two)]
+    images += [three, three, rotated(three), four, jpeg(four)]
+    usage = [TRAINING, PUBLIC, TRAINING, PRIVATE, PRIVATE]
+    usage += [TRAINING, PUBLIC, PUBLIC, PUBLIC, PRIVATE]
     emotion = [3, 3, 3, 4, 3, 3, 3, 0, 3, 3]
     rest = originals[4:40]
     return as_faces(
         np.concatenate([np.stack(images), rest]),
-        [*usage, *[TRAINING] * len(rest)],
-        [*emotion, *[3] * len(rest)],
+        usage + [TRAINING] * len(rest),
+        emotion + [3] * len(rest),
     )
 
 
@@ -190,27 +173,19 @@ def test_near_duplicates_by_usage_and_leaks(across):
     assert table.to_numpy().tolist() == [[0, 2, 1], [2, 2, 1], [2, 1, 2]]
     assert near_leaked(across, PUBLIC, pairs).tolist() == [True, False, True, False]
     assert near_leaked(across, PRIVATE, pairs).tolist() == [True, True, False]
-    assert near_leaked(across, PUBLIC, pairs, same_label=True).tolist() == [
-        True,
-        False,
-        False,
-        False,
-    ]
-    assert near_leaked(across, PRIVATE, pairs, same_label=True).tolist() == [False, True, False]
     assert (near_duplicates_by_usage(pairs.iloc[:0]) == 0).all(axis=None)
     with pytest.raises(StudyError, match="usage: expected one of"):
         near_leaked(across, "Test", pairs)
 
 
-def test_drawn_faces_are_alike_by_chance_and_that_is_seen(faces):
-    """One generator draws them: at a similarity that they reach, as many are alike flipped as
-    plain."""
+def test_similar_drawn_faces_are_expected_by_chance(faces):
+    """They have one generator, so about as many pairs are flipped as unflipped."""
     pairs = near_duplicates(faces, 0.7)
     assert len(pairs) > 20
     assert expected_by_chance(pairs) > 0.5
 
 
-def test_chance_is_mirrored_pairs_over_plain_ones(across):
+def test_chance_is_flipped_pairs_over_unflipped_ones(across):
     pairs = near_duplicates(across)
     assert expected_by_chance(pairs) == 0
     assert expected_by_chance(pairs.assign(flipped=[True] + [False] * (len(pairs) - 1))) == 1 / (

@@ -1,4 +1,4 @@
-"""Brightness, contrast, sharpness and blanks, held to plain computations."""
+"""Brightness, contrast, sharpness and blank images, compared with plain computations."""
 
 from dataclasses import replace
 
@@ -29,12 +29,12 @@ def test_near_constant_images_of_the_sample_show_no_face(faces):
     assert found <= set(faces.truth.loc[faces.truth["fault"] == "not_a_face", "row"])
 
 
-def test_each_image_is_measured_as_by_itself_whatever_the_batch(faces, monkeypatch):
+def test_batches_do_not_change_the_measures(faces, monkeypatch):
     monkeypatch.setattr(pictures, "BATCH", 64)  # 210 faces: three full batches and a rest
     for measure, alone in (
         (brightness, np.mean),
         (contrast, np.std),
-        # scipy's "mirror" is the border that OpenCV takes.
+        # scipy's "mirror" is OpenCV's default border.
         (sharpness, lambda image: laplace(image, mode="mirror").var()),
     ):
         found = measure(faces)
@@ -44,7 +44,7 @@ def test_each_image_is_measured_as_by_itself_whatever_the_batch(faces, monkeypat
         )
 
 
-def test_a_blurred_image_is_less_sharp_and_a_blank_not_at_all(faces):
+def test_blur_lowers_sharpness_and_a_blank_image_has_none(faces):
     blurred = np.stack([cv2.GaussianBlur(image, (0, 0), 1.5) for image in faces.images])
     clear = ~near_constant(faces)
     assert (sharpness(replace(faces, images=blurred))[clear] < sharpness(faces)[clear]).all()
@@ -52,5 +52,5 @@ def test_a_blurred_image_is_less_sharp_and_a_blank_not_at_all(faces):
 
 
 @pytest.mark.parametrize("measure", [contrast, sharpness, near_constant])
-def test_no_face_has_no_measure(faces, measure):
+def test_no_faces_give_no_measures(faces, measure):
     assert measure(faces.select(np.arange(0))).shape == (0,)

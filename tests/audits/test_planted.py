@@ -1,5 +1,4 @@
-"""Scores of audits on planted faults: the truth is read right, and precision and recall are
-scikit-learn's."""
+"""Scores of audits on planted faults, compared with the truth table and with scikit-learn."""
 
 from dataclasses import replace
 
@@ -26,33 +25,28 @@ def drawn():
     return draw_sample(400, seed=4)
 
 
-def test_what_was_planted_is_read_from_the_truth(drawn):
+def test_planted_faults_are_those_of_the_truth_table(drawn):
     truth = drawn.truth
     copies = truth.dropna(subset="of").astype({"of": int})
-    assert set(np.flatnonzero(planted(drawn, "copy"))) == {*copies["row"], *copies["of"]}
-    assert np.flatnonzero(planted(drawn, "leak")).tolist() == sorted(
-        truth.loc[truth["fault"] == "leak", "row"]
-    )
-    assert np.flatnonzero(planted(drawn, "not_a_face")).tolist() == sorted(
-        truth.loc[truth["fault"] == "not_a_face", "row"]
-    )
+    copied = set(np.flatnonzero(planted(drawn, "copy")))
+    assert copied == {*copies["row"], *copies["of"]}
+    for fault in ("leak", "not_a_face"):
+        rows = sorted(truth.loc[truth["fault"] == fault, "row"])
+        assert np.flatnonzero(planted(drawn, fault)).tolist() == rows
     unlike = copies[drawn.emotion[copies["row"]] != drawn.emotion[copies["of"]]]
+    expected = {*unlike["row"], *unlike["of"]}
     conflict = set(np.flatnonzero(planted(drawn, "conflict")))
-    assert (
-        {*unlike["row"], *unlike["of"]} <= conflict <= set(np.flatnonzero(planted(drawn, "copy")))
-    )
-    # Beyond those, only copies of such an original that are labelled as it is.
-    assert all(
-        copies.set_index("row")["of"][row] in set(unlike["of"])
-        for row in conflict - {*unlike["row"], *unlike["of"]}
-    )
+    assert expected <= conflict <= copied
+    # The others are duplicates of the same originals, with their original's label.
+    original = copies.set_index("row")["of"]
+    assert set(original[list(conflict - expected)]) <= set(unlike["of"])
     shown = truth.dropna(subset="true_emotion").set_index("row")["true_emotion"]
     wrong = [row for row, emotion in shown.items() if emotion != EMOTIONS[drawn.emotion[row]]]
     assert np.flatnonzero(planted(drawn, "wrong_label")).tolist() == wrong
     assert all(planted(drawn, fault).any() for fault in FAULTS)
 
 
-def test_copies_count_only_where_their_picture_is_left(drawn):
+def test_duplicates_count_only_if_their_picture_is_selected(drawn):
     part = drawn.select(np.flatnonzero(drawn.usage == PUBLIC)[::-1])
     assert not planted(part, "leak").any()
     picture = drawn.truth.set_index("row")["of"].reindex(part.row).dropna()
@@ -62,14 +56,14 @@ def test_copies_count_only_where_their_picture_is_left(drawn):
         assert planted(drawn.select(order), fault).tolist() == planted(drawn, fault)[order].tolist()
 
 
-def test_exact_copies_and_leaks_are_found_completely(drawn):
+def test_exact_duplicates_and_leaks_are_all_found(drawn):
     for faces in (
         drawn,
         drawn.select(drawn.usage != PUBLIC),
         drawn.select(drawn.usage == TRAINING),
     ):
         table = planted_table(faces).set_index("audit")
-        exact = table.loc[["exact copies", "copies with conflicting labels"]]
+        exact = table.loc[["exact duplicates", "duplicates with conflicting labels"]]
         assert (exact["planted"] > 0).all() and (exact[["precision", "recall"]] == 1).all(axis=None)
         leaks = table.loc["leaks"]
         assert leaks["found"] == leaks["right"] == leaks["planted"]
@@ -93,51 +87,45 @@ def test_precision_and_recall_are_scikit_learn_s():
     assert np.isnan(score(found, nothing)["recall"]) and score(found, nothing)["precision"] == 0
 
 
-def test_an_audit_that_misses_and_errs_is_scored_so(drawn):
+def test_an_audit_with_misses_and_false_alarms(drawn):
     wrong = np.flatnonzero(planted(drawn, "wrong_label"))
     found = np.zeros(len(drawn), bool)
     found[wrong[: len(wrong) // 2]] = True
-    correct = np.flatnonzero(~planted(drawn, "wrong_label"))[:3]
-    found[correct] = True
+    found[np.flatnonzero(~planted(drawn, "wrong_label"))[:3]] = True
     table = planted_table(drawn, {"guess": ("wrong_label", found)})
     row = table.iloc[0]
     assert list(table) == ["audit", "fault", "planted", "found", "right", "precision", "recall"]
     assert row["precision"] == (len(wrong) // 2) / (len(wrong) // 2 + 3)
     assert row["recall"] == (len(wrong) // 2) / len(wrong)
-    said = planted_finding(table)
-    assert f"guess finds {len(wrong) // 2} of {len(wrong)} " in said and said.endswith(".")
+    assert f"guess found {len(wrong) // 2} of {len(wrong)} " in planted_finding(table)
 
 
-def test_the_finding_names_what_is_perfect_and_what_is_not(drawn):
-    said = planted_finding(planted_table(drawn))
-    assert said.startswith(
-        "Of the planted faults, exact copies, leaks, copies with conflicting labels find all"
-    )
-    assert "near-constant finds" in said and "nan" not in said
-    assert (
-        planted_finding(planted_table(drawn, {"none": ("leak", np.zeros(400, bool))})).count("0%")
-        == 1
-    )
+def test_the_finding_names_perfect_and_other_audits(drawn):
+    perfect, rest = planted_finding(planted_table(drawn)).split(".", 1)
+    assert "exact duplicates, leaks, duplicates with conflicting labels" in perfect
+    assert "near-constant" in rest and "nan" not in rest
+    none = planted_finding(planted_table(drawn, {"none": ("leak", np.zeros(400, bool))}))
+    assert "(0 %)" in none and "nan" not in none
     assert planted_finding(planted_table(drawn, {})) == "No fault was planted."
 
 
-def test_every_flag_is_of_its_face(drawn):
+def test_there_is_a_flag_for_each_face(drawn):
     for fault, found in audit_flags(drawn).values():
         assert fault in FAULTS and found.shape == (len(drawn),) and found.dtype == bool
 
 
-def test_unknown_faults_other_lengths_and_real_faces_are_named(drawn):
+def test_unknown_faults_other_lengths_and_real_faces_are_errors(drawn):
     with pytest.raises(StudyError, match="fault: expected one of copy, leak"):
         planted(drawn, "blank")
     with pytest.raises(
         StudyError, match="guess: expected a flag for each of 400 faces, found shape"
     ):
         planted_table(drawn, {"guess": ("leak", np.zeros(3, bool))})
-    with pytest.raises(StudyError, match="expected drawn ones"):
+    with pytest.raises(StudyError, match="expected drawn faces"):
         planted_table(replace(drawn, truth=None))
 
 
-def test_tables_keep_numbers(drawn):
+def test_the_columns_are_numbers(drawn):
     table = planted_table(drawn)
     assert all(pd.api.types.is_integer_dtype(table[name]) for name in ("planted", "found", "right"))
     assert all(pd.api.types.is_float_dtype(table[name]) for name in ("precision", "recall"))

@@ -19,7 +19,7 @@ ARGUMENTS = [
 
 @pytest.fixture(scope="session")
 def launch():
-    """Starts a Chromium with further arguments; skips where none is installed."""
+    """A function that starts Chromium with further arguments. Skips if none is installed."""
     executable = next(
         filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
     )
@@ -51,7 +51,7 @@ def browser(launch):
 
 @pytest.fixture(scope="session")
 def camera_browser(launch, tmp_path_factory):
-    """A Chromium whose camera shows the scene, and whose visitor always allows it."""
+    """A Chromium whose camera shows the scene and is always allowed."""
     file = tmp_path_factory.mktemp("camera") / "scene.mjpeg"
     file.write_bytes(
         b"".join(cv2.imencode(".jpg", frame)[1].tobytes() for frame in scene_frames(3))
@@ -65,7 +65,7 @@ def camera_browser(launch, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def clip(tmp_path_factory):
-    """A video of the scene, two seconds, in a format that Chromium plays and OpenCV writes."""
+    """A video of the scene (2 s) in a format that Chromium plays and OpenCV writes."""
     file = tmp_path_factory.mktemp("clip") / "scene.webm"
     writer = cv2.VideoWriter(str(file), cv2.VideoWriter_fourcc(*"VP80"), 10, (640, 480))
     for frame in scene_frames(20):
@@ -76,7 +76,7 @@ def clip(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def recognizer(model_folder):
-    """A recogniser with a tiny model; its faces are real, its emotions are not."""
+    """A recogniser with a tiny model, whose emotions have no meaning."""
     from fer_utils.recognition.recognizer import Recognizer
 
     return Recognizer(model_folder)
@@ -84,7 +84,7 @@ def recognizer(model_folder):
 
 @pytest.fixture(scope="session")
 def url(recognizer):
-    """The address of a server."""
+    """The address of a running server."""
     from fer_utils.serving import running
 
     with running(recognizer) as address:
@@ -93,10 +93,10 @@ def url(recognizer):
 
 @pytest.fixture
 def visit():
-    """Opens an address in a context of its own, and fails the test if the page asks for anything
-    from elsewhere.
+    """A function that opens an address in a new context.
 
-    The page's `complaints` are the messages of its console, and its errors.
+    The test fails if the page requests anything from another address. The page's `complaints` are
+    its errors and the messages of its console.
     """
     contexts, strays = [], []
 

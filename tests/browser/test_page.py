@@ -1,4 +1,4 @@
-"""The page in a real browser: every way to give a photo, every state, keyboard, phone and dark."""
+"""The page in a browser: all ways to choose a photo, all states, keyboard, phone and dark mode."""
 
 import re
 import threading
@@ -26,7 +26,7 @@ from fer_utils.serving.app import FRAME_ANCESTORS
 pytestmark = pytest.mark.slow
 
 
-def test_a_chosen_photo_is_answered(page):
+def test_a_chosen_photo_is_processed(page):
     assert page.locator("#drop").is_visible()
     give(page, ASTRONAUT, "result")
     check_astronaut(page)
@@ -35,7 +35,7 @@ def test_a_chosen_photo_is_answered(page):
 
 
 @pytest.mark.parametrize("source, shown", [("sample", 1), ("csv", 0)])
-def test_a_model_of_drawn_faces_says_so(visit, browser, write_model, tmp_path, source, shown):
+def test_a_model_of_drawn_faces_has_a_notice(visit, browser, write_model, tmp_path, source, shown):
     from fer_utils.recognition.recognizer import Recognizer
 
     with running(Recognizer(write_model(tmp_path, source=source))) as url:
@@ -44,9 +44,9 @@ def test_a_model_of_drawn_faces_says_so(visit, browser, write_model, tmp_path, s
         assert page.get_by_text("PublicTest", exact=False).count() == 1 - shown
 
 
-def test_the_bars_are_as_long_as_their_share(page):
+def test_the_length_of_a_bar_is_its_probability(page):
     give(page, ASTRONAUT, "result")
-    page.wait_for_timeout(800)  # they grow
+    page.wait_for_timeout(800)  # the bars grow
     for row in page.locator(".face .bars li").all():
         share = row.locator(".value").inner_text()
         if not share.startswith("<"):
@@ -56,22 +56,22 @@ def test_the_bars_are_as_long_as_their_share(page):
             assert fill / track == pytest.approx(int(share[:-2]) / 100, abs=0.012)
 
 
-def test_a_dropped_photo_is_answered(page):
+def test_a_dropped_photo_is_processed(page):
     drop(page, ASTRONAUT)
     check_astronaut(page)
     assert "dragging" not in (page.locator("body").get_attribute("class") or "")
 
 
-def test_a_pasted_photo_is_answered(page):
-    page.evaluate(
-        "(data) => document.body.dispatchEvent(new ClipboardEvent('paste', { clipboardData: data, "
-        "bubbles: true }))",
-        transfer(page, ASTRONAUT),
-    )
+def test_a_pasted_photo_is_processed(page):
+    paste = """(data) => {
+        const event = new ClipboardEvent("paste", { clipboardData: data, bubbles: true });
+        document.body.dispatchEvent(event);
+    }"""
+    page.evaluate(paste, transfer(page, ASTRONAUT))
     check_astronaut(page)
 
 
-def test_no_face_is_said(page):
+def test_a_photo_without_faces_is_reported(page):
     give(page, ASTRONAUT, "result")
     give(page, NO_FACE, "none")
     assert page.locator("#headline").inner_text() == "No face found"
@@ -93,7 +93,7 @@ def test_several_faces_are_numbered_and_linked_with_their_boxes(page):
     ]
 
 
-def test_an_uncertain_face_is_said_to_be_in_words(page):
+def test_an_uncertain_face_is_marked_in_words(page):
     answer(page, face("happy"), face("sad", 0.3, uncertain=True))
     give(page, NO_FACE, "result")
     assert page.locator(".face .uncertain").evaluate_all(
@@ -111,7 +111,7 @@ def test_an_uncertain_face_is_said_to_be_in_words(page):
     assert page.locator(".entry .found").inner_text() == "2 faces: happy, sad (uncertain)"
 
 
-def test_a_file_that_is_no_image_is_said_with_its_reason_and_the_next_photo_works(page):
+def test_a_file_that_is_no_image_has_an_error_and_the_next_photo_works(page):
     give(page, NOTES, "error")
     assert page.locator("#headline").inner_text() == "This photo cannot be read"
     assert "expected an image" in page.locator("#detail").inner_text()
@@ -120,7 +120,7 @@ def test_a_file_that_is_no_image_is_said_with_its_reason_and_the_next_photo_work
     check_astronaut(page)
 
 
-def test_a_photo_that_the_browser_cannot_show_is_answered_all_the_same(page):
+def test_a_photo_that_the_browser_cannot_show_is_processed(page):
     give(page, TIFF, "result")
     check_astronaut(page)
 
@@ -134,7 +134,7 @@ def test_a_photo_over_the_limit_is_not_sent(page):
     assert not [address for address in sent if address.endswith("/predict")]
 
 
-def test_while_the_server_works_the_page_says_so_and_a_newer_photo_wins(page):
+def test_while_the_server_works_there_is_a_message_and_a_newer_photo_is_shown_first(page):
     held = []
     page.route(PREDICT, lambda route: held.append(route))
     give(page, NO_FACE, "working")
@@ -152,11 +152,11 @@ def test_while_the_server_works_the_page_says_so_and_a_newer_photo_wins(page):
             '{"title": "Internal Server Error", "detail": "Its log says why."}',
             "The server failed",
         ),
-        (200, "<h1>hotel Wi-Fi</h1>", "The server's answer makes no sense"),
-        (200, "{}", "The server's answer makes no sense"),
+        (200, "<h1>hotel Wi-Fi</h1>", "The server's response is invalid"),
+        (200, "{}", "The server's response is invalid"),
     ],
 )
-def test_an_answer_that_is_none_is_said_and_can_be_tried_again(page, status, body, headline):
+def test_an_invalid_response_is_reported_and_can_be_tried_again(page, status, body, headline):
     page.route(PREDICT, lambda route: route.fulfill(status=status, body=body))
     give(page, ASTRONAUT, "error")
     assert page.locator("#headline").inner_text() == headline
@@ -165,12 +165,12 @@ def test_an_answer_that_is_none_is_said_and_can_be_tried_again(page, status, bod
     check_astronaut(page)
 
 
-def test_a_server_away_is_said_and_all_photos_can_be_tried_again(visit, browser, recognizer):
+def test_a_server_that_is_away_is_reported_and_can_be_tried_again(visit, browser, recognizer):
     with running(recognizer) as url:
         page = visit(browser, url)
     port = int(url.rsplit(":", 1)[1])
     give(page, [ASTRONAUT, NO_FACE, NO_FACE], "error")
-    assert page.locator("#headline").inner_text() == "The server does not answer"
+    assert page.locator("#headline").inner_text() == "The server does not respond"
     page.wait_for_function("() => document.querySelectorAll('li[data-state=failed]').length === 3")
     with running(recognizer, port=port):
         page.locator("#again").click()
@@ -180,7 +180,7 @@ def test_a_server_away_is_said_and_all_photos_can_be_tried_again(visit, browser,
         )
 
 
-def test_a_busy_server_is_asked_again_after_the_time_it_names(page):
+def test_a_busy_server_is_asked_again_after_retry_after(page):
     asked = []
 
     def busy_twice(route):
@@ -193,12 +193,12 @@ def test_a_busy_server_is_asked_again_after_the_time_it_names(page):
     page.route(PREDICT, busy_twice)
     give(page, ASTRONAUT, "busy")
     assert page.locator("#headline").inner_text() == "The server is busy"
-    assert "Asking again in 1 s" in page.locator("#detail").inner_text()
+    assert "in 1 s" in page.locator("#detail").inner_text()
     check_astronaut(page)
     assert len(asked) == 3
 
 
-def test_a_server_that_stays_busy_is_left_alone_in_the_end(page):
+def test_a_server_that_stays_busy_is_asked_five_times(page):
     asked = []
     page.route(
         PREDICT,
@@ -213,9 +213,9 @@ def test_a_server_that_stays_busy_is_left_alone_in_the_end(page):
 
 
 @pytest.mark.parametrize("key", ["Enter", "Space"])
-def test_the_keyboard_reaches_everything(page, key):
-    # Playwright asks the browser for file choosers when somebody first listens, and does not wait
-    # for its yes.
+def test_the_keyboard_reaches_all_controls(page, key):
+    # The first listener makes Playwright intercept file choosers, without waiting for the browser's
+    # confirmation. The reload takes longer than that.
     page.on("filechooser", lambda chooser: None)
     page.reload()
     focused = "() => document.activeElement.id || document.activeElement.getAttribute('aria-label')"
@@ -255,19 +255,19 @@ def test_arrow_keys_change_the_source(page):
         assert [panel.get_attribute("id") for panel in page.get_by_role("tabpanel").all()] == [mode]
 
 
-def test_a_screen_reader_hears_the_answer(page):
+def test_a_screen_reader_reads_the_result(page):
     status = page.get_by_role("status")
     assert status.get_attribute("aria-live") == "polite"
     give(page, ASTRONAUT, "result")
     assert re.search(r"1 face\s+Most probable: \w+ \d+ %", status.inner_text())
     assert page.locator("#picture").get_attribute("alt") == "The chosen photo, astronaut.png"
     assert page.get_by_role("heading", level=1).inner_text().strip() == "Facial expressions"
-    assert (
-        page.evaluate("""() => [
-        ...document.querySelectorAll("button, input, select, [role=tabpanel]")].filter((element) =>
-        !(element.textContent.trim() || element.labels?.length || element.ariaLabel)).length""")
-        == 0
-    )
+    nameless = page.evaluate("""() => {
+        const all = [...document.querySelectorAll("button, input, select, [role=tabpanel]")];
+        const named = (one) => one.textContent.trim() || one.labels?.length || one.ariaLabel;
+        return all.filter((one) => !named(one)).length;
+    }""")
+    assert nameless == 0
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -295,7 +295,7 @@ def test_a_phone_needs_no_sideways_scrolling(visit, browser, url, scheme):
 
 
 @pytest.mark.parametrize("motion, moves", [("reduce", False), ("no-preference", True)])
-def test_nothing_moves_for_those_who_want_no_motion(visit, browser, url, motion, moves):
+def test_nothing_moves_with_reduced_motion(visit, browser, url, motion, moves):
     page = visit(browser, url, reduced_motion=motion)
     give(page, ASTRONAUT, "result")
     durations = page.locator(".face .fill").first.evaluate(
@@ -305,8 +305,10 @@ def test_nothing_moves_for_those_who_want_no_motion(visit, browser, url, motion,
 
 
 class _Frame(BaseHTTPRequestHandler):
-    """A page elsewhere on this machine, as a notebook is, that shows the address after its `?` in
-    a frame."""
+    """A page of another server on this machine, like a notebook.
+
+    It shows the address after the `?` of its own address in a frame.
+    """
 
     def do_GET(self):
         self.send_response(200)

@@ -1,4 +1,4 @@
-"""The page's history: many photos at once, picked again, saved and cleared."""
+"""The page's history: many photos at once, selecting, saving and clearing."""
 
 import csv
 import json
@@ -30,7 +30,7 @@ def settle(page, count):
 def test_each_of_many_dropped_photos_becomes_an_entry(page):
     assert not page.locator("#history").is_visible()
     drop(page, ASTRONAUT, NO_FACE, NOTES)
-    check_astronaut(page)  # the first is shown
+    check_astronaut(page)  # the first photo is shown
     settle(page, 3)
     assert page.locator(".entry .title").all_inner_texts() == [
         "astronaut.png",
@@ -40,7 +40,7 @@ def test_each_of_many_dropped_photos_becomes_an_entry(page):
     first, *others = page.locator(".entry .found").all_inner_texts()
     assert first.startswith("1 face: ")
     assert others == ["No face found", "This photo cannot be read"]
-    # Two have a picture; the third, which is none, a placeholder with its file's type.
+    # The third file is no picture, so it has a placeholder with its type.
     page.wait_for_function(
         "() => document.querySelectorAll('.entry canvas.thumbnail').length === 2"
     )
@@ -53,23 +53,21 @@ def test_many_photos_are_sent_two_at_a_time(page):
     page.set_input_files("#file", [ASTRONAUT, NO_FACE, NO_FACE, NO_FACE])
     page.wait_for_timeout(500)
     assert len(held) == 2
-    assert page.locator("#settled").inner_text() == "0 of 4 answered"
+    assert page.locator("#settled").inner_text() == "0 of 4 processed"
     assert page.locator("#save-json").is_disabled()
     held[1].continue_()
     page.wait_for_function(
-        "() => document.getElementById('settled').textContent === '1 of 4 answered'"
+        "() => document.getElementById('settled').textContent === '1 of 4 processed'"
     )
     page.wait_for_timeout(300)
     assert len(held) == 3
 
 
-def test_an_entry_that_is_picked_is_shown_again(page):
+def test_a_selected_entry_is_shown_again(page):
     give(page, ASTRONAUT, "result")
     give(page, NO_FACE, "none")
-    assert page.locator(".entry .title").all_inner_texts() == [
-        "teal.png",
-        "astronaut.png",
-    ]  # the newest first
+    # The newest entry is the first.
+    assert page.locator(".entry .title").all_inner_texts() == ["teal.png", "astronaut.png"]
     page.locator("#tab-webcam").click()
     assert page.locator(".entry[aria-current]").count() == 0
     page.locator(".entry").nth(1).focus()
@@ -85,7 +83,7 @@ def test_the_history_is_saved_as_json(page):
     settle(page, 3)
     document = json.loads(saved(page, "json"))
     assert document["model"] == "tiny network"
-    astronaut, teal, notes = document["results"]  # the oldest first
+    astronaut, teal, notes = document["results"]  # the oldest entry is the first
     assert [entry["name"] for entry in document["results"]] == [
         "astronaut.png",
         "teal.png",
@@ -101,14 +99,14 @@ def test_the_history_is_saved_as_json(page):
     assert abs(age.total_seconds()) < 600
 
 
-def test_the_history_is_saved_as_csv_with_one_row_a_face(page):
+def test_the_history_is_saved_as_csv_with_one_row_for_each_face(page):
     answer(page, face("happy", x=3), face("sad", 0.4, uncertain=True))
     give(page, {**NO_FACE, "name": '=1+1, "two".png'}, "result")
     page.unroute(PREDICT)
     give(page, [NO_FACE, NOTES], "none")
     settle(page, 3)
     rows = list(csv.DictReader(saved(page, "csv").splitlines()))
-    # A spreadsheet must not take a file's name for a formula.
+    # A spreadsheet must not read the file's name as a formula.
     names = ['\'=1+1, "two".png'] * 2 + ["teal.png", "notes.jpg"]
     assert [row["name"] for row in rows] == names
     assert [row["face"] for row in rows] == ["1", "2", "", ""]
@@ -120,7 +118,7 @@ def test_the_history_is_saved_as_csv_with_one_row_a_face(page):
     assert sum(float(rows[1][emotion]) for emotion in EMOTIONS) == pytest.approx(1)
 
 
-def test_the_history_is_cleared_and_that_can_be_undone(page):
+def test_clearing_the_history_can_be_undone(page):
     give(page, ASTRONAUT, "result")
     page.locator("#clear").click()
     assert page.locator(".entry").count() == 0
@@ -135,7 +133,7 @@ def test_the_history_is_cleared_and_that_can_be_undone(page):
     assert not page.locator("#undo").is_visible()
 
 
-def test_clearing_takes_back_what_was_to_be_sent(page):
+def test_clearing_cancels_unsent_photos(page):
     held = []
     page.route(PREDICT, lambda route: held.append(route))
     page.set_input_files("#file", [ASTRONAUT, NO_FACE, NO_FACE, NO_FACE])
@@ -143,9 +141,8 @@ def test_clearing_takes_back_what_was_to_be_sent(page):
     page.locator("#clear").click()
     page.wait_for_timeout(300)
     assert len(held) == 2
-    assert not page.locator(
-        "#undo"
-    ).is_visible()  # of what had no answer there is nothing to bring back
+    # Entries without a result are not restored.
+    assert not page.locator("#undo").is_visible()
     page.unroute(PREDICT)
     give(page, NO_FACE, "none")
     settle(page, 1)

@@ -1,4 +1,4 @@
-"""The page at a server that asks for a token."""
+"""The page of a server with a token."""
 
 import pytest
 from driving import ASTRONAUT, check_astronaut, give
@@ -18,14 +18,14 @@ def guarded(recognizer):
 
 def type_token(page, token):
     page.get_by_label("Token", exact=True).fill(token)
-    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("button", name="Continue").click()
 
 
 def test_the_token_is_asked_for_once_in_a_tab(visit, browser, guarded):
     page = visit(browser, guarded)
     assert page.get_by_role("dialog", name="Access token").is_visible()
     assert page.evaluate("() => document.activeElement.id") == "token-field"
-    type_token(page, f" {TOKEN} ")  # pasted, with what sticks to it
+    type_token(page, f" {TOKEN} ")  # with spaces, as after pasting
     assert not page.get_by_role("dialog").is_visible()
     give(page, ASTRONAUT, "result")
     check_astronaut(page)
@@ -36,7 +36,7 @@ def test_the_token_is_asked_for_once_in_a_tab(visit, browser, guarded):
     assert page.evaluate("() => document.cookie") == ""
 
 
-def test_a_refused_token_is_asked_for_again_once_for_all_that_wait(visit, browser, guarded):
+def test_a_refused_token_is_asked_for_again_once_for_all_photos(visit, browser, guarded):
     page = visit(browser, guarded)
     type_token(page, "wrong")
     page.set_input_files("#file", [ASTRONAUT, ASTRONAUT, ASTRONAUT])
@@ -52,7 +52,7 @@ def test_a_refused_token_is_asked_for_again_once_for_all_that_wait(visit, browse
     assert not page.get_by_role("dialog").is_visible()
 
 
-def test_without_a_token_the_page_says_that_it_needs_one(visit, browser, guarded):
+def test_without_a_token_there_is_an_error(visit, browser, guarded):
     page = visit(browser, guarded)
     page.keyboard.press("Escape")
     page.set_input_files("#file", [ASTRONAUT] * 5)
@@ -61,14 +61,14 @@ def test_without_a_token_the_page_says_that_it_needs_one(visit, browser, guarded
     page.wait_for_selector('body[data-state="error"]')
     assert page.locator("#headline").inner_text() == "A token is needed"
     page.wait_for_timeout(300)
-    assert not page.get_by_role("dialog").is_visible()  # it is asked for once, not for each photo
+    assert not page.get_by_role("dialog").is_visible()  # asked once, not for each photo
     page.locator("#again").click()
     type_token(page, TOKEN)
     check_astronaut(page)
 
 
 @pytest.mark.parametrize("token", ["", "schlüssel", "two words"])
-def test_what_cannot_be_a_token_is_not_taken(visit, browser, guarded, token):
+def test_an_invalid_token_is_not_accepted(visit, browser, guarded, token):
     page = visit(browser, guarded)
     type_token(page, token)
     assert page.get_by_role("dialog").is_visible()

@@ -1,4 +1,4 @@
-"""The page with a camera that plays a file: its frames answered, and the camera freed."""
+"""The page with a camera that plays a file: its frames are processed, and it is released."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from fer_utils.serving import running
 
 pytestmark = pytest.mark.slow
 
-# Keeps the streams that the page opens, so that the tests see what becomes of them.
+# Stores the streams that the page opens, for the tests.
 KEEP_STREAMS = """
     window.streams = [];
     const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
@@ -57,11 +57,11 @@ def test_boxes_and_bars_are_drawn_over_the_live_picture(page):
     assert re.fullmatch(r"\d+(\.\d)? frames/s", page.locator("#webcam-shown .rate").inner_text())
     first = page.locator("#webcam-shown .box").element_handle()
     page.wait_for_timeout(1000)
-    assert first.evaluate("(box) => box.isConnected")  # changed from frame to frame, not made anew
+    assert first.evaluate("(box) => box.isConnected")  # the box is reused for each frame
     assert page.complaints == []
 
 
-def test_the_next_frame_is_sent_only_when_the_answer_is_there(visit, camera_browser, recognizer):
+def test_the_next_frame_is_sent_only_after_the_response(visit, camera_browser, recognizer):
     class Slow:
         card, drawn = recognizer.card, False
         lock, now, most, count = threading.Lock(), 0, 0, 0
@@ -86,7 +86,7 @@ def test_the_next_frame_is_sent_only_when_the_answer_is_there(visit, camera_brow
     assert slow.count >= 3
 
 
-def test_the_stop_button_frees_the_camera_and_ends_the_sending(page):
+def test_the_stop_button_releases_the_camera_and_ends_the_requests(page):
     start(page)
     assert page.evaluate("() => document.activeElement.id") == "stop-webcam"
     page.keyboard.press("Enter")
@@ -97,7 +97,7 @@ def test_the_stop_button_frees_the_camera_and_ends_the_sending(page):
     page.on("request", lambda request: sent.append(request.url))
     page.wait_for_timeout(700)
     assert sent == []
-    page.keyboard.press("Enter")  # and it can be started again
+    page.keyboard.press("Enter")  # starts the camera again
     check_live(page, "#webcam-shown", mirrored=True)
     assert page.evaluate(TRACKS) == ["ended", "live"]
 
@@ -111,7 +111,7 @@ def test_the_stop_button_frees_the_camera_and_ends_the_sending(page):
     ],
     ids=["tab hidden", "page left", "other source"],
 )
-def test_leaving_frees_the_camera(page, leave):
+def test_leaving_releases_the_camera(page, leave):
     start(page)
     leave(page)
     assert page.evaluate(TRACKS) == ["ended"]
@@ -119,7 +119,7 @@ def test_leaving_frees_the_camera(page, leave):
     check_freed(page)
 
 
-def test_a_camera_that_comes_after_the_stop_is_freed_at_once(page):
+def test_a_camera_that_opens_after_the_stop_is_released_at_once(page):
     page.evaluate(
         "() => { window.delayed = new Promise((resolve) => { window.allow = resolve; }); }"
     )
@@ -134,7 +134,7 @@ def test_a_camera_that_comes_after_the_stop_is_freed_at_once(page):
     check_freed(page)
 
 
-def test_a_camera_that_is_unplugged_is_said(page):
+def test_an_unplugged_camera_is_reported(page):
     start(page)
     page.evaluate("""() => {
         const [track] = window.streams[0].getTracks();
@@ -162,7 +162,7 @@ def test_snapshots_are_kept_in_the_history(page):
     assert [entry["kind"] for entry in kept] == ["webcam", "webcam"]
     assert kept[0]["width"] == 640
     assert len(kept[0]["faces"]) == 1
-    page.locator(".entry").nth(1).click()  # shown as a photo is, and the camera is freed
+    page.locator(".entry").nth(1).click()  # shows it like a photo, and releases the camera
     page.wait_for_selector('body[data-state="result"] #photo .box')
     assert page.evaluate(TRACKS) == ["ended"]
 
@@ -191,23 +191,23 @@ def test_a_screen_reader_is_not_told_of_every_frame(page):
     begun = next(numbers)
     page.wait_for_timeout(3000)
     page.locator("#stop-webcam").click()
-    assert next(numbers) - begun > 6  # so many frames, each with other faces
+    assert next(numbers) - begun > 6  # that many frames had other faces
     told = [text for text in page.evaluate("() => window.told") if "stopped" not in text]
     assert len(told) <= 2
 
 
-def test_a_server_away_is_said_while_the_camera_runs_and_its_return_noticed(page):
+def test_a_server_that_is_away_is_reported_and_its_return_is_noticed(page):
     start(page)
     page.route(PREDICT, lambda route: route.abort())
     page.wait_for_selector('body[data-state="error"]')
-    assert page.locator("#headline").inner_text() == "The server does not answer"
+    assert page.locator("#headline").inner_text() == "The server does not respond"
     assert page.locator(".box").count() == 0
     assert page.locator("#stop-webcam").is_visible()
     page.unroute(PREDICT)
     check_live(page, "#webcam-shown", mirrored=True)
 
 
-def test_another_camera_can_be_chosen_where_there_are_several(visit, launch, url):
+def test_another_camera_can_be_chosen(visit, launch, url):
     cameras = launch(
         "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream=device-count=2"
     )
@@ -229,19 +229,19 @@ def test_another_camera_can_be_chosen_where_there_are_several(visit, launch, url
     check_freed(page, tracks=2)
 
 
-def test_a_refused_camera_is_said_and_can_be_tried_again(visit, launch, url):
+def test_a_refused_camera_is_reported_and_can_be_tried_again(visit, launch, url):
     page = visit(launch("--use-fake-device-for-media-stream", "--deny-permission-prompts"), url)
     page.locator("#tab-webcam").click()
     page.locator("#start-webcam").click()
     page.wait_for_selector('body[data-state="error"]')
-    assert page.locator("#headline").inner_text() == "The camera may not be used"
+    assert page.locator("#headline").inner_text() == "The camera is not allowed"
     assert page.locator("#start-webcam").is_visible()
     page.context.grant_permissions(["camera"])
     page.locator("#again").click()
     page.wait_for_selector('body[data-state="live"]')
 
 
-def test_a_machine_without_a_camera_is_said(visit, browser, url):
+def test_a_machine_without_a_camera_is_reported(visit, browser, url):
     page = visit(browser, url, permissions=["camera"])
     page.locator("#tab-webcam").click()
     page.locator("#start-webcam").click()
@@ -249,14 +249,14 @@ def test_a_machine_without_a_camera_is_said(visit, browser, url):
     assert page.locator("#headline").inner_text() == "No camera found"
 
 
-def test_a_page_that_may_have_no_camera_at_all_says_why(visit, browser, url):
-    # as on http elsewhere
+def test_a_page_without_camera_access_explains_the_reason(visit, browser, url):
+    # Browsers hide the cameras from pages of other machines without https.
     missing = "Object.defineProperty(navigator, 'mediaDevices', { value: undefined });"
     page = visit(browser, url, missing)
     page.locator("#tab-webcam").click()
     page.locator("#start-webcam").click()
     page.wait_for_selector('body[data-state="error"]')
-    assert page.locator("#headline").inner_text() == "No camera from here"
+    assert page.locator("#headline").inner_text() == "No camera for this page"
     assert "https" in page.locator("#detail").inner_text()
 
 

@@ -1,4 +1,4 @@
-"""The console command: help, exit codes, and the way from a source to a scored run."""
+"""The command `fer-study`: help, exit codes, and all steps from a source to a scored run."""
 
 import json
 import random
@@ -49,13 +49,17 @@ def study(tmp_path, monkeypatch):
 
 @pytest.fixture
 def refused(capsys):
-    """Runs a command that must end with exit code 2, and gives its one message."""
+    """Run a command that must end with exit code 2. Returns its only message."""
 
     def run(*arguments) -> str:
         assert main([str(argument) for argument in arguments]) == 2
-        said = capsys.readouterr()
-        *_, message = said.err.splitlines()
-        assert said.out == "" and message.startswith("fer-study: ") and "Traceback" not in said.err
+        printed = capsys.readouterr()
+        *_, message = printed.err.splitlines()
+        assert (
+            printed.out == ""
+            and message.startswith("fer-study: ")
+            and "Traceback" not in printed.err
+        )
         return message
 
     return run
@@ -72,19 +76,19 @@ def help_of(capsys, *arguments) -> str:
 
 
 def test_help_lists_the_commands(capsys):
-    said = help_of(capsys)
-    assert [word for word in COMMANDS if f"\n    {word}" in said] == list(COMMANDS)
+    printed = help_of(capsys)
+    assert [word for word in COMMANDS if f"\n    {word}" in printed] == list(COMMANDS)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_help_has_an_example_that_is_understood(capsys, command):
+def test_help_has_a_valid_example(capsys, command):
     example = help_of(capsys, command).split("example:\n")[1].strip()
     program, *arguments = shlex.split(example)
     assert program == "fer-study" and arguments[0] == command
     assert cli.make_parser().parse_args(arguments).run
 
 
-def test_no_command_and_an_unknown_one_are_errors(capsys):
+def test_missing_and_unknown_commands_are_errors(capsys):
     for arguments in ([], ["prepair"]):
         with pytest.raises(SystemExit) as ended:
             main(arguments)
@@ -96,11 +100,11 @@ def test_no_command_and_an_unknown_one_are_errors(capsys):
 
 def test_prepare_train_and_score(study, tiny_network, capsys, monkeypatch):
     assert main(["prepare", "--count", "210", "--seed", "3"]) == 0
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     faces = load_faces(study / "data" / "prepared")
-    assert faces.counts().to_string() in said
-    assert "Note: These faces are drawn" in said
-    assert str(study / "data" / "prepared") in said and said.count("210") >= 2
+    assert faces.counts().to_string() in printed
+    assert "Note: These faces are drawn" in printed
+    assert str(study / "data" / "prepared") in printed and printed.count("210") >= 2
 
     train = [
         "train",
@@ -122,10 +126,13 @@ def test_prepare_train_and_score(study, tiny_network, capsys, monkeypatch):
     assert last == str(folder) and "val_accuracy" in table[0] and len(table) == 3
 
     assert main(["score", str(folder)]) == 0
-    said = capsys.readouterr().out.splitlines()
+    printed = capsys.readouterr().out.splitlines()
     public, private = ((faces.usage == usage).sum() for usage in ("PublicTest", "PrivateTest"))
-    assert f" of {public} images (95 % interval " in said[0] and f" of {private} images" in said[1]
-    assert not (study / "reports").exists(), "drawn faces leave no log"
+    assert (
+        f" of {public} images (95 % interval " in printed[0]
+        and f" of {private} images" in printed[1]
+    )
+    assert not (study / "reports").exists(), "no log of drawn faces"
 
     assert main(["score", str(folder), "--publish"]) == 2
     assert "found one on drawn faces" in capsys.readouterr().err
@@ -141,10 +148,10 @@ def test_an_ablation_is_printed_and_written(study, faces, tiny_network, capsys):
         )
         == 0
     )
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     table = pd.read_csv(study / "table.csv")
     assert table["variant"][0] == "all of it" and {"- mirroring", "+ mixup"} < set(table["variant"])
-    assert all(variant in said for variant in table["variant"])
+    assert all(variant in printed for variant in table["variant"])
     assert len(list((study / "data" / "runs").glob("ablation*/run.json"))) == len(table)
 
 
@@ -164,7 +171,7 @@ def test_results_are_printed_and_written(study, project, canonical, capsys, monk
     monkeypatch.setattr(documents, "write_results", lambda *given: written.append(given))
     assert main(["results", "--csv", "fer2013.csv"]) == 0
     assert capsys.readouterr().out.strip() == results_markdown(table)
-    assert written == [], "written without being asked"
+    assert written == [], "written without --write"
     assert main(["results", "--csv", "fer2013.csv", "--write"]) == 0
     assert written == [(table, versus, study)]
 
@@ -172,21 +179,21 @@ def test_results_are_printed_and_written(study, project, canonical, capsys, monk
 def test_networks_are_listed_as_a_table_and_as_json(capsys, monkeypatch):
     from fer_utils.networks import costs
 
-    # Building them all takes seconds; the real overview has its tests in test_costs.py.
+    # Building all networks takes seconds. test_costs.py tests the real overview.
     found = [
         {
             "name": "m",
             "input": "48x48x1",
             "parameters": 1234,
             "multiply_adds": 5678901,
-            "source": "its book",
+            "source": "a paper",
         }
     ]
     monkeypatch.setattr(costs, "overview", lambda: found)
     assert main(["networks"]) == 0
     title, line = capsys.readouterr().out.splitlines()
     assert title.split() == ["network", "input", "parameters", "multiply-adds", "source"]
-    assert line.split(maxsplit=4) == ["m", "48x48x1", "1,234", "5,678,901", "its book"]
+    assert line.split(maxsplit=4) == ["m", "48x48x1", "1,234", "5,678,901", "a paper"]
     assert main(["networks", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == found
 
@@ -203,16 +210,18 @@ def test_audit_prints_the_figures_as_text_and_as_json(faces, tmp_path, capsys):
     assert expected["leaked"]["PrivateTest"] > 0
 
 
-def test_paths_that_are_typed_count_from_the_working_directory(study, tmp_path):
+def test_typed_paths_are_relative_to_the_working_directory(study, tmp_path):
     assert main(["prepare", "--count", "30", "--out", "here"]) == 0
     assert len(load_faces(tmp_path / "desk" / "here")) == 30
     assert not study.exists()
 
 
-# --- what the user can mend ---
+# --- errors that the user can correct ---
 
 
-def test_missing_folders_say_how_to_make_them(study, refused, faces, tmp_path):
+def test_missing_folders_are_errors_with_the_command_that_makes_them(
+    study, refused, faces, tmp_path
+):
     assert "fer-study prepare" in refused("train", "baseline_cnn")
     assert "nowhere" in refused("train", "baseline_cnn", "--data", "nowhere")
     assert "nowhere" in refused("audit", "--faces", "nowhere")
@@ -224,17 +233,17 @@ def test_missing_folders_say_how_to_make_them(study, refused, faces, tmp_path):
     assert "make study" in refused("stage", "explore")
 
 
-def test_unknown_names_list_the_known(study, refused, faces, tmp_path):
+def test_unknown_names_are_errors_with_the_known_names(study, refused, faces, tmp_path):
     assert "expected one of sample, csv, folder, kaggle" in refused("prepare", "--source", "web")
     assert "expected one of baseline_cnn" in refused("train", "seed")
     assert "expected one of prepare, explore, replicate" in refused("stage", "explor")
     faces.save(tmp_path / "faces")
-    said = refused("train", "baseline_cnn", "--data", tmp_path / "faces", "--set", "widht=0.5")
-    assert "unknown option widht; it has width, dropout, batch_norm_momentum" in said
+    printed = refused("train", "baseline_cnn", "--data", tmp_path / "faces", "--set", "widht=0.5")
+    assert "unknown option widht; it has width, dropout, batch_norm_momentum" in printed
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ("epochs", "expected NAME=VALUE, found 'epochs'"),
         ("epochs=many", "epochs: expected a whole number of 1 or more, found 'many'"),
@@ -245,8 +254,8 @@ def test_unknown_names_list_the_known(study, refused, faces, tmp_path):
         ("name=../elsewhere", "name: expected letters"),
     ],
 )
-def test_bad_changes_of_a_recipe_are_named(study, refused, change, said):
-    assert said in refused("train", "baseline_cnn", "--set", change)
+def test_bad_changes_of_a_recipe_are_named(study, refused, change, message):
+    assert message in refused("train", "baseline_cnn", "--set", change)
 
 
 def test_bad_options_and_seeds_are_named(study, refused, faces, tmp_path):
@@ -256,12 +265,12 @@ def test_bad_options_and_seeds_are_named(study, refused, faces, tmp_path):
     assert "expected other options than" in refused(*train, "--set", "dropout=2")
 
 
-def test_errors_of_the_system_are_said_without_a_traceback(study, refused, tmp_path):
+def test_errors_of_the_system_have_no_traceback(study, refused, tmp_path):
     (tmp_path / "file").touch()
     assert "file" in refused("prepare", "--count", "30", "--out", tmp_path / "file" / "below")
 
 
-def test_the_process_ends_with_code_2_and_one_message(study, tmp_path):
+def test_the_process_exits_with_code_2_and_one_message(study, tmp_path):
     (tmp_path / "bad.csv").write_text("emotion,pixels,Usage\n0,1 2 3,Training\n")
     command = [
         *FER_STUDY,
@@ -279,7 +288,7 @@ def test_the_process_ends_with_code_2_and_one_message(study, tmp_path):
     assert not any((tmp_path / "desk").iterdir())
 
 
-def test_an_interrupt_is_no_traceback(monkeypatch, capsys):
+def test_an_interrupt_has_no_traceback(monkeypatch, capsys):
     def interrupt(given):
         raise KeyboardInterrupt
 
@@ -342,15 +351,15 @@ def test_export_writes_what_serve_loads(run, faces, tmp_path, capsys, monkeypatc
         "video": Path("clip.mp4"),
         "trusted_hosts": (*serving.LOCAL_HOSTS, "faces.lan"),
     }
-    # Not said: the server protects this machine's own names by itself.
+    # Not printed: the server protects this machine's own names by itself.
     assert "trusted_hosts" not in second
     assert second["token"] == "other"
 
 
-# --- nothing half-written ---
+# --- no partial files ---
 
 
-def test_a_failed_prepare_leaves_the_old_faces(study, faces, refused, tmp_path):
+def test_a_failed_prepare_keeps_the_old_faces(study, faces, refused, tmp_path):
     faces.save(tmp_path / "out")
     (tmp_path / "bad.csv").write_text("emotion,pixels,Usage\n0,1 2 3,Training\n")
     refused("prepare", "--source", "csv", "--path", tmp_path / "bad.csv", "--out", tmp_path / "out")
@@ -360,7 +369,7 @@ def test_a_failed_prepare_leaves_the_old_faces(study, faces, refused, tmp_path):
 
 def test_prepare_never_replaces_another_folder(study, refused, tmp_path):
     (tmp_path / "desk" / "thesis.tex").touch()
-    assert "expected nothing there, or prepared faces" in refused(
+    assert "expected nothing, or prepared faces" in refused(
         "prepare", "--count", "30", "--out", "."
     )
     assert [path.name for path in (tmp_path / "desk").iterdir()] == ["thesis.tex"]
@@ -368,7 +377,7 @@ def test_prepare_never_replaces_another_folder(study, refused, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("old", [False, True])
-def test_prepare_killed_at_any_moment_leaves_whole_faces_or_none(study, faces, tmp_path, old):
+def test_prepare_killed_at_any_moment_leaves_complete_faces_or_none(study, faces, tmp_path, old):
     out, generator = tmp_path / "out", random.Random(old)
     if old:
         faces.save(out)
@@ -378,7 +387,7 @@ def test_prepare_killed_at_any_moment_leaves_whole_faces_or_none(study, faces, t
     usual, new = time.monotonic() - started, load_faces(tmp_path / "whole")
 
     moments = [generator.uniform(0.3, 1) * usual for _ in range(8)]
-    # And while the folder is written: the moment its temporary one appears, and shortly after.
+    # None: while the folder is written, shortly after its temporary folder appears.
     moments += [None] * 8
     for moment in moments:
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

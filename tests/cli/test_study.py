@@ -1,4 +1,4 @@
-"""`make study` and `fer-study study`: which data DVC is asked to study, whatever their path is."""
+"""`make study` and `fer-study study`: the settings that DVC receives, for any path of the data."""
 
 import os
 import subprocess
@@ -23,8 +23,10 @@ def test_hydra_reads_a_quoted_text_as_it_is(text):
 
 @pytest.fixture
 def asked(monkeypatch, tmp_path):
-    """Runs a study with a `dvc` that only notes what it is asked for; gives the settings as Hydra
-    reads them."""
+    """Replace `dvc` by a program that only records its arguments.
+
+    Returns a function that returns the recorded settings, as Hydra reads them.
+    """
     tools, notes = tmp_path / "tools", tmp_path / "notes"
     tools.mkdir()
     dvc = tools / "dvc"
@@ -45,7 +47,7 @@ def asked(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("name", ODD_NAMES)
-def test_data_alone_is_what_is_studied_whatever_its_path(asked, tmp_path, name):
+def test_data_with_any_path_is_studied(asked, tmp_path, name):
     path = tmp_path / "données" / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
@@ -53,13 +55,13 @@ def test_data_alone_is_what_is_studied_whatever_its_path(asked, tmp_path, name):
     assert asked() == {"profile": "sample", "prepare.source": "csv", "prepare.path": str(path)}
 
 
-def test_a_folder_of_images_is_known_by_its_layout(asked, tmp_path):
+def test_a_folder_of_images_is_recognised_by_its_layout(asked, tmp_path):
     (tmp_path / "mine" / "train" / "happy").mkdir(parents=True)
     run_study("cpu", tmp_path / "mine", changes=["prepare.test_usage=split"])
     assert asked()["prepare.source"] == "folder" and asked()["prepare.test_usage"] == "split"
 
 
-def test_paths_count_from_the_working_folder_and_from_home(asked, tmp_path, monkeypatch):
+def test_paths_are_relative_to_the_working_folder_or_home(asked, tmp_path, monkeypatch):
     (tmp_path / "fer2013.csv").touch()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -68,13 +70,13 @@ def test_paths_count_from_the_working_folder_and_from_home(asked, tmp_path, monk
         assert asked()["prepare.path"] == asked()["prepare.votes"] == str(tmp_path / "fer2013.csv")
 
 
-def test_nothing_given_is_the_profile_as_it_is(asked):
+def test_without_options_the_profile_is_unchanged(asked):
     run_study("full")
     assert asked() == {"profile": "full"}
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("options", "message"),
     [
         ({"profile": "big"}, "PROFILE: expected one of cpu, full, sample, found 'big'"),
         (
@@ -87,14 +89,14 @@ def test_nothing_given_is_the_profile_as_it_is(asked):
         ),
     ],
 )
-def test_what_is_wrong_is_said_before_dvc_begins(asked, tmp_path, given, said):
-    with pytest.raises(StudyError, match=said):
-        run_study(**given)
+def test_bad_options_are_errors_before_dvc_starts(asked, tmp_path, options, message):
+    with pytest.raises(StudyError, match=message):
+        run_study(**options)
     assert not (tmp_path / "notes").exists()
 
 
 @pytest.mark.parametrize("name", [b"caf\xe9.csv", b"two\nlines.csv", b"${HOME}.csv"])
-def test_a_name_that_dvcs_files_cannot_hold_is_named(asked, tmp_path, name):
+def test_a_name_that_dvcs_files_cannot_contain_is_named(asked, tmp_path, name):
     path = tmp_path / os.fsdecode(name)
     path.touch()
     with pytest.raises(StudyError, match=r"DATA: expected a path .* Rename it"):
@@ -107,8 +109,8 @@ def test_a_failed_stage_fails_the_command(asked, monkeypatch):
         run_study()
 
 
-def test_make_hands_over_what_was_typed(asked, project, tmp_path):
-    """Make has its own meaning for $, the shell for ' and blanks."""
+def test_make_passes_the_typed_path(asked, project, tmp_path):
+    """In make $ has a meaning, in the shell ' and blanks."""
     path = tmp_path / 'o\'neil $HOME (1) "x".csv'
     path.touch()
     environment = os.environ | {"PYTHONPATH": str(project)}

@@ -1,4 +1,4 @@
-"""`fer-study tune`: what its words mean, and the files it leaves."""
+"""`fer-study tune`: the search space of its options, and its files."""
 
 import json
 
@@ -15,7 +15,7 @@ from fer_utils.tuning import trials as tuning_trials
 from fer_utils.tuning.spaces import SearchSpace
 
 
-def test_words_are_a_space():
+def test_options_are_a_search_space():
     given = [
         "width=0.25,1",
         "depth=1,2",
@@ -33,7 +33,7 @@ def test_words_are_a_space():
 
 
 @pytest.mark.parametrize(
-    ("word", "said"),
+    ("option", "message"),
     [
         ("dropout", "expected NAME=VALUES"),
         ("rate=1..2", "one of width, depth"),
@@ -43,13 +43,13 @@ def test_words_are_a_space():
         ("learning_rate=0..1", "expected lowest and highest, above 0"),
     ],
 )
-def test_words_that_are_none(word, said):
-    with pytest.raises(StudyError, match=said):
-        parse_space([word])
+def test_bad_options_are_named(option, message):
+    with pytest.raises(StudyError, match=message):
+        parse_space([option])
 
 
-def test_the_command_leaves_its_tables(faces, tmp_path, monkeypatch, capsys):
-    """With a stand-in for training, in this process."""
+def test_the_command_writes_its_tables(faces, tmp_path, monkeypatch, capsys):
+    """A stand-in replaces training, and the search runs in this process."""
     faces.save(tmp_path / "faces")
     monkeypatch.setattr(tuning_trials, "fit", Trainings())
     monkeypatch.setattr(
@@ -76,32 +76,29 @@ def test_the_command_leaves_its_tables(faces, tmp_path, monkeypatch, capsys):
     assert cli.main([*map(str, given), "--trials", "4", "--oracle", "random"]) == 0
     ledger = pd.read_csv(tmp_path / "out" / "ledger.csv")
     best = json.loads((tmp_path / "out" / "best.json").read_text())
-    assert (
-        len(ledger) == 4
-        and best["learning_rate"] == ledger["learning_rate"][0]
-        and best["epochs"] == 2
-    )
+    assert len(ledger) == 4 and best["epochs"] == 2
+    assert best["learning_rate"] == ledger["learning_rate"][0]
     assert json.loads(ledger["curve"][0])[0] == pytest.approx(ledger["val_accuracy"][0], abs=1e-6)
     assert "<svg" in (tmp_path / "out" / "trials.html").read_text()
     assert "4 trials, 0 failed" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("options", "message"),
     [
         (["--worker", "127.0.0.1:1"], "--worker HOST:PORT and --id N together"),
         (["--chief", "here"], "expected HOST:PORT, found 'here'"),
     ],
 )
-def test_half_a_role_is_refused(given, said, capsys):
-    assert cli.main(["tune", "baseline_cnn", *given]) == 2
-    assert said in capsys.readouterr().err
+def test_an_incomplete_role_is_an_error(options, message, capsys):
+    assert cli.main(["tune", "baseline_cnn", *options]) == 2
+    assert message in capsys.readouterr().err
 
 
 # --- retraining ---
 
 
-def test_the_retrained_show_the_search_s_optimism(faces, recipe, tiny_network, tmp_path):
+def test_retraining_measures_the_optimism_of_the_search(faces, recipe, tiny_network, tmp_path):
     faces = faces.without_private()
     space = SearchSpace(dropout=(0.1, 0.5), learning_rate=(1e-3, 1e-2))
     given = {
@@ -114,9 +111,8 @@ def test_the_retrained_show_the_search_s_optimism(faces, recipe, tiny_network, t
     }
     ledger = search(space, recipe, faces, **given)
     found = retraining.contenders(ledger, space, recipe)
-    assert [each.model for each in found] == ["winner", "runner-up", "untuned"] and found[
-        -1
-    ].recipe == recipe
+    assert [each.model for each in found] == ["winner", "runner-up", "untuned"]
+    assert found[-1].recipe == recipe
     assert [each.trial for each in found[:2]] == ledger["trial"][:2].tolist()
     runs = retraining.retrain(found, faces, [2, 3, 4], tmp_path, search_seed=1, progress=False)
     table = retraining.retrained_table(found, runs, faces)
@@ -132,14 +128,14 @@ def test_the_retrained_show_the_search_s_optimism(faces, recipe, tiny_network, t
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "said"),
+    ("low", "high", "effect"),
     [
         (0.01, 0.03, "gained"),
         (-0.03, -0.01, "lost"),
         (-0.01, 0.03, "no significant effect"),
     ],
 )
-def test_a_gain_is_claimed_where_its_interval_is_above_zero(low, high, said):
+def test_a_gain_is_claimed_only_if_its_interval_is_above_zero(low, high, effect):
     row = {
         "search_accuracy": 0.6,
         "mean": 0.55,
@@ -148,10 +144,10 @@ def test_a_gain_is_claimed_where_its_interval_is_above_zero(low, high, said):
         "gain": (low + high) / 2,
     }
     text = retraining.retraining_finding(pd.DataFrame([row | {"gain_low": low, "gain_high": high}]))
-    assert said in text and "5.0 points" in text
+    assert effect in text and "5.0 points" in text
 
 
 @pytest.mark.parametrize("seeds", [[2, 3], [2, 3, 3], [1, 2, 3], []])
-def test_retraining_wants_three_seeds_that_are_not_the_search_s(faces, recipe, tmp_path, seeds):
+def test_retraining_needs_three_seeds_other_than_that_of_the_search(faces, recipe, tmp_path, seeds):
     with pytest.raises(StudyError, match="expected 3 seeds or more"):
         retraining.retrain([], faces, seeds, tmp_path, search_seed=1)

@@ -206,7 +206,7 @@ def test_saving_never_replaces_what_it_did_not_make(tmp_path):
     (tmp_path / "photos" / "mine.jpg").touch()
     (tmp_path / "file").touch()
     for taken in ("photos", "file"):
-        with pytest.raises(StudyError, match=f"{taken}.*expected nothing there, or prepared faces"):
+        with pytest.raises(StudyError, match=f"{taken}.*expected nothing, or prepared faces"):
             make().save(tmp_path / taken)
     assert (tmp_path / "photos" / "mine.jpg").exists() and (tmp_path / "file").is_file()
     (tmp_path / "empty").mkdir()

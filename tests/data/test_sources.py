@@ -11,7 +11,7 @@ from fer_utils.errors import StudyError
 
 
 def test_names_the_sources_it_knows():
-    assert SOURCES == ("sample", "csv", "folder", "kaggle")
+    assert list(SOURCES) == ["sample", "csv", "folder", "kaggle"]
     with pytest.raises(
         StudyError, match="expected one of sample, csv, folder, kaggle, found 'CSV'"
     ):
@@ -32,11 +32,11 @@ def test_the_sample_is_drawn():
         ("folder", {}, "expected a path, found none"),
         ("sample", {"path": "fer2013.csv"}, "reads no path, found fer2013.csv"),
         ("kaggle", {"path": "fer2013.csv"}, "reads no path"),
-        ("sample", {"votes": "votes.csv"}, "takes no votes, because drawn faces have no taggers"),
+        ("sample", {"votes": "votes.csv"}, "takes no votes, because drawn faces"),
         (
             "folder",
             {"path": "x", "votes": "votes.csv"},
-            "takes no votes, because images in folders",
+            "takes no votes, because votes are joined",
         ),
         ("csv", {"path": "x.csv", "resize": True}, "--resize applies to --source folder only"),
         ("kaggle", {"test_usage": "split"}, "--test-usage applies to --source folder only"),

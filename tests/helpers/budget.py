@@ -1,4 +1,4 @@
-"""Parameters that make every stage as small as it can be, for tests that run the notebooks."""
+"""The smallest parameters of every stage, for tests that run the notebooks."""
 
 BUDGET = {
     "explore": {"examples_per_emotion": 3},

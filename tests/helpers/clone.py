@@ -1,5 +1,4 @@
-"""A fresh clone of the project that uses the running interpreter's packages, so that nothing is
-installed anew."""
+"""A fresh clone of the project that uses the packages of the running interpreter."""
 
 import os
 import subprocess
@@ -10,12 +9,11 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 
 class Clone:
-    """The project as committed, cloned to `folder / name`, and an environment with no git identity
-    and an empty home.
+    """A clone of the last commit in `folder / name`, with an empty home and no git identity.
 
-    Its .venv holds links to the running environment's parts, and marks newer than what it was made
-    from, so make takes it for installed. The package is the clone's own, as after its installation:
-    PYTHONPATH comes before it.
+    Its .venv contains links to the parts of the running environment, and new `.ready` files, so
+    that make does not install anything. PYTHONPATH selects the clone's own package, as an
+    installation would.
     """
 
     def __init__(self, folder: Path, name: str = "study") -> None:
@@ -31,7 +29,7 @@ class Clone:
 
         home = folder / f"home-{name}"
         home.mkdir()
-        # Started by make, a test inherits its settings (PROFILE=..., -j); and git must find no
+        # A test that make starts inherits make's settings (PROFILE=..., -j). git must not find an
         # identity.
         given = {
             key: value
@@ -50,7 +48,7 @@ class Clone:
         }
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess:
-        """Run a command in the clone, whose .venv comes first in PATH, as its Makefile has it."""
+        """Run a command in the clone. Its .venv comes first in PATH, as in the Makefile."""
         done = subprocess.run(
             command, cwd=self.root, env=self.environment, capture_output=True, text=True
         )
@@ -65,7 +63,7 @@ class Clone:
         return self.run("make", "study", *settings, check=check)
 
     def changed(self) -> list[str]:
-        """The files that git sees as changed or new."""
+        """The files that are changed or new to git."""
         return sorted(
             line[3:] for line in self.run("git", "status", "--porcelain").stdout.splitlines()
         )

@@ -1,4 +1,4 @@
-"""Commands that are killed or starved, and what they may leave behind."""
+"""Helpers for tests that kill commands or fill their disk."""
 
 import json
 import re
@@ -17,7 +17,7 @@ FER_STUDY = [sys.executable, "-m", "fer_utils.cli"]
 
 
 def litter(folder: Path) -> list[str]:
-    """What is there of writings that never ended."""
+    """The files of unfinished writes below a folder."""
     left = re.compile(r"\..+-[a-z0-9_]{8}(\..+)?|corrupt-.+|checkpoint\.npz|tmp[a-z0-9_]{8}.*")
     return [
         str(path.relative_to(folder)) for path in folder.rglob("*") if left.fullmatch(path.name)
@@ -25,7 +25,7 @@ def litter(folder: Path) -> list[str]:
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    """All files below a folder."""
+    """The bytes of all files below a folder."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in folder.rglob("*")
@@ -34,17 +34,16 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 def same_runs(store: Path, other: Path) -> bool:
-    """Whether two stores hold the same runs, but for times and what Keras' files say of when they
-    were written."""
+    """True if two stores contain the same runs, apart from times and the dates in Keras' files."""
 
     def contents(folder: Path) -> dict:
-        about = json.loads((folder / "run.json").read_text())
+        info = json.loads((folder / "run.json").read_text())
         with np.load(folder / "predictions.npz") as saved:
             logits = saved["row"].tobytes(), saved["logits"].tobytes()
         weights = keras.saving.load_model(folder / "model.keras", compile=False).get_weights()
         return {
             "files": sorted(path.name for path in folder.iterdir()),
-            "about": {key: value for key, value in about.items() if key != "seconds"},
+            "info": {key: value for key, value in info.items() if key != "seconds"},
             "history": pd.read_csv(folder / "history.csv").drop(columns="seconds").to_csv(),
             "logits": logits,
             "weights": [weight.tobytes() for weight in weights],
@@ -57,7 +56,7 @@ def same_runs(store: Path, other: Path) -> bool:
 
 
 def small_pipeline(folder: Path) -> Clone:
-    """A fresh clone whose stages have next to nothing to do."""
+    """A fresh clone with very small stages."""
     clone = Clone(folder)
     file = clone.root / "params.yaml"
     params = yaml.safe_load(file.read_text(encoding="utf-8"))

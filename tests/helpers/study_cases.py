@@ -1,4 +1,4 @@
-"""A study run by `make study`, shared by the tests that run it."""
+"""Helpers for tests that run `make study`."""
 
 import csv
 import json
@@ -10,14 +10,13 @@ from fer_utils.notebooks.parameters import NOTEBOOKS
 
 STAGES = ["prepare", *NOTEBOOKS, "report"]
 
-
 SMALL = {
     f"{stage}.{name}": value for stage, section in BUDGET.items() for name, value in section.items()
 }
 
 
 def setting(**changes) -> str:
-    """Make's SET for the small budget and `changes`, whose names have __ for the dot."""
+    """Make's SET for the small budget and `changes`. In their names, __ stands for the dot."""
     values = SMALL | {name.replace("__", "."): value for name, value in changes.items()}
     return "SET=" + " ".join(
         f"{name}={json.dumps(value, separators=(',', ':'))}" for name, value in values.items()
@@ -25,11 +24,12 @@ def setting(**changes) -> str:
 
 
 def ran(done) -> list[str]:
-    """The stages whose commands DVC ran."""
+    """The stages that DVC ran."""
     return re.findall(r"^> fer-study stage (\w+)$", done.stdout, re.M)
 
 
 def write_csv(path) -> None:
+    """Write 420 drawn faces as Kaggle's CSV."""
     from fer_utils.data.sources import read
 
     faces = read("sample", None, None, count=420)

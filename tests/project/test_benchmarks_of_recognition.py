@@ -1,6 +1,6 @@
-"""The benchmarks of recognition, detection and framing: what they read, compute and print.
+"""The benchmarks of recognition, detection and framing: input, computation and output.
 
-No time is asserted.
+Times are not tested.
 """
 
 import csv
@@ -17,7 +17,7 @@ from fer_utils.recognition.found import Box, Detection
 
 @pytest.fixture(scope="module")
 def benchmarks(project):
-    """The scripts as modules."""
+    """The programs as modules."""
     folder = str(project / "benchmarks")
     sys.path.insert(0, folder)
     try:
@@ -43,7 +43,7 @@ def blank_photos(folder, counts):
 
 
 class FakeDetector:
-    """Sees the same boxes in every photo."""
+    """Finds the same boxes in every photo."""
 
     frame, rise = 1.25, 0.1
 
@@ -61,12 +61,12 @@ class FakeDetector:
     ("boxes", "faces", "expected"),
     [(2, 2, (2, 0, 0)), (1, 2, (1, 1, 0)), (3, 2, (2, 0, 1)), (1, 0, (0, 0, 1))],
 )
-def test_boxes_are_found_missed_or_false_by_count(benchmarks, boxes, faces, expected):
+def test_faces_are_found_missed_or_false_by_count(benchmarks, boxes, faces, expected):
     count = benchmarks.detect.Count.of(boxes, faces)
     assert (count.found, count.missed, count.false) == expected
 
 
-def test_the_detectors_table_has_each_photo_and_totals(benchmarks, tmp_path):
+def test_the_table_of_detectors_has_each_photo_and_totals(benchmarks, tmp_path):
     folder = blank_photos(tmp_path, {"one.png": 1, "two.png": 2, "none.png": 0})
     detectors = {
         "haar": FakeDetector(Box(1, 1, 9, 9)),
@@ -74,7 +74,7 @@ def test_the_detectors_table_has_each_photo_and_totals(benchmarks, tmp_path):
     }
     printed = benchmarks.detect.compare(folder, detectors, repeats=1, annotate=tmp_path / "drawn")
     rows = {line.split()[0]: line.replace("|", "").split() for line in printed.splitlines()[1:]}
-    # After the name and the count: found, missed, false and milliseconds of each detector.
+    # After name and count: found, missed, false and milliseconds of each detector.
     assert rows["one.png"][1:5] == ["1", "1", "0", "0"]
     assert rows["one.png"][6:9] == ["1", "0", "1"]
     assert rows["none.png"][2:5] == ["0", "0", "1"]
@@ -86,7 +86,7 @@ def test_the_detectors_table_has_each_photo_and_totals(benchmarks, tmp_path):
 @pytest.mark.parametrize(
     "table", ["file,people\none.png,1\n", "file,faces\none.png,some\n", "file,faces\ngone.png,1\n"]
 )
-def test_counts_that_cannot_be_used_are_named(benchmarks, tmp_path, table):
+def test_bad_counts_are_named(benchmarks, tmp_path, table):
     blank_photos(tmp_path, {"one.png": 1})
     (tmp_path / "faces.csv").write_text(table)
     with pytest.raises(StudyError, match=r"faces\.csv: expected"):
@@ -96,7 +96,7 @@ def test_counts_that_cannot_be_used_are_named(benchmarks, tmp_path, table):
 # --- framing.py ---
 
 
-def test_a_box_in_a_pasted_image_comes_back_in_its_pixels(benchmarks):
+def test_a_box_in_a_pasted_image_is_converted_to_its_pixels(benchmarks):
     framing = benchmarks.framing
     border, by = framing.BORDER * framing.ENLARGED, framing.ENLARGED
     # The lower right quarter of the image.
@@ -104,7 +104,7 @@ def test_a_box_in_a_pasted_image_comes_back_in_its_pixels(benchmarks):
     assert framing.in_face_pixels(box) == (12, 12, 24, 24)
 
 
-def test_the_pasted_image_lies_in_the_middle(benchmarks):
+def test_the_pasted_image_is_in_the_centre(benchmarks):
     framing = benchmarks.framing
     image = np.random.default_rng(0).integers(0, 256, (48, 48), np.uint8)
     canvas = framing.paste(image)
@@ -114,7 +114,7 @@ def test_the_pasted_image_lies_in_the_middle(benchmarks):
     assert np.array_equal(inside, cv2.resize(image, (144, 144), interpolation=cv2.INTER_CUBIC))
 
 
-def test_the_face_is_the_box_nearest_the_middle(benchmarks):
+def test_the_face_is_the_box_nearest_the_centre(benchmarks):
     framing = benchmarks.framing
     image = np.zeros((48, 48), np.uint8)
     middle, near, far = Box(100, 100, 88, 88), Box(110, 100, 88, 88), Box(0, 0, 88, 88)
@@ -123,66 +123,63 @@ def test_the_face_is_the_box_nearest_the_middle(benchmarks):
     assert framing.find_pasted(FakeDetector(), image) is None
 
 
-def test_frame_and_rise_measured_on_boxes_cut_the_image_back(benchmarks):
-    """A box with known place and size in a pasted image: `crop_face` with the measured numbers
-    gives the image."""
+def test_measured_frame_and_rise_crop_the_image_again(benchmarks):
     from fer_utils.recognition.recognizer import crop_face
 
     framing = benchmarks.framing
     image = cv2.GaussianBlur(
         np.random.default_rng(1).integers(0, 256, (48, 48), np.uint8), (0, 0), 3
     )
-    box = Box(84, 99, 120, 96)  # middle at (144, 147): one pixel of FER-2013 below the image's
+    box = Box(84, 99, 120, 96)  # centre (144, 147): one pixel of FER-2013 below the image's
     frame, rise = framing.frame_of(np.array([framing.in_face_pixels(box)]))
     assert (frame, rise) == pytest.approx((48 / 40, 1 / 48))
     crop = crop_face(framing.paste(image), box, frame, rise)
     assert np.abs(crop.astype(int) - image).max() <= 3
 
 
-def test_one_detector_s_frame_in_another_s_boxes_cuts_the_same_square(benchmarks):
+def test_one_detectors_frame_in_anothers_boxes_crops_the_same_square(benchmarks):
     framing = benchmarks.framing
-    # The first's square: side 110, middle (50, 39); the second's box: side 100, middle (50, 50).
+    # The first square has side 110 and centre (50, 39), the second box side 100, centre (50, 50).
     frame, rise = framing.frame_like([(Box(0, 0, 100, 100), Box(10, 0, 80, 100))], 1.1, 0.1)
     assert (frame, rise) == pytest.approx((1.1, 0.1))
     frame, rise = framing.frame_like([(Box(0, 0, 100, 100), Box(20, 10, 60, 100))], 1.1, 0)
     assert (frame, rise) == pytest.approx((1.1, 10 / 110))
 
 
-def test_two_detectors_boxes_pair_where_they_are_on_one_face(benchmarks):
+def test_two_detectors_boxes_of_one_face_are_a_pair(benchmarks):
     a, b, beside = Box(0, 0, 40, 40), Box(5, 3, 30, 40), Box(60, 0, 40, 40)
     assert benchmarks.framing.same_faces([a], [b, beside]) == [(a, b)]
 
 
-def test_reframing_moves_and_scales_about_the_middle(benchmarks):
+def test_reframing_translates_and_scales_about_the_centre(benchmarks):
     reframe = benchmarks.framing.reframe
     image = np.zeros((1, 48, 48), np.uint8)
     image[0, 20:28, 20:28] = 255
     assert np.array_equal(reframe(image, 1), image)
-    moved = reframe(image, 1, right=3, down=-2)
+    moved = reframe(image, 1, across=3, down=-2)
     assert np.array_equal(moved[0, 18:26, 23:31], image[0, 20:28, 20:28])
     assert moved.sum() == image.sum()
-    # A square twice as large shows the face half as large, a quarter of the area, still in the
-    # middle.
+    # In a square twice as large, the face has a quarter of the area and the same centre.
     wider = reframe(image, 2)
     assert wider.sum() / image.sum() == pytest.approx(1 / 4, rel=0.05)
     assert np.average(np.arange(48), weights=wider[0].sum(axis=0)) == pytest.approx(23.5, abs=0.1)
-    # And in a wider square, a move is of the result's pixels.
-    shifted = reframe(image, 2, right=5)
+    # Translations are in pixels of the result.
+    shifted = reframe(image, 2, across=5)
     assert np.average(np.arange(48), weights=shifted[0].sum(axis=0)) == pytest.approx(28.5, abs=0.1)
 
 
 def test_reframing_repeats_the_border(benchmarks):
     image = np.full((1, 48, 48), 90, np.uint8)
-    assert (benchmarks.framing.reframe(image, 1.4, right=6) == 90).all()
+    assert (benchmarks.framing.reframe(image, 1.4, across=6) == 90).all()
 
 
-def test_framing_never_sees_private_faces(benchmarks, faces, tmp_path, monkeypatch, capsys):
+def test_framing_does_not_read_privatetest(benchmarks, faces, tmp_path, monkeypatch, capsys):
     framing = benchmarks.framing
     faces.save(tmp_path / "faces")
-    seen = []
-    monkeypatch.setattr(framing, "boxes_part", lambda faces, *_: seen.append(faces))
-    monkeypatch.setattr(framing, "shifts_part", lambda faces, *_: seen.append(faces))
-    monkeypatch.setattr(framing, "pasted_part", lambda faces, *_: seen.append(faces))
+    received = []
+    monkeypatch.setattr(framing, "boxes_part", lambda faces, *_: received.append(faces))
+    monkeypatch.setattr(framing, "shifts_part", lambda faces, *_: received.append(faces))
+    monkeypatch.setattr(framing, "pasted_part", lambda faces, *_: received.append(faces))
     monkeypatch.setattr(
         framing, "Recognizer", lambda *_, **__: SimpleNamespace(card={"name": "fake"})
     )
@@ -190,9 +187,9 @@ def test_framing_never_sees_private_faces(benchmarks, faces, tmp_path, monkeypat
         sys, "argv", ["framing.py", "--data", str(tmp_path / "faces"), "--images", "20"]
     )
     framing.main()
-    assert [set(each.usage) for each in seen] == [{"Training"}, {"PublicTest"}, {"PublicTest"}]
-    assert len(seen[0]) == len(seen[2]) == 20
-    assert len(seen[1]) == (faces.usage == "PublicTest").sum()
+    assert [set(each.usage) for each in received] == [{"Training"}, {"PublicTest"}, {"PublicTest"}]
+    assert len(received[0]) == len(received[2]) == 20
+    assert len(received[1]) == (faces.usage == "PublicTest").sum()
 
 
 # --- recognize.py ---
@@ -213,7 +210,7 @@ def measured(face, photos, found=None):
 
 @pytest.fixture
 def results():
-    """Two rounds: the machine was half as fast in the second."""
+    """Two rounds. The machine was half as fast in the second one."""
     photos = {"a.jpg": 40.0, "b.jpg": 80.0}
     quick = {"a.jpg": 20.0, "b.jpg": 20.0}
     return {
@@ -234,37 +231,36 @@ def test_ratios_are_of_the_same_round(benchmarks, results):
     assert ratios(results, "photos_ms", "ours", "fer") == [3, 3]
 
 
-def test_the_report_has_medians_spans_and_aims(benchmarks, results):
+def test_the_report_has_medians_ranges_and_ratios(benchmarks, results):
     printed = benchmarks.recognize.report(results, {"a.jpg": 1, "b.jpg": 1})
     rows = {line[:15].strip(): line for line in printed.splitlines()[1:5]}
     assert list(rows) == ["fer", "Model.predict", "compiled Keras", "ours"]
     assert "6.000 (4.000 to 8.000)" in rows["fer"]
-    assert (
-        "90.0 (60.0 to 120.0)" in rows["fer"]
-    )  # a photo: 60 ms in the first round, 120 in the second
+    # A photo takes 60 ms in the first round and 120 ms in the second.
+    assert "90.0 (60.0 to 120.0)" in rows["fer"]
     assert rows["fer"].endswith("1, 1, 2")  # found, missed, false
     assert rows["ours"].endswith("2, 0, 0")
     assert rows["Model.predict"].endswith("-")
-    assert "ours         than fer             3.00 (3.00 to 3.00)" in printed
+    lines = [" ".join(line.split()) for line in printed.splitlines()]
+    assert "all photos ours as fer 3.00 (3.00 to 3.00)" in lines
+    assert "one face classified ours as Model.predict 26.25 (22.50 to 30.00)" in lines
     assert "a.jpg 2.0, b.jpg 4.0" in printed
-    verdicts = [line.rsplit(maxsplit=2)[1:] for line in printed.split("aims\n")[1].splitlines()]
-    assert verdicts == [["26.25", "met"], ["0.62", "missed"], ["3.00", "met"], ["0.50", "met"]]
 
 
-def test_fer_s_setuptools_come_last_and_mtcnn_only_when_asked_for(benchmarks):
+def test_fers_setuptools_come_last_and_mtcnn_only_on_request(benchmarks):
     plain, with_mtcnn = benchmarks.recognize.installs(False), benchmarks.recognize.installs(True)
     assert plain[-1] == with_mtcnn[-1] == ["setuptools<81"]
     assert not any("torch" in argument for command in plain for argument in command)
     assert "torch" in with_mtcnn[2]
 
 
-def test_every_library_is_held_to_the_same_threads(benchmarks, monkeypatch):
+def test_every_library_has_the_same_number_of_threads(benchmarks, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     own = benchmarks.recognize.quiet(2)
     assert {own[name] for name in own if name.endswith("_THREADS")} == {"2"}
 
 
-def test_ours_is_measured_in_a_process_of_its_own(benchmarks, model_folder, tmp_path):
+def test_ours_is_measured_in_a_new_process(benchmarks, model_folder, tmp_path):
     folder = blank_photos(tmp_path, {"none.png": 0})
     job = {"contender": "ours", "threads": 1, "seconds": 0, "photos": [str(folder / "none.png")]}
     found = benchmarks.recognize.measure_afresh(
@@ -277,7 +273,7 @@ def test_ours_is_measured_in_a_process_of_its_own(benchmarks, model_folder, tmp_
     assert found["versions"].startswith("onnxruntime ")
 
 
-def test_a_contender_that_fails_is_named_with_its_error(benchmarks, tmp_path):
+def test_a_failing_contender_is_named_with_its_error(benchmarks, tmp_path):
     job = {
         "contender": "ours",
         "threads": 1,
@@ -293,11 +289,11 @@ def test_a_contender_that_fails_is_named_with_its_error(benchmarks, tmp_path):
 # --- peer.py ---
 
 
-def test_two_models_are_held_against_each_other(benchmarks, faces):
-    right = np.eye(7)[faces.emotion]
-    ours, theirs = right.copy(), right.copy()
+def test_two_models_are_compared(benchmarks, faces):
+    correct = np.eye(7)[faces.emotion]
+    ours, theirs = correct.copy(), correct.copy()
     ours[:20] = np.roll(ours[:20], 1, axis=1)
     theirs[10:50] = np.roll(theirs[10:50], 1, axis=1)
-    said = benchmarks.peer.compare(faces, ours, theirs)
-    assert said.startswith("ours 90.48%, fer 80.95% of 210; difference +9.52 points (")
-    assert "only ours right 30, only fer 10, McNemar p = 0.0022" in said
+    text = benchmarks.peer.compare(faces, ours, theirs)
+    assert text.startswith("ours 90.48%, fer 80.95% of 210; difference +9.52 points (")
+    assert "only ours correct 30, only fer 10, McNemar p = 0.0022" in text

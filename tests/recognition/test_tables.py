@@ -70,7 +70,7 @@ def test_a_table_that_fer_study_did_not_make_is_not_replaced(ending, rows, tmp_p
     table = tmp_path / f"faces{ending}"
     table.write_bytes(b"PAR1 mine" if ending == ".parquet" else b"frame,mine\n")
     before = table.read_bytes()
-    with pytest.raises(StudyError, match=r"expected nothing .* a video's rows made by fer-study"):
+    with pytest.raises(StudyError, match=r"expected nothing.* a video's rows made by fer-study"):
         write_rows(rows, table)
     assert table.read_bytes() == before
 

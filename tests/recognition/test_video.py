@@ -249,7 +249,7 @@ def test_only_an_annotated_clip_of_fer_study_is_replaced(ending, clip, tmp_path)
     assert len(read(out)[0]) == len(read(clip)[0])
     mine = film(tmp_path / "mine.mp4", squares(3)).rename(tmp_path / f"mine{ending}")
     before = mine.read_bytes()
-    with pytest.raises(StudyError, match=r"expected nothing .* annotated clip made by fer-study"):
+    with pytest.raises(StudyError, match=r"expected nothing.* annotated clip made by fer-study"):
         recognize_video(SquareRecognizer(), clip, annotate=mine, progress=False)
     assert mine.read_bytes() == before
 

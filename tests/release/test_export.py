@@ -1,5 +1,4 @@
-"""Export: its files agree with the run and with each other, the card says what is so, bad exports
-are errors."""
+"""Export: files that agree with the run and with each other, the model card, and errors."""
 
 import json
 import shutil
@@ -23,7 +22,7 @@ def exported(run, faces, tmp_path_factory):
     return folder, export_run(run, faces, folder)
 
 
-def test_onnx_answers_as_the_run_does(exported, run, faces):
+def test_onnx_predicts_as_the_run_does(exported, run, faces):
     folder, _ = exported
     public = faces.of(PUBLIC)
     found = probabilities(onnx_logits(folder / "model.onnx", public.images))
@@ -43,7 +42,7 @@ def test_keras_weights_are_the_same_model(exported, faces):
     )
 
 
-def test_the_recogniser_takes_it(exported, faces):
+def test_the_recogniser_loads_it(exported, faces):
     folder, card = exported
     recognizer = Recognizer(folder)
     public = faces.of(PUBLIC)
@@ -56,7 +55,7 @@ def test_the_recogniser_takes_it(exported, faces):
     assert recognizer.drawn
 
 
-def test_the_card_says_what_is_so(exported, run, faces):
+def test_the_card_has_the_numbers_of_the_run(exported, run, faces):
     folder, card = exported
     assert card == json.loads((folder / "card.json").read_text())
     public = faces.of(PUBLIC)
@@ -79,9 +78,7 @@ def test_the_card_says_what_is_so(exported, run, faces):
     assert card["onnx"]["largest_difference"] < 1e-4
 
 
-def test_privatetest_is_not_looked_at_and_shown_only_where_it_was_scored(
-    exported, run, faces, tmp_path
-):
+def test_privatetest_is_in_the_card_only_if_it_was_scored(exported, run, faces, tmp_path):
     assert list(exported[1]["scores"]) == [PUBLIC]
     shutil.copytree(run.folder, tmp_path / "run")
     scored = score(type(run)(tmp_path / "run"), faces)
@@ -104,7 +101,7 @@ def test_other_faces_are_refused(run, faces, tmp_path):
         export_run(run, others, tmp_path / "model")
 
 
-def test_a_model_that_answers_otherwise_is_refused():
+def test_a_model_with_other_predictions_is_refused():
     logits = np.random.default_rng(0).normal(size=(1500, 7))
     assert parity(logits, logits + 1e-6) < 1e-5
     moved = logits.copy()
@@ -112,49 +109,49 @@ def test_a_model_that_answers_otherwise_is_refused():
     with pytest.raises(StudyError, match="Nothing was written"):
         parity(logits, moved)
     moved = logits.copy()
-    moved[1200, 2] += 0.01  # beyond the images that are compared
+    moved[1200, 2] += 0.01  # not among the compared images
     assert parity(logits, moved) == 0
     tie = np.zeros((1, 7))
-    with pytest.raises(StudyError, match="1 other answers"):
+    with pytest.raises(StudyError, match="1 other predictions"):
         parity(tie, tie + 1e-9 * np.arange(7))
 
 
-def test_a_failed_export_leaves_what_was_there(run, faces, tmp_path, monkeypatch):
+def test_a_failed_export_keeps_the_old_folder(run, faces, tmp_path, monkeypatch):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "card.json").write_text("old")
     monkeypatch.setattr(
         export, "onnx_logits", lambda file, images: np.zeros((len(images), 7), np.float32)
     )
-    with pytest.raises(StudyError, match="expected ONNX Runtime to answer as Keras does"):
+    with pytest.raises(StudyError, match="same top predictions of ONNX Runtime and Keras"):
         export_run(run, faces, tmp_path / "model")
     assert [path.name for path in tmp_path.rglob("*")] == ["model", "card.json"]
     assert (tmp_path / "model" / "card.json").read_text() == "old"
 
 
 @pytest.mark.parametrize(
-    ("speedup", "allowed", "kept"), [(1.5, 1.0, True), (0.9, 1.0, False), (1.5, -1.0, False)]
+    ("speedup", "allowed_loss", "used"), [(1.5, 1.0, True), (0.9, 1.0, False), (1.5, -1.0, False)]
 )
-def test_eight_bits_are_kept_where_they_are_as_good_and_faster(
-    exported, run, faces, tmp_path, monkeypatch, speedup, allowed, kept
+def test_8_bit_integers_are_used_if_as_accurate_and_faster(
+    exported, run, faces, tmp_path, monkeypatch, speedup, allowed_loss, used
 ):
     monkeypatch.setattr(export, "_latency_ratio", lambda *_: speedup)
-    monkeypatch.setattr(export, "INT8_LOSS", allowed)
+    monkeypatch.setattr(export, "INT8_LOSS", allowed_loss)
     card = export_run(run, faces, tmp_path / "model", int8=True)
-    assert card["onnx"]["int8"] is kept
+    assert card["onnx"]["int8"] is used
     assert sorted(path.name for path in (tmp_path / "model").iterdir()) == [
         "README.md", "card.json", "model.onnx", "weights.npz",
     ]  # fmt: skip
     same = (tmp_path / "model" / "model.onnx").read_bytes() == (
         exported[0] / "model.onnx"
     ).read_bytes()
-    assert same is not kept
+    assert same is not used
     images = faces.of(PUBLIC).images
     assert card["public_accuracy"] == accuracy(
         onnx_logits(tmp_path / "model" / "model.onnx", images), faces.of(PUBLIC).emotion
     )
 
 
-def test_the_card_for_people_has_the_cards_numbers(exported):
+def test_the_model_card_has_the_numbers_of_card_json(exported):
     folder, card = exported
     text = (folder / "README.md").read_text()
     assert text == card_text(card)

@@ -1,5 +1,4 @@
-"""What an answer costs: what is counted is what the networks do, and what is timed is what ONNX
-Runtime does."""
+"""The cost of a prediction: multiply-adds of the networks, and times of ONNX Runtime."""
 
 import time
 
@@ -17,8 +16,7 @@ from fer_utils.training.runs import Run, publish_run
 
 @pytest.fixture(scope="module")
 def two_runs(faces, recipe, build_tiny, tmp_path_factory):
-    """A run that does not average, and a published one that averages over the mirror image and two
-    snapshots."""
+    """A run without TTA, and a published one with TTA (flip) and two snapshots."""
     folder = tmp_path_factory.mktemp("latency")
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("fer_utils.training.fit.build", build_tiny)
@@ -42,8 +40,8 @@ def test_costs_are_those_of_the_networks(two_runs):
     assert (table["milliseconds"] > 0).all()
 
 
-def test_times_are_the_least_of_calls_with_every_view(two_runs, monkeypatch):
-    """With a stand-in for ONNX Runtime whose answer to so many faces takes a known time."""
+def test_times_are_the_minimum_of_calls_with_all_transforms(two_runs, monkeypatch):
+    """A stand-in for ONNX Runtime takes a known time per face."""
     asked = []
 
     class Session:
@@ -58,10 +56,9 @@ def test_times_are_the_least_of_calls_with_every_view(two_runs, monkeypatch):
     monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
     table = answer_costs(two_runs, rounds=5)
     assert table["milliseconds"].tolist() == pytest.approx([3, 3, 12]), (
-        "the machine was busy in all rounds but one"
+        "the machine was busy in all rounds except one"
     )
-    # Of each round: one face, one face, and for each of two snapshots the face and its mirror
-    # image.
+    # A round: one face, one face, and for each of two snapshots the face and its flip.
     assert asked == 6 * [(1, 48, 48, 1), (1, 48, 48, 1), (2, 48, 48, 1), (2, 48, 48, 1)]
 
 
@@ -85,19 +82,18 @@ COSTS = pd.DataFrame(
 def test_an_ensemble_costs_what_its_members_cost():
     priced = with_costs(SCORES, COSTS, {"ensemble (2 networks)": ["a", "a", "b"]})
     assert priced["model"].tolist() == ["a", "a", "b", "ensemble (2 networks)"]
-    assert priced["multiply_adds"].tolist() == [10, 20, 7, 47], "members answer with their averages"
+    assert priced["multiply_adds"].tolist() == [10, 20, 7, 47], "the members use TTA"
     assert priced["milliseconds"].tolist() == pytest.approx([1.0, 1.5, 0.25, 3.25])
     assert with_costs(SCORES, COSTS)["model"].tolist() == ["a", "a", "b"]
 
 
-def test_the_finding_is_of_those_that_average():
-    assert tta_finding(with_costs(SCORES, COSTS)) == (
-        "Test-time averaging, on PrivateTest: a +2.0 points for 1.5 times the milliseconds."
-    )
-    assert "No network here" in tta_finding(with_costs(SCORES[2:3], COSTS))
+def test_the_finding_has_gain_and_cost_of_tta():
+    finding = tta_finding(with_costs(SCORES, COSTS))
+    assert "of a by +2.0 points" in finding and "1.5 times" in finding
+    assert "No network" in tta_finding(with_costs(SCORES[2:3], COSTS))
 
 
-def test_one_call_is_left_out(two_runs, monkeypatch):
+def test_the_first_call_is_not_counted(two_runs, monkeypatch):
     monkeypatch.setattr(latency, "_seconds", lambda session, pixels, times: next(ticks))
     ticks = iter(np.r_[99.0, 99.0, 99.0, np.arange(1.0, 10.0)])
     assert answer_costs(two_runs, rounds=3)["milliseconds"].tolist() == [1000, 2000, 3000]

@@ -1,4 +1,4 @@
-"""Numbers in README.md and docs/results.md are those of the committed tables."""
+"""README.md and docs/results.md contain the numbers of the committed tables."""
 
 import re
 import shutil
@@ -20,7 +20,7 @@ def blocks_of(project):
     return documents(read_results(evidence), read_differences(evidence), evidence)
 
 
-def test_pages_contain_the_committed_tables(project, blocks_of):
+def test_the_pages_contain_the_committed_tables(project, blocks_of):
     """If not, run `fer-study results --csv FILE --write`."""
     for name, blocks in blocks_of.items():
         text = (project / name).read_text(encoding="utf-8")

@@ -1,5 +1,4 @@
-"""Ensembles: chosen greedily on the images given, kept as a list of runs, answering with the mean
-probability."""
+"""Ensembles: greedy selection, their JSON file, and the mean probability as prediction."""
 
 import json
 from itertools import combinations_with_replacement
@@ -28,8 +27,7 @@ def emotion() -> np.ndarray:
 
 
 def guesses(emotion: np.ndarray, seed: int, strength: float = 1.0) -> np.ndarray:
-    """Logits (n, 7) that know something of the answer, and are wrong elsewhere than another
-    seed's."""
+    """Logits (n, 7) that favour the true emotion, with noise that depends on the seed."""
     noise = np.random.default_rng(seed).normal(size=(len(emotion), 7))
     return (noise + strength * np.eye(7)[emotion]).astype(np.float32)
 
@@ -40,7 +38,7 @@ def loss(logits: list[np.ndarray], emotion: np.ndarray) -> float:
     )
 
 
-def test_each_step_adds_what_lowers_the_loss_most(emotion):
+def test_each_step_adds_the_network_with_the_lowest_joint_loss(emotion):
     candidates = {f"run-{seed}": guesses(emotion, seed, 0.5 + 0.2 * seed) for seed in range(5)}
     path = select(candidates, emotion, size=6)
     assert path["size"].tolist() == [1, 2, 3, 4, 5, 6]
@@ -57,7 +55,7 @@ def test_each_step_adds_what_lowers_the_loss_most(emotion):
         assert row["low"] < row["accuracy"] < row["high"]
 
 
-def test_two_equally_good_networks_are_better_together_and_noise_is_left_out(emotion):
+def test_two_equally_good_networks_are_selected_and_noise_is_not(emotion):
     candidates = {
         "one": guesses(emotion, 1, 2.0),
         "two": guesses(emotion, 2, 2.0),
@@ -69,10 +67,12 @@ def test_two_equally_good_networks_are_better_together_and_noise_is_left_out(emo
         pair: loss([candidates[name] for name in pair], emotion)
         for pair in combinations_with_replacement(candidates, 2)
     }
-    assert set(min(pairs, key=pairs.get)) == {"one", "two"}, "planted: no other pair is as good"
+    assert set(min(pairs, key=pairs.get)) == {"one", "two"}, (
+        "no other pair is as good, by construction"
+    )
 
 
-def test_members_end_where_the_loss_is_lowest(emotion):
+def test_members_end_at_the_lowest_loss(emotion):
     path = select({"one": guesses(emotion, 1), "two": guesses(emotion, 2)}, emotion, size=3)
     path["added"], path["cross_entropy"] = ["one", "two", "one"], [1.2, 1.0, 1.1]
     assert members(path) == {"one": 1, "two": 1}
@@ -80,7 +80,7 @@ def test_members_end_where_the_loss_is_lowest(emotion):
     assert members(path) == {"one": 2, "two": 1}
 
 
-def test_one_that_counts_twice_has_twice_the_say(emotion):
+def test_a_network_that_counts_twice_has_twice_the_weight(emotion):
     logits = {"one": guesses(emotion, 1), "two": guesses(emotion, 2)}
     expected = (2 * softmax(logits["one"], axis=1) + softmax(logits["two"], axis=1)) / 3
     np.testing.assert_allclose(
@@ -88,20 +88,20 @@ def test_one_that_counts_twice_has_twice_the_say(emotion):
     )
 
 
-def test_nothing_to_choose_from_is_an_error(emotion):
+def test_no_candidates_and_no_members_are_errors(emotion):
     with pytest.raises(StudyError, match="found 0 and 8"):
         select({}, emotion)
     with pytest.raises(StudyError, match="found 1 and 0"):
         select({"one": guesses(emotion, 1)}, emotion, size=0)
 
 
-def test_members_answer_with_their_averages_where_their_recipe_has_them(faces, tmp_path):
+def test_members_use_tta_if_their_recipe_has_it(faces, tmp_path):
     part = faces.select(np.arange(12))
     plain, tta = guesses(part.emotion, 1), guesses(part.emotion, 2)
     runs = {}
     for recipe in (
         Recipe("plain", "baseline_cnn"),
-        Recipe("mirrored", "baseline_cnn", tta="flip"),
+        Recipe("flipped", "baseline_cnn", tta="flip"),
     ):
         folder = tmp_path / recipe.name
         folder.mkdir()
@@ -113,7 +113,7 @@ def test_members_answer_with_their_averages_where_their_recipe_has_them(faces, t
     assert np.array_equal(first, plain) and np.array_equal(second, tta)
 
 
-def test_an_ensemble_is_kept_as_its_members(emotion, tmp_path):
+def test_an_ensemble_is_stored_as_its_members(emotion, tmp_path):
     candidates = {
         "a-seed1": guesses(emotion, 1, 2.0),
         "a-seed2": guesses(emotion, 2, 2.0),
@@ -121,20 +121,18 @@ def test_an_ensemble_is_kept_as_its_members(emotion, tmp_path):
     }
     path = select(candidates, emotion, size=4)
     file = write_ensemble(tmp_path, "both", path, candidates)
-    about = json.loads(file.read_text())
-    assert about["candidates"] == ["a-seed1", "a-seed2", "b-seed1"] and about["size"] == 4
+    content = json.loads(file.read_text())
+    assert content["candidates"] == ["a-seed1", "a-seed2", "b-seed1"] and content["size"] == 4
     best = path.loc[path["cross_entropy"].idxmin()]
-    assert about["public_accuracy"] == pytest.approx(best["accuracy"], abs=1e-6)
+    assert content["public_accuracy"] == pytest.approx(best["accuracy"], abs=1e-6)
     for label in candidates:
         (tmp_path / label).mkdir()
     expected = {tmp_path / label: times for label, times in members(path).items()}
     assert read_ensembles(tmp_path) == {"both": expected}
     (tmp_path / "a-seed1").rmdir()
-    with pytest.raises(
-        StudyError, match=r"both\.json: expected the evidence of its members .* none of a-seed1"
-    ):
+    with pytest.raises(StudyError, match=r"both\.json: expected .* none of a-seed1"):
         read_ensembles(tmp_path)
 
 
-def test_without_any_there_are_none(tmp_path):
+def test_without_files_there_are_no_ensembles(tmp_path):
     assert read_ensembles(tmp_path) == {}

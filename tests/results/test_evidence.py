@@ -1,4 +1,4 @@
-"""Evidence of real runs, and the table of results that is computed from it."""
+"""Evidence of real runs, and the table of results computed from it."""
 
 import dataclasses
 import json
@@ -35,8 +35,10 @@ CORRECT = {PUBLIC: 2268, PRIVATE: 2301}
 
 @pytest.fixture
 def make_run(canonical, tmp_path):
-    """Makes a finished and scored run on the canonical faces that is right on so many images of a
-    usage."""
+    """Make a finished and scored run on the canonical faces.
+
+    `correct` is the number of images that it classifies correctly, by split.
+    """
 
     def make(recipe=None, seed=1, correct=CORRECT, usages=(PUBLIC, PRIVATE), **changes) -> Run:
         recipe = recipe or Recipe("baseline_cnn", "baseline_cnn")
@@ -47,13 +49,13 @@ def make_run(canonical, tmp_path):
         for usage in usages:
             part = canonical.of(usage)
             wrong = generator.permutation(len(part))[correct[usage] :]
-            answer = part.emotion.astype(int)
-            answer[wrong] = (answer[wrong] + generator.integers(1, 7, len(wrong))) % 7
+            predicted = part.emotion.astype(int)
+            predicted[wrong] = (predicted[wrong] + generator.integers(1, 7, len(wrong))) % 7
             rows.append(part.row)
-            scores = generator.uniform(0, 1, (len(part), 7)) + 2 * np.eye(7)[answer]
-            # A runner-up so close that float16 could not tell it from the answer at this height.
+            scores = generator.uniform(0, 1, (len(part), 7)) + 2 * np.eye(7)[predicted]
+            # A second-best score so close that float16 would round both to the same number.
             number = np.arange(len(part))
-            scores[number, (answer + 6) % 7] = scores[number, answer] - 2e-4
+            scores[number, (predicted + 6) % 7] = scores[number, predicted] - 2e-4
             logits.append(scores)
         mixed = generator.permutation(sum(map(len, rows)))
         write_predictions(folder, np.concatenate(rows)[mixed], np.concatenate(logits)[mixed])
@@ -70,7 +72,7 @@ def make_run(canonical, tmp_path):
 # --- publishing ---
 
 
-def test_evidence_is_the_run_in_small(make_run, canonical, tmp_path):
+def test_evidence_is_a_small_copy_of_the_run(make_run, canonical, tmp_path):
     run = make_run()
     folder = publish_evidence(run, tmp_path / "evidence")
     assert folder == tmp_path / "evidence" / "baseline_cnn-seed1"
@@ -89,11 +91,13 @@ def test_evidence_is_the_run_in_small(make_run, canonical, tmp_path):
     assert np.array_equal(row, np.sort(tests.row)), "every row once, in order"
     exact = run.logits(tests)[np.argsort(tests.row)]
     np.testing.assert_allclose(probabilities(logits), probabilities(exact), atol=2e-3)
-    assert np.array_equal(logits.argmax(axis=1), exact.argmax(axis=1)), "rounding changes no answer"
+    assert np.array_equal(logits.argmax(axis=1), exact.argmax(axis=1)), (
+        "rounding changes no prediction"
+    )
     assert (folder / "predictions.npz").stat().st_size < 200_000, "small enough for git"
 
 
-def test_drawn_and_unscored_runs_are_no_evidence(make_run, tmp_path):
+def test_drawn_and_unscored_runs_are_refused(make_run, tmp_path):
     with pytest.raises(StudyError, match="found one on drawn faces"):
         publish_evidence(make_run(source="sample"), tmp_path / "evidence")
     with pytest.raises(StudyError, match=r"found 3,589\. Score it first"):
@@ -106,7 +110,7 @@ def test_drawn_and_unscored_runs_are_no_evidence(make_run, tmp_path):
 
 @pytest.fixture
 def two_runs(make_run, canonical, tmp_path):
-    """Evidence of two seeds, and what each answers on PublicTest, by its label."""
+    """Evidence of two seeds, and the selection of their ensemble."""
     for seed in (1, 2):
         publish_evidence(make_run(seed=seed, fingerprint=f"{seed:064x}"), tmp_path / "evidence")
     runs = read_evidence(tmp_path / "evidence", canonical)
@@ -116,7 +120,7 @@ def two_runs(make_run, canonical, tmp_path):
 
 def test_an_ensemble_has_its_row_its_file_and_one_line_in_the_log(two_runs, canonical, tmp_path):
     (runs, path), log = two_runs, tmp_path / "log.csv"
-    for _ in range(2):  # the second time it is there already
+    for _ in range(2):  # the second call finds it
         file = publish_ensemble("both", path, runs, canonical, tmp_path / "evidence", log=log)
     assert file == tmp_path / "evidence" / "ensembles" / "both.json"
     table = compute_results(tmp_path / "evidence", canonical).set_index("model")
@@ -134,7 +138,7 @@ def test_an_ensemble_has_its_row_its_file_and_one_line_in_the_log(two_runs, cano
     assert line["accuracy"] == pytest.approx(row["private_accuracy"], abs=1e-6)
 
 
-def test_other_members_are_another_use_of_privatetest(two_runs, canonical, tmp_path):
+def test_other_members_are_logged_as_another_use_of_privatetest(two_runs, canonical, tmp_path):
     (runs, path), log = two_runs, tmp_path / "log.csv"
     publish_ensemble("both", path, runs, canonical, tmp_path / "evidence", log=log)
     publish_ensemble("both", path[:1], runs, canonical, tmp_path / "evidence", log=log)
@@ -184,7 +188,7 @@ def test_seeds_are_averaged_and_models_sorted_by_publictest(make_run, canonical,
     assert ours["public_spread"] == pytest.approx(
         np.std([2200 / 3589, 2300 / 3589], ddof=1), abs=5e-7
     )
-    # Seeds are resampled too: the interval is wider than that of the images alone.
+    # The bootstrap resamples seeds too, so the interval is wider than that over images alone.
     assert ours["public_low"] < accuracy_interval(2250 / 3589, 3589)[0] - 0.003
     assert ours["evidence"].split() == [
         "reports/evidence/baseline_cnn-seed10",
@@ -203,7 +207,7 @@ def test_seeds_of_different_recipes_are_not_averaged(make_run, canonical, tmp_pa
         compute_results(tmp_path / "evidence", canonical)
 
 
-def test_only_the_canonical_data_give_results(make_run, canonical, faces, tmp_path):
+def test_other_data_are_refused(make_run, canonical, faces, tmp_path):
     publish_evidence(make_run(), tmp_path / "evidence")
     for other in (
         faces,
@@ -214,7 +218,7 @@ def test_only_the_canonical_data_give_results(make_run, canonical, faces, tmp_pa
             compute_results(tmp_path / "evidence", other)
 
 
-def test_no_evidence_is_said(canonical, tmp_path):
+def test_missing_evidence_is_an_error(canonical, tmp_path):
     with pytest.raises(StudyError, match="expected evidence of runs"):
         compute_results(tmp_path, canonical)
 
@@ -233,7 +237,7 @@ def test_rows_that_are_not_the_test_splits_are_refused(make_run, canonical, tmp_
         compute_results(tmp_path / "evidence", canonical)
 
 
-# --- writing it ---
+# --- its form ---
 
 
 @pytest.fixture
@@ -242,13 +246,13 @@ def results(make_run, canonical, tmp_path):
     return compute_results(tmp_path / "evidence", canonical)
 
 
-def test_markdown_says_what_the_table_says(results):
+def test_markdown_has_the_numbers_of_the_table(results):
     header, rule, row = results_markdown(results).splitlines()
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert len(header.split("|")) == len(rule.split("|")) == len(cells) + 2
     assert cells == [
         *("baseline_cnn", "4,478,727", "15", "1", "63.19 (61.6–64.8)", "64.11 (62.5–65.7)"),
-        # On these blank images everything has leaked.
+        # All these blank images have leaked.
         *("–", "60", "a machine, 2 cores"),
     ]
 
@@ -262,16 +266,16 @@ def test_csv_reads_as_it_was_written(results, tmp_path):
     np.testing.assert_allclose(read[numbers], results[numbers], rtol=1e-15)
 
 
-def test_no_table_yet_reads_as_an_empty_one(tmp_path):
+def test_a_missing_table_is_read_as_an_empty_one(tmp_path):
     assert read_results(tmp_path).empty
 
 
-# --- what is committed ---
+# --- the committed evidence ---
 
 
 @pytest.fixture(scope="module")
 def fer2013(real_data):
-    """The real FER-2013, read once for all that is computed from it."""
+    """The real FER-2013, read once."""
     from fer_utils.data.sources import read
 
     return read("csv", real_data / "fer2013.csv.gz")
@@ -296,7 +300,7 @@ def test_committed_table_names_all_evidence(project):
     assert named == runs | {f"reports/evidence/ensembles/{path.name}" for path in files}
 
 
-def test_the_released_model_scores_as_its_card_and_the_log_say(project):
+def test_the_released_models_card_agrees_with_the_log(project):
     card = json.loads((project / "fer_utils/pretrained/card.json").read_text())
     log = pd.read_csv(project / "reports/evidence/private_test_log.csv")
     uses = log[log["fingerprint"] == card["fingerprint"]].set_index("run")["accuracy"]
@@ -305,8 +309,7 @@ def test_the_released_model_scores_as_its_card_and_the_log_say(project):
 
 
 def test_committed_evidence_is_complete(project):
-    """Each run's PrivateTest was opened through the one door, and its history has the epochs of
-    its recipe."""
+    """Each run's use of PrivateTest is logged, and its history has the epochs of its recipe."""
     evidence = project / "reports" / "evidence"
     folders = [path.parent for path in evidence.glob("*/run.json")]
     if not folders:
@@ -321,7 +324,7 @@ def test_committed_evidence_is_complete(project):
             assert saved["logits"].dtype == np.float16 and np.isfinite(saved["logits"]).all()
 
 
-# --- runs at hand ---
+# --- available runs ---
 
 
 def test_available_runs_are_the_published_ones_and_on_fer2013_the_evidence(
@@ -341,7 +344,7 @@ def test_available_runs_are_the_published_ones_and_on_fer2013_the_evidence(
     }
     real = available_runs(published, tmp_path / "evidence", canonical)
     assert real == drawn | {"other-seed1": tmp_path / "evidence/other-seed1"}, (
-        "this machine's own come first"
+        "published runs come first"
     )
     with pytest.raises(StudyError, match=r"found none in .*nowhere"):
         available_runs([tmp_path / "nowhere"], tmp_path / "evidence", faces)

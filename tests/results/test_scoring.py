@@ -1,4 +1,4 @@
-"""PrivateTest is opened once for a run, and each opening on real faces is logged."""
+"""A run is scored on PrivateTest once, and each score on real faces is logged."""
 
 import dataclasses
 import shutil
@@ -24,11 +24,11 @@ def copy(run, tmp_path) -> Run:
 
 @pytest.fixture
 def real(faces):
-    """The same faces as if they were no drawn ones."""
+    """The same faces with the source of real ones."""
     return dataclasses.replace(faces, source="csv")
 
 
-def test_it_adds_privatetest_and_keeps_publictest(copy, faces, tmp_path):
+def test_privatetest_is_added_and_publictest_is_kept(copy, faces, tmp_path):
     public, private = faces.of(PUBLIC), faces.of(PRIVATE)
     before = copy.logits(public)
     scored = score(copy, faces, log=tmp_path / "log.csv")
@@ -37,7 +37,7 @@ def test_it_adds_privatetest_and_keeps_publictest(copy, faces, tmp_path):
     assert len(scored.predictions()[0]) == len(public) + len(private)
 
 
-def test_a_second_call_opens_nothing(copy, real, tmp_path, monkeypatch):
+def test_a_second_call_predicts_nothing(copy, real, tmp_path, monkeypatch):
     score(copy, real, log=tmp_path / "log.csv")
     before = (copy.folder / "predictions.npz").read_bytes(), (tmp_path / "log.csv").read_bytes()
     monkeypatch.setattr(training, "predict", lambda *given: pytest.fail("predicted"))
@@ -69,7 +69,7 @@ def test_real_faces_are_logged_and_drawn_ones_not(copy, run, faces, real, tmp_pa
     assert datetime.fromisoformat(log["when"][0]).utcoffset().total_seconds() == 0
 
 
-def test_it_is_logged_before_it_is_kept(copy, real, tmp_path, monkeypatch):
+def test_a_score_is_logged_before_it_is_stored(copy, real, tmp_path, monkeypatch):
     def stop(*given):
         raise KeyboardInterrupt
 
@@ -93,5 +93,5 @@ def test_changed_faces_are_refused_with_both_fingerprints(copy, real, tmp_path, 
 
 
 def test_missing_privatetest_is_named(copy, faces, tmp_path):
-    with pytest.raises(StudyError, match="no image has usage PrivateTest"):
+    with pytest.raises(StudyError, match="PrivateTest"):
         score(copy, faces.without_private(), log=tmp_path / "log.csv")

@@ -1,4 +1,4 @@
-"""Tables of results: they say what the saved logits say, by the definitions in `evaluation`."""
+"""Tables of results: their numbers follow from the saved logits by `evaluation`."""
 
 import dataclasses
 
@@ -23,8 +23,10 @@ LEAKS = 12
 
 @pytest.fixture(scope="module")
 def small() -> Faces:
-    """Noise in no order, `row` unlike the position; the first images of Training are in
-    PrivateTest, too."""
+    """Noise in random order; `row` differs from the position.
+
+    The first images of Training are also in PrivateTest.
+    """
     generator = np.random.default_rng(2)
     usage = np.repeat(list(COUNTS), list(COUNTS.values()))
     images = generator.integers(0, 256, (len(usage), 48, 48), np.uint8)
@@ -41,17 +43,16 @@ def small() -> Faces:
 
 @pytest.fixture
 def leave(small, tmp_path):
-    """Leaves a run's logits, averaged ones where its recipe averages, and gives what is known
-    about it."""
+    """Write a run's logits, with TTA too if its recipe has one. Returns its record by folder."""
 
     def leave(recipe=NET, seed=1, share=0.5, **changes) -> dict:
         folder = tmp_path / recipe.label(seed)
         generator = np.random.default_rng(list(folder.name.encode()))
         tests = small.select(generator.permutation(np.flatnonzero(small.usage != TRAINING)))
         for tta in recipe.kinds:
-            known = generator.random(len(tests)) < share
-            answer = np.where(known, tests.emotion, generator.integers(0, 7, len(tests)))
-            logits = generator.normal(size=(len(tests), 7)) + 2 * np.eye(7)[answer]
+            true = generator.random(len(tests)) < share
+            favoured = np.where(true, tests.emotion, generator.integers(0, 7, len(tests)))
+            logits = generator.normal(size=(len(tests), 7)) + 2 * np.eye(7)[favoured]
             write_predictions(folder, tests.row, logits, tta=tta)
         values = {"parameters": 1234, "seconds": 600.0, "machine": "a desk"}
         return {folder: RunInfo(recipe, seed, **values | changes)}
@@ -60,14 +61,14 @@ def leave(small, tmp_path):
 
 
 def correct(runs: dict, part: Faces, tta: bool = False) -> np.ndarray:
-    """Whether each run's answer is right, bool (runs, n)."""
+    """True where a run's prediction is correct, bool (runs, n)."""
     return np.stack([logits_of(f, part, tta=tta).argmax(axis=1) == part.emotion for f in runs])
 
 
-def expect_scores(row: dict, answers: dict[str, np.ndarray], small: Faces) -> None:
-    """Accuracy, interval and spread of a row are those of `answers`, bool (seeds, n) by split."""
+def expect_scores(row: dict, hits: dict[str, np.ndarray], small: Faces) -> None:
+    """Check accuracy, interval and spread of a row against `hits`, bool (seeds, n) by split."""
     clean = ~leaked(small, PRIVATE)
-    for split, each in (answers | {"unleaked": answers["private"][:, clean]}).items():
+    for split, each in (hits | {"unleaked": hits["private"][:, clean]}).items():
         by_seed = each.mean(axis=1)
         assert row[f"{split}_accuracy"] == pytest.approx(by_seed.mean())
         assert (row[f"{split}_low"], row[f"{split}_high"]) == evaluation.bootstrap_interval(each)
@@ -84,9 +85,9 @@ def test_a_model_has_the_mean_of_its_seeds_and_their_spread(leave, small):
     assert (row["model"], row["parameters"], row["epochs"]) == ("net", 1234, 15)
     assert row["seeds"] == "2, 10" and row["tta"] == "" and row["data"] == "folder"
     assert row["minutes"] == 15 and row["machine"] == "a desk; a shelf"
-    answers = {split: correct(two | ten, small.of(usage)) for split, usage in SPLITS.items()}
+    hits = {split: correct(two | ten, small.of(usage)) for split, usage in SPLITS.items()}
     assert row["public_spread"] > 0.01, "the seeds differ"
-    expect_scores(row, answers, small)
+    expect_scores(row, hits, small)
 
 
 def test_one_seed_has_no_spread(leave, small):
@@ -98,7 +99,7 @@ def test_one_seed_has_no_spread(leave, small):
     )
 
 
-def test_unleaked_is_the_accuracy_on_what_training_does_not_hold(leave, small):
+def test_unleaked_is_the_accuracy_on_images_that_training_does_not_contain(leave, small):
     run = leave()
     private, copies = small.of(PRIVATE), leaked(small, PRIVATE)
     assert copies.sum() == LEAKS
@@ -108,7 +109,7 @@ def test_unleaked_is_the_accuracy_on_what_training_does_not_hold(leave, small):
     assert row["unleaked_accuracy"] != row["private_accuracy"]
 
 
-def test_where_everything_leaked_nothing_is_unleaked(leave, small):
+def test_if_all_images_leaked_the_unleaked_accuracy_is_missing(leave, small):
     blank = dataclasses.replace(small, images=np.zeros_like(small.images))
     table = summarise(leave(), blank)
     assert (
@@ -121,19 +122,19 @@ def test_where_everything_leaked_nothing_is_unleaked(leave, small):
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "label"),
     [
         ({"tta": "jitter"}, "jitter"),
         ({"snapshots": 2}, "2 snapshots"),
         ({"tta": "flip", "snapshots": 2}, "flip, 2 snapshots"),
     ],
 )
-def test_averaging_is_a_row_more(leave, small, changes, words):
+def test_tta_is_another_row(leave, small, changes, label):
     recipe = NET.but(**changes)
     runs = leave(recipe, 1) | leave(recipe, 2)
     table = summarise(runs | leave(OTHER), small)
     assert table["model"].tolist() == ["net", "net", "other"]
-    assert table["tta"].tolist() == ["", words, ""]
+    assert table["tta"].tolist() == ["", label, ""]
     plain, tta, _ = table.to_dict("records")
     for row, kind in ((plain, False), (tta, True)):
         assert row["seeds"] == "1, 2" and row["minutes"] == 10
@@ -145,34 +146,34 @@ def test_averaging_is_a_row_more(leave, small, changes, words):
     assert plain["public_accuracy"] != tta["public_accuracy"]
 
 
-def test_folds_become_one_ensemble_a_seed(leave, small):
+def test_folds_are_one_ensemble_per_seed(leave, small):
     recipe = NET.but(folds=3, tta="flip")
     by_seed = [
         {k: v for fold in recipe.every_fold for k, v in leave(fold, seed).items()}
         for seed in (1, 2)
     ]
-    # As they come from a folder: by fold, then by seed.
+    # In the order of a folder: by fold, then by seed.
     table = summarise(dict(sorted((by_seed[0] | by_seed[1]).items())), small)
     assert table["seeds"].tolist() == ["1, 2"] * 2 and table["tta"].tolist() == ["", "flip"]
     for kind, row in enumerate(table.to_dict("records")):
-        answers = {}
+        hits = {}
         for split, usage in SPLITS.items():
             part = small.of(usage)
             members = [
                 [logits_of(folder, part, tta=bool(kind)) for folder in runs] for runs in by_seed
             ]
-            answers[split] = np.stack(
+            hits[split] = np.stack(
                 [evaluation.mean_prediction(m).argmax(axis=1) == part.emotion for m in members]
             )
-        assert row["minutes"] == 30, "a seed takes as long as all its folds"
+        assert row["minutes"] == 30, "the time of a seed is the sum of its folds"
         assert (
             row["private_accuracy"]
             > correct(by_seed[0], small.of(PRIVATE), bool(kind)).mean(axis=1).max()
         )
-        expect_scores(row, answers, small)
+        expect_scores(row, hits, small)
 
 
-def test_one_fold_alone_answers_for_itself(leave, small):
+def test_one_fold_alone_is_a_model(leave, small):
     run = leave(NET.but(folds=3, fold=2))
     (row,) = summarise(run, small).to_dict("records")
     expect_scores(
@@ -189,13 +190,13 @@ def test_seeds_of_different_recipes_are_not_averaged(leave, small):
     assert "other-seed1" not in str(told.value)
 
 
-def test_models_stay_in_the_order_in_which_they_come(leave, small):
+def test_models_keep_their_order(leave, small):
     table = summarise(leave(OTHER) | leave(NET) | leave(OTHER, 2), small)
     assert table["model"].tolist() == ["other", "net"]
     assert table["epochs"].tolist() == [3, 15] and table["seeds"].tolist() == ["1, 2", "1"]
 
 
-def test_time_is_told_only_where_all_of_it_is_known(leave, small):
+def test_time_is_reported_only_if_all_runs_have_it(leave, small):
     runs = leave() | leave(seed=2) | leave(OTHER)
     first = next(iter(runs))
     runs[first] = dataclasses.replace(runs[first], seconds=None)
@@ -203,10 +204,10 @@ def test_time_is_told_only_where_all_of_it_is_known(leave, small):
     assert table["minutes"].tolist() == pytest.approx([np.nan, 10], nan_ok=True)
     assert table["machine"].isna().tolist() == [True, False]
     runs = {folder: dataclasses.replace(info, seconds=None) for folder, info in runs.items()}
-    assert "minutes" not in summarise(runs, small), "as of published copies, which have no times"
+    assert "minutes" not in summarise(runs, small), "published runs have no times"
 
 
-def test_data_are_called_by_what_they_are(leave, small, monkeypatch):
+def test_the_data_column_is_the_source(leave, small, monkeypatch):
     def data(source: str) -> str:
         return summarise(leave(), dataclasses.replace(small, source=source))["data"].item()
 
@@ -216,7 +217,7 @@ def test_data_are_called_by_what_they_are(leave, small, monkeypatch):
     assert data("csv") == "FER-2013"
 
 
-def test_missing_logits_are_told(leave, small):
+def test_missing_logits_are_an_error(leave, small):
     recipe = NET.but(tta="jitter")
     ((folder, info),) = leave(recipe).items()
     (folder / "tta.npz").unlink()
@@ -235,7 +236,7 @@ def test_missing_logits_are_told(leave, small):
 # --- shown ---
 
 
-def test_rows_are_shown_in_words():
+def test_rows_are_shown_as_text():
     scores = {
         f"{split}_{key}": value
         for split, mean in (("public", 0.61604), ("private", 0.622736), ("unleaked", 0.608906))
@@ -280,7 +281,7 @@ def test_rows_are_shown_in_words():
     ]
 
 
-def test_what_learned_from_votes_says_so(leave, small):
+def test_models_distilled_from_votes_are_marked(leave, small):
     table = summarise(leave() | leave(OTHER, teachers=("FER+ votes",)), small)
     assert table["data"].tolist() == ["folder", "folder, FER+ votes"]
     assert shown(table)["model"].tolist() == ["net", "other, distilled from FER+ votes"]
@@ -290,7 +291,7 @@ def test_what_learned_from_votes_says_so(leave, small):
 
 
 def expect_pair(row: dict, a: np.ndarray, b: np.ndarray) -> None:
-    """A row about one seed each, bool (n,), has McNemar's numbers and the paired interval."""
+    """Check the row of one seed each, bool (n,): McNemar's numbers and the paired interval."""
     test = evaluation.mcnemar(a, b)
     assert (row["only_model"], row["only_other"], row["p"]) == (test.only_a, test.only_b, test.p)
     assert row["difference"] == pytest.approx(a.mean() - b.mean())
@@ -298,8 +299,7 @@ def expect_pair(row: dict, a: np.ndarray, b: np.ndarray) -> None:
 
 
 def expect_all(row: dict, a: np.ndarray, b: np.ndarray) -> None:
-    """A row about all seeds, bool (seeds, n), has the paired interval and no test of single
-    models."""
+    """Check the row of all seeds, bool (seeds, n): the paired interval, and no McNemar test."""
     assert np.isnan([row["only_model"], row["only_other"], row["p"]]).all()
     assert row["difference"] == pytest.approx(a.mean() - b.mean())
     assert (row["low"], row["high"]) == evaluation.paired_bootstrap(a, b)
@@ -322,7 +322,7 @@ def test_models_are_compared_seed_by_seed_and_over_all_seeds(leave, small):
     expect_pair(two, a[1], b[0])
     expect_pair(three, a[2], b[1])
     expect_all(every, a, b)
-    assert every["difference"] > 0.05, "model less other, not the other way round"
+    assert every["difference"] > 0.05, "model minus other"
 
 
 def test_one_seed_each_is_one_row(leave, small):
@@ -333,18 +333,18 @@ def test_one_seed_each_is_one_row(leave, small):
 
 
 @pytest.mark.parametrize(
-    ("seeds", "others", "said"),
+    ("seeds", "others", "shown_seeds"),
     [
         ((1, 2), (1,), ["1", "2 and 1"]),
         ((1, 2), (3,), ["2 and 1"]),
         ((1,), (2,), ["1 and 1"]),
     ],
 )
-def test_models_need_not_have_the_same_seeds(leave, small, seeds, others, said):
+def test_models_need_not_have_the_same_seeds(leave, small, seeds, others, shown_seeds):
     ours = {folder: info for seed in seeds for folder, info in leave(seed=seed).items()}
     theirs = {folder: info for seed in others for folder, info in leave(OTHER, seed).items()}
     table = compare(ours | theirs, small, "net", "other")
-    assert table["seeds"].tolist() == said
+    assert table["seeds"].tolist() == shown_seeds
     expect_all(
         table.iloc[-1].to_dict(),
         correct(ours, small.of(PRIVATE)),
@@ -352,7 +352,7 @@ def test_models_need_not_have_the_same_seeds(leave, small, seeds, others, said):
     )
 
 
-def test_averaged_answers_are_compared_where_both_average(leave, small):
+def test_predictions_with_tta_are_compared_if_both_models_have_them(leave, small):
     private = small.of(PRIVATE)
     ours, theirs = leave(NET.but(tta="jitter")), leave(OTHER.but(tta="jitter"))
     table = compare(ours | theirs, small, "net", "other")

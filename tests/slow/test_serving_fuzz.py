@@ -1,5 +1,4 @@
-"""The server against what nobody should send: requests drawn from its own description, and broken
-images."""
+"""The server and unusual input: requests drawn from its own document, and damaged images."""
 
 import functools
 import io
@@ -27,9 +26,8 @@ GREY = np.asarray(PORTRAIT.convert("L"))
 
 # --- schemathesis ---
 
-# OpenAPI has no word for "a file that holds an image": any bytes are valid to it, and most are
-# rightly refused. So valid ones are drawn from a few images; what is no image comes from the rest
-# of this file.
+# OpenAPI cannot express "a file with an image", so all bytes would be valid, and the server refuses
+# most of them. The hook therefore draws from a few images. The rest of this file sends other bytes.
 HOOKS = """
 import pathlib
 import schemathesis
@@ -41,30 +39,21 @@ schemathesis.openapi.format("binary", st.sampled_from(images))
 
 
 @pytest.mark.parametrize("token", [None, "a-token"])
-def test_answers_keep_what_the_description_promises(model_folder, tmp_path, token):
+def test_responses_agree_with_the_document(model_folder, tmp_path, token):
     (tmp_path / "hooks.py").write_text(HOOKS)
     (tmp_path / "images").mkdir()
     images = (encoded(PORTRAIT, "JPEG"), encoded(Image.new("1", (1, 1))), encoded(PORTRAIT, "GIF"))
     for number, image in enumerate(images):
         (tmp_path / "images" / str(number)).write_bytes(image)
-    # The command and not its plug-in for pytest: that one does not run under pytest 9.1 and later.
+    # The plug-in for pytest does not run under pytest 9.1 and later, so this is the command.
     command = [
         sys.executable,
         "-c",
         "from schemathesis.cli import schemathesis; schemathesis()",
         "run",
     ]
-    command += [
-        "--checks",
-        "all",
-        "--max-examples",
-        "40",
-        "--seed",
-        "2013",
-        "--no-color",
-        "--request-timeout",
-        "60",
-    ]
+    command += ["--checks", "all", "--max-examples", "40", "--seed", "2013", "--no-color"]
+    command += ["--request-timeout", "60"]
     if token:
         command += ["--header", f"Authorization: Bearer {token}"]
     environment = os.environ | {"SCHEMATHESIS_HOOKS": "hooks", "PYTHONPATH": str(tmp_path)}
@@ -78,17 +67,16 @@ def test_answers_keep_what_the_description_promises(model_folder, tmp_path, toke
             timeout=300,
         )
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
-    assert re.search(r"Tested: 6\b", done.stdout), (
-        done.stdout
-    )  # all but the document, which it has read
+    # All operations apart from the document itself, which the command has read.
+    assert re.search(r"Tested: 6\b", done.stdout), done.stdout
     assert int(re.search(r"(\d+) generated", done.stdout)[1]) > 50
 
 
-# --- broken images ---
+# --- damaged images ---
 
 
 def png(width, height, depth=8, colour=2, rows=b"\0" * 100):
-    """A PNG that says it has this size, whatever it holds."""
+    """Return a PNG whose header has this size."""
 
     def chunk(kind, body):
         return (
@@ -125,7 +113,7 @@ def gif(width, height):
 
 
 def jpeg_of_size(width, height):
-    """The portrait's JPEG with another size in its header."""
+    """Return the portrait's JPEG with another size in its header."""
     file = bytearray(encoded(PORTRAIT, "JPEG"))
     start = file.index(b"\xff\xc0") + 5
     file[start : start + 4] = struct.pack(">HH", height, width)
@@ -133,7 +121,7 @@ def jpeg_of_size(width, height):
 
 
 def lying_exif(orientation, kind=3, count=1):
-    """A JPEG whose EXIF data say this orientation, as a field of this type, so many times."""
+    """Return a JPEG whose EXIF orientation has this value, data type and count."""
     field = struct.pack("<HHIHH", 0x0112, kind, count, orientation & 0xFFFF, 0)
     tiff = (
         b"II*\0"
@@ -147,7 +135,7 @@ def lying_exif(orientation, kind=3, count=1):
 
 @functools.cache
 def seeds():
-    """Images of every kind that are whole, and some that are wrong from the start."""
+    """Return valid images of all kinds, and invalid files."""
     animated = {"save_all": True, "append_images": [PORTRAIT.rotate(30), PORTRAIT.rotate(60)]}
     alpha = PORTRAIT.copy()
     alpha.putalpha(128)
@@ -216,7 +204,7 @@ def seeds():
 
 
 def mutated(random):
-    """One broken image."""
+    """Return a damaged image."""
     whole, wrong = seeds()
     file = bytearray(
         whole[random.integers(len(whole))]
@@ -227,7 +215,7 @@ def mutated(random):
         if not file:
             break
         at = int(random.integers(len(file)))
-        head = int(random.integers(min(len(file), 64)))  # where the sizes are
+        head = int(random.integers(min(len(file), 64)))  # in the header, which has the sizes
         match random.integers(7):
             case 0:
                 del file[at:]
@@ -267,7 +255,7 @@ def post(client, file, kind):
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL.*")
-def test_broken_images_neither_fail_nor_hang_nor_stay(model_folder):
+def test_damaged_images_neither_fail_nor_hang_nor_stay_in_memory(model_folder):
     client = create_app(Recognizer(model_folder)).test_client()
     random = np.random.default_rng(2013)
     whole, wrong = seeds()
@@ -280,7 +268,8 @@ def test_broken_images_neither_fail_nor_hang_nor_stay(model_folder):
 
         def send(file, number):
             kind = KINDS[number % len(KINDS)]
-            answer = pool.submit(post, client, file, kind).result(timeout=60)  # a hang, not a delay
+            # The limit detects a request that hangs, not a slow one.
+            answer = pool.submit(post, client, file, kind).result(timeout=60)
             assert answer.status_code in (200, 400, 413), (number, answer.data)
             assert answer.content_type == (
                 "application/json" if answer.status_code == 200 else "application/problem+json"

@@ -1,7 +1,4 @@
-"""The load benchmark of the server: it runs, and prints all that it promises.
-
-How fast anything is, is not tested.
-"""
+"""The load benchmark of the server prints its whole table. Its speeds are not tested."""
 
 import re
 import subprocess
@@ -11,7 +8,7 @@ import pytest
 
 
 @pytest.mark.slow
-def test_the_load_benchmark_prints_what_it_promises(model_folder, project):
+def test_the_load_benchmark_prints_its_table(model_folder, project):
     command = [
         sys.executable,
         project / "benchmarks/serve.py",
@@ -30,7 +27,7 @@ def test_the_load_benchmark_prints_what_it_promises(model_folder, project):
     assert [(row[0], row[1]) for row in rows] == [("1", "20"), ("8", "40"), ("64", "40")]
     assert all(float(p50) <= float(p95) <= float(p99) for _, _, p50, p95, p99, *_ in rows)
     assert [row[6] for row in rows] == ["0"] * 3  # errors
-    assert [row[5] for row in rows[:2]] == ["0"] * 2  # refusals: eight are fewer than are let in
+    assert [row[5] for row in rows[:2]] == ["0"] * 2  # refusals: eight requests are admitted
     assert re.search(
         r"^resident memory: .* after 100 requests more, ratio \d\.\d+ ", done.stdout, re.MULTILINE
     )
