@@ -80,7 +80,7 @@ def expect_replaceable(
     if not os.path.lexists(path) or made(path):
         return
     raise StudyError(
-        f"{path}: expected nothing there, or {what} made by fer-study, found something else. "
+        f"{path}: expected nothing, or {what} made by fer-study, found something else. "
         "It was left as it is. Name another place, or move it away."
     )
 

@@ -1,9 +1,8 @@
-"""Kaggle's CSV of FER-2013: one face a row, its pixels as 2,304 numbers in one field.
+"""Kaggle's CSV of FER-2013: one face per row, with its pixels as 2,304 numbers in one field.
 
-Almost all of the file is pixels, and a Python object for each of its 83 million numbers is what
-makes the usual loop slow. Here a few rows at a time are taken as one array of bytes, and numpy
-turns its digits into numbers. Rows that are unusual in any way are read again one by one, in plain
-Python, which accepts them or says what is wrong with them.
+The file has 83 million numbers. A plain loop would make a Python object for each, which is slow.
+Here numpy converts the digits of a few rows at a time. Unusual rows are read again one by one in
+plain Python, which accepts a row or raises an error that describes the fault.
 """
 
 import codecs
@@ -30,15 +29,13 @@ _PIXELS = SIDE * SIDE
 _EMOTION = {str(number).encode(): number for number in range(len(EMOTIONS))}
 _USAGE = {usage.encode(): usage for usage in USAGES}
 _NUMBER = re.compile(rb"0*([0-9]{1,3})")
-_LONGEST_LINE = (
-    1 << 20
-)  # a hundred times a row; what has no line ends is not read into memory whole
-_ROWS = 12  # few enough for a core's cache, enough to make the calls to numpy cheap
+_LONGEST_LINE = 1 << 20  # bytes, 100 times a row; so a file without line ends is not read whole
+_ROWS = 12  # per block: few enough for the cache, enough to make the calls to numpy cheap
 
 
 @dataclass(frozen=True)
 class _Columns:
-    """Where the columns lie, and how many there are."""
+    """Positions of the columns, and the number of all columns."""
 
     emotion: int
     pixels: int
@@ -48,7 +45,7 @@ class _Columns:
 
 @dataclass(frozen=True)
 class _Rows:
-    """Some rows of the file."""
+    """Some rows of the file: uint8 (n, 48, 48), emotion numbers, and splits."""
 
     images: np.ndarray
     emotion: list[int]
@@ -56,27 +53,28 @@ class _Rows:
 
 
 def read_csv(path: Path, *, progress: bool = False) -> Faces:
-    """Read Kaggle's CSV: columns emotion, pixels and Usage, in any order, and others that are left
-    unread.
+    """Read Kaggle's CSV. Its columns are emotion, pixels and Usage, in any order.
+
+    Other columns are ignored.
 
     Args:
-        path: the CSV; a .csv.gz, .zip, .tar.gz, .tgz or .tar that holds it; or the folder in which
-            one of these lies (see `packing.find`).
+        path: the CSV; a .csv.gz, .zip, .tar.gz, .tgz or .tar that contains it; or a folder with one
+            of these files (see `packing.find`).
         progress: show a progress bar.
 
     Returns:
-        Faces in the order of the file; `row` is the zero-based row without the header.
+        Faces in the order of the file. `row` is the zero-based row without the header.
 
     Raises:
         StudyError: there is no such file, its packing is broken, a column is missing, or a row is
-            not in order. The message names the file, and the row and line that come first. No row
-            is left out.
+            invalid. The message contains the file, row and line of the first fault. No row is
+            skipped.
     """
     path = Path(path)
     if path.is_dir():
         path = find(path)
     parts = []
-    # A name need not be text, and a terminal takes nothing else.
+    # A file name may contain bytes that a terminal cannot print.
     name = os.fsencode(path.name).decode(errors="backslashreplace")
     with (
         unpacked(path) as (stream, packed),
@@ -86,11 +84,11 @@ def read_csv(path: Path, *, progress: bool = False) -> Faces:
         lines = _lines(stream, path)
         columns = _header(next(lines, None), path)
         for first, block in _blocks(lines):
-            parts.append(_fast(block, columns) or _exact(block, columns, first, path))
+            parts.append(_read_block(block, columns) or _read_rows(block, columns, first, path))
             bar.update(packed.tell() - bar.n)
     if not parts:
         raise StudyError(
-            f"{path}: expected a row for each face, found a header and nothing below. Get it again."
+            f"{path}: expected a header and rows, found a header only. Download it again."
         )
     emotion = [number for part in parts for number in part.emotion]
     return Faces(
@@ -103,29 +101,28 @@ def read_csv(path: Path, *, progress: bool = False) -> Faces:
 
 
 def _lines(stream: BinaryIO, path: Path) -> Iterator[bytes]:
-    """Lines without their ends; blank ones are allowed after the last row only."""
+    """Yield the lines without their ends. Blank lines may only follow the last row."""
     blank = 0
     for number, line in enumerate(iter(partial(stream.readline, _LONGEST_LINE), b""), start=1):
         if len(line) == _LONGEST_LINE:
             raise StudyError(
                 f"{path}: line {number}: expected a row of a CSV, found {_LONGEST_LINE:,} bytes "
-                "without a line end. "
-                "This is no FER-2013 CSV."
+                "without a line end. Choose FER-2013's CSV."
             )
         content = line.rstrip(b"\r\n")
         if not content.strip():
             blank = blank or number
         elif blank:
             raise StudyError(
-                f"{path}: line {blank}: expected a row, found a blank line. Delete it or get the "
-                "file again."
+                f"{path}: line {blank}: expected a row, found a blank line. Delete it, or download "
+                "the file again."
             )
         else:
             yield content
 
 
 def _blocks(lines: Iterator[bytes]) -> Iterator[tuple[int, list[bytes]]]:
-    """Blocks of rows, each with the number of its first."""
+    """Yield blocks of rows, each with the number of its first row."""
     first, block = 0, []
     for line in lines:
         block.append(line)
@@ -139,70 +136,63 @@ def _blocks(lines: Iterator[bytes]) -> Iterator[tuple[int, list[bytes]]]:
 def _header(line: bytes | None, path: Path) -> _Columns:
     if line is None:
         raise StudyError(
-            f"{path}: expected a CSV with columns {', '.join(COLUMNS)}, found an empty file. Get "
-            "it again."
+            f"{path}: expected a CSV with columns {', '.join(COLUMNS)}, found an empty file. "
+            "Download it again."
         )
     where = f"{path}: line 1"
     if line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise StudyError(
             f"{where}: expected a row of a CSV in UTF-8, found UTF-16, as spreadsheet programs "
-            "write it. Save it as a CSV in UTF-8, or take Kaggle's own file."
+            "write it. Save it as a CSV in UTF-8, or use Kaggle's file."
         )
     line = line.removeprefix(codecs.BOM_UTF8)
-    for separator, called in ((b";", "semicolons"), (b"\t", "tabs")):
+    for separator, name in ((b";", "semicolons"), (b"\t", "tabs")):
         if separator in line and b"," not in line:
             raise StudyError(
-                f"{where}: expected columns separated by commas, found {called}, as spreadsheet "
-                "programs write them. Save it with commas, or take Kaggle's own file."
+                f"{where}: expected columns separated by commas, found {name}, as spreadsheet "
+                "programs write them. Save it with commas, or use Kaggle's file."
             )
     names = [_name(field) for field in _fields(line, where)]
     found = _short(", ".join(names))
     if "pixels" in names and "usage" not in names:
         raise StudyError(
             f"{where}: expected a column 'Usage', found {found}, as in the contest's train.csv and "
-            "test.csv. Without it nobody can tell training from testing. "
-            f"{where_usage_is(path)}"
+            f"test.csv. Without it the splits are unknown. {where_usage_is(path)}"
         )
     for column in COLUMNS:
         if names.count(column.lower()) != 1:
             raise StudyError(
                 f"{where}: expected one column {column!r} (columns {', '.join(COLUMNS)} in any "
-                f"order), found {found}. The file needs Kaggle's header."
+                f"order), found {found}. Add Kaggle's header."
             )
     emotion, pixels, usage = (names.index(column.lower()) for column in COLUMNS)
     return _Columns(emotion, pixels, usage, width=len(names))
 
 
 def _name(field: bytes) -> str:
-    """A column's name without blanks and quotes around it, in small letters.
-
-    Upper and lower case are no difference to a reader, so to us neither.
-    """
+    """A column's name in lower case, without blanks and quotes around it."""
     name = field.decode().strip()
-    # A blank before a quote makes the quote a part of the field.
+    # After a blank, a quote is part of the field.
     if len(name) > 1 and name[0] == name[-1] == '"':
         name = name[1:-1].strip()
     return name.lower()
 
 
 def _fields(line: bytes, where: str) -> list[bytes]:
-    """The fields of one line.
-
-    A quoted field may hold commas and doubled quotes, but no line end.
-    """
+    """The fields of one line. A quoted field may contain commas and doubled quotes."""
     if b'"' not in line and line.isascii():
         return line.split(b",")
     try:
         return [field.encode() for field in next(csv.reader([line.decode()], strict=True))]
     except (UnicodeDecodeError, csv.Error) as problem:
         raise StudyError(
-            f"{where}: expected a row of a CSV in UTF-8, found {problem}. This is no FER-2013 CSV, "
-            "or it is damaged."
+            f"{where}: expected a row of a CSV in UTF-8, found {problem}. Choose FER-2013's CSV, "
+            "or download it again."
         ) from None
 
 
-def _fast(block: list[bytes], columns: _Columns) -> _Rows | None:
-    """The rows of a block where all are plain and in order, else None."""
+def _read_block(block: list[bytes], columns: _Columns) -> _Rows | None:
+    """Read the rows of a block together. Return None if one of them is unusual or invalid."""
     rows = [line.split(b",") for line in block]
     if any(len(row) != columns.width for row in rows):
         return None
@@ -220,40 +210,40 @@ def _fast(block: list[bytes], columns: _Columns) -> _Rows | None:
 
 
 def _numbers(texts: list[bytes]) -> np.ndarray | None:
-    """uint8 (n, 48, 48) from n texts of 2,304 numbers of one to three digits in 0..255, blanks
-    between.
+    """Convert n texts of 2,304 numbers, 0 to 255, to uint8 (n, 48, 48).
 
-    None where a text is anything else, though a slower reader might accept it.
+    The numbers have one to three digits and blanks between them. Return None for any other text.
     """
-    # The margins let each byte be seen with the three before it and the one after it.
+    # Margins allow slices that are shifted by up to three bytes back and one byte forward.
     text = np.frombuffer(b"   " + b" ".join(texts) + b" ", np.uint8)
-    value = text - np.uint8(48)  # what is below "0" wraps round to above 9
+    value = text - np.uint8(48)  # bytes below "0" wrap around to values above 9
     digit = value < 10
     if not (digit | (text == 32)).all():
         return None
     value *= digit.view(np.uint8)
-    # Seen from a digit: the number so far is its ones and tens, and its hundreds where three digits
-    # are there.
+    # For each byte: is it the second, third or fourth digit in succession, and the value of the
+    # number that ends there.
     second = digit[3:-1] & digit[2:-2]
     third = second & digit[1:-3]
     fourth = third & digit[:-4]
     tens = value[3:-1] + value[2:-2] * np.uint8(10)
     hundreds = value[1:-3] * third.view(np.uint8)
     whole = tens + hundreds * np.uint8(100)
-    # From 256 to 299 the sum has wrapped round.
+    # Sums of 256 to 299 overflow, and are then less than their tens.
     if fourth.any() or hundreds.max(initial=0) > 2 or (whole < tens).any():
         return None
     last = np.flatnonzero(digit[3:-1] & ~digit[4:])
     if len(last) != len(texts) * _PIXELS:
         return None
+    # Each text must have 2,304 numbers of its own, not only on average.
     stops = np.cumsum([len(one) + 1 for one in texts])
     if (last[_PIXELS - 1 :: _PIXELS] >= stops).any() or (last[_PIXELS::_PIXELS] < stops[:-1]).any():
         return None
     return whole[last].reshape(-1, SIDE, SIDE)
 
 
-def _exact(block: list[bytes], columns: _Columns, first: int, path: Path) -> _Rows:
-    """The rows of a block one by one, or StudyError for the first that is not in order."""
+def _read_rows(block: list[bytes], columns: _Columns, first: int, path: Path) -> _Rows:
+    """Read the rows of a block one by one. Raises StudyError for the first invalid row."""
     images = np.empty((len(block), _PIXELS), np.uint8)
     emotion, usage = [], []
     for index, line in enumerate(block):
@@ -285,21 +275,21 @@ def _pixels(text: bytes, where: str) -> list[int]:
     return pixels
 
 
-def _one_of(known: dict, text: bytes, where: str, expected: str):
+def _one_of(values: dict, text: bytes, where: str, expected: str):
     try:
-        return known[text.strip()]
+        return values[text.strip()]
     except KeyError:
         raise _unexpected(where, expected, _short(text)) from None
 
 
 def _unexpected(where: str, expected: str, found: str) -> StudyError:
     return StudyError(
-        f"{where}: expected {expected}, found {found}. Mend the row, or get the file again."
+        f"{where}: expected {expected}, found {found}. Correct the row, or download the file again."
     )
 
 
 def _short(text: bytes | str, most: int = 60) -> str:
-    """`text` for a message: quoted, with unprintable bytes escaped, and cut where long."""
+    """Quote `text` for a message: unprintable bytes are escaped, and long text is cut."""
     if isinstance(text, bytes):
         text = text.decode(errors="backslashreplace")
     return repr(text if len(text) <= most else text[:most] + "...")

@@ -1,4 +1,4 @@
-"""The faces every part of the study reads: images with their emotion, usage and row."""
+"""The faces that all parts of the study read: images with their emotion, split and row."""
 
 import hashlib
 import json
@@ -20,17 +20,17 @@ PREPARED = Contents("prepared faces", "faces.csv", (ABOUT, "images.npy", "votes.
 
 @dataclass(frozen=True)
 class Faces:
-    """Grey faces and what is known about each.
+    """Grey faces with their labels.
 
     Attributes:
         images: uint8 (n, 48, 48), 0 is black.
         emotion: uint8 (n,), index into `EMOTIONS`.
-        usage: str (n,), one of `USAGES`.
+        usage: str (n,), the split, one of `USAGES`.
         row: int64 (n,), zero-based row in the source (for `csv`, of the file without its header).
         source: name of the source, such as "sample" or "csv".
-        notices: what the reader of a report should know about these data, one sentence each.
-        votes: FER+ votes, one row a face and one column a category as in fer2013new.csv, or None.
-        truth: for drawn faces, a row for each planted fault (see `sources.sample`), or None.
+        notices: remarks on these data that reports repeat, one sentence each.
+        votes: FER+ votes, one row per face and one column per category of fer2013new.csv, or None.
+        truth: for drawn faces, one row per planted fault (see `data.sample`), or None.
 
     Raises:
         StudyError: lengths differ, or an array has the wrong dtype or shape.
@@ -49,14 +49,14 @@ class Faces:
         if self.images.dtype != np.uint8 or self.images.shape[1:] != (SIDE, SIDE):
             raise StudyError(
                 f"faces: expected images uint8 (n, {SIDE}, {SIDE}), found {self.images.dtype} "
-                f"{self.images.shape}."
+                f"{self.images.shape}. Convert them."
             )
         lengths = {name: len(getattr(self, name)) for name in ("images", "emotion", "usage", "row")}
         if self.votes is not None:
             lengths["votes"] = len(self.votes)
         if len(set(lengths.values())) != 1:
             raise StudyError(
-                f"faces: expected one entry a face everywhere, found lengths {lengths}."
+                f"faces: expected arrays of one length, found {lengths}. Select the same faces."
             )
 
     def __len__(self) -> int:
@@ -64,13 +64,13 @@ class Faces:
 
     @property
     def drawn(self) -> bool:
-        """Whether these are the project's drawn faces, whose scores say nothing about real ones."""
+        """True for drawn faces. Scores on them do not measure accuracy on real faces."""
         return self.source == "sample"
 
     def select(self, which: np.ndarray) -> "Faces":
-        """The faces at `which`, a boolean mask (n,) or integer indices (m,).
+        """The faces at `which`: a boolean mask (n,) or integer indices (m,).
 
-        The truth table stays whole.
+        The truth table keeps all rows.
         """
         return replace(
             self,
@@ -82,25 +82,27 @@ class Faces:
         )
 
     def of(self, usage: str) -> "Faces":
-        """The faces of one usage. Raises StudyError where the usage is unknown or has no face."""
+        """The faces of one split. Raises StudyError if it is unknown or has no face."""
         if usage not in USAGES:
             raise StudyError(f"usage: expected one of {', '.join(USAGES)}, found {usage!r}.")
         chosen = self.select(self.usage == usage)
         if not len(chosen):
+            found = ", ".join(sorted(set(self.usage.tolist()))) or "no image"
             raise StudyError(
-                f"faces: no image has usage {usage}; the source {self.source!r} gave "
-                f"{', '.join(sorted(set(self.usage.tolist())))}. Prepare the data again with all "
-                "three usages."
+                f"faces: expected images of the split {usage}, found {found} (source "
+                f"{self.source!r}). Prepare the data again with all three splits."
             )
         return chosen
 
     def without_private(self) -> "Faces":
-        """Training and PublicTest only: what trainings and searches may see."""
+        """Training and PublicTest, the splits that trainings and searches may use."""
         return self.select(self.usage != PRIVATE)
 
     def counts(self) -> pd.DataFrame:
-        """Number of images by usage (rows, in the order of `USAGES`) and emotion (columns), with
-        totals."""
+        """Count images by split (rows, in the order of `USAGES`) and emotion (columns).
+
+        The row and the column `all` have the totals.
+        """
         table = pd.DataFrame(
             [
                 np.bincount(self.emotion[self.usage == usage], minlength=len(EMOTIONS))
@@ -114,39 +116,38 @@ class Faces:
         return table
 
     def deviations(self) -> list[str]:
-        """How the counts differ from the contest's FER-2013, one sentence a usage; empty for the
-        canonical file."""
+        """Describe differences from the counts of the contest's FER-2013, one sentence per split.
+
+        The list is empty for the canonical file.
+        """
         counts = self.counts()
-        said = []
+        sentences = []
         for usage, expected in CANONICAL_COUNTS.items():
             found = tuple(int(n) for n in counts.loc[usage, list(EMOTIONS)])
             if found == expected:
                 continue
-            if not sum(found):
-                said.append(f"{usage} has no image where FER-2013 has {sum(expected):,}.")
-            elif sum(found) != sum(expected):
-                said.append(
-                    f"{usage} has {sum(found):,} images where FER-2013 has {sum(expected):,}."
+            if sum(found) != sum(expected):
+                sentences.append(
+                    f"{usage} has {sum(found):,} images instead of FER-2013's {sum(expected):,}."
                 )
-            else:
-                differing = [
-                    f"{emotion} {there:,} for {here:,}"
-                    for emotion, there, here in zip(EMOTIONS, found, expected, strict=True)
-                    if there != here
-                ]
-                said.append(f"{usage} has other counts than FER-2013: {', '.join(differing)}.")
-        return said
+                continue
+            differing = []
+            for emotion, count, original in zip(EMOTIONS, found, expected, strict=True):
+                if count != original:
+                    differing.append(f"{emotion} {count:,} instead of {original:,}")
+            sentences.append(f"{usage} has other counts than FER-2013: {', '.join(differing)}.")
+        return sentences
 
     @property
     def canonical(self) -> bool:
-        """Whether these are FER-2013's images by usage and emotion."""
+        """True if the counts by split and emotion are FER-2013's, and the faces are not drawn."""
         return not self.drawn and not self.deviations()
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over Training and PublicTest: pixels, emotions, usages and order.
+        """SHA-256 of Training and PublicTest: pixels, emotions, splits and order.
 
-        PrivateTest is left out, so that a machine that never had it can train the same run.
+        PrivateTest is left out. A machine without it can train the same run.
         """
         digest = hashlib.sha256()
         for usage in (TRAINING, PUBLIC):
@@ -157,12 +158,12 @@ class Faces:
         return digest.hexdigest()
 
     def save(self, folder: Path) -> None:
-        """Write images.npy, faces.csv, about.json and, where known, votes.csv and truth.csv.
+        """Write images.npy, faces.csv, about.json and, if present, votes.csv and truth.csv.
 
-        The folder appears whole or not at all, in place of prepared faces that were there.
+        The folder appears complete or not at all. It replaces prepared faces.
 
         Raises:
-            StudyError: there is something else at `folder`, which would be lost.
+            StudyError: `folder` is something else than prepared faces, which would be lost.
         """
         with atomic_folder(folder, PREPARED) as target:
             np.save(target / "images.npy", np.ascontiguousarray(self.images))
@@ -176,7 +177,7 @@ class Faces:
 
 
 def load_faces(folder: Path) -> Faces:
-    """Open prepared faces; the images stay on disk and are mapped into memory.
+    """Open prepared faces. The images stay on disk and are mapped into memory.
 
     Raises:
         StudyError: the folder is missing or incomplete.
@@ -202,6 +203,6 @@ def load_faces(folder: Path) -> Faces:
     except (OSError, EOFError, KeyError, ValueError) as problem:
         raise StudyError(
             f"{folder}: expected prepared faces (images.npy, faces.csv, about.json), found "
-            f"{type(problem).__name__}: {problem}. Make them with `fer-study prepare` or `make "
+            f"{type(problem).__name__}: {problem}. Write them with `fer-study prepare` or `make "
             "study`."
         ) from None

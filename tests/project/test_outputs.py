@@ -1,5 +1,4 @@
-"""Nothing of the user's is replaced: every command that writes, and every place that it may be
-told to write to."""
+"""No command replaces a user's file, for every option that names an output."""
 
 import argparse
 import shutil
@@ -15,7 +14,7 @@ from fer_utils.training.runs import run_folder
 
 FILE, FOLDER = "file", "folder"
 
-# Options that name what is written, and what an existing thing there can be.
+# Options that name an output, and its kind.
 OUTPUTS = {
     ("prepare", "--out"): FOLDER,
     ("export", "--out"): FOLDER,
@@ -24,8 +23,7 @@ OUTPUTS = {
     ("predict", "--annotate"): FILE,
     ("predict", "--annotate (folder)"): FOLDER,
 }
-# Options with paths that are read, and the run store, whose folders are called after what is in
-# them.
+# Options with paths of inputs, and the run store, whose folders are named by their contents.
 READ = {
     "--data",
     "--faces",
@@ -48,8 +46,8 @@ def subcommands() -> dict[str, argparse.ArgumentParser]:
     return choices
 
 
-def test_every_option_with_a_path_is_known_here():
-    """So that nobody adds an output without the test below."""
+def test_every_option_with_a_path_is_listed_here():
+    """A new output fails here until the tests below include it."""
     options = {
         (name, action.option_strings[0])
         for name, subparser in subcommands().items()
@@ -98,9 +96,8 @@ def everything(folder) -> dict:
 
 
 @pytest.mark.parametrize("option", OUTPUTS, ids=" ".join)
-def test_what_the_user_owns_stays(option, study, tmp_path, capsys):
-    """Files with the very names that the command would write, and a folder with something else
-    beside."""
+def test_a_users_files_are_kept(option, study, tmp_path, capsys):
+    """Also files with the names that the command would write, in a folder with other files."""
     folder, run = study
     place = tmp_path / "place"
     mine = tmp_path / "mine"
@@ -127,7 +124,7 @@ def test_what_the_user_owns_stays(option, study, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("option", [key for key in OUTPUTS if key[0] != "ablate"], ids=" ".join)
-def test_what_the_command_made_is_made_anew(option, study, tmp_path):
+def test_the_commands_own_output_is_replaced(option, study, tmp_path):
     folder, run = study
     out = tmp_path / "out.png" if option == ("predict", "--annotate") else tmp_path / "out"
     words = command(option, folder, run, out)
@@ -136,8 +133,8 @@ def test_what_the_command_made_is_made_anew(option, study, tmp_path):
     assert out.exists()
 
 
-def test_a_table_that_the_command_made_is_made_anew(study, tmp_path, monkeypatch, capsys):
-    """An ablation trains for minutes; that it ends so is what its own tests see to."""
+def test_the_commands_own_table_is_replaced(study, tmp_path, monkeypatch, capsys):
+    """A stand-in replaces the ablation, which trains for minutes."""
     import pandas as pd
 
     folder, run = study

@@ -16,7 +16,12 @@ import yaml
 from fer_utils import cli
 
 PROJECT = Path(__file__).resolve().parents[2]
-PAGES = ["README.md", "data/README.md", "docs/datasheet.md", "docs/first_hour.md"]
+PAGES = [
+    "README.md",
+    "data/README.md",
+    *(f"docs/{page}.md" for page in ("benchmarks", "datasheet", "first_hour", "recognition")),
+    *(f"docs/{page}.md" for page in ("results", "training")),
+]
 
 # Words that begin a command of somebody else's program, which is not checked further.
 FOREIGN = {

@@ -1,5 +1,4 @@
-"""`make study` and `fer-study predict` under what people have: other locales, homes, networks,
-paths and folders."""
+"""`make study` and `fer-study predict` with other locales, homes, networks, paths and folders."""
 
 import json
 import os
@@ -18,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 WITHOUT_NETWORK = ("unshare", "--user", "--map-root-user", "--net", "--")
 
-# What is changed in the environment, and what stands before the command.
+# Changes of the environment, and a prefix of the command.
 CONDITIONS = {
     "c_locale": ({"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}, ()),
     "no_network": ({}, WITHOUT_NETWORK),
@@ -43,15 +42,15 @@ def photo(tmp_path_factory):
 
 
 @pytest.mark.parametrize("condition", CONDITIONS)
-@pytest.mark.parametrize("named", ["whole", "relative"])
-def test_predict(condition, named, photo, project, tmp_path):
+@pytest.mark.parametrize("kind", ["absolute", "relative"])
+def test_predict(condition, kind, photo, project, tmp_path):
     changes, before = CONDITIONS[condition]
     expect_allowed(before)
-    path = photo if named == "whole" else photo.relative_to(photo.parent.parent)
+    path = photo if kind == "absolute" else photo.relative_to(photo.parent.parent)
     command = [*before, sys.executable, "-m", "fer_utils.cli", "predict", path, "--json"]
     done = subprocess.run(
         [*map(str, command), "--annotate", str(tmp_path / "gemalt.png")],
-        cwd=photo.parent.parent,  # no part of the project
+        cwd=photo.parent.parent,  # outside of the project
         env=os.environ | {"PYTHONPATH": str(project)} | changes,
         capture_output=True,
     )
@@ -66,8 +65,7 @@ def test_predict(condition, named, photo, project, tmp_path):
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory):
-    """A clone in a folder with a blank and umlauts, whose `dvc exp run` does the first stage
-    alone."""
+    """A clone whose path has a blank and umlauts, and whose `dvc exp run` runs only `prepare`."""
     folder = tmp_path_factory.mktemp("das Büro")
     made = Clone(folder)
     dvc = shutil.which("dvc", path=made.environment["PATH"])
@@ -79,7 +77,7 @@ def clone(tmp_path_factory):
 
 
 def first_stage(clone, *settings, before=(), cwd=None, **changes) -> dict:
-    """What data/prepared says of itself after `make study`."""
+    """Run `make study`. Returns the record of data/prepared."""
     shutil.rmtree(clone.root / "data" / "prepared", ignore_errors=True)
     environment = clone.environment | changes
     command = [
@@ -100,7 +98,7 @@ def first_stage(clone, *settings, before=(), cwd=None, **changes) -> dict:
 
 
 @pytest.mark.parametrize("name", ODD_NAMES)
-def test_make_study_reads_the_users_data_wherever_they_lie(clone, tmp_path, name):
+def test_make_study_reads_data_at_any_path(clone, tmp_path, name):
     path = tmp_path / name
     path.parent.mkdir(exist_ok=True)
     write_csv(path)
@@ -116,7 +114,7 @@ def test_make_study_prepares(condition, clone, tmp_path):
     assert (about["source"], about["images"]) == ("sample", 210)
 
 
-# --- the whole study, with everything at once ---
+# --- the whole study under several conditions at once ---
 
 
 def test_the_whole_study(tmp_path):

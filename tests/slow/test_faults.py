@@ -1,7 +1,6 @@
-"""A full disk, a folder that may not be written to, no network, a package that is missing.
+"""A full disk, a read-only folder, no network, and a missing package.
 
-The first three are made with Linux' namespaces, in which a process has disks and a network of its
-own.
+The first three use Linux' namespaces, in which a process has its own disks and network.
 """
 
 import json
@@ -24,10 +23,9 @@ ALONE = ("unshare", "--user", "--map-root-user")
 
 
 def alone(kind: str, script: str, **options) -> subprocess.CompletedProcess:
-    """Run a shell's script with mounts (`kind` "--mount") or a network ("--net") of its own, of
-    which it is the master.
+    """Run a shell script as root of its own mounts (`kind` "--mount") or network ("--net").
 
-    Skips where the system does not let us.
+    The test is skipped if the system does not allow it.
     """
     given = {"capture_output": True, "text": True, **options}
     first = {"--mount": "mount -t tmpfs none /mnt", "--net": "ip link set lo up"}[kind]
@@ -40,14 +38,14 @@ def fer_study(*arguments) -> str:
     return shlex.join(map(str, [*FER_STUDY, *arguments]))
 
 
-def the_one_message(said: str) -> str:
-    """What was said of what went wrong: one line, and no traceback.
+def the_one_message(output: str) -> str:
+    """The error message: the only one, in the last line, without a traceback.
 
-    Bars that show progress are no lines.
+    Progress bars do not count as lines.
     """
-    lines = [line.rpartition("\r")[2] for line in said.splitlines()]
+    lines = [line.rpartition("\r")[2] for line in output.splitlines()]
     (message,) = [line for line in lines if line.startswith("fer-study: ")]
-    assert "Traceback" not in said and lines[-1] == message, said
+    assert "Traceback" not in output and lines[-1] == message, output
     return message
 
 
@@ -57,12 +55,12 @@ def the_one_message(said: str) -> str:
 def on_a_full_disk(
     tmp_path: Path, kilobytes: int, command: str
 ) -> tuple[subprocess.CompletedProcess, Path, Path]:
-    """Run a command on a disk that is too small for it, and again when there is space.
+    """Run a command on a disk that is too small for it, and again after the disk has grown.
 
-    The disk, `tmp_path / "disk"`, begins with a copy of what is there.
+    The disk is mounted at `tmp_path / "disk"`, and starts with a copy of that folder.
 
     Returns:
-        What the first one said, and what was on the disk after it and after the second.
+        The first process, and copies of the disk after the first and the second one.
     """
     disk, first, second = (tmp_path / name for name in ("disk", "first", "second"))
     disk.mkdir(exist_ok=True)
@@ -73,7 +71,7 @@ def on_a_full_disk(
         {command}
         code=$?
         cp -r {disk} {first} && mount -o remount,size=100m {disk} || exit 9
-        {command} > {tmp_path}/said 2>&1 || exit 8
+        {command} > {tmp_path}/output 2>&1 || exit 8
         cp -r {disk} {second} || exit 9
         exit $code
     """
@@ -103,9 +101,9 @@ def test_prepare_on_a_full_disk_keeps_the_old_faces(faces, tmp_path):
     [
         (50, "checkpoint.npz"),
         (200, "model.keras"),
-    ],  # of which the second has room for the checkpoint
+    ],  # the second disk has room for the checkpoint
 )
-def test_a_training_on_a_full_disk_goes_on_when_there_is_space(faces, tmp_path, kilobytes, file):
+def test_a_training_on_a_full_disk_continues_when_there_is_space(faces, tmp_path, kilobytes, file):
     faces.save(tmp_path / "faces")
 
     def train(runs: Path) -> str:
@@ -135,13 +133,11 @@ def name_in(disk: Path) -> str:
 
 @pytest.fixture
 def study(tmp_path, monkeypatch):
-    """A study with one small notebook, and something that stands for what an earlier run of it
-    left."""
+    """A study with one small notebook, and a stand-in for the output of an earlier run."""
     study = tmp_path / "study"
-    for folder in ("notebooks", "reports/notebooks", "reports/html"):
+    for folder in ("notebooks", "reports/notebooks"):
         (study / folder).mkdir(parents=True)
-    for name in ("html/01_explore.html", "notebooks/01_explore.ipynb"):
-        (study / "reports" / name).write_text("old" * 100_000)
+    (study / "reports" / "notebooks" / "01_explore.ipynb").write_text("old" * 100_000)
     code = "from pathlib import Path\nPath('ran').touch()\nprint('\\n'.join([word * 20] * 5_000))"
     cells = [
         new_markdown_cell("# Small"),
@@ -155,14 +151,14 @@ def study(tmp_path, monkeypatch):
     return study
 
 
-def test_reports_that_may_not_be_written_are_named_before_the_notebook_runs(study):
+def test_read_only_reports_are_an_error_before_the_notebook_runs(study):
     folder = study / "reports"
     before = content(folder)
     mount = f"mount --bind {folder} {folder} && mount -o remount,bind,ro {folder} || exit 9"
     done = alone("--mount", f"{mount}\n{fer_study('stage', 'explore')}")
     assert done.returncode == 2
     message = the_one_message(done.stderr)
-    assert "Read-only file system" in message and f"{folder}/html/" in message
+    assert "Read-only file system" in message and f"{folder}/notebooks/" in message
     assert not (study / "ran").exists()
     assert content(folder) == before
 
@@ -185,19 +181,19 @@ def test_a_stage_on_a_full_disk_keeps_the_old_reports(study, tmp_path):
 # --- no network ---
 
 
-def test_what_needs_the_network_says_so_in_a_line(tmp_path):
+def test_commands_that_need_the_network_fail_with_one_message(tmp_path):
     home = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
     token = {"KAGGLE_API_TOKEN": "KGAT_0123456789abcdef0123456789abcdef"}
-    for arguments, said in (
+    for arguments, remedy in (
         (
             ["prepare", "--source", "kaggle", "--out", tmp_path / "faces"],
             "--source csv --path FILE",
         ),
-        (["fetch-yunet"], "Fetch it by hand and name it with --yunet FILE"),
+        (["fetch-yunet"], "--yunet FILE"),
     ):
         done = alone("--net", fer_study(*arguments), env=os.environ | home | token)
         assert done.returncode == 2
-        assert said in the_one_message(done.stderr)
+        assert remedy in the_one_message(done.stderr)
     assert not (tmp_path / "faces").exists()
 
 
@@ -212,7 +208,7 @@ with running() as url:
 
 
 @pytest.mark.slow
-def test_the_rest_needs_none(tmp_path):
+def test_all_other_commands_need_no_network(tmp_path):
     photo = tmp_path / "photo.png"
     Image.fromarray(data.astronaut()).save(photo)
     given = [
@@ -240,7 +236,7 @@ def test_the_rest_needs_none(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_pipeline_needs_none(tmp_path):
+def test_the_pipeline_needs_no_network(tmp_path):
     clone = small_pipeline(tmp_path)
     done = alone("--net", "dvc repro", cwd=clone.root, env=clone.environment)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -248,7 +244,7 @@ def test_the_pipeline_needs_none(tmp_path):
     assert (clone.root / "reports" / "index.html").is_file()
 
 
-# --- a package that is missing ---
+# --- a missing package ---
 
 WITHOUT = """
 import sys

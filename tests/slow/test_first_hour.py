@@ -1,5 +1,4 @@
-"""docs/first_hour.md: its commands, run as they stand there and in their order, in a fresh
-clone."""
+"""The commands of docs/first_hour.md, run unchanged and in their order in a fresh clone."""
 
 import json
 import re
@@ -22,7 +21,7 @@ BLOCKS = dict(
 )
 
 
-def test_every_section_but_two_has_commands_that_are_run():
+def test_all_sections_except_two_have_commands():
     assert [title for title, blocks in BLOCKS.items() if not blocks] == [
         "A page that reads faces",
         "Your own network",
@@ -33,7 +32,7 @@ def test_every_section_but_two_has_commands_that_are_run():
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory) -> Clone:
-    """A clone whose sample profile is as small as can be, with the reader's name, photo and CSV."""
+    """A clone with a very small sample profile, and with a reader's identity, photo and CSV."""
     made = Clone(tmp_path_factory.mktemp("hour"))
     profile = made.root / "conf" / "profile" / "sample.yaml"
     given = yaml.safe_load(profile.read_text(encoding="utf-8"))
@@ -51,8 +50,8 @@ def clone(tmp_path_factory) -> Clone:
 
 
 @pytest.fixture(scope="module")
-def said(clone) -> dict[str, str]:
-    """What each section's commands print, run in order; the first that fails stops here."""
+def output(clone) -> dict[str, str]:
+    """The output of each section's commands, run in order. A failing command ends the tests."""
     found = {}
     for title, blocks in BLOCKS.items():
         for block in blocks:
@@ -63,18 +62,16 @@ def said(clone) -> dict[str, str]:
 
 
 @pytest.mark.slow
-def test_the_study_ends_with_its_index(clone, said):
+def test_the_study_ends_with_its_index(clone, output):
     assert (
-        said["The whole study"]
+        output["The whole study"]
         .splitlines()[-1]
         .endswith(str(clone.root / "reports" / "index.html"))
     )
 
 
 @pytest.mark.slow
-def test_the_notebook_ran_with_the_other_parameter_and_nothing_of_the_pipelines_changed(
-    clone, said
-):
+def test_the_notebook_ran_with_another_parameter_beside_the_pipeline(clone, output):
     ran = nbformat.read(clone.root / "build" / "mine.ipynb", as_version=4)
     (given,) = [
         cell.source for cell in ran.cells if "injected-parameters" in cell.metadata.get("tags", [])
@@ -88,8 +85,8 @@ def test_the_notebook_ran_with_the_other_parameter_and_nothing_of_the_pipelines_
 
 
 @pytest.mark.slow
-def test_the_experiments_are_told_apart(clone, said):
-    shown = said["Two experiments compared"]
+def test_the_experiments_are_compared(clone, output):
+    shown = output["Two experiments compared"]
     (row,) = re.findall(r"\[shorter\] +(\S+) +(\S+)", shown)
     assert row[1] == "6" and 0 <= float(row[0]) <= 1
     assert re.search(r"^params.yaml +final_model.epochs +1 +6 +5$", shown, re.M)
@@ -100,8 +97,8 @@ def test_the_experiments_are_told_apart(clone, said):
 
 
 @pytest.mark.slow
-def test_elsewhere_the_results_are_those_that_were_pushed(clone, said):
-    assert said["Results shared"].rstrip().endswith("Data and pipelines are up to date.")
+def test_the_pushed_results_are_pulled_elsewhere(clone, output):
+    assert output["Results shared"].rstrip().endswith("Data and pipelines are up to date.")
     elsewhere = Path(clone.environment["HOME"]) / "fer-elsewhere"
     files = ["index.html", *(f"metrics/{stage}.json" for stage in BUDGET)]
     for name in files:
@@ -111,26 +108,26 @@ def test_elsewhere_the_results_are_those_that_were_pushed(clone, said):
 
 
 @pytest.mark.slow
-def test_the_readers_csv_is_audited_and_learned(said):
-    shown = said["Your own FER-2013"]
+def test_the_readers_csv_is_audited_and_trained_on(output):
+    shown = output["Your own FER-2013"]
     assert "420" in shown and re.search(r"^ +1 .*\d\.\d{4}", shown, re.M)
 
 
 @pytest.mark.slow
-def test_the_photo_is_recognised_and_drawn(clone, said):
-    assert re.search(r"(angry|disgust|fear|happy|sad|surprise|neutral)", said["A photo"])
+def test_the_photo_is_classified_and_annotated(clone, output):
+    assert re.search(r"(angry|disgust|fear|happy|sad|surprise|neutral)", output["A photo"])
     with Image.open(clone.root / "annotated.png") as drawn:
         assert np.asarray(drawn.convert("RGB")).std() > 20 and drawn.width == drawn.height >= 512
 
 
 @pytest.mark.slow
-def test_the_server_answers_for_the_photo(said):
-    answer = said["The server from the shell"]
+def test_the_server_classifies_the_photo(output):
+    answer = output["The server from the shell"]
     photo, _ = json.JSONDecoder().raw_decode(answer, answer.index('{"width"'))
     (face,) = photo["faces"]
     assert sum(face["probabilities"].values()) == pytest.approx(1, abs=0.01)
 
 
 @pytest.mark.slow
-def test_git_sees_only_what_the_reader_made(clone, said):
+def test_git_status_shows_only_the_readers_files(clone, output):
     assert clone.changed() == ["annotated.png", "path/"]

@@ -1,5 +1,4 @@
-"""SIGKILL at any moment: the same command, given again, ends with what it would have left
-undisturbed."""
+"""SIGKILL at any moment: the repeated command ends with the results of an undisturbed one."""
 
 import json
 import os
@@ -30,7 +29,7 @@ from fer_utils.storage import Contents, atomic_file, atomic_folder
 from fer_utils.training.fit import fit
 from fer_utils.tuning.trials import recorded_outcome
 
-# --- at every step of a writing ---
+# --- at every step of an atomic write ---
 
 WRITINGS = """
 import json, os, signal, sys
@@ -48,8 +47,7 @@ def write(path, text, fails=False):
             raise ValueError
 
 def killed(path, step):
-    # In a process of its own: the last thing it does is to begin the so-manieth thing that it asks
-    # of the system.
+    # A child process writes, and kills itself when it starts its `step`-th system operation.
     if child := os.fork():
         return os.waitpid(child, 0)[1] == signal.SIGKILL
     left = step
@@ -86,9 +84,9 @@ while more:
 
 @pytest.mark.parametrize("old", [False, True])
 @pytest.mark.parametrize("kind", ["file", "folder"])
-def test_a_writing_killed_at_any_step_loses_nothing_and_leaves_nothing(tmp_path, kind, old):
-    """Killed, then another one fails, then one succeeds: what is there, and what else lies beside
-    it."""
+def test_a_write_killed_at_any_step_loses_nothing_and_leaves_nothing(tmp_path, kind, old):
+    """A write is killed, another one fails, and a third succeeds. The folder is checked after
+    each."""
     command = [sys.executable, "-c", WRITINGS, kind, tmp_path, str(old)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     steps = [json.loads(line) for line in done.stdout.splitlines()]
@@ -96,16 +94,16 @@ def test_a_writing_killed_at_any_step_loses_nothing_and_leaves_nothing(tmp_path,
     before, after = (["old"] * files if old else []), ["new"] * files
     names = {True: ["results.csv"], False: []}
     assert len(steps) > 10 and steps[-1][0] == [after, ["results.csv"]], (
-        "the last one was not killed"
+        "the last write was not killed"
     )
     for killed, failed, succeeded in steps:
-        # While a folder takes the place of another, there is neither: the old one comes back.
+        # While a folder replaces another one, neither is there. The old one is put back.
         assert killed[0] in (before, after) or any(name.endswith(".old") for name in killed[1])
         assert failed[0] == (after if killed[0] == after else before)
         assert failed[1] == names[bool(failed[0])]
         assert succeeded == [["next"] * files, ["results.csv"]]
     assert any(len(killed[1]) > len(names[bool(killed[0])]) for killed, _, _ in steps), (
-        "none left anything behind"
+        "some kills leave a temporary file"
     )
 
 
@@ -114,7 +112,7 @@ def text_folder(path: Path):
 
 
 @pytest.mark.parametrize("writing", [atomic_file, text_folder])
-def test_what_a_living_writer_has_begun_is_not_removed(tmp_path, writing):
+def test_the_file_of_a_living_writer_is_not_removed(tmp_path, writing):
     path = tmp_path / "deep[1]" / "results.csv"
 
     def write(place: Path, text: str) -> None:
@@ -130,7 +128,7 @@ def test_what_a_living_writer_has_begun_is_not_removed(tmp_path, writing):
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_a_longer_name_is_not_taken_for_what_was_left(tmp_path):
+def test_other_names_are_not_removed(tmp_path):
     others = [
         tmp_path / name
         for name in (".run-seed1-abcdefgh", ".run-abcdefgh.csv", "run-abcdefgh", ".run-abc")
@@ -143,13 +141,13 @@ def test_a_longer_name_is_not_taken_for_what_was_left(tmp_path):
     assert sorted(tmp_path.iterdir()) == sorted([*others, tmp_path / "run"])
 
 
-def test_a_run_killed_as_it_ended_keeps_no_checkpoint(run, recipe, faces, tmp_path):
-    """After it wrote that it is finished, and before it removed what it would have gone on from."""
+def test_the_checkpoint_of_a_finished_run_is_removed(run, recipe, faces, tmp_path):
+    """A kill between the record of the finished run and the removal leaves the checkpoint."""
     faces = faces.without_private()
-    for again in (fit, recorded_outcome):
-        folder = shutil.copytree(run.folder, tmp_path / again.__name__ / run.folder.name)
+    for open_run in (fit, recorded_outcome):
+        folder = shutil.copytree(run.folder, tmp_path / open_run.__name__ / run.folder.name)
         (folder / "checkpoint.npz").touch()
-        again(recipe, faces, 1, folder.parent)
+        open_run(recipe, faces, 1, folder.parent)
         assert content(folder) == content(run.folder)
 
 
@@ -162,10 +160,11 @@ class Command:
     """A command that is killed at random moments.
 
     Args:
-        command: what is run.
-        log: where all that it prints goes.
-        begun: a pattern of what it prints when its own work begins; before that it only imports.
-        remedy: what its user does where it fails and says why; gives whether that could help.
+        command: the command line.
+        log: the file for its output.
+        begun: a pattern of its output when its work starts. Before that it only imports.
+        remedy: called with the output of a failure; corrects it as a user would. Returns True if
+            that may help.
         options: of `subprocess.Popen`.
     """
 
@@ -188,9 +187,9 @@ class Command:
         self.started: list[psutil.Process] = []
 
     def start(self) -> subprocess.Popen:
-        """Start it in a process group of its own."""
+        """Start it in a new process group."""
         with self.log.open("w") as log:
-            # Two trainings side by side on all cores are slower than one after the other.
+            # Two trainings at once on all cores are slower than one after the other.
             environment = self.options.get("env", os.environ) | {
                 "OMP_NUM_THREADS": "1",
                 "PYTHONUNBUFFERED": "1",
@@ -201,21 +200,21 @@ class Command:
             )
 
     def run(self) -> float:
-        """Run it to its end. Returns the seconds that took."""
+        """Run it to its end. Returns the seconds."""
         began, process = time.monotonic(), self.start()
         if process.wait() != 0:
-            assert self.remedy(self.said()), self.said()
-            assert self.start().wait() == 0, self.said()
+            assert self.remedy(self.output()), self.output()
+            assert self.start().wait() == 0, self.output()
         return time.monotonic() - began
 
-    def said(self) -> str:
-        """What it printed, the last time."""
+    def output(self) -> str:
+        """The output of the last start."""
         return self.log.read_text(errors="replace")
 
     def kill(self, process: subprocess.Popen) -> None:
         """Kill its process group.
 
-        What left that, as notebooks' kernels do, has to end by itself.
+        Processes in other groups, such as kernels of notebooks, must end by themselves.
         """
         with suppress(psutil.NoSuchProcess):
             self.started += psutil.Process(process.pid).children(recursive=True)
@@ -223,13 +222,13 @@ class Command:
         process.wait()
 
     def disturb(self, usual: float, undo: Callable[[], None]) -> None:
-        """Kill it `KILLS` times, at moments by chance that are spread over all of `usual` seconds.
+        """Kill it `KILLS` times, at random moments spread over `usual` seconds.
 
-        Where it ends before it is killed, it goes on from what `undo` leaves, and is taken to be as
-        fast as it was. Most kills must come while it works.
+        If it ends before it is killed, `undo` resets its work, and the duration of a complete run
+        becomes the new `usual`. At least a quarter of the kills must occur while it works.
         """
         seed = random.randrange(2**32)
-        print(f"kills at the moments of seed {seed}")  # shown where the test fails
+        print(f"kills at the moments of seed {seed}")  # pytest shows it if the test fails
         generator = random.Random(seed)
         shares = [(k + generator.random()) / KILLS for k in range(KILLS)]
         generator.shuffle(shares)
@@ -240,34 +239,29 @@ class Command:
                 code = process.wait(shares[-1] * usual)
             except subprocess.TimeoutExpired:
                 self.kill(process)
-                working += bool(re.search(self.begun, self.said()))
+                working += bool(re.search(self.begun, self.output()))
                 fresh = False
                 shares.pop()
             else:
                 if code != 0:
-                    assert self.remedy(self.said()), self.said()
+                    assert self.remedy(self.output()), self.output()
                     continue
                 if fresh:
                     usual = time.monotonic() - began
                 undo()
                 fresh = True
-        assert working >= KILLS / 4, f"only {working} of {KILLS} kills came while it worked"
+        assert working >= KILLS / 4, f"only {working} of {KILLS} kills occurred while it worked"
         until = time.monotonic() + 30
         while alive := [
             one for one in self.started if one.is_running() and one.status() != psutil.STATUS_ZOMBIE
         ]:
-            assert time.monotonic() < until, (
-                f"these outlived the command that started them: {alive}"
-            )
+            assert time.monotonic() < until, f"these processes outlived their command: {alive}"
             time.sleep(0.2)
 
 
 @pytest.fixture
 def workplace(tmp_path, monkeypatch):
-    """An empty folder.
-
-    What commands keep in the system's folder for temporary files is the system's to remove.
-    """
+    """An empty folder. The commands' folder for temporary files is another one, not checked."""
     (tmp_path / "temporary").mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
     (tmp_path / "work").mkdir()
@@ -362,15 +356,12 @@ def test_tuning(workplace, faces, tmp_path):
 
 @pytest.mark.slow
 def test_dvc_repro(workplace, tmp_path):
-    """Of a stage that leaves a folder and one that runs a notebook, with figures, tables and
-    metrics.
+    """A stage that writes a folder, and one that runs a notebook with figures, tables and metrics.
 
-    What others do besides is to train, into a store that is no output of theirs, which
-    `test_training` has.
+    Other stages also train, into a store that is no output of DVC. `test_training` covers it.
 
-    DVC does not write its lock file and its record of what is in use in one piece: where it is
-    killed as it does, it refuses to go on, and says which of them to delete. What was run is
-    brought back from its cache.
+    DVC does not write its lock file and its list of locks atomically. If it is killed meanwhile, it
+    refuses to continue, and names the file to delete. Finished stages come from its cache.
     """
 
     def repro(folder: Path) -> tuple[Clone, Command]:
@@ -378,14 +369,14 @@ def test_dvc_repro(workplace, tmp_path):
         clone = small_pipeline(folder)
         given = {"cwd": clone.root, "env": clone.environment}
 
-        def remedy(said: str) -> bool:
+        def remedy(output: str) -> bool:
             wrong = {
                 "dvc.lock": r"dvc\.lock' (is invalid|validation failed)",
                 ".dvc/tmp/rwlock": "read RWLock-file",
             }
-            torn = [name for name, words in wrong.items() if re.search(words, said)]
+            torn = [name for name, words in wrong.items() if re.search(words, output)]
             for name in torn:
-                print(f"DVC did not go on before {name} was deleted")
+                print(f"DVC did not continue until {name} was deleted")
                 (clone.root / name).unlink(missing_ok=True)
             return bool(torn)
 
@@ -398,7 +389,7 @@ def test_dvc_repro(workplace, tmp_path):
     parameters = (clone.root / "params.yaml").read_bytes()
 
     def undo() -> None:
-        # DVC's cache, too: from there it would bring back what it has seen before.
+        # Also DVC's cache, from which it would restore earlier results.
         clone.run("git", "clean", "-qxdff", "--exclude", ".venv")
         clone.run("git", "checkout", "-q", ".")
         (clone.root / "params.yaml").write_bytes(parameters)
@@ -409,9 +400,9 @@ def test_dvc_repro(workplace, tmp_path):
         ours, theirs = content(clone.root / place), content(undisturbed.root / place)
         assert sorted(ours) == sorted(theirs)
         assert [name for name, bytes_ in ours.items() if bytes_ != theirs[name]] == []
-    assert (clone.root / "reports" / "html" / "01_explore.html").is_file()
+    assert (clone.root / "reports" / "notebooks" / "01_explore.ipynb").is_file()
     disturbed.run()
-    assert "Running stage" not in disturbed.said(), "all was done, and DVC knows it"
+    assert "Running stage" not in disturbed.output(), "all stages are up to date"
     assert [
         left for place in ("data", "reports", "build") for left in litter(clone.root / place)
     ] == []
@@ -420,8 +411,7 @@ def test_dvc_repro(workplace, tmp_path):
 
 @pytest.mark.slow
 def test_server(workplace, tmp_path):
-    """Killed while it starts and while it answers, it can have its port again at once, and answers
-    as before."""
+    """After a kill at any moment, the server starts on the same port and responds as before."""
     with socket.create_server(("127.0.0.1", 0)) as found:
         port = found.getsockname()[1]
     url = f"http://127.0.0.1:{port}/api/v1/predict"
@@ -432,8 +422,7 @@ def test_server(workplace, tmp_path):
     )
 
     def answer() -> bytes | None:
-        """What the server says of the photo; None where it does not listen, or is killed as it
-        answers."""
+        """The server's response to the photo; None if it does not listen, or is killed."""
         request = urllib.request.Request(url, photo.read_bytes(), {"Content-Type": "image/png"})
         try:
             return urllib.request.urlopen(request, timeout=60).read()
@@ -441,10 +430,10 @@ def test_server(workplace, tmp_path):
             return None
 
     def first_answer(process: subprocess.Popen) -> bytes:
-        while (said := answer()) is None:
-            assert process.poll() is None, server.said()
+        while (response := answer()) is None:
+            assert process.poll() is None, server.output()
             time.sleep(0.05)
-        return said
+        return response
 
     began, process = time.monotonic(), server.start()
     undisturbed = first_answer(process)

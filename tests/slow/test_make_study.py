@@ -1,7 +1,6 @@
-"""`make study` in a fresh clone, with a budget as small as it can be: from nothing to the index,
-and again.
+"""`make study` in a fresh clone with the smallest budget.
 
-The tests share one clone and run in the order in which they stand.
+The tests share one clone and run in their order in this file.
 """
 
 import csv
@@ -19,8 +18,7 @@ pytestmark = pytest.mark.slow
 
 
 def numbers(clone) -> dict:
-    """The bytes of all that must be the same from run to run; serve's answer times are in none of
-    it."""
+    """The bytes of all files that must be equal in every run. They contain no times of serve."""
     kept = [
         *clone.root.glob("reports/metrics/*.json"),
         *clone.root.glob("reports/plots/*.csv"),
@@ -37,15 +35,13 @@ def clone(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def first(clone):
-    """What the first run printed, and the numbers it left."""
-    assert clone.run("git", "config", "user.email", check=False).stdout == "", (
-        "an identity is set after all"
-    )
+    """The process of the first run, and the files of `numbers` after it."""
+    assert clone.run("git", "config", "user.email", check=False).stdout == "", "git has an identity"
     done = clone.study(setting())
     return done, numbers(clone)
 
 
-def test_runs_from_nothing_to_the_index(clone, first):
+def test_the_first_run_ends_with_the_index(clone, first):
     done, left = first
     assert ran(done) == STAGES
     index = clone.root / "reports" / "index.html"
@@ -66,7 +62,7 @@ def test_imports_the_clones_package(clone):
     ]
 
 
-def test_git_sees_only_the_lock_and_the_parameters(clone, first):
+def test_git_status_shows_only_the_lock_and_the_parameters(clone, first):
     assert clone.changed() == ["dvc.lock", "params.yaml"]
 
 
@@ -102,7 +98,7 @@ def test_dvc_shows_the_experiments(clone, first):
     assert clone.changed() == ["dvc.lock", "params.yaml"]
 
 
-def test_another_parameter_runs_what_depends_on_it(clone, first):
+def test_another_parameter_runs_the_stages_that_depend_on_it(clone, first):
     done = clone.study(setting(analyse_errors__split="PublicTest"))
     assert ran(done) == ["analyse_errors", "report"]
     names = [
@@ -121,7 +117,7 @@ def test_unknown_parameter_fails_and_is_named(clone, first):
     typo = clone.study(setting(replicate__epoch=1), check=False)
     assert typo.returncode != 0
     assert "replicate.epoch" in typo.stderr
-    # As a key of params.yaml that no notebook declares: papermill alone would only warn.
+    # Also as a new key of params.yaml, for which papermill would only warn.
     added = clone.study(setting().replace("SET=", "SET=+replicate.epoch=1 "), check=False)
     assert added.returncode != 0
     assert "02_replicate.ipynb: unknown parameter 'epoch'" in added.stderr
@@ -146,7 +142,7 @@ def test_missing_data_fails_and_is_named(clone, first):
 
 
 def test_another_profile_and_back(clone, first, tmp_path):
-    """Few drawn faces as Kaggle's CSV stand for the real ones."""
+    """A few drawn faces in Kaggle's CSV replace the real ones."""
     write_csv(tmp_path / "few.csv")
     done = clone.study("PROFILE=cpu", f"DATA={tmp_path / 'few.csv'}", setting())
     assert ran(done) == STAGES
@@ -166,7 +162,7 @@ def test_another_profile_and_back(clone, first, tmp_path):
     assert numbers(clone) == first[1]
 
 
-def test_cleaned_the_results_come_back(clone, first):
+def test_after_make_clean_the_results_are_restored(clone, first):
     clone.run("make", "clean")
     assert not (clone.root / "reports" / "index.html").exists()
     assert "reports/html/.gitignore" not in clone.changed()

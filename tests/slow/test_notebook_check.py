@@ -1,4 +1,4 @@
-"""The check of the notebooks' saved outputs can fail, and leaves the project as it was."""
+"""The check of the notebooks' saved outputs fails when it should, and changes no file."""
 
 import hashlib
 import shutil
@@ -18,13 +18,13 @@ MARK = "# NBVAL_CHECK_OUTPUT"
 
 @pytest.fixture
 def copy(project, tmp_path):
-    """A copy of the notebooks, to be spoilt."""
+    """A copy of the notebooks, which tests may change."""
     return shutil.copytree(project / "notebooks", tmp_path / "notebooks")
 
 
 @pytest.fixture
 def check(project, copy):
-    """Runs the check on the copy's first notebook."""
+    """Run the check on the first notebook of the copy."""
 
     def run(*options: str) -> subprocess.CompletedProcess:
         script = project / "tests" / "notebooks" / "check.py"
@@ -45,7 +45,7 @@ def test_every_stage_with_a_notebook_has_a_budget():
     assert list(BUDGET) == list(NOTEBOOKS)
 
 
-def test_what_is_saved_passes_and_saving_it_again_changes_no_byte(project, copy, check):
+def test_the_saved_outputs_pass_and_an_update_changes_no_byte(project, copy, check):
     before = state(project)
     passed = check()
     assert passed.returncode == 0, passed.stdout + passed.stderr
@@ -57,8 +57,7 @@ def test_what_is_saved_passes_and_saving_it_again_changes_no_byte(project, copy,
 
 
 def state(project) -> dict:
-    """What git says of the study's parts, and the bytes of what its pipeline has left, but for the
-    store of runs."""
+    """git's status of the study, and hashes of the pipeline's outputs, without the run store."""
     paths = ["data", "reports", "notebooks", "dvc.yaml", "dvc.lock", "params.yaml"]
     command = ["git", "status", "--porcelain", "--", *paths]
     status = subprocess.run(command, cwd=project, check=True, capture_output=True).stdout
@@ -95,7 +94,7 @@ def test_a_cell_that_raises_fails(copy, check):
 
 
 def test_a_stripped_output_fails(copy, check):
-    """nbval alone would compare nothing, and pass."""
+    """nbval alone would compare nothing and pass."""
     change(copy, lambda cell: cell.update(outputs=[], execution_count=None))
     failed = check()
     assert failed.returncode == 2

@@ -1,4 +1,4 @@
-"""The run store: fingerprints, what a run's folder holds, and what is published of it."""
+"""The run store: fingerprints, the files of a run, and published runs."""
 
 import dataclasses
 import json
@@ -25,7 +25,7 @@ from fer_utils.training.runs import (
 
 @pytest.fixture
 def copy(run, tmp_path) -> Run:
-    """The shared run, to be written to."""
+    """A copy of the shared run, which tests may write to."""
     return Run(shutil.copytree(run.folder, tmp_path / run.folder.name))
 
 
@@ -42,7 +42,7 @@ def test_explicit_defaults_change_nothing(faces):
         assert run_fingerprint(spelled_out, 1, faces) == run_fingerprint(plain, 1, faces)
 
 
-def test_whatever_decides_the_weights_changes_it(faces):
+def test_every_field_that_changes_the_weights_changes_it(faces):
     plain = get_recipe("baseline_cnn")
     other = {
         "name": "other",
@@ -87,14 +87,14 @@ def test_whatever_decides_the_weights_changes_it(faces):
         "batch_norm_momentum": 0.9,
     }
     fields = {f.name for f in dataclasses.fields(Recipe)} - {"network", "options", "fold"}
-    assert fields <= set(other), "a new field of recipes: say here that it counts"
+    assert fields <= set(other), "a new field of recipes: add it here"
     found = [run_fingerprint(plain.but(**{name: value}), 1, faces) for name, value in other.items()]
     found += [run_fingerprint(plain, seed, faces) for seed in (1, 2)]
     found += [run_fingerprint(fold, 1, faces) for fold in plain.but(folds=3).every_fold]
     assert len(set(found)) == len(other) + 5
 
 
-def test_privatetest_does_not_count_and_the_other_usages_do(faces):
+def test_training_and_publictest_count_and_privatetest_does_not(faces):
     recipe = get_recipe("baseline_cnn")
 
     def with_a_changed(usage):
@@ -113,16 +113,17 @@ def test_unknown_options_have_no_fingerprint(faces):
         run_fingerprint(get_recipe("baseline_cnn").but(widht=1), 1, faces)
 
 
-def test_fingerprints_stay_what_they_are():
-    # A changed fingerprint orphans every run in every store: raise runs.ENGINE when that is meant.
-    class Known:
+def test_fingerprints_do_not_change():
+    # A changed fingerprint orphans every run in every store. If that is intended, raise
+    # runs.ENGINE.
+    class FakeFaces:
         fingerprint = "0" * 64
 
     recipe = Recipe("baseline_cnn", "baseline_cnn", {"width": 0.25}, epochs=8)
-    assert run_folder("runs", recipe, 1, Known).name == "baseline_cnn-seed1-e979a55b066e"
+    assert run_folder("runs", recipe, 1, FakeFaces).name == "baseline_cnn-seed1-e979a55b066e"
 
 
-def test_folds_are_told_apart_by_name(faces):
+def test_folds_have_different_names(faces):
     names = [
         run_folder("runs", fold, 1, faces).name
         for fold in get_recipe("baseline_cnn").but(folds=2).every_fold
@@ -136,7 +137,7 @@ def test_folds_are_told_apart_by_name(faces):
 # --- a finished run ---
 
 
-def test_a_run_says_what_it_is(run, recipe, faces):
+def test_a_run_has_its_record_history_and_files(run, recipe, faces):
     assert (run.recipe, run.seed) == (recipe, 1)
     assert run.folder.name == f"baseline_cnn-seed1-{run.info.fingerprint[:12]}"
     assert run.info.fingerprint == run_fingerprint(recipe, 1, faces)
@@ -154,7 +155,7 @@ def test_a_run_says_what_it_is(run, recipe, faces):
     ]
 
 
-def test_an_unfinished_run_is_said_to_be_one(tmp_path):
+def test_an_unfinished_run_is_an_error(tmp_path):
     with pytest.raises(StudyError, match=r"expected a finished run .* `fer-study train`"):
         _ = Run(tmp_path / "nothing").info
 
@@ -162,7 +163,7 @@ def test_an_unfinished_run_is_said_to_be_one(tmp_path):
 # --- logits ---
 
 
-def test_logits_are_found_by_row_in_the_order_asked_for(tmp_path, faces):
+def test_logits_are_looked_up_by_row_in_the_order_of_the_faces(tmp_path, faces):
     public = faces.of(PUBLIC)
     logits = np.arange(7 * len(public), dtype=np.float32).reshape(-1, 7)
     mixed = np.random.default_rng(0).permutation(len(public))
@@ -180,7 +181,7 @@ def test_missing_logits_are_counted(copy, faces):
         copy.logits(private)
 
 
-def test_add_logits_keeps_those_before(copy, faces):
+def test_add_logits_keeps_the_earlier_ones(copy, faces):
     public, private = faces.of(PUBLIC), faces.of(PRIVATE)
     before = copy.logits(public)
     copy.add_logits(private, np.full((len(private), 7), 3.0))
@@ -192,7 +193,7 @@ def test_add_logits_keeps_those_before(copy, faces):
 # --- publishing ---
 
 
-def test_published_run_has_what_others_need_without_times(copy, run, faces, tmp_path):
+def test_a_published_run_has_no_times(copy, run, faces, tmp_path):
     slower = dataclasses.replace(copy.info, seconds=1e6, machine="another")
     slower.write(copy.folder / "run.json")
     copy.history.assign(seconds=1e6).to_csv(copy.folder / "history.csv", index=False)
