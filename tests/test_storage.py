@@ -116,9 +116,7 @@ def test_the_old_folder_is_put_back_if_the_new_one_cannot_replace_it(tmp_path, m
 
 def test_a_file_in_place_of_the_folder_is_kept(tmp_path):
     (tmp_path / "taken").write_text("mine")
-    with pytest.raises(
-        StudyError, match="taken: expected nothing, or texts made by fer-study"
-    ):
+    with pytest.raises(StudyError, match="taken: expected nothing, or texts made by fer-study"):
         write_folder(tmp_path / "taken", "new")
     assert (tmp_path / "taken").read_text() == "mine"
     assert names(tmp_path) == ["taken"]
@@ -145,7 +143,7 @@ def test_a_folder_with_a_users_file_is_kept(tmp_path, theirs):
 
 def test_a_folder_without_the_file_that_ours_always_contain_is_kept(tmp_path):
     (tmp_path / "folder").mkdir()
-    (tmp_path / "folder" / "old").write_text("mine, by chance of that name")
+    (tmp_path / "folder" / "old").write_text("mine, with that name")
     with pytest.raises(StudyError, match="It was left as it is"):
         write_folder(tmp_path / "folder", "new")
 

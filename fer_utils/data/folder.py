@@ -1,4 +1,4 @@
-"""Folders of images, as Kaggle's copies of FER-2013 have them: train/<emotion>/ and so on."""
+"""Folders of images, as in Kaggle's image data sets of FER-2013: train/<emotion>/ and so on."""
 
 import os
 from dataclasses import dataclass
@@ -26,14 +26,14 @@ from fer_utils.errors import StudyError
 from fer_utils.recognition.images import UnreadableImage, open_image
 
 SPLIT = "split"
-"""Value of `test_usage` that deals the test part out to PublicTest and PrivateTest."""
+"""Value of `test_usage` that divides the test part into PublicTest and PrivateTest."""
 
-_ANSWERS = (PUBLIC, PRIVATE, SPLIT)
+_TEST_USAGES = (PUBLIC, PRIVATE, SPLIT)
 
 
 @dataclass(frozen=True)
 class _Entry:
-    """An image file and what it is."""
+    """An image file with its split and emotion."""
 
     usage: str
     emotion: int
@@ -44,24 +44,24 @@ class _Entry:
         return USAGES.index(self.usage), self.emotion, self.file.name
 
     @property
-    def elsewhere(self) -> bool:
-        """Whether the file's name begins with another usage than the folder gives it."""
+    def contradicts(self) -> bool:
+        """True if the file's name begins with another split."""
         return any(self.file.name.startswith(f"{one}_") for one in USAGES if one != self.usage)
 
 
 def looks_like_folder_source(path: Path) -> bool:
-    """Whether `path` is a folder with a part, such as train/, that has folders in it.
+    """True if `path` is a folder with a part, such as train/, that has subfolders.
 
-    As in `read_folder` the parts may lie a few levels down. What cannot be read is no such folder.
+    As in `read_folder`, the parts may be a few levels down. False for paths that cannot be read.
     """
     try:
-        return any(
-            part_of(part.name) is not None and any(below.is_dir() for below in visible(part))
-            for part in visible(descend(Path(path)))
-            if part.is_dir()
-        )
-    except (OSError, ValueError):  # such as a name that is too long, and StudyError
+        for entry in visible(descend(Path(path))):
+            is_part = part_of(entry.name) is not None and entry.is_dir()
+            if is_part and any(below.is_dir() for below in visible(entry)):
+                return True
+    except (OSError, ValueError):  # OSError for a name that is too long; StudyError is a ValueError
         return False
+    return False
 
 
 def read_folder(
@@ -71,41 +71,45 @@ def read_folder(
     test_usage: str | None = None,
     progress: bool = False,
 ) -> Faces:
-    """Read images in <part>/<emotion>/. What is hidden is left out.
+    """Read images in <part>/<emotion>/. Hidden files are ignored.
 
-    Parts are train/ (or Training/) and either PublicTest/ and PrivateTest/, or validation/ (valid/,
-    val/) and test/ (testing/), in any case. Where both of the latter are there, validation/ is
-    PublicTest and test/ is PrivateTest. Where only one of them is there, it is the test part: the
-    usage is told by names of its files that begin with `PublicTest_` and `PrivateTest_`, or else by
-    `test_usage`.
+    Names of parts, in upper or lower case:
 
-    Emotions are named as in `EMOTIONS` or by a usual synonym such as anger, in any case, a number
-    before it allowed; or by the CSV's number alone.
+    - train/ or training/ is Training.
+    - PublicTest/ and PrivateTest/ are these splits.
+    - validation/ (valid/, val/) and test/ (testing/) together are PublicTest and PrivateTest.
+    - Only one of validation/ and test/ is the test part. If its file names begin with `PublicTest_`
+      and `PrivateTest_`, they give the split. Otherwise `test_usage` does.
+
+    Emotions have a name of `EMOTIONS` or a synonym such as anger, in upper or lower case, and a
+    number before it is ignored. A number alone is the CSV's number.
 
     Args:
-        folder: holds the parts, itself or in the one folder that it holds.
-        resize: bring images of another size to 48x48 (bicubic, smoothed where they shrink).
-        test_usage: what the test part is: "PublicTest", "PrivateTest", or "split" to give each
-            emotion's images, sorted by name, to one and the other in turn.
+        folder: contains the parts, itself or in its only subfolder.
+        resize: resize images that are not 48x48 (bicubic, with antialiasing).
+        test_usage: split of the test part: "PublicTest", "PrivateTest", or "split". With "split",
+            the images of an emotion, sorted by name, alternate between the two splits.
         progress: show a progress bar.
 
     Returns:
-        Faces sorted by usage, emotion and file name; `row` counts in this order. Images are read by
-        `open_image`; colour becomes grey by ITU-R 601 luma. Notices tell what was split, resized,
-        turned grey, left out, or concluded from names.
+        Faces sorted by split, emotion and file name. `row` counts in this order. Images are read by
+        `open_image`. Colour is converted to grey by ITU-R 601 luma. Notices list images that were
+        split, resized, converted, ignored, or assigned by their names.
 
     Raises:
-        StudyError: another layout, a file that is no image, an image of another size that is not to
-            be resized, or a test part of which nobody says what it is.
+        StudyError: the layout is another, a file is no image, an image has another size and
+            `resize` is false, or the split of the test part is unknown.
     """
     folder = Path(folder)
-    if test_usage is not None and test_usage not in _ANSWERS:
+    if test_usage is not None and test_usage not in _TEST_USAGES:
         raise StudyError(
-            f"--test-usage: expected one of {', '.join(_ANSWERS)}, found {test_usage!r}. "
-            "Say what the test images are, or leave it out."
+            f"--test-usage: expected one of {', '.join(_TEST_USAGES)}, found {test_usage!r}. "
+            "Choose one of them, or leave it out."
         )
     if not folder.is_dir():
-        found = "a file. Unpack it where it is an archive" if folder.exists() else "no such folder"
+        found = "no folder. Check the path"
+        if folder.exists():
+            found = "a file. Unpack it if it is an archive"
         raise StudyError(f"{folder}: expected a folder with {LAYOUT}; found {found}.")
     folder = descend(folder)
     entries, notices = _entries(folder, test_usage)
@@ -113,7 +117,7 @@ def read_folder(
 
     images = np.empty((len(entries), SIDE, SIDE), np.uint8)
     resized = coloured = 0
-    # A name need not be text, and a terminal takes nothing else.
+    # A file name may contain bytes that a terminal cannot print.
     name = os.fsencode(folder.name).decode(errors="backslashreplace")
     for index, entry in enumerate(tqdm(entries, desc=name, unit="image", disable=not progress)):
         images[index], other_size, colour = _grey(entry.file, resize)
@@ -142,26 +146,27 @@ def _entries(folder: Path, test_usage: str | None) -> tuple[list[_Entry], list[s
     by_emotion = {part: emotions(place) for part, place in found.items()}
     if any(numbered(each) for each in by_emotion.values()):
         named = ", ".join(f"{number} {name}" for number, name in enumerate(EMOTIONS))
-        notices.append(f"Folders named by a number alone were read with the CSV's: {named}.")
-    images = {
-        part: [(emotion, file) for emotion in sorted(each) for file in _files(each[emotion])]
-        for part, each in by_emotion.items()
-    }
-    # A part without images says nothing about the others.
-    images = {part: each for part, each in images.items() if each}
+        notices.append(f"Folders with a number as name were read with the CSV's numbers: {named}.")
+    images: dict[str, list[tuple[int, Path]]] = {}
+    for part, folders in by_emotion.items():
+        files = [
+            (emotion, file) for emotion in sorted(folders) for file in _files(folders[emotion])
+        ]
+        if files:  # a part without images does not count as a part
+            images[part] = files
     if not images:
         raise StudyError(f"{folder}: expected images in {LAYOUT}; found none. Put them there.")
     usages, more = _usages(folder, found, images, test_usage)
-    entries = [
-        _Entry(usage, emotion, file)
-        for part, each in images.items()
-        for usage, (emotion, file) in zip(usages[part], each, strict=True)
-    ]
     notices += more
-    if elsewhere := sum(entry.elsewhere for entry in entries):
+    entries = []
+    for part, files in images.items():
+        for usage, (emotion, file) in zip(usages[part], files, strict=True):
+            entries.append(_Entry(usage, emotion, file))
+    if contradicting := sum(entry.contradicts for entry in entries):
         notices.append(
-            f"The names of {elsewhere:,} of {len(entries):,} files begin with another usage than "
-            "their folder's, which was followed: scores are not comparable with published ones."
+            f"The names of {contradicting:,} of {len(entries):,} files begin with another split "
+            "than that of their folder, which was used: scores are not comparable with published "
+            "ones."
         )
     return entries, notices
 
@@ -171,25 +176,23 @@ def _no_parts(folder: Path) -> StudyError:
     names = ", ".join(entry.name for entry in entries[:10]) or "none"
     if not any(emotion_of(entry.name) is not None and entry.is_dir() for entry in entries):
         return StudyError(
-            f"{folder}: expected images in {LAYOUT}; found {names}. Put them there, or give the "
-            "folder that holds train/ and test/."
+            f"{folder}: expected images in {LAYOUT}; found {names}. Put them there, or choose the "
+            "folder that contains train/ and test/."
         )
-    advice = (
-        f"Give the folder above, {folder.parent}."
-        if part_of(folder.name) is not None
-        else "Put what is for training below train/, and what is for testing below test/."
-    )
+    advice = "Move images for training to train/, and images for testing to test/."
+    if part_of(folder.name) is not None:
+        advice = f"Choose the folder above, {folder.parent}."
     return StudyError(
-        f"{folder}: expected {LAYOUT}; found the emotions without a part above them, {names}, so "
-        f"that nobody can tell training from testing. {advice}"
+        f"{folder}: expected {LAYOUT}; found emotions without a part above them: {names}. Their "
+        f"splits are unknown. {advice}"
     )
 
 
 def _second_copy(folder: Path, here: list[Path], other: Path) -> str:
-    """The notice for a folder beside the parts `here` that holds the same once more.
+    """The notice for the folder `other`, which contains a copy of the parts `here` beside it.
 
     Raises:
-        StudyError: it holds something else.
+        StudyError: `other` contains something else.
     """
     if not looks_like_folder_source(other):
         raise StudyError(f"{other}: expected {LAYOUT}; found another folder. Move it away.")
@@ -198,14 +201,14 @@ def _second_copy(folder: Path, here: list[Path], other: Path) -> str:
     inner = descend(other)
     if _sizes(folder, here) != _sizes(inner, list(parts(inner)[0].values())):
         raise StudyError(
-            f"{other}: expected {LAYOUT} once; found them here again, with other files than in "
-            f"{folder}. Give {inner} to read these, or move it away."
+            f"{other}: expected {LAYOUT} once; found it again, with other files than in {folder}. "
+            f"Choose {inner} to read these files, or move it away."
         )
-    return f"{other.name}/ was left out: its files have the names and sizes of those beside it."
+    return f"{other.name}/ was ignored: its files have the names and sizes of those beside it."
 
 
 def _sizes(folder: Path, places: list[Path]) -> dict[Path, int]:
-    """Size in bytes of each visible file in `places`, by its path from `folder`."""
+    """The size in bytes of each visible file in `places`, by its path relative to `folder`."""
     sizes: dict[Path, int] = {}
     for place in places:
         for entry in visible(place):
@@ -230,7 +233,7 @@ def _usages(
     images: dict[str, list[tuple[int, Path]]],
     test_usage: str | None,
 ) -> tuple[dict[str, list[str]], list[str]]:
-    """The usage of each image of each part, and notices."""
+    """The split of each image, by part, and notices."""
     tests = [part for part in (VALIDATION, TEST) if part in images]
     direct = [part for part in (PUBLIC, PRIVATE) if part in images]
     names = " and ".join(f"{found[part].name}/" for part in (*tests, *direct))
@@ -247,8 +250,8 @@ def _usages(
         return usages, notices
     if test_usage is not None and (tests or direct):
         raise StudyError(
-            f"{folder}: {names} tell {PUBLIC} from {PRIVATE} already; found --test-usage "
-            f"{test_usage} too. Leave it out."
+            f"{folder}: expected no --test-usage, because {names} give the splits; found "
+            f"{test_usage}. Leave it out."
         )
     if not tests:
         return usages, []
@@ -261,53 +264,54 @@ def _test_usages(
     test_usage: str | None,
     place: Path,
 ) -> tuple[list[str], list[str]]:
-    """The usage of each image of the one test part, sorted by emotion and name, and notices."""
+    """The split of each image of the only test part, sorted by emotion and name, and notices."""
     names = [file.name for _, file in images]
-    named = [next((u for u in (PUBLIC, PRIVATE) if one.startswith(f"{u}_")), None) for one in names]
-    telling = [usage for usage in named if usage]
-    if telling and len(telling) != len(images):
+    public = [name.startswith(f"{PUBLIC}_") for name in names]
+    private = [name.startswith(f"{PRIVATE}_") for name in names]
+    named = sum(public) + sum(private)
+    if 0 < named < len(images):
+        first = next(i for i in range(len(images)) if not public[i] and not private[i])
         raise StudyError(
-            f"{images[named.index(None)][1]}: expected a name that begins with {PUBLIC}_ or "
-            f"{PRIVATE}_, as {len(telling):,} others in {place.name}/ do. "
-            "Rename it, or move it away."
+            f"{images[first][1]}: expected a name that begins with {PUBLIC}_ or {PRIVATE}_, as in "
+            f"{named:,} other files of {place.name}/. Rename it, or move it away."
         )
-    if telling:
+    if named:
         if test_usage is not None:
             raise StudyError(
-                f"{place}: file names tell {PUBLIC} from {PRIVATE} already; found --test-usage "
-                f"{test_usage} too. Leave it out."
+                f"{place}: expected no --test-usage, because file names give the splits; found "
+                f"{test_usage}. Leave it out."
             )
-        return telling, []
+        return [PUBLIC if one else PRIVATE for one in public], []
     if test_usage is None:
         raise StudyError(
-            f"{place}: expected file names that begin with {PUBLIC}_ and {PRIVATE}_; found such as "
-            f"{names[0]}. Say what {place.name}/ is with --test-usage and one of "
-            f"{', '.join(_ANSWERS)}."
+            f"{place}: expected file names that begin with {PUBLIC}_ and {PRIVATE}_; found "
+            f"{names[0]}. Give the split of {place.name}/ with --test-usage and one of "
+            f"{', '.join(_TEST_USAGES)}."
         )
     if test_usage != SPLIT:
         return [test_usage] * len(images), []
-    dealt = dict.fromkeys(range(len(EMOTIONS)), 0)
     usages = []
+    counts = [0] * len(EMOTIONS)
     for emotion, _ in images:
-        usages.append(PRIVATE if dealt[emotion] % 2 else PUBLIC)
-        dealt[emotion] += 1
+        usages.append(PRIVATE if counts[emotion] % 2 else PUBLIC)
+        counts[emotion] += 1
     return usages, [
-        f"{PUBLIC} and {PRIVATE} are two halves of {place.name}/ dealt out by this study, not the "
+        f"{PUBLIC} and {PRIVATE} are two halves of {place.name}/ made by this study, not the "
         "contest's: scores are not comparable with published ones."
     ]
 
 
 def _grey(file: Path, resize: bool) -> tuple[np.ndarray, bool, bool]:
-    """uint8 (48, 48), whether the image had another size, and whether it had colour."""
+    """Read an image: uint8 (48, 48), whether it had another size, and whether it had colour."""
     try:
         image = open_image(file)
     except UnreadableImage as problem:
-        raise StudyError(f"{problem} If it is no image of a face, move it away.") from None
+        raise StudyError(f"{problem} Move it away if it is no image of a face.") from None
     other_size = image.size != (SIDE, SIDE)
     if other_size and not resize:
         raise StudyError(
             f"{file}: expected an image of {SIDE}x{SIDE} pixels, found "
-            f"{image.width}x{image.height}. Say --resize to have such images resized."
+            f"{image.width}x{image.height}. Add --resize to resize such images."
         )
     pixels = np.asarray(image)
     colour = bool((pixels != pixels[..., :1]).any())

@@ -1,6 +1,6 @@
-"""How folders of images are laid out: parts such as train/, and in each a folder an emotion.
+"""The layout of folders of images: parts such as train/ with one folder per emotion.
 
-Kaggle's copies of FER-2013 call the same things by many names. This is where the names are known.
+Kaggle's image data sets of FER-2013 use different names. This module recognises them.
 """
 
 import re
@@ -10,10 +10,10 @@ from fer_utils.emotions import EMOTIONS, PRIVATE, PUBLIC, TRAINING
 from fer_utils.errors import StudyError
 
 VALIDATION, TEST = "validation", "test"
-"""Parts whose names are not a usage's: what they are depends on which of them are there."""
+"""Parts without the name of a split. Their splits depend on which of the two are present."""
 
 LAYOUT = f"train/<emotion>/ and test/<emotion>/ with the emotions {', '.join(EMOTIONS)}"
-"""What a folder should hold, for messages."""
+"""The expected layout, for messages."""
 
 _PARTS = {
     **dict.fromkeys(("train", "training"), TRAINING),
@@ -38,7 +38,7 @@ _LEVELS = 4
 
 
 def visible(folder: Path) -> list[Path]:
-    """What lies in `folder`, sorted by name, without what is hidden or left behind by systems.
+    """The entries of `folder`, sorted by name, without hidden files and files of the system.
 
     Raises:
         StudyError: it is no folder, or cannot be read.
@@ -47,14 +47,14 @@ def visible(folder: Path) -> list[Path]:
         entries = sorted(folder.iterdir())
     except OSError as problem:
         raise StudyError(
-            f"{folder}: expected a folder that can be read, found {problem.strerror}. "
-            "Check its name, and whether you may read it."
+            f"{folder}: expected a readable folder, found {problem.strerror}. Check its name and "
+            "your permissions."
         ) from None
     return [entry for entry in entries if not _hidden(entry.name)]
 
 
 def descend(folder: Path) -> Path:
-    """`folder`, or the folder that is all it holds, a few levels down.
+    """Follow folders that contain nothing but one folder, a few levels down.
 
     Kaggle's archives unpack to one folder, such as archive/ or images/. A part or an emotion is
     not entered.
@@ -63,24 +63,26 @@ def descend(folder: Path) -> Path:
         StudyError: a folder cannot be read.
     """
     for _ in range(_LEVELS):
-        only, *more = visible(folder) or [folder]
-        known = part_of(only.name) is not None or emotion_of(only.name) is not None
-        if more or known or not only.is_dir():
+        entries = visible(folder)
+        if len(entries) != 1 or not entries[0].is_dir():
             break
-        folder = only
+        name = entries[0].name
+        if part_of(name) is not None or emotion_of(name) is not None:
+            break
+        folder = entries[0]
     return folder
 
 
 def part_of(name: str) -> str | None:
-    """What a folder of this name holds: a usage, `VALIDATION` or `TEST`. None for other names."""
+    """The part that a folder's name means: a split, `VALIDATION`, `TEST`, or None."""
     return _PARTS.get(re.sub(r"[\s_-]", "", name).casefold())
 
 
 def emotion_of(name: str) -> int | None:
-    """Number of the emotion that a folder is named after, 0..6, or None.
+    """The number of the emotion that a folder's name means, 0 to 6, or None.
 
-    A number before the name is left unread, because people count emotions in many orders. A number
-    alone is the CSV's.
+    A number before the name is ignored, because data sets number emotions differently. A number
+    alone is the CSV's number.
     """
     if name in _NUMBERS:
         return int(name)
@@ -88,10 +90,10 @@ def emotion_of(name: str) -> int | None:
 
 
 def parts(folder: Path) -> tuple[dict[str, Path], list[Path]]:
-    """The folders in `folder` by what they hold, and the folders of other names.
+    """The subfolders by part, and the subfolders with other names.
 
     Raises:
-        StudyError: two folders hold the same part, or the folder cannot be read.
+        StudyError: two subfolders are the same part, or the folder cannot be read.
     """
     found: dict[str, Path] = {}
     others = []
@@ -109,11 +111,11 @@ def parts(folder: Path) -> tuple[dict[str, Path], list[Path]]:
 
 
 def emotions(folder: Path) -> dict[int, Path]:
-    """The folders in one part by their emotion's number.
+    """The subfolders of a part by emotion number.
 
     Raises:
-        StudyError: something else lies there, two folders are named after the same emotion, or the
-            folder cannot be read.
+        StudyError: an entry is something else, two subfolders are the same emotion, or the folder
+            cannot be read.
     """
     found: dict[int, Path] = {}
     for entry in visible(folder):
@@ -130,7 +132,7 @@ def emotions(folder: Path) -> dict[int, Path]:
 
 
 def numbered(folders: dict[int, Path]) -> bool:
-    """Whether one of the emotions' folders is named by a number alone."""
+    """True if one of the emotions' folders has a number alone as its name."""
     return any(folder.name in _NUMBERS for folder in folders.values())
 
 
@@ -149,5 +151,5 @@ def _kind(entry: Path) -> str:
 def _twice(folder: Path, first: Path, second: Path, meaning: str) -> StudyError:
     return StudyError(
         f"{folder}: expected one folder for {meaning}, found {first.name} and {second.name}. "
-        "Put what they hold into one, or move one away."
+        "Merge them, or move one away."
     )

@@ -1,4 +1,4 @@
-"""The packings that Kaggle's CSV comes in: plain, gzip, zip and tar; and the names of the files."""
+"""File names and packings of Kaggle's CSV: plain, gzip, zip and tar."""
 
 import gzip
 import io
@@ -17,36 +17,36 @@ from fer_utils.data.layout import part_of, visible
 from fer_utils.errors import StudyError
 
 CONTEST = "challenges-in-representation-learning-facial-expression-recognition-challenge"
-"""Kaggle's name of the contest, and of the archive with all its files."""
+"""Kaggle's name of the contest and of the archive with all its files."""
 
 STEMS = ("fer2013", "icml_face_data")
-"""Names under which Kaggle gives the data, without what tells the packing."""
+"""Kaggle's names of the file, without endings."""
 
 SUFFIXES = (".csv", ".csv.gz", ".zip", ".tar.gz", ".tgz", ".tar")
-"""What the name of a file may end with, in any case."""
+"""Allowed endings of a file's name, in upper or lower case."""
 
 _BUFFER = 1 << 20
 
-# What the standard library raises where a packing is broken or cut short, and only when it is
-# opened.
+# Errors of the standard library for a broken packing: while reading, and when opening.
 _BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError)
 _UNOPENED = (*_BROKEN, struct.error, NotImplementedError, RuntimeError, ValueError)
 
-# What browsers and systems put after the name of a second copy: "fer2013 (1)", "fer2013 - copy".
+# Suffixes of second copies from browsers and systems: "fer2013 (1)", "fer2013 - copy".
 _SECOND = re.compile(r"(( -)? copy)?( ?\([0-9]+\)|[ _-][0-9]+)?$")
-# The contest's CSVs without a column Usage, and those without faces; the last is FER+'s.
+# Names of the contest's CSVs without a column Usage, and of CSVs without faces.
 _WITHOUT_USAGE = ("train", "test")
 _WITHOUT_FACES = ("example_submission", "fer2013new")
 
 
 def find(folder: Path) -> Path:
-    """The one file in `folder` that is Kaggle's, as far as its name tells.
+    """Find Kaggle's file in `folder` by its name.
 
-    Names of `STEMS` and `CONTEST` go before those of second copies, and before archive.zip, as
-    Kaggle calls any data set; these go before whatever else ends with one of `SUFFIXES`.
+    The ranks are: names of `STEMS` and `CONTEST`; second copies of these, and archive.zip (Kaggle's
+    name of any data set); other names that end with one of `SUFFIXES`.
 
     Raises:
-        StudyError: there is none, or more than one of the best kind, or the folder cannot be read.
+        StudyError: there is no such file, there are several of the best rank, or the folder cannot
+            be read.
     """
     entries = visible(Path(folder))
     ranks = {file: _rank(file.name) for file in entries if file.is_file()}
@@ -56,52 +56,51 @@ def find(folder: Path) -> Path:
         return best[0]
     if best and _lacks_usage([file.name for file in best]):
         raise StudyError(
-            f"{folder}: expected a file with the column Usage, found {_list(best)}, which the "
-            f"contest gives without it. {where_usage_is(best[0])}"
+            f"{folder}: expected a file with the column Usage, found {_list(best)}, which lack it "
+            f"in the contest's data. {where_usage_is(best[0])}"
         )
     if best:
         raise StudyError(
-            f"{folder}: expected one file with the faces, found {_list(best)}. "
-            "Name the one that is to be read with --path."
+            f"{folder}: expected one file with the faces, found {_list(best)}. Choose one of them "
+            "with --path."
         )
     raise StudyError(
         f"{folder}: expected a file with the faces, such as {STEMS[0]}.csv, that ends with "
         f"{', '.join(SUFFIXES)}; found {_list(entries) or 'none'}. Put Kaggle's file there, or "
-        "name the file itself with --path. Images in train/<emotion>/ and test/<emotion>/ are read "
-        "with --source folder."
+        "choose a file with --path. For images in train/<emotion>/ and test/<emotion>/, use "
+        "--source folder."
     )
 
 
 def where_usage_is(path: Path) -> str:
-    """Advice for who gave a CSV without Usage, such as the contest's, plain or packed in `path`."""
+    """Advice for a CSV without the column Usage, at `path` or packed in it."""
     inside = _packed(_members(path))
     if inside:
-        return f"Unpack {path.name} and give {inside[0]}, which is in it and should have Usage."
+        return f"Unpack {path.name} and choose {inside[0]} from it, which should have Usage."
     beside = [file for file in visible(path.parent) if file != path and _rank(file.name) == 0]
     if beside:
-        return f"Give {beside[0]}, which should have Usage."
+        return f"Choose {beside[0]}, which should have Usage."
     return (
-        f"The same download holds {STEMS[1]}.csv and {STEMS[0]}.tar.gz, which have Usage: give one "
-        f"of them (https://www.kaggle.com/competitions/{CONTEST}/data)."
+        f"Choose {STEMS[1]}.csv or {STEMS[0]}.tar.gz of the same download, which have Usage "
+        f"(https://www.kaggle.com/competitions/{CONTEST}/data)."
     )
 
 
 def _packed(names: list[str]) -> list[str]:
-    """Those members of an archive that are Kaggle's data packed once more."""
+    """The members of an archive that are themselves packings of Kaggle's file."""
     ranks = {name: _rank(PurePosixPath(name).name) for name in names}
     return [name for name in names if ranks[name] == 0 and not name.lower().endswith(".csv")]
 
 
 def _stem(name: str) -> str | None:
-    """The name in small letters without its ending; None where it has another ending."""
+    """The name in lower case without its ending, or None for another ending."""
     name = name.lower()
     endings = (".csv.zip", *SUFFIXES)
     return next((name.removesuffix(one) for one in endings if name.endswith(one)), None)
 
 
 def _rank(name: str) -> int | None:
-    """0 for a name under which Kaggle gives the data, 1 for a likely one, 2 for any other table or
-    archive, None for what holds no faces."""
+    """Rank a file name, see `find`: 0 to 2, or None for a file without faces."""
     stem = _stem(name)
     if stem is None:
         return None
@@ -114,7 +113,7 @@ def _rank(name: str) -> int | None:
 
 
 def _lacks_usage(names: list[str]) -> bool:
-    """Whether all of these are the contest's CSVs without a column Usage."""
+    """True if all of these are the contest's CSVs without a column Usage."""
     return all(_SECOND.sub("", _stem(name) or "") in _WITHOUT_USAGE for name in names)
 
 
@@ -125,27 +124,25 @@ def _list(files: list[Path]) -> str:
 
 @contextmanager
 def unpacked(path: Path) -> Iterator[tuple[BinaryIO, BinaryIO]]:
-    """Open the CSV at or inside `path`.
+    """Open the CSV at `path` or inside it.
 
-    Gives the buffered stream of the CSV's bytes, and the packed file itself, whose `tell()` says
-    how far the reading is. When the block ends without error what is left is read to its end, for
-    that is where gzip and zip keep their checksums.
+    Yields the buffered stream of the CSV's bytes, and the packed file, whose `tell()` measures
+    progress. After the block, the rest of the stream is read, because gzip and zip have their
+    checksums at the end.
 
     Raises:
-        StudyError: no such file, a name that tells no known packing, an archive without one CSV to
-            choose, or (also while the block reads) a packing that is broken.
+        StudyError: there is no such file, its name has an unknown ending, an archive has no CSV or
+            several, or the packing is broken. The last may also be raised in the block.
     """
     path = Path(path)
     kind = next((suffix for suffix in SUFFIXES if path.name.lower().endswith(suffix)), None)
     if not path.is_file():
-        raise StudyError(
-            f"{path}: expected a file, found "
-            f"{'something else' if path.exists() else 'nothing there'}."
-        )
+        found = "something else" if path.exists() else "nothing there"
+        raise StudyError(f"{path}: expected a file, found {found}. Check the path.")
     if kind is None:
         raise StudyError(
-            f"{path}: expected a name that ends with {', '.join(SUFFIXES)}. Rename it after what "
-            "it is."
+            f"{path}: expected a name that ends with {', '.join(SUFFIXES)}, found {path.name}. "
+            "Rename it according to its content."
         )
     with ExitStack() as stack:
         try:
@@ -156,10 +153,9 @@ def unpacked(path: Path) -> Iterator[tuple[BinaryIO, BinaryIO]]:
         except _UNOPENED as problem:
             raise _broken(path, kind, problem) from problem
         try:
-            # The readline of zip's own stream is slow.
-            stream = (
-                stack.enter_context(io.BufferedReader(layers[-1], _BUFFER)) if layers else packed
-            )
+            stream: BinaryIO = packed
+            if layers:  # buffered, because the readline of zip's stream is slow
+                stream = stack.enter_context(io.BufferedReader(layers[-1], _BUFFER))
             yield stream, packed
             for layer in (stream, *reversed(layers)):
                 while layer.read(_BUFFER):
@@ -170,13 +166,13 @@ def unpacked(path: Path) -> Iterator[tuple[BinaryIO, BinaryIO]]:
 
 def _broken(path: Path, kind: str, problem: Exception) -> StudyError:
     return StudyError(
-        f"{path}: expected a whole {kind} file, found {type(problem).__name__}: {problem}. "
-        "It is broken, cut short or cannot be opened: get it again."
+        f"{path}: expected a complete {kind} file, found {type(problem).__name__}: {problem}. "
+        "Download it again."
     )
 
 
 def _layers(path: Path, kind: str, packed: BinaryIO, stack: ExitStack) -> list[Any]:
-    """The binary streams between `packed` and the CSV, outermost first."""
+    """The binary streams from `packed` to the CSV, outermost first."""
     if kind == ".csv":
         return []
     if kind == ".csv.gz":
@@ -184,7 +180,7 @@ def _layers(path: Path, kind: str, packed: BinaryIO, stack: ExitStack) -> list[A
     if kind == ".zip":
         zipped = stack.enter_context(zipfile.ZipFile(packed))
         return [stack.enter_context(zipped.open(_choose(path, zipped.namelist())))]
-    # gzip is a layer of its own, because tarfile does not read as far as gzip's checksum.
+    # gzip is a separate layer, because tarfile does not read gzip's checksum.
     outer: Any = packed if kind == ".tar" else stack.enter_context(gzip.GzipFile(fileobj=packed))
     archive = stack.enter_context(tarfile.TarFile(fileobj=outer))
     members = {member.name: member for member in archive.getmembers() if member.isfile()}
@@ -194,27 +190,32 @@ def _layers(path: Path, kind: str, packed: BinaryIO, stack: ExitStack) -> list[A
 
 
 def _choose(path: Path, names: list[str]) -> str:
-    """The member with the faces: the only CSV, or of several the only one that has Kaggle's name,
-    or that may hold faces."""
-    # macOS puts a "._" file, which is no CSV, beside each it packs.
-    shown = [name for name in names if not PurePosixPath(name).name.startswith(".")]
-    tables = [name for name in shown if name.lower().endswith(".csv")]
+    """The member with the faces.
+
+    It is the only CSV; otherwise the only CSV with Kaggle's name; otherwise the only CSV that may
+    contain faces.
+    """
+    # macOS adds a hidden file, which begins with "._", for each file.
+    visible_names = [name for name in names if not PurePosixPath(name).name.startswith(".")]
+    tables = [name for name in visible_names if name.lower().endswith(".csv")]
     ranks = {name: _rank(PurePosixPath(name).name) for name in tables}
-    known = [name for name in tables if ranks[name] == 0]
+    original = [name for name in tables if ranks[name] == 0]
     with_faces = [name for name in tables if ranks[name] is not None]
-    for candidates in (tables, known, with_faces):
+    for candidates in (tables, original, with_faces):
         if len(candidates) == 1:
             return candidates[0]
     if with_faces and _lacks_usage([PurePosixPath(name).name for name in with_faces]):
         raise StudyError(
             f"{path}: expected a CSV with the column Usage inside, found {', '.join(with_faces)}, "
-            f"which the contest gives without it. {where_usage_is(path)}"
+            f"which lack it in the contest's data. {where_usage_is(path)}"
         )
-    advice = "Unpack it and name the CSV with --path."
-    if not tables and (packed := _packed(shown)):
-        advice = f"Unpack it and give {packed[0]}, which is in it, with --path."
-    elif not tables and any(part_of(part) for name in shown for part in PurePosixPath(name).parts):
-        advice = "It holds images in folders: unpack it and read the folder with --source folder."
+    advice = "Unpack it and choose the CSV with --path."
+    if not tables:
+        folders = {part for name in visible_names for part in PurePosixPath(name).parts}
+        if packed := _packed(visible_names):
+            advice = f"Unpack it and choose {packed[0]} from it with --path."
+        elif any(part_of(folder) for folder in folders):
+            advice = "It contains images in folders. Unpack it and use --source folder."
     raise StudyError(
         f"{path}: expected one CSV inside, or one named {STEMS[0]}.csv or {STEMS[1]}.csv; found "
         f"{', '.join(tables[:10]) or 'no CSV'}. {advice}"
@@ -222,7 +223,7 @@ def _choose(path: Path, names: list[str]) -> str:
 
 
 def _members(path: Path) -> list[str]:
-    """Names of the files inside an archive; none where it is no archive, or is broken."""
+    """The names of the files in an archive; empty for other files and broken archives."""
     try:
         if path.name.lower().endswith(".zip"):
             with zipfile.ZipFile(path) as zipped:

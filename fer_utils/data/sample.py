@@ -1,4 +1,4 @@
-"""Drawn faces as a data set: FER-2013's proportions, and planted faults to score audits on."""
+"""The built-in sample: drawn faces in FER-2013's proportions, with planted faults for audits."""
 
 from collections.abc import Iterator
 
@@ -20,41 +20,39 @@ from fer_utils.data.drawing import (
 from fer_utils.data.faces import Faces
 from fer_utils.emotions import CANONICAL_COUNTS, EMOTIONS, SIDE, TRAINING, USAGES
 
-# Counted in FER-2013: 1,234 of 28,709 Training images (4.3 %) repeat an earlier one, 54 of them
-# with another label; 280 PublicTest and 288 PrivateTest images (8 %) also occur in Training, 23
-# with another label.
-DUPLICATE_SHARE = 0.05  # of Training: copies of another Training row
-CONFLICT_SHARE = (
-    0.2  # of those copies: labelled unlike their original; more than there, to give an audit some
-)
-LEAK_SHARE = 0.08  # of PublicTest and of PrivateTest: copies of a Training row
-LEAK_CONFLICT_SHARE = 0.1  # of those copies: labelled unlike their original
-# These two are assumed: FER-2013's own shares depend on who judges.
-WRONG_LABEL_SHARE = 0.05  # of each usage: shows another emotion than its label
-NOT_A_FACE_SHARE = 0.01  # of each usage: shows no face
+# In FER-2013, 1,234 of 28,709 Training images (4.3 %) repeat an earlier one, 54 with another label.
+# 280 PublicTest and 288 PrivateTest images (8 %) also occur in Training, 23 with another label. The
+# sample has more conflicting labels, so that audits have some to find.
+DUPLICATE_SHARE = 0.05  # of Training: duplicates of another Training image
+CONFLICT_SHARE = 0.2  # of these duplicates: another label than the original
+LEAK_SHARE = 0.08  # of each test split: duplicates of a Training image
+LEAK_CONFLICT_SHARE = 0.1  # of these duplicates: another label than the original
+# Assumed, because the shares in FER-2013 depend on the annotators.
+WRONG_LABEL_SHARE = 0.05  # of each split: shows another emotion than its label
+NOT_A_FACE_SHARE = 0.01  # of each split: shows no face
 
 MINIMUM = 3 * len(EMOTIONS)
-BLANKS = 60  # at most: each needs a grey of its own to be no duplicate
+BLANKS = 60  # at most, because each needs another grey to be no duplicate
 
 
 def draw_sample(count: int = 3500, seed: int = 0, *, progress: bool = False) -> Faces:
-    """Draw `count` faces in FER-2013's proportions of usages and emotions, with planted faults.
+    """Draw `count` faces in FER-2013's proportions of splits and emotions, with planted faults.
 
-    The same `count` and `seed` give the same bytes in any process. `row` counts from 0, Training
-    first.
+    The same `count` and `seed` give the same bytes in any process. `row` counts from 0, with
+    Training first. `truth` has one row per planted fault:
 
-    `truth` has a row for each planted fault:
-        row: the faulty face's `row`.
-        fault: "duplicate" (copy within Training), "leak" (a test image copied from Training),
-            "wrong_label" or "not_a_face".
-        of: the original's `row` for copies, else missing (Int64).
-        true_emotion: the emotion name that the picture shows, missing for non-faces. A copy whose
-            label differs from it conflicts with its original.
+    - row: the `row` of the faulty image.
+    - fault: "duplicate" (within Training), "leak" (a test image with its original in Training),
+      "wrong_label" or "not_a_face".
+    - of: the `row` of a duplicate's original, else missing (Int64).
+    - true_emotion: name of the drawn emotion, missing for images without a face. A duplicate with
+      another label conflicts with its original.
+
     No other two images are equal.
 
     Args:
-        count: number of images, at least `MINIMUM`. Each emotion occurs in each usage from about 80
-            on.
+        count: number of images, at least `MINIMUM`. From about 80 images, each split has each
+            emotion.
         seed: at least 0.
         progress: show a progress bar.
 
@@ -67,21 +65,22 @@ def draw_sample(count: int = 3500, seed: int = 0, *, progress: bool = False) -> 
     usage, emotion = _labels(count, rng)
     truth = _faults(usage, emotion, rng)
 
-    shown = np.array(EMOTIONS, object)[emotion]
-    shown[truth["row"]] = truth["true_emotion"]
-    original = truth.loc[truth["of"].notna(), ["row", "of"]].to_numpy(np.int64)
-    copies = frozenset(original[:, 0].tolist())
+    drawn = np.array(EMOTIONS, object)[emotion]
+    drawn[truth["row"]] = truth["true_emotion"]
+    duplicates, originals = truth.loc[truth["of"].notna(), ["row", "of"]].to_numpy(np.int64).T
+    skipped = frozenset(duplicates.tolist())
     greys = iter(rng.permutation(256)[:BLANKS].tolist())
     images = np.empty((count, SIDE, SIDE), np.uint8)
     for row in tqdm(range(count), desc="drawing faces", unit="face", disable=not progress):
-        if row in copies:
+        if row in skipped:
             continue
-        # A stream for each row: what one picture draws never shifts the next.
+        # One random stream per row, so that rows are independent of each other.
         own = np.random.default_rng((seed, 1, row))
-        images[row] = (
-            _snapshot(shown[row], own) if isinstance(shown[row], str) else _no_face(own, greys)
-        )
-    images[original[:, 0]] = images[original[:, 1]]
+        if isinstance(drawn[row], str):
+            images[row] = _snapshot(drawn[row], own)
+        else:
+            images[row] = _no_face(own, greys)
+    images[duplicates] = images[originals]
 
     return Faces(
         images=images,
@@ -90,7 +89,8 @@ def draw_sample(count: int = 3500, seed: int = 0, *, progress: bool = False) -> 
         row=np.arange(count, dtype=np.int64),
         source="sample",
         notices=(
-            "These faces are drawn by the project; scores on them say nothing about real faces.",
+            "These faces are drawn by the study; scores on them do not measure accuracy on real "
+            "faces.",
         ),
         truth=truth,
     )
@@ -100,8 +100,10 @@ def draw_sample(count: int = 3500, seed: int = 0, *, progress: bool = False) -> 
 
 
 def _apportion(count: int, shares: np.ndarray) -> np.ndarray:
-    """`count` divided as `shares`, int64: at least one each where `count` allows, by largest
-    remainder."""
+    """Divide `count` in proportion to `shares`, by largest remainder: int64.
+
+    Each part is at least 1 if `count` allows.
+    """
     least = np.full(len(shares), int(count >= len(shares)))
     exact = count * shares / shares.sum()
     parts = np.maximum(np.floor(exact).astype(np.int64), least)
@@ -113,6 +115,7 @@ def _apportion(count: int, shares: np.ndarray) -> np.ndarray:
 
 
 def _labels(count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """The split and the emotion of each image, in random order within a split."""
     counts = np.array([CANONICAL_COUNTS[usage] for usage in USAGES])
     sizes = _apportion(count, counts.sum(axis=1))
     emotion = [
@@ -125,54 +128,43 @@ def _labels(count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarra
 
 
 def _faults(usage: np.ndarray, emotion: np.ndarray, rng: np.random.Generator) -> pd.DataFrame:
-    """Choose the faulty rows. A row has one fault at most, and what is copied has none."""
+    """Choose the faulty rows. A row has at most one fault, and an original has none."""
     faults: list[tuple] = []
     clean_training: np.ndarray = np.empty(0, np.int64)
     for name in USAGES:
         rows = rng.permutation(np.flatnonzero(usage == name))
-        copied, conflicting, fault = (
-            (DUPLICATE_SHARE, CONFLICT_SHARE, "duplicate")
-            if name == TRAINING
-            else (LEAK_SHARE, LEAK_CONFLICT_SHARE, "leak")
-        )
-        numbers = [
-            max(1, round(share * len(rows)))
-            for share in (NOT_A_FACE_SHARE, WRONG_LABEL_SHARE, copied)
-        ]
+        share, conflict_share, fault = LEAK_SHARE, LEAK_CONFLICT_SHARE, "leak"
+        if name == TRAINING:
+            share, conflict_share, fault = DUPLICATE_SHARE, CONFLICT_SHARE, "duplicate"
+        shares = (NOT_A_FACE_SHARE, WRONG_LABEL_SHARE, share)
+        numbers = [max(1, round(each * len(rows))) for each in shares]
         if sum(numbers) > len(rows):
             numbers = [1, 0, 0]
-        blank, wrong, copies, clean = np.split(rows, np.cumsum(numbers))
+        without_face, wrong, duplicates, clean = np.split(rows, np.cumsum(numbers))
         if name == TRAINING:
             clean_training = clean
-        faults += [(row, "not_a_face", None, None) for row in blank]
+        faults += [(row, "not_a_face", None, None) for row in without_face]
         for row in wrong:
             weights = np.array(CANONICAL_COUNTS[name], float)
             weights[emotion[row]] = 0
-            faults.append(
-                (
-                    row,
-                    "wrong_label",
-                    None,
-                    EMOTIONS[rng.choice(len(EMOTIONS), p=weights / weights.sum())],
-                )
-            )
-        for number, row in enumerate(copies):
+            other = rng.choice(len(EMOTIONS), p=weights / weights.sum())
+            faults.append((row, "wrong_label", None, EMOTIONS[other]))
+        for number, row in enumerate(duplicates):
             agrees = emotion[clean_training] == emotion[row]
-            conflicts = number < round(conflicting * len(copies))
-            # A rare emotion may have no clean original to copy: then the copy conflicts after all.
-            wanted = ~agrees if conflicts or not agrees.any() else agrees
-            first = clean_training[wanted][rng.integers(wanted.sum())]
-            faults.append((row, fault, first, EMOTIONS[emotion[first]]))
+            conflicts = number < round(conflict_share * len(duplicates))
+            # A rare emotion may have no clean original. Then the labels conflict anyway.
+            allowed = ~agrees if conflicts or not agrees.any() else agrees
+            original = clean_training[allowed][rng.integers(allowed.sum())]
+            faults.append((row, fault, original, EMOTIONS[emotion[original]]))
     table = pd.DataFrame(faults, columns=["row", "fault", "of", "true_emotion"])
     return table.astype({"row": np.int64, "of": "Int64"}).sort_values("row", ignore_index=True)
 
 
-# ---- what a snapshot shows
+# ---- pictures
 
 
 def _snapshot(emotion: str, rng: np.random.Generator) -> np.ndarray:
-    """A face of `emotion` as the wild web shows one: any strength, stray movements, pose, light,
-    noise."""
+    """A face with `emotion` at random strength, stray action units, pose, light, blur and noise."""
     strength = 0.35 + 0.65 * rng.random() ** 0.6
     units = {}
     for unit in ACTION_UNITS[emotion]:
@@ -207,7 +199,7 @@ def _snapshot(emotion: str, rng: np.random.Generator) -> np.ndarray:
 
 
 def _no_face(rng: np.random.Generator, greys: Iterator[int]) -> np.ndarray:
-    """A blank, a nearly blank, a texture or a drawn object."""
+    """A blank picture, a nearly blank one, a texture, or a drawn object."""
     kind = rng.integers(4)
     if kind == 0 and (grey := next(greys, None)) is not None:
         return np.full((SIDE, SIDE), grey, np.uint8)

@@ -124,7 +124,7 @@ def write_onnx(model: keras.Model, file: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tf2onnx uses deprecated names of NumPy
         model.export(file, format="onnx", verbose=False, input_signature=[pixels])
-    _name_anew(file)
+    _renumber_names(file)
 
 
 def onnx_logits(file: Path, images: np.ndarray) -> np.ndarray:
@@ -216,7 +216,7 @@ def _stored(weight: np.ndarray) -> np.ndarray:
     return weight.astype(np.float16) if weight.ndim > 1 else weight
 
 
-def _name_anew(file: Path) -> None:
+def _renumber_names(file: Path) -> None:
     """Number all names in the order of use. tf2onnx's names differ between exports of one model."""
     import onnx
 

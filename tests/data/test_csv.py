@@ -1,4 +1,4 @@
-"""Kaggle's CSV: read fast, and as exact as a slow parser."""
+"""Kaggle's CSV: the fast reader accepts and returns the same as a plain slow parser."""
 
 import csv
 import gzip
@@ -22,11 +22,11 @@ from fer_utils.data.sources import read
 from fer_utils.emotions import CANONICAL_COUNTS, EMOTIONS, USAGES
 from fer_utils.errors import StudyError
 
-ROWS = 30  # two whole blocks of the fast reader and a part of a third
+ROWS = 30  # two blocks of the fast reader, and a part of a third
 
 
 def make_rows(count: int = ROWS, seed: int = 0) -> list[tuple[str, str, str]]:
-    """Emotion, pixels and usage of each row, as text."""
+    """Emotion, pixels and split of each row, as text."""
     rng = np.random.default_rng(seed)
     return [
         (str(index % 7), " ".join(map(str, rng.integers(0, 256, 2304))), USAGES[index % 3])
@@ -44,7 +44,7 @@ GOOD = make_csv(ROWS_HERE)
 
 @pytest.fixture
 def write(tmp_path):
-    """Write bytes to a file below the test's folder."""
+    """Write bytes to a file in the test's folder."""
 
     def write(content: bytes, name: str = "fer2013.csv") -> Path:
         path = tmp_path / name
@@ -112,7 +112,7 @@ def icml(content: bytes) -> bytes:
         "zeros",
     ],
 )
-def test_reads_each_way_of_writing_it(write, variant):
+def test_reads_variants_of_the_text(write, variant):
     assert_reads_good(write(variant))
 
 
@@ -171,7 +171,7 @@ def test_finds_the_file_in_a_folder(write, name):
     assert_reads_good(write(content, name).parent)
 
 
-FINDS = [  # what is found, and what else lies there
+FINDS = [  # the file that is found, and other files in the folder
     (f"{CONTEST}.zip", "train.csv", "test.csv", "example_submission.csv"),
     (f"{CONTEST}.tar.gz", "archive.zip"),
     ("icml_face_data.csv.zip", "fer2013 (1).csv"),
@@ -191,15 +191,15 @@ FINDS = [  # what is found, and what else lies there
 
 
 @pytest.mark.parametrize("names", FINDS, ids=lambda names: ascii(names[0]))
-def test_finds_likely_names_where_no_better_one_is_there(write, tmp_path, names):
-    (tmp_path / "fer2013.csv").mkdir()  # a folder is no file, whatever its name
+def test_finds_the_file_with_the_best_name(write, tmp_path, names):
+    (tmp_path / "fer2013.csv").mkdir()  # a folder of this name is no candidate
     for name in names:
         write(b"", name)
     assert find(tmp_path) == tmp_path / names[0]
 
 
 @pytest.mark.parametrize("name", ["fer[2013]*?.csv", os.fsdecode(b"\xff\xfe.csv.gz")])
-def test_reads_whatever_the_file_is_called(write, capsys, name):
+def test_reads_files_with_unusual_names(write, capsys, name):
     content = gzip.compress(GOOD) if name.endswith(".gz") else GOOD
     assert_reads_good(write(content, name))
     assert len(read_csv(write(content, name), progress=True)) == ROWS
@@ -207,25 +207,25 @@ def test_reads_whatever_the_file_is_called(write, capsys, name):
 
 
 def fails(path: Path, *parts: str) -> None:
-    """Reading gives one error that holds all `parts` in their order."""
+    """Assert that reading raises an error of one line with all `parts` in this order."""
     with pytest.raises(StudyError) as caught:
         read_csv(path)
-    said = str(caught.value)
-    assert "\n" not in said
-    at = 0
+    message = str(caught.value)
+    assert "\n" not in message
+    rest = message
     for part in parts:
-        assert part in said[at:], said
-        at = said.index(part, at) + len(part)
+        assert part in rest, message
+        rest = rest.partition(part)[2]
 
 
-def test_refuses_a_folder_without_or_with_two(write, tmp_path):
+def test_a_folder_without_the_file_or_with_two_is_an_error(write, tmp_path):
     fails(tmp_path, str(tmp_path), "found none", "--path")
     write(GOOD)
     write(GOOD, "fer2013.tar.gz")
-    fails(tmp_path, "expected one file", "found fer2013.csv, fer2013.tar.gz", "Name the one")
+    fails(tmp_path, "expected one file", "found fer2013.csv, fer2013.tar.gz", "--path")
 
 
-def test_says_what_lies_in_a_folder_without_the_file(write, tmp_path):
+def test_the_error_lists_the_entries_of_a_folder_without_the_file(write, tmp_path):
     write(b"", "notes.txt")
     write(b"", "fer2013new.csv")
     (tmp_path / "images").mkdir()
@@ -235,13 +235,13 @@ def test_says_what_lies_in_a_folder_without_the_file(write, tmp_path):
     fails(tmp_path, "expected one file", "found a.csv, b.zip")
 
 
-def test_refuses_what_is_missing_or_of_unknown_kind(write, tmp_path):
+def test_a_missing_file_and_an_unknown_ending_are_errors(write, tmp_path):
     fails(tmp_path / "no.csv", "no.csv: expected a file, found nothing there")
     fails(write(GOOD, "faces.parquet"), "faces.parquet", ".csv.gz")
 
 
 def change(row: int, **changed: str) -> bytes:
-    """The good file with fields of one row replaced."""
+    """The valid file with other fields in one row."""
     rows = [dict(zip(("emotion", "pixels", "usage"), one, strict=True)) for one in ROWS_HERE]
     rows[row] |= changed
     return make_csv([tuple(one.values()) for one in rows])
@@ -254,7 +254,7 @@ def pixel(text: str, index: int = 5) -> str:
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("fields", "message"),
     [
         ({"pixels": pixel("")}, "expected 2,304 pixels, found 2,303"),
         ({"pixels": pixel("1 2")}, "expected 2,304 pixels, found 2,305"),
@@ -289,12 +289,12 @@ def pixel(text: str, index: int = 5) -> str:
         ({"usage": '"Training'}, "unexpected end of data"),
     ],
 )
-def test_names_row_line_and_what_was_expected(write, fields, said):
+def test_an_error_has_row_line_and_expected_value(write, fields, message):
     path = write(change(17, **fields))
-    fails(path, f"{path}: row 17 (line 19): ", said)
+    fails(path, f"{path}: row 17 (line 19): ", message)
 
 
-def test_counts_swapped_between_rows_do_not_make_up_for_each_other(write):
+def test_each_row_has_its_own_number_of_pixels(write):
     rows = [list(row) for row in ROWS_HERE]
     rows[3][1] += " 5"
     rows[4][1] = rows[4][1].partition(" ")[2]
@@ -304,7 +304,7 @@ def test_counts_swapped_between_rows_do_not_make_up_for_each_other(write):
     )
 
 
-def test_names_the_first_of_several_wrong_rows(write):
+def test_an_error_is_about_the_first_invalid_row(write):
     rows = [list(row) for row in ROWS_HERE]
     rows[14][2] = "Test"
     rows[16][0] = "9"
@@ -313,11 +313,11 @@ def test_names_the_first_of_several_wrong_rows(write):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"", "found an empty file"),
         (b"\n\n", "found an empty file"),
-        (GOOD.splitlines()[0], "found a header and nothing below"),
+        (GOOD.splitlines()[0], "found a header only"),
         (b"emotion,pixels,Usage\n0,,Training\n", "row 0 (line 2): expected 2,304 pixels, found 0"),
         (GOOD.partition(b"\n")[2], "line 1: expected one column 'emotion'"),
         (GOOD.replace(b",Usage", b"", 1), "line 1: expected a column 'Usage'"),
@@ -340,8 +340,8 @@ def test_names_the_first_of_several_wrong_rows(write):
         (gzip.compress(GOOD), "line 1"),
     ],
 )
-def test_refuses_broken_text(write, content, said):
-    fails(write(content), said)
+def test_broken_text_is_an_error(write, content, message):
+    fails(write(content), message)
 
 
 def flip(content: bytes, at: int) -> bytes:
@@ -349,19 +349,20 @@ def flip(content: bytes, at: int) -> bytes:
 
 
 @pytest.mark.parametrize("name", ["fer2013.csv.gz", "fer2013.tar.gz", "fer2013.tar", "fer2013.zip"])
-def test_refuses_broken_packings(write, name):
+def test_broken_packings_are_errors(write, name):
     whole = PACKED[name]
-    fails(write(whole[: len(whole) // 2], name), name, "get it again")
-    fails(write(b"", name), name, "et it again")
-    fails(write(b"no archive at all" * 100, name), name, "get it again")
+    kind = name.removeprefix("fer2013")
+    fails(write(whole[: len(whole) // 2], name), name, f"expected a complete {kind} file")
+    fails(write(b"", name), name, "expected")
+    fails(write(b"no archive at all" * 100, name), name, f"expected a complete {kind} file")
 
 
 @pytest.mark.parametrize("name", ["fer2013.csv.gz", "fer2013.tar.gz"])
-def test_checks_the_checksum_of_gzip(write, name):
+def test_a_wrong_checksum_of_gzip_is_an_error(write, name):
     fails(write(flip(PACKED[name], -6), name), name, "CRC")
 
 
-def test_checks_the_checksum_of_zip(write):
+def test_a_wrong_checksum_of_zip_is_an_error(write):
     stored = io.BytesIO()
     with zipfile.ZipFile(stored, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr("fer2013.csv", GOOD)
@@ -372,7 +373,7 @@ def test_checks_the_checksum_of_zip(write):
 
 
 @pytest.mark.parametrize(
-    ("members", "said"),
+    ("members", "message"),
     [
         ({"a.csv": GOOD, "b.csv": GOOD}, "found a.csv, b.csv"),
         (
@@ -380,13 +381,13 @@ def test_checks_the_checksum_of_zip(write):
             "found x/fer2013.csv, icml_face_data.csv",
         ),
         ({"README": b"nothing"}, "found no CSV"),
-        ({"x/fer2013.tar.gz": b""}, "found no CSV. Unpack it and give x/fer2013.tar.gz"),
-        ({"x/train/sad/1.jpg": b""}, "found no CSV. It holds images in folders: unpack it"),
+        ({"x/fer2013.tar.gz": b""}, "found no CSV. Unpack it and choose x/fer2013.tar.gz"),
+        ({"x/train/sad/1.jpg": b""}, "found no CSV. It contains images in folders."),
     ],
 )
-def test_refuses_archives_without_one_csv_to_choose(write, members, said):
-    fails(write(zipped(members), "fer2013.zip"), said)
-    fails(write(tar("w:gz", members), "fer2013.tar.gz"), said)
+def test_archives_without_one_csv_are_errors(write, members, message):
+    fails(write(zipped(members), "fer2013.zip"), message)
+    fails(write(tar("w:gz", members), "fer2013.tar.gz"), message)
 
 
 TRAIN = GOOD.splitlines()[1].rpartition(b",")[0].join([b"emotion,pixels\n", b"\n"])
@@ -401,47 +402,46 @@ def refuses_without_usage(path: Path, *parts: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "content"), [("train.csv", TRAIN), ("test.csv", TEST)])
-def test_says_where_the_contest_has_the_usages(write, tmp_path, name, content):
+def test_the_error_names_files_with_usage(write, tmp_path, name, content):
     path = write(content, name)
-    for one in (path, tmp_path):  # the only table in a folder is taken
+    for one in (path, tmp_path):  # the only table in a folder is read
         refuses_without_usage(
             one,
             f"{path}: line 1: expected a column 'Usage'",
-            "nobody can tell training from testing",
-            "icml_face_data.csv and fer2013.tar.gz, which have Usage",
+            "icml_face_data.csv or fer2013.tar.gz",
             CONTEST,
         )
     write(b"", "fer2013.tar.gz")
-    refuses_without_usage(path, f"Give {tmp_path / 'fer2013.tar.gz'}, which should have Usage")
+    refuses_without_usage(path, str(tmp_path / "fer2013.tar.gz"))
 
 
 @pytest.mark.parametrize("pack", [zipped, lambda members: tar("w:gz", members)])
-def test_says_so_of_archives_too(write, tmp_path, pack):
+def test_the_error_names_files_with_usage_for_archives(write, tmp_path, pack):
     name = "all.zip" if pack is zipped else "all.tar.gz"
     contest = {"train.csv": TRAIN, "test.csv": TEST, "example_submission.csv": b"Id\n"}
     for members in ({"train.csv": TRAIN}, contest):
         path = write(pack(members), name)
-        refuses_without_usage(path, f"{path}: ", "Usage", "icml_face_data.csv and fer2013.tar.gz")
+        refuses_without_usage(path, f"{path}: ", "Usage", "icml_face_data.csv or fer2013.tar.gz")
         path = write(pack(members | {"x/fer2013.tar.gz": b""}), name)
-        refuses_without_usage(path, f"{path}: ", f"Unpack {name} and give x/fer2013.tar.gz")
-    # It is not sent to itself.
-    fails(write(pack({"fer2013.csv": TRAIN}), name), "The same download holds")
+        refuses_without_usage(path, f"{path}: ", f"Unpack {name} and choose x/fer2013.tar.gz")
+    # The file itself is no advice.
+    fails(write(pack({"fer2013.csv": TRAIN}), name), "of the same download")
 
 
-def test_says_so_of_folders_too(write, tmp_path):
+def test_the_error_names_files_with_usage_for_folders(write, tmp_path):
     write(TRAIN, "train.csv")
     write(TEST, "test.csv")
-    said = (f"{tmp_path}: ", "found test.csv, train.csv, which", "icml_face_data.csv and")
-    refuses_without_usage(tmp_path, *said)
+    parts = (f"{tmp_path}: ", "found test.csv, train.csv, which", "icml_face_data.csv or")
+    refuses_without_usage(tmp_path, *parts)
 
 
-def test_says_how_it_departs_from_the_contest(write):
+def test_notices_have_differences_from_the_contest(write):
     notices = read("csv", write(GOOD)).notices
-    assert "Training has 10 images where FER-2013 has 28,709." in notices
     assert len(notices) == 3
+    assert notices[0].startswith("Training has 10 images") and "28,709" in notices[0]
 
 
-def test_shows_progress_when_asked(write, capsys):
+def test_progress_is_optional(write, capsys):
     path = write(gzip.compress(GOOD), "fer2013.csv.gz")
     read_csv(path)
     assert capsys.readouterr().err == ""
@@ -449,8 +449,8 @@ def test_shows_progress_when_asked(write, capsys):
     assert "fer2013.csv.gz: 100%" in capsys.readouterr().err
 
 
-def test_the_fast_way_reads_every_number():
-    """Each number 0..255 stands beside each other one; from 256 on none is let through."""
+def test_the_fast_reader_converts_every_number():
+    """Each number 0 to 255 occurs beside each other number. Numbers from 256 are not accepted."""
     pairs = [number for one in range(256) for other in range(256) for number in (one, other)]
     pixels = np.resize(pairs, (57, 2304))
     texts = [" ".join(map(str, row)).encode() for row in pixels]
@@ -459,11 +459,11 @@ def test_the_fast_way_reads_every_number():
         assert _numbers([b"0 " * 2303 + str(number).encode()]) is None
 
 
-# A plain slow parser of the same grammar, that shares nothing with the reader.
+# A plain slow parser of the same grammar, which shares no code with the reader.
 
 
 def slow_parse(content: bytes) -> tuple[list[list[int]], list[int], list[str]]:
-    """Pixels, emotions and usages; ValueError where anything is not in order."""
+    """Pixels, emotions and splits. Raises ValueError for anything invalid."""
     text = content.decode("utf-8-sig")
     lines = [line.rstrip("\r") for line in text.split("\n")]
     while lines and not lines[-1].strip(" \t\r\v\f"):
@@ -472,16 +472,12 @@ def slow_parse(content: bytes) -> tuple[list[list[int]], list[int], list[str]]:
     for line in lines:
         if not line.strip(" \t\r\v\f"):
             raise ValueError("blank line")
-        # What quotes do not need is not given to csv: it refuses a lone carriage return, which is a
-        # blank here.
+        # The csv module reads only lines with quotes, because it refuses a lone carriage return,
+        # which is a blank here.
         table.append(next(csv.reader([line], strict=True)) if '"' in line else line.split(","))
     names = [name.strip().lower() for name in table[0]] if table else []
     names = [re.sub(r'^"(.*)"$', r"\1", name, flags=re.S).strip() for name in names]
-    if sorted(name for name in names if name in ("emotion", "pixels", "usage")) != [
-        "emotion",
-        "pixels",
-        "usage",
-    ]:
+    if any(names.count(name) != 1 for name in ("emotion", "pixels", "usage")):
         raise ValueError("header")
     if len(table) == 1:
         raise ValueError("no rows")
@@ -509,7 +505,7 @@ def slow_parse(content: bytes) -> tuple[list[list[int]], list[int], list[str]]:
 
 
 def assert_reads_as_slow_parser(path: Path, content: bytes | None) -> None:
-    """`content` is what the file holds unpacked, or None where its packing is broken."""
+    """`content` is the unpacked content of the file, or None if its packing is broken."""
     try:
         expected = slow_parse(content) if content is not None else None
     except (ValueError, csv.Error):
@@ -524,7 +520,7 @@ def assert_reads_as_slow_parser(path: Path, content: bytes | None) -> None:
     assert faces.usage.tolist() == expected[2]
 
 
-# Few rows, so that changes hit what is between the pixels too.
+# Few rows, so that changes also affect the text between the pixels.
 SMALL = make_csv(make_rows(3, seed=1))
 SMALL_FORMS = {
     "plain": SMALL,
@@ -533,7 +529,7 @@ SMALL_FORMS = {
     "crlf": SMALL.replace(b"\n", b"\r\n"),
 }
 
-# A line and an offset from its beginning: anywhere in it, or near the seam to the one before.
+# A line and an offset from its beginning: anywhere in it, or near its beginning.
 places = st.tuples(st.integers(0, 3), st.integers(0, 8500) | st.integers(-14, 14))
 snippets = st.one_of(
     st.binary(max_size=6),
@@ -547,7 +543,7 @@ snippets = st.one_of(
         [" ", "  ", "0 0", " ,", ", ", "\x1c", "\x0b", "\xa0", "\x85", "\u2028", "\ufeff"]
     ).map(str.encode),
 )
-# What stands for one number, and is often still right.
+# Replacements of one number, which are often still valid.
 numbers = st.sampled_from(
     [
         "7",
@@ -624,7 +620,7 @@ def check_mutated_archive(path: Path, whole: bytes, changes: list) -> None:
         faces = read_csv(path)
     except StudyError:
         return
-    # tar has no checksum of what it holds.
+    # tar has no checksum of its members' content.
     if path.suffix != ".tar":
         assert faces.images.reshape(-1, 2304).tolist() == slow_parse(SMALL)[0]
 
@@ -695,12 +691,12 @@ def test_the_real_file_is_canonical(real_data):
     assert faces.canonical
     assert [int((faces.usage == usage).sum()) for usage in USAGES] == [28709, 3589, 3589]
     assert faces.votes.shape == (35887, 10)
-    # Ten taggers a face, as the paper says.
+    # Ten annotators per face, as in the paper.
     assert (faces.votes.sum(axis=1) == 10).mean() > 0.99
 
 
 @pytest.mark.slow
-def test_the_real_pixels_are_those_of_the_slow_loop(real_data):
+def test_the_real_pixels_are_those_of_a_slow_loop(real_data):
     faces = read("csv", real_data / "fer2013.csv.gz")
     first = 0
     for part in pd.read_csv(real_data / "fer2013.csv.gz", chunksize=4000):

@@ -1,4 +1,4 @@
-"""Drawn faces: action units move them, at any size."""
+"""Drawn faces: action units change them, at any size."""
 
 import runpy
 from pathlib import Path
@@ -19,7 +19,7 @@ def test_each_action_unit_changes_the_face():
         assert (draw_face(action_units={unit: 1.0}) != neutral).any(), unit
 
 
-def test_faces_of_an_emotion_differ_from_neutral_where_its_units_act():
+def test_each_emotion_differs_from_neutral():
     assert list(ACTION_UNITS) == list(EMOTIONS)
     for seed in range(5):
         neutral = draw_face(seed=seed).astype(int)
@@ -27,7 +27,7 @@ def test_faces_of_an_emotion_differ_from_neutral_where_its_units_act():
             assert np.abs(draw_face(emotion, seed=seed) - neutral).mean() > 1
 
 
-def test_larger_pictures_show_the_same_face():
+def test_larger_drawings_show_the_same_face():
     small, large = draw_face("happy", seed=3), draw_face("happy", seed=3, side=192)
     assert large.shape == (192, 192) and large.dtype == np.uint8
     shrunk = large.reshape(48, 4, 48, 4).mean(axis=(1, 3))
@@ -35,7 +35,7 @@ def test_larger_pictures_show_the_same_face():
 
 
 @pytest.mark.parametrize(
-    ("call", "names"),
+    ("call", "message"),
     [
         (lambda: draw_face("joyful"), "angry, disgust"),
         (lambda: draw_face(action_units={3: 1.0}), "action_units"),
@@ -46,22 +46,20 @@ def test_larger_pictures_show_the_same_face():
         (lambda: draw_face(side=2000), "side"),
     ],
 )
-def test_what_cannot_be_drawn_is_named(call, names):
-    with pytest.raises(StudyError, match=names):
+def test_invalid_arguments_are_errors(call, message):
+    with pytest.raises(StudyError, match=message):
         call()
 
 
 @pytest.mark.slow
-def test_the_readmes_picture_is_what_its_script_draws(tmp_path):
+def test_the_picture_of_the_readme_is_that_of_its_script(tmp_path):
     docs = Path(__file__).parents[2] / "docs"
     figure = runpy.run_path(str(docs / "faces.py"))["picture"]()
     figure.savefig(tmp_path / "faces.png", transparent=True)
-    drawn, kept = (
-        cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-        for path in (tmp_path / "faces.png", docs / "faces.png")
-    )
-    assert drawn.shape == kept.shape
-    difference = np.abs(drawn.astype(int) - kept)
-    # Another machine may have another typeface: what is drawn differs nowhere else.
+    drawn = cv2.imread(str(tmp_path / "faces.png"), cv2.IMREAD_GRAYSCALE)
+    committed = cv2.imread(str(docs / "faces.png"), cv2.IMREAD_GRAYSCALE)
+    assert drawn.shape == committed.shape
+    difference = np.abs(drawn.astype(int) - committed)
+    # Another machine may have another typeface. The faces are equal.
     assert (difference > 8).mean() < 0.03
     assert difference[56:254].max() <= 8

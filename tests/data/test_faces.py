@@ -1,4 +1,4 @@
-"""Faces, their emotions and usages, and how they are kept."""
+"""Faces: selection, counts, fingerprint, and files."""
 
 import dataclasses
 import json
@@ -15,14 +15,14 @@ from fer_utils.errors import StudyError
 
 def make(n=6, **changes) -> Faces:
     generator = np.random.default_rng(0)
-    given = {
+    fields = {
         "images": generator.integers(0, 256, (n, 48, 48), dtype=np.uint8),
         "emotion": np.arange(n, dtype=np.uint8) % 7,
         "usage": np.array(USAGES)[np.arange(n) % 3],
         "row": 10 * np.arange(n, dtype=np.int64),
         "source": "csv",
     }
-    return Faces(**given | changes)
+    return Faces(**fields | changes)
 
 
 def same(one: Faces, other: Faces) -> bool:
@@ -48,18 +48,18 @@ def test_canonical_counts_are_the_contests():
     }
 
 
-def test_nothing_else_spells_the_order_out(project):
+def test_no_other_module_repeats_the_order(project):
     for path in project.glob("fer_utils/**/*.py"):
         if path.name != "emotions.py":
             assert '"sad", "surprise"' not in path.read_text(encoding="utf-8"), path
     assert emotions.EMOTIONS.index("sad") < emotions.EMOTIONS.index("neutral")
 
 
-# --- what faces must be ---
+# --- arrays ---
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"images": np.zeros((6, 48, 48))}, "float64"),
         ({"images": np.zeros((6, 48, 47), np.uint8)}, r"\(6, 48, 47\)"),
@@ -69,8 +69,8 @@ def test_nothing_else_spells_the_order_out(project):
         ({"votes": pd.DataFrame({"happiness": [1]})}, "'votes': 1"),
     ],
 )
-def test_odd_arrays_are_refused(changes, said):
-    with pytest.raises(StudyError, match=said):
+def test_invalid_arrays_are_errors(changes, message):
+    with pytest.raises(StudyError, match=message):
         make(**changes)
 
 
@@ -80,7 +80,7 @@ def test_odd_arrays_are_refused(changes, said):
 @pytest.mark.parametrize(
     "which", [np.array([4, 1]), np.array([False, True, False, False, True, False])]
 )
-def test_select_takes_everything_along(which):
+def test_select_selects_all_arrays(which):
     faces = make(votes=pd.DataFrame({"happiness": range(6)}, index=range(20, 26)))
     chosen = faces.select(which)
     indices = which if which.dtype != bool else np.flatnonzero(which)
@@ -91,12 +91,12 @@ def test_select_takes_everything_along(which):
     assert chosen.votes["happiness"].tolist() == indices.tolist()
 
 
-def test_of_gives_one_usage_and_names_a_missing_one():
+def test_of_selects_one_split():
     faces = make()
     assert set(faces.of(PUBLIC).usage) == {PUBLIC} and len(faces.of(PUBLIC)) == 2
     with pytest.raises(StudyError, match="Training, PublicTest, PrivateTest, found 'test'"):
         faces.of("test")
-    with pytest.raises(StudyError, match="no image has usage PrivateTest"):
+    with pytest.raises(StudyError, match="split PrivateTest, found PublicTest, Training"):
         faces.without_private().of(PRIVATE)
 
 
@@ -125,29 +125,24 @@ def test_counts():
     assert counts.loc["all"].tolist() == [2, 1, 0, 3, 0, 0, 1, 7]
 
 
-def test_canonical_and_how_others_depart(canonical):
+def test_deviations_from_the_canonical_counts(canonical):
     assert canonical.deviations() == [] and canonical.canonical
     assert not dataclasses.replace(canonical, source="sample").canonical
-    assert canonical.without_private().deviations() == [
-        "PrivateTest has no image where FER-2013 has 3,589."
-    ]
-    assert (
-        canonical.select(np.arange(1, len(canonical)))
-        .deviations()[0]
-        .endswith("where FER-2013 has 28,709.")
-    )
+    (missing,) = canonical.without_private().deviations()
+    assert missing.startswith("PrivateTest has 0 images") and "3,589" in missing
+    (fewer,) = canonical.select(np.arange(1, len(canonical))).deviations()
+    assert fewer.endswith("28,709.")
     swapped = canonical.emotion.copy()
     swapped[np.flatnonzero((canonical.usage == PUBLIC) & (swapped == 1))[0]] = 6
-    said = dataclasses.replace(canonical, emotion=swapped).deviations()
-    assert said == [
-        "PublicTest has other counts than FER-2013: disgust 55 for 56, neutral 608 for 607."
-    ]
+    (other,) = dataclasses.replace(canonical, emotion=swapped).deviations()
+    assert other.startswith("PublicTest") and "disgust 55 instead of 56" in other
+    assert "neutral 608 instead of 607" in other
 
 
 # --- fingerprint ---
 
 
-def test_fingerprint_is_over_training_and_publictest_only():
+def test_the_fingerprint_depends_on_training_and_publictest_only():
     faces = make()
     assert len(faces.fingerprint) == 64
     assert faces.without_private().fingerprint == faces.fingerprint
@@ -164,12 +159,10 @@ def test_fingerprint_is_over_training_and_publictest_only():
         assert len(others) == 2 and faces.fingerprint not in others
 
 
-def test_fingerprint_is_over_order_and_usage():
+def test_the_fingerprint_depends_on_split_and_on_order_within_a_split():
     faces = make()
     assert faces.select(np.array([3, 1, 2, 0, 4, 5])).fingerprint != faces.fingerprint
-    assert (
-        faces.select(np.array([1, 0, 2, 4, 3, 5])).fingerprint == faces.fingerprint
-    )  # order within a usage is kept
+    assert faces.select(np.array([1, 0, 2, 4, 3, 5])).fingerprint == faces.fingerprint
     moved = dataclasses.replace(faces, usage=np.where(faces.usage == PUBLIC, TRAINING, faces.usage))
     assert moved.fingerprint != faces.fingerprint
 
@@ -194,14 +187,14 @@ def test_round_trip(tmp_path):
     assert loaded.fingerprint == faces.fingerprint
 
 
-def test_saving_replaces_prepared_faces_whole(tmp_path):
+def test_saving_replaces_prepared_faces_completely(tmp_path):
     make(votes=pd.DataFrame({"happiness": range(6)})).save(tmp_path / "prepared")
     make(9).save(tmp_path / "prepared")
     loaded = load_faces(tmp_path / "prepared")
     assert len(loaded) == 9 and loaded.votes is None
 
 
-def test_saving_never_replaces_what_it_did_not_make(tmp_path):
+def test_saving_never_replaces_other_files(tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "mine.jpg").touch()
     (tmp_path / "file").touch()
@@ -214,7 +207,7 @@ def test_saving_never_replaces_what_it_did_not_make(tmp_path):
     assert len(load_faces(tmp_path / "empty")) == 6
 
 
-def test_missing_folder_says_how_to_make_it(tmp_path):
+def test_a_missing_folder_is_an_error(tmp_path):
     with pytest.raises(
         StudyError, match=r"nowhere: expected prepared faces .* `fer-study prepare`"
     ):
@@ -224,7 +217,7 @@ def test_missing_folder_says_how_to_make_it(tmp_path):
 @pytest.mark.filterwarnings("ignore:invalid value")
 @pytest.mark.parametrize("name", ["images.npy", "faces.csv", "about.json"])
 @pytest.mark.parametrize("damage", ["missing", "empty", "half"])
-def test_incomplete_folder_is_named(tmp_path, name, damage):
+def test_an_incomplete_folder_is_an_error(tmp_path, name, damage):
     make(600, emotion=np.zeros(600, np.uint8)).save(tmp_path / "prepared")
     path = tmp_path / "prepared" / name
     whole = path.read_bytes()
@@ -236,7 +229,7 @@ def test_incomplete_folder_is_named(tmp_path, name, damage):
 
 
 @pytest.mark.parametrize("missing", ["row", "usage", "emotion"])
-def test_missing_column_is_named(tmp_path, missing):
+def test_a_missing_column_is_an_error(tmp_path, missing):
     make().save(tmp_path / "prepared")
     table = pd.read_csv(tmp_path / "prepared" / "faces.csv")
     table.drop(columns=missing).to_csv(tmp_path / "prepared" / "faces.csv", index=False)

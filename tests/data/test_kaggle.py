@@ -1,5 +1,4 @@
-"""The download from Kaggle, without Kaggle: its function is replaced by one that fails or finds a
-file."""
+"""The download from Kaggle, with a replacement for kagglehub's function."""
 
 import io
 import tarfile
@@ -27,15 +26,15 @@ from fer_utils.errors import StudyError
     ],
     ids=lambda problem: type(problem).__name__,
 )
-def test_says_what_to_do_when_the_download_fails(monkeypatch, problem):
+def test_a_failed_download_is_an_error_with_advice(monkeypatch, problem):
     def fail(handle, path=None, **_):
         raise problem
 
     monkeypatch.setattr(kagglehub, "competition_download", fail)
     with pytest.raises(StudyError) as caught:
         read("kaggle")
-    said = str(caught.value)
-    assert said.startswith(
+    message = str(caught.value)
+    assert message.startswith(
         f"Kaggle: expected to download {FILE}, found {type(problem).__name__}: {problem}."
     )
     for advice in (
@@ -44,11 +43,11 @@ def test_says_what_to_do_when_the_download_fails(monkeypatch, problem):
         "--source csv --path",
         "--source folder",
     ):
-        assert advice in said
+        assert advice in message
 
 
-def test_kagglehub_itself_asks_for_credentials(monkeypatch, tmp_path):
-    """Without credentials kagglehub gives up before it opens a connection."""
+def test_kagglehub_requires_credentials(monkeypatch, tmp_path):
+    """Without credentials, kagglehub raises an error before it opens a connection."""
     for name in ("KAGGLE_USERNAME", "KAGGLE_KEY", "KAGGLE_API_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -58,7 +57,7 @@ def test_kagglehub_itself_asks_for_credentials(monkeypatch, tmp_path):
         read("kaggle")
 
 
-def test_reads_what_came(monkeypatch, tmp_path):
+def test_reads_the_downloaded_file(monkeypatch, tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (6, 2304))
     rows = [
         f"{index},{' '.join(map(str, row))},{USAGES[index % 3]}\n"
@@ -69,15 +68,15 @@ def test_reads_what_came(monkeypatch, tmp_path):
         member = tarfile.TarInfo("fer2013/fer2013.csv")
         member.size = len(content)
         archive.addfile(member, io.BytesIO(content))
-    asked = []
+    calls = []
 
     def download(handle, path=None, **_):
-        asked.append((handle, path))
+        calls.append((handle, path))
         return str(tmp_path / FILE)
 
     monkeypatch.setattr(kagglehub, "competition_download", download)
     faces = read("kaggle")
-    assert asked == [(COMPETITION, FILE)]
+    assert calls == [(COMPETITION, FILE)]
     assert faces.source == "kaggle"
     np.testing.assert_array_equal(faces.images.reshape(-1, 2304), pixels)
     assert faces.emotion.tolist() == list(range(6))

@@ -1,4 +1,4 @@
-"""Drawn faces: the same everywhere, in FER-2013's proportions, with exactly the planted faults."""
+"""The sample: reproducible, in FER-2013's proportions, with exactly the planted faults."""
 
 import hashlib
 import subprocess
@@ -23,7 +23,7 @@ def digest(faces: Faces) -> str:
     return hashlib.sha256(faces.images.tobytes() + faces.truth.to_csv().encode()).hexdigest()
 
 
-def test_same_bytes_in_another_process_and_other_bytes_for_another_seed():
+def test_the_seed_determines_the_bytes():
     code = (
         "import hashlib; from fer_utils.data.sample import draw_sample; f = draw_sample(60, 9);"
         "print(hashlib.sha256(f.images.tobytes() + f.truth.to_csv().encode()).hexdigest())"
@@ -47,7 +47,7 @@ def test_proportions_are_those_of_fer2013(faces):
 
 
 @pytest.mark.parametrize("count", [MINIMUM, 80, 210])
-def test_small_samples_have_every_usage(count):
+def test_small_samples_have_every_split(count):
     faces = draw_sample(count)
     assert len(faces) == count
     counts = faces.counts().loc[list(USAGES), list(EMOTIONS)]
@@ -56,22 +56,22 @@ def test_small_samples_have_every_usage(count):
         assert (counts > 0).all(axis=None)
 
 
-def test_equal_images_are_the_planted_copies_and_no_others(faces):
+def test_exact_duplicates_are_the_planted_ones_and_no_others(faces):
     truth = faces.truth
-    copies = truth[truth["of"].notna()]
-    assert set(copies["fault"]) == {"duplicate", "leak"}
-    original = dict(zip(copies["row"], copies["of"], strict=True))
-    first_with = {}
+    duplicates = truth[truth["of"].notna()]
+    assert set(duplicates["fault"]) == {"duplicate", "leak"}
+    original = dict(zip(duplicates["row"], duplicates["of"], strict=True))
+    rows_of = {}
     for row, image in enumerate(faces.images):
-        first_with.setdefault(image.tobytes(), []).append(row)
-    for rows in first_with.values():
+        rows_of.setdefault(image.tobytes(), []).append(row)
+    for rows in rows_of.values():
         assert len({original.get(row, row) for row in rows}) == 1
     for row, first in original.items():
         assert (faces.images[row] == faces.images[first]).all()
         assert first not in original and faces.usage[first] == TRAINING
 
 
-def test_truth_tells_each_fault(faces):
+def test_the_truth_table_describes_each_fault(faces):
     truth = faces.truth
     assert truth["row"].is_unique
     for fault in truth.itertuples():
@@ -85,10 +85,10 @@ def test_truth_tells_each_fault(faces):
             assert fault.true_emotion in EMOTIONS and fault.true_emotion != label
         else:
             assert fault.fault == "not_a_face" and pd.isna(fault.true_emotion)
-    copies = truth[truth["of"].notna()]
+    duplicates = truth[truth["of"].notna()]
     labels = np.array(EMOTIONS)[faces.emotion]
-    assert (labels[copies["of"].to_numpy(int)] == copies["true_emotion"]).all()
-    conflicting = labels[copies["row"]] != copies["true_emotion"]
+    assert (labels[duplicates["of"].to_numpy(int)] == duplicates["true_emotion"]).all()
+    conflicting = labels[duplicates["row"]] != duplicates["true_emotion"]
     assert 0 < conflicting.mean() < 0.4
 
 
@@ -102,7 +102,7 @@ def test_faults_have_their_stated_shares(faces):
     assert public["leak"] / size[PUBLIC] == pytest.approx(0.08, abs=0.02)
 
 
-def test_truth_survives_saving(faces, tmp_path):
+def test_the_truth_table_is_saved_and_loaded(faces, tmp_path):
     faces.save(tmp_path / "prepared")
     again = load_faces(tmp_path / "prepared")
     assert (again.images == faces.images).all()
@@ -115,13 +115,13 @@ def test_truth_survives_saving(faces, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("call", "names"),
+    ("call", "message"),
     [
         (lambda: draw_sample(MINIMUM - 1), "count"),
         (lambda: draw_sample(99.5), "count"),
         (lambda: draw_sample(100, seed=-1), "seed"),
     ],
 )
-def test_what_cannot_be_drawn_is_named(call, names):
-    with pytest.raises(StudyError, match=names):
+def test_invalid_arguments_are_errors(call, message):
+    with pytest.raises(StudyError, match=message):
         call()

@@ -101,9 +101,9 @@ def test_one_seed_has_no_spread(leave, small):
 
 def test_unleaked_is_the_accuracy_on_images_that_training_does_not_contain(leave, small):
     run = leave()
-    private, copies = small.of(PRIVATE), leaked(small, PRIVATE)
-    assert copies.sum() == LEAKS
-    clean = private.select(~copies)
+    private, duplicates = small.of(PRIVATE), leaked(small, PRIVATE)
+    assert duplicates.sum() == LEAKS
+    clean = private.select(~duplicates)
     (row,) = summarise(run, small).to_dict("records")
     assert row["unleaked_accuracy"] == evaluation.accuracy(logits_of(*run, clean), clean.emotion)
     assert row["unleaked_accuracy"] != row["private_accuracy"]
@@ -185,9 +185,9 @@ def test_seeds_of_different_recipes_are_not_averaged(leave, small):
     runs = leave() | leave(NET.but(epochs=3), 2) | leave(OTHER)
     with pytest.raises(
         StudyError, match=r"net: expected one recipe for all its seeds.*net-seed1, .*net-seed2\."
-    ) as told:
+    ) as problem:
         summarise(runs, small)
-    assert "other-seed1" not in str(told.value)
+    assert "other-seed1" not in str(problem.value)
 
 
 def test_models_keep_their_order(leave, small):
