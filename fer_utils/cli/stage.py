@@ -59,11 +59,13 @@ def section(stage: str) -> dict:
 
 
 def _prepare(source: str, path: str, votes: str | None, **options) -> None:
+    from fer_utils.data.sources import find_source
+
     # DVC requires the path to exist for every source, because it is a dependency of the stage.
     # Drawn and downloaded faces do not read it.
     prepare(
         source,
-        resolve(path) if source in ("csv", "folder") else None,
+        resolve(path) if find_source(source).path else None,
         resolve(votes) if votes else None,
         resolve("data/prepared"),
         **options,

@@ -1,4 +1,8 @@
-"""Faces and the splits they belong to, and where faces come from: one module a source.
+"""Faces, their splits, and their sources, one module per source.
 
-What is odd in the data is found in `fer_utils.audits`.
+faces: the faces that the study reads, and prepared faces on disk.
+sources: reads a source by name. csv, folder, kaggle and sample are the sources.
+packing, layout: names of files and folders. votes: FER+ votes. drawing: drawn faces.
+
+The audits in `fer_utils.audits` find faults in the data.
 """

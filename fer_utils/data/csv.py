@@ -18,7 +18,7 @@ from typing import BinaryIO
 import numpy as np
 from tqdm.auto import tqdm
 
-from fer_utils.data.faces import Faces
+from fer_utils.data.faces import Faces, Source
 from fer_utils.data.packing import find, unpacked, where_usage_is
 from fer_utils.emotions import EMOTIONS, SIDE, USAGES
 from fer_utils.errors import StudyError
@@ -98,6 +98,11 @@ def read_csv(path: Path, *, progress: bool = False) -> Faces:
         row=np.arange(len(emotion), dtype=np.int64),
         source="csv",
     )
+
+
+SOURCE = Source(
+    read_csv, path="Kaggle's fer2013.csv, .csv.gz, .zip or .tar.gz, or the folder that contains it"
+)
 
 
 def _lines(stream: BinaryIO, path: Path) -> Iterator[bytes]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -174,6 +175,24 @@ class Faces:
                     extra.to_csv(target / f"{name}.csv", index=False)
             about = {"source": self.source, "notices": self.notices, "images": len(self)}
             (target / ABOUT).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A source of faces for `sources.read`.
+
+    Attributes:
+        read: returns Faces. It takes the path first, if `path` is set, and the keywords `progress`
+            and `options`.
+        options: keywords of `sources.read` that `read` takes: resize, test_usage, count, seed.
+        path: description of the path for messages; empty if the source reads no path.
+        no_votes: reason why FER+ votes cannot be joined; empty if the rows are those of the CSV.
+    """
+
+    read: Callable[..., Faces]
+    options: tuple[str, ...] = ()
+    path: str = ""
+    no_votes: str = ""
 
 
 def load_faces(folder: Path) -> Faces:

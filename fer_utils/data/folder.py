@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
 
-from fer_utils.data.faces import Faces
+from fer_utils.data.faces import Faces, Source
 from fer_utils.data.layout import (
     LAYOUT,
     TEST,
@@ -135,6 +135,14 @@ def read_folder(
         source="folder",
         notices=tuple(notices),
     )
+
+
+SOURCE = Source(
+    read_folder,
+    options=("resize", "test_usage"),
+    path="the folder that contains train/<emotion>/ and test/<emotion>/",
+    no_votes="images in folders have lost the order of the CSV's rows, which votes need",
+)
 
 
 def _entries(folder: Path, test_usage: str | None) -> tuple[list[_Entry], list[str]]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from fer_utils.data.csv import read_csv
-from fer_utils.data.faces import Faces
+from fer_utils.data.faces import Faces, Source
 from fer_utils.data.packing import CONTEST
 from fer_utils.errors import StudyError
 
@@ -35,6 +35,9 @@ def read_kaggle(*, progress: bool = False) -> Faces:
             is invalid.
     """
     return replace(read_csv(_download(), progress=progress), source="kaggle")
+
+
+SOURCE = Source(read_kaggle)
 
 
 def _download() -> Path:

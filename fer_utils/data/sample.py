@@ -17,7 +17,7 @@ from fer_utils.data.drawing import (
     render,
     to_bytes,
 )
-from fer_utils.data.faces import Faces
+from fer_utils.data.faces import Faces, Source
 from fer_utils.emotions import CANONICAL_COUNTS, EMOTIONS, SIDE, TRAINING, USAGES
 
 # In FER-2013, 1,234 of 28,709 Training images (4.3 %) repeat an earlier one, 54 with another label.
@@ -94,6 +94,11 @@ def draw_sample(count: int = 3500, seed: int = 0, *, progress: bool = False) -> 
         ),
         truth=truth,
     )
+
+
+SOURCE = Source(
+    draw_sample, options=("count", "seed"), no_votes="drawn faces have no FER+ annotators"
+)
 
 
 # ---- labels and faults

@@ -1,4 +1,4 @@
-"""Random people: the proportions, skin, hair and accessories of a drawn face."""
+"""Random people: proportions, skin, hair and glasses of a drawn face."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ SHORT, PARTED, LONG, BOB, CURLS, BALD = range(6)
 
 
 def random_person(rng: np.random.Generator) -> dict[str, float]:
-    """Who is drawn: proportions near 1, offsets near 0, tones 0 to 255, styles by number."""
+    """A random person: proportions near 1, offsets near 0, tones 0 to 255, numbered styles."""
 
     def between(low: float, high: float) -> float:
         return low + (high - low) * rng.random()

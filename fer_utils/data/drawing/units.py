@@ -16,23 +16,24 @@ ACTION_UNITS: Mapping[str, tuple[int, ...]] = MappingProxyType(
         "neutral": (),
     }
 )
-"""The action units of each emotion's prototype: numbers of the Facial Action Coding System (Ekman &
-Friesen 1978), combined as in EMFACS (Friesen & Ekman 1983), one combination an emotion:
+"""The action units of each emotion's prototype, one combination of EMFACS per emotion (Friesen &
+Ekman 1983). The numbers are those of the Facial Action Coding System (Ekman & Friesen 1978).
 
 1 inner brow raiser, 2 outer brow raiser, 4 brow lowerer, 5 upper lid raiser, 6 cheek raiser, 7 lid
 tightener, 9 nose wrinkler, 12 lip corner puller, 15 lip corner depressor, 16 lower lip depressor,
-20 lip stretcher, 23 lip tightener, 26 jaw drop. `draw_face` also knows 17 (chin raiser), 25 (lips
+20 lip stretcher, 23 lip tightener, 26 jaw drop. `draw_face` also draws 17 (chin raiser), 25 (lips
 part) and 43 (eyes closed).
 """
 
-
 DRAWABLE = (1, 2, 4, 5, 6, 7, 9, 12, 15, 16, 17, 20, 23, 25, 26, 43)
-"""Action units that move the geometry of a drawn face."""
+"""The action units that change a drawn face."""
 
 
 def both_sides(units: Mapping[int, float]) -> np.ndarray:
-    """Intensities (2, n): the face's left and right in the picture, a column for each number up to
-    the last."""
+    """Equal intensities for both sides of the face, float64 (2, 44).
+
+    The rows are the left and right of the picture. The columns are numbers of action units.
+    """
     sides = np.zeros((2, DRAWABLE[-1] + 1))
     for unit, intensity in units.items():
         sides[:, unit] = intensity
