@@ -55,11 +55,10 @@ $(SERVE) $(STUDY) $(DEV): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed, and none was found. On Debian or Ubuntu: sudo apt-get install python3 python3-venv"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) has no venv. On Debian or Ubuntu: sudo apt-get install $$(basename $(PYTHON))-venv"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@# uv installs the same versions in a fraction of pip's time. Both keep to the lock.
-	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv 2>/dev/null || echo "uv could not be installed. Installing with pip, which takes longer."
-	@if test -x $(BIN)/uv; then install="$(BIN)/uv pip install --quiet --python $(BIN)/python"; \
-	else install="$(BIN)/python -m pip install --quiet --disable-pip-version-check"; fi; \
-	echo "Installing [$(@:.venv/.ready-%=%)] into .venv"; \
-	$$install --constraint requirements.lock setuptools && \
-	$$install --constraint requirements.lock --no-build-isolation --editable ".[$(@:.venv/.ready-%=%)]"
+	@# uv installs the same versions in a fraction of pip's time. pip takes over where uv cannot: it has another configuration.
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv 2>/dev/null || true
+	@extra="$(@:.venv/.ready-%=%)"; echo "Installing [$$extra] into .venv"; \
+	install() { "$$@" --quiet --constraint requirements.lock setuptools && "$$@" --quiet --constraint requirements.lock --no-build-isolation --editable ".[$$extra]"; }; \
+	if test -x $(BIN)/uv && install $(BIN)/uv pip install --python $(BIN)/python; then :; \
+	else echo "uv did not install it. Installing with pip, which takes longer."; install $(BIN)/python -m pip install --disable-pip-version-check; fi
 	@touch $@
