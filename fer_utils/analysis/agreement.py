@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import cohen_kappa_score
 
-from fer_utils.analysis.wording import percent
 from fer_utils.emotions import EMOTIONS
 from fer_utils.errors import StudyError
+from fer_utils.evaluation.wording import percent
 
 
 def model_agreement(predictions: Mapping[str, np.ndarray], emotion: np.ndarray) -> pd.DataFrame:

@@ -18,13 +18,13 @@ from fer_utils.analysis.reliability import (
     calibration_error,
     classwise_calibration_error,
 )
-from fer_utils.analysis.wording import interval, percent, points
 from fer_utils.evaluation import (
     cross_entropy,
     draw_counts,
     percentile_interval,
     probabilities,
 )
+from fer_utils.evaluation.wording import interval, percent, points
 
 RESAMPLES = 2_000
 """Bootstrap resamples. The Monte Carlo error of an interval's end is a twentieth of its width."""

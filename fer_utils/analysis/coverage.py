@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from fer_utils.analysis.calibration import SHARE_RIGHT, fit_threshold
-from fer_utils.analysis.wording import interval, percent
 from fer_utils.evaluation import accuracy_interval
+from fer_utils.evaluation.wording import interval, percent
 
 TARGETS = (SHARE_RIGHT, 0.9)
 """Accuracies that thresholds are fitted for."""

@@ -17,10 +17,10 @@ import pandas as pd
 from scipy.special import log_softmax
 from tqdm.auto import tqdm
 
-from fer_utils.analysis.wording import interval, percent
 from fer_utils.emotions import EMOTIONS, SIDE
 from fer_utils.errors import StudyError
 from fer_utils.evaluation import draw_counts, percentile_interval
+from fer_utils.evaluation.wording import interval, percent
 
 PATCH, STRIDE = 9, 3
 """Side of the patch, about that of an eye or half a mouth, and its step, both in pixels.

@@ -10,11 +10,11 @@ import pandas as pd
 from scipy.stats import spearmanr
 from sklearn.metrics import confusion_matrix
 
-from fer_utils.analysis.wording import interval, percent
 from fer_utils.audits.labels import agrees_with_label, majority, vote_shares, votes_by_emotion
 from fer_utils.data.faces import Faces
 from fer_utils.emotions import EMOTIONS
 from fer_utils.evaluation import accuracy_interval, probabilities
+from fer_utils.evaluation.wording import interval, percent
 
 
 def confusion(logits: np.ndarray, emotion: np.ndarray) -> pd.DataFrame:

@@ -8,11 +8,11 @@ import pandas as pd
 from tqdm import tqdm
 
 from fer_utils.analysis.corruptions import CORRUPTIONS, STRENGTHS, corrupt
-from fer_utils.analysis.wording import interval, percent
 from fer_utils.data.faces import Faces
 from fer_utils.emotions import EMOTIONS
 from fer_utils.errors import StudyError
 from fer_utils.evaluation import RESAMPLES, accuracy_interval, draw_counts, percentile_interval
+from fer_utils.evaluation.wording import interval, percent
 
 Predictor = Callable[[np.ndarray], np.ndarray]
 """From images uint8 (n, 48, 48) to logits float32 (n, 7)."""

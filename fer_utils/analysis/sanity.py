@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
-from fer_utils.analysis.wording import number, percent
 from fer_utils.emotions import EMOTIONS, SIDE
 from fer_utils.errors import StudyError
+from fer_utils.evaluation.wording import number, percent
 
 SPLITS = 100
 """Number of random splits of the images into halves."""

@@ -9,7 +9,6 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import confint_proportions_2indep
 
-from fer_utils.analysis.wording import percent
 from fer_utils.audits.duplicates import leaked
 from fer_utils.audits.labels import majority, votes_by_emotion
 from fer_utils.audits.near_duplicates import near_leaked, significant
@@ -18,6 +17,7 @@ from fer_utils.data.faces import Faces
 from fer_utils.emotions import EMOTIONS
 from fer_utils.errors import StudyError
 from fer_utils.evaluation import accuracy_interval
+from fer_utils.evaluation.wording import percent
 
 SMALL = 30
 """Groups with fewer images are marked as small.

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from fer_utils.analysis.wording import number
 from fer_utils.audits.duplicates import duplicate_groups, leaked
 from fer_utils.audits.labels import majority
 from fer_utils.audits.near_duplicates import near_leaked, significant
 from fer_utils.data.faces import Faces
 from fer_utils.evaluation import score_table
 from fer_utils.evaluation.resampling import logits_of_runs
+from fer_utils.evaluation.wording import number
 
 CANONICAL, UNLEAKED, SINGLE = "canonical", "without leaks", "de-duplicated"
 UNLIKE = "without near-duplicates"

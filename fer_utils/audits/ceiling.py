@@ -19,6 +19,7 @@ from fer_utils.data.faces import Faces
 from fer_utils.emotions import EMOTIONS
 from fer_utils.evaluation import accuracy_interval
 from fer_utils.evaluation.published import PUBLISHED
+from fer_utils.evaluation.wording import percent
 
 
 def oracle_credit(faces: Faces) -> np.ndarray:
@@ -127,28 +128,24 @@ def ceiling_finding(table: pd.DataFrame) -> str:
     elif len(estimates) == 1:
         only = estimates.iloc[0]
         sentences.append(
-            f"The best possible accuracy is {_percent(only['value'])} by {only['estimate']}."
+            f"The best possible accuracy is {percent(only['value'])} by {only['estimate']}."
         )
     else:
         least, most = estimates.iloc[0], estimates.iloc[-1]
         sentences.append(
             f"The {len(estimates)} estimates of the best possible accuracy range from "
-            f"{_percent(least['value'])} ({least['estimate']}) to {_percent(most['value'])} "
+            f"{percent(least['value'])} ({least['estimate']}) to {percent(most['value'])} "
             f"({most['estimate']})."
         )
     truth = table[table["kind"] == "truth"]
     if len(truth):
         sentences.append(
-            f"The true value is {_percent(truth['value'].iloc[0])}, because the faults are planted."
+            f"The true value is {percent(truth['value'].iloc[0])}, because the faults are planted."
         )
     human = table[table["kind"] == "people"].iloc[0]
     low, value, high = (f"{100 * human[key]:.0f} %" for key in ("low", "value", "high"))
     sentences.append(f"Human accuracy is {value} ({low} to {high}) on other images.")
     return " ".join(sentences)
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
 
 
 def _from_truth(faces: Faces, truth: pd.DataFrame) -> dict:

@@ -8,6 +8,7 @@ from fer_utils.data.faces import Faces
 from fer_utils.data.votes import CATEGORIES
 from fer_utils.emotions import EMOTIONS
 from fer_utils.errors import StudyError
+from fer_utils.evaluation.wording import percent
 
 NAMED = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
 """FER+'s names of the seven emotions, in the order of `EMOTIONS`."""
@@ -196,17 +197,13 @@ def votes_finding(table: pd.DataFrame) -> str:
     present = table[(table["emotion"] != "all") & (table["images"] > 0)]
     agreement = present.set_index("emotion")["agreement"]
     return (
-        f"The FER+ majority agrees with the label of {_percent(every['agreement'])} of "
+        f"The FER+ majority agrees with the label of {percent(every['agreement'])} of "
         f"{every['images']:,} images. Agreement is highest for {agreement.idxmax()} "
-        f"({_percent(agreement.max())}) and lowest for {agreement.idxmin()} "
-        f"({_percent(agreement.min())}). One annotator agrees with "
-        f"{_percent(every['label_votes'])} of the labels. {every['not a face']:,} images are not a "
+        f"({percent(agreement.max())}) and lowest for {agreement.idxmin()} "
+        f"({percent(agreement.min())}). One annotator agrees with "
+        f"{percent(every['label_votes'])} of the labels. {every['not a face']:,} images are not a "
         "face by majority."
     )
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
 
 
 def _leading(votes: np.ndarray) -> np.ndarray:

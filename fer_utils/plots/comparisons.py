@@ -8,7 +8,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from fer_utils.analysis.wording import number
+from fer_utils.evaluation.wording import number
 from fer_utils.plots.style import ACCENT, GRID, LINES, MUTED, WIDTH
 
 MARKS = ("o", "s", "D", "^", "v", "P", "X", "<", ">")

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from fer_utils.analysis.wording import percent
+from fer_utils.evaluation.wording import percent
 from fer_utils.plots.style import ACCENT, GRID, INK, MUTED, SECOND, WIDTH
 
 

@@ -9,10 +9,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
-from fer_utils.analysis.wording import percent
 from fer_utils.data.faces import Faces
 from fer_utils.emotions import EMOTIONS
 from fer_utils.evaluation import accuracy_interval, probabilities
+from fer_utils.evaluation.wording import percent
 from fer_utils.plots.style import ACCENT, COLOURS, GRID, INK, MUTED, SECOND, WIDTH, draw_face
 
 _COLUMNS = 8

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from fer_utils.emotions import SIDE
+from fer_utils.evaluation.wording import points
 from fer_utils.training.augmentation import tta_transforms
 from fer_utils.training.runs import Run
 
@@ -93,12 +94,11 @@ def tta_finding(table: pd.DataFrame) -> str:
         return "No network here has test-time augmentation."
     sentences = []
     for row in both.to_dict("records"):
-        gain = 100 * (row["private_accuracy"] - row["private_accuracy_plain"])
+        gain = row["private_accuracy"] - row["private_accuracy_plain"]
         factor = row["milliseconds"] / row["milliseconds_plain"]
-        change = f"{gain:+.1f}".replace("-", "−")
         sentences.append(
-            f"TTA changes the PrivateTest accuracy of {row['model']} by {change} points, for "
-            f"{factor:.1f} times the milliseconds."
+            f"TTA changes the PrivateTest accuracy of {row['model']} by {points(gain, sign=True)}, "
+            f"for {factor:.1f} times the milliseconds."
         )
     return " ".join(sentences)
 

@@ -12,6 +12,7 @@ import pandas as pd
 from fer_utils.errors import StudyError
 from fer_utils.evaluation.published import PUBLISHED
 from fer_utils.evaluation.published import TABLE as RESULTS_TABLE
+from fer_utils.evaluation.wording import number
 from fer_utils.results.differences import TABLE as DIFFERENCES_TABLE
 from fer_utils.results.tables import shown
 from fer_utils.storage import atomic_file
@@ -177,8 +178,8 @@ def _ablation(table: pd.DataFrame) -> str:
 
 def _points(difference: float, low: float, high: float) -> str:
     """ "+3.8 (+2.5 to +5.2)" with real minus signs."""
-    text = f"{100 * difference:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
-    return text.replace("-", "−")
+    middle, least, most = (number(100 * each, sign=True) for each in (difference, low, high))
+    return f"{middle} ({least} to {most})"
 
 
 def _markdown(table: pd.DataFrame, texts: tuple[str, ...]) -> str:

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from fer_utils.analysis.wording import number, percent, points
+from fer_utils.evaluation.wording import number, percent, points
 
 LEAST_TRIALS = 8
 """Importance is not estimated from fewer completed trials."""

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 
-from fer_utils.analysis.wording import number, percent
+from fer_utils.evaluation.wording import number, percent
 
 COLUMNS = (
     "parameters",

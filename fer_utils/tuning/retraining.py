@@ -11,11 +11,11 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from fer_utils.analysis.wording import interval, percent, points
 from fer_utils.data.faces import Faces
 from fer_utils.emotions import PUBLIC
 from fer_utils.errors import StudyError
 from fer_utils.evaluation import bootstrap_interval, paired_bootstrap, seed_summary
+from fer_utils.evaluation.wording import interval, percent, points
 from fer_utils.training.fit import fit
 from fer_utils.training.recipe import Recipe
 from fer_utils.training.runs import Run
