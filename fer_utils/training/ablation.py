@@ -15,9 +15,8 @@ from fer_utils.emotions import PRIVATE, PUBLIC
 from fer_utils.errors import StudyError
 from fer_utils.evaluation import bootstrap_interval, paired_bootstrap, seed_summary
 from fer_utils.networks import options_of
-from fer_utils.training.fit import fit
+from fer_utils.training.fit_many import fit_many
 from fer_utils.training.recipe import Recipe
-from fer_utils.training.runs import Run
 
 LEFT_OUT: dict[str, dict[str, Any]] = {
     "mirroring": {"flip": False},
@@ -91,8 +90,8 @@ def ablate(
 ) -> pd.DataFrame:
     """Train each variant with each seed, and score it on PublicTest.
 
-    All variants are trained with one seed before the next seed. An interrupted ablation therefore
-    has complete rounds. Finished runs are loaded, and interrupted ones are continued.
+    The trainings start seed by seed, so an interrupted ablation has complete rounds. Finished runs
+    are loaded, and interrupted ones are continued.
 
     Args:
         base: the recipe; its epochs are the budget of each variant.
@@ -100,7 +99,7 @@ def ablate(
         seeds: seeds of each variant.
         store: folder of runs.
         names: names of `variants` to train besides the base; none stands for all.
-        progress: show a progress bar for each training.
+        progress: show a progress bar.
 
     Returns:
         One row per variant: variant; seeds (their number); accuracy (mean); spread (standard
@@ -127,10 +126,9 @@ def ablate(
         )
     if names:
         recipes = {name: each for name, each in recipes.items() if name in (first, *names)}
-    runs: dict[str, list[Run]] = {name: [] for name in recipes}
-    for seed in seeds:
-        for name, recipe in recipes.items():
-            runs[name].append(fit(recipe, faces, seed, store, progress=progress))
+    trainings = [(recipe, seed) for seed in seeds for recipe in recipes.values()]
+    in_rounds = fit_many(trainings, faces, store, progress=progress)
+    runs = {name: in_rounds[i :: len(recipes)] for i, name in enumerate(recipes)}
     public = faces.of(PUBLIC)
     correct = {}
     for name, of_variant in runs.items():

@@ -8,7 +8,7 @@ the same weights, bit for bit, as an undisturbed one.
 import os
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from importlib.metadata import version
 from pathlib import Path
@@ -70,7 +70,15 @@ def epoch_plan(
     return order, draws
 
 
-def fit(recipe: Recipe, faces: Faces, seed: int, store: Path, *, progress: bool = True) -> Run:
+def fit(
+    recipe: Recipe,
+    faces: Faces,
+    seed: int,
+    store: Path,
+    *,
+    progress: bool = True,
+    report: Callable[[int], None] | None = None,
+) -> Run:
     """Train a recipe. An interrupted run is continued, and a finished one is loaded.
 
     Only Training and PublicTest of `faces` are read; PublicTest is the validation set. The function
@@ -82,6 +90,8 @@ def fit(recipe: Recipe, faces: Faces, seed: int, store: Path, *, progress: bool 
         seed: of weights, batches, augmentation and dropout.
         store: folder of runs.
         progress: show a progress bar.
+        report: called with the number of images that were trained on since the last call, first
+            those of a continued run.
 
     Raises:
         StudyError: a split is missing; an option of the network is unknown; the seed is out of
@@ -132,6 +142,14 @@ def fit(recipe: Recipe, faces: Faces, seed: int, store: Path, *, progress: bool 
             unit_scale=True,
             disable=not progress,
         ) as bar:
+
+            def on_batch(images: int) -> None:
+                bar.update(images)
+                if report:
+                    report(images)
+
+            if report:
+                report(len(state.history) * images_per_epoch)
             for epoch in range(len(state.history) + 1, recipe.epochs + 1):
                 started = time.monotonic()
                 if recipe.schedule == "plateau":
@@ -140,7 +158,7 @@ def fit(recipe: Recipe, faces: Faces, seed: int, store: Path, *, progress: bool 
                     )
                 bar.set_description(f"{recipe.name} seed {seed} epoch {epoch}/{recipe.epochs}")
                 order, draws = epoch_plan(recipe, seed, epoch, len(training), trunk.input_shape[1])
-                losses, correct = runner.epoch(order, draws, bar.update)
+                losses, correct = runner.epoch(order, draws, on_batch)
                 with _averaged_weights(trunk, optimizer):
                     logits = predict(model, public.images)
                     weights = model.get_weights()

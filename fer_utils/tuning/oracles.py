@@ -102,6 +102,16 @@ def planned_epochs(name: str, *, trials: int, epochs: int) -> list[int]:
     return (plan * math.ceil(trials / len(plan)))[:trials]
 
 
+def independent_trials(oracle: keras_tuner.Oracle) -> int:
+    """Return the number of first trials that an oracle of this module draws without any score."""
+    trials = oracle.max_trials
+    if isinstance(oracle, keras_tuner.oracles.BayesianOptimizationOracle):
+        trials = min(trials, oracle.num_initial_points)
+    if isinstance(oracle, keras_tuner.oracles.HyperbandOracle):
+        trials = min(trials, oracle._get_size(oracle._get_num_brackets() - 1, 0))
+    return trials
+
+
 def _hyperband_plan(oracle: keras_tuner.oracles.HyperbandOracle) -> list[int]:
     plan = []
     for bracket in reversed(range(oracle._get_num_brackets())):

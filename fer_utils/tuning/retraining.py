@@ -16,7 +16,7 @@ from fer_utils.emotions import PUBLIC
 from fer_utils.errors import StudyError
 from fer_utils.evaluation import bootstrap_interval, paired_bootstrap, seed_summary
 from fer_utils.evaluation.wording import interval, percent, points
-from fer_utils.training.fit import fit
+from fer_utils.training.fit_many import fit_many
 from fer_utils.training.recipe import Recipe
 from fer_utils.training.runs import Run
 from fer_utils.tuning.spaces import SearchSpace
@@ -79,7 +79,7 @@ def retrain(
         seeds: three or more. The search's seed is not allowed: the winner was selected with it.
         store: folder of runs.
         search_seed: seed of the search.
-        progress: show a bar for each training.
+        progress: show a bar.
 
     Returns:
         One list of runs per contender.
@@ -93,10 +93,9 @@ def retrain(
             f"retraining: expected {LEAST_SEEDS} seeds or more, all different and none of them "
             f"the search's, {search_seed}, found {', '.join(map(str, seeds)) or 'none'}."
         )
-    return [
-        [fit(one.recipe, faces, seed, store, progress=progress) for seed in seeds]
-        for one in recipes
-    ]
+    trainings = [(one.recipe, seed) for one in recipes for seed in seeds]
+    runs = fit_many(trainings, faces, store, progress=progress)
+    return [runs[i : i + len(seeds)] for i in range(0, len(runs), len(seeds))]
 
 
 def retrained_table(

@@ -7,7 +7,7 @@ from the store. An interrupted search continues this way and repeats no trial.
 
 import math
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -15,12 +15,26 @@ import pandas as pd
 from fer_utils.data.faces import Faces
 from fer_utils.emotions import PRIVATE
 from fer_utils.errors import StudyError
+from fer_utils.training.fit_many import (
+    Training,
+    can_share_machine,
+    run_many,
+    threads_of_each,
+)
+from fer_utils.training.processes import TrainingProcess, failure_reason
 from fer_utils.training.recipe import Recipe
+from fer_utils.training.runs import run_folder
 from fer_utils.tuning.ledger import make_ledger
-from fer_utils.tuning.oracles import EPOCHS, make_oracle, planned_epochs, quiet_single_thread
+from fer_utils.tuning.oracles import (
+    EPOCHS,
+    independent_trials,
+    make_oracle,
+    planned_epochs,
+    quiet_single_thread,
+)
 from fer_utils.tuning.progress import Progress
 from fer_utils.tuning.spaces import SearchSpace
-from fer_utils.tuning.trials import TrainingProcess, failed_outcome, failure_reason, train_trial
+from fer_utils.tuning.trials import failed_outcome, recorded_outcome, train_isolated, train_trial
 
 # isort: split
 import keras_tuner
@@ -43,6 +57,9 @@ def search(
     isolated: bool = True,
 ) -> pd.DataFrame:
     """Search for the recipe with the highest PublicTest accuracy.
+
+    Trials whose recipes depend on no score are trained first, several at once; see `fit_many`. The
+    others are trained one after another with all cores. The number of workers changes no trial.
 
     Every trial is trained from scratch, with the learning-rate schedule of its own number of
     epochs. That includes the trials that Hyperband promotes: a learning rate that has decayed over
@@ -71,10 +88,15 @@ def search(
     refuse_private(faces)
     engine = make_oracle(oracle, space.declare(base), trials=trials, epochs=base.epochs, seed=seed)
     plan = planned_epochs(oracle, trials=trials, epochs=base.epochs)
-    process = TrainingProcess(faces, store)
+    process = TrainingProcess(train_trial, faces, store)
+    if isolated and can_share_machine():
+        first = independent_recipes(space, base, oracle=oracle, trials=trials, seed=seed)
+        train_at_once(first, faces, seed, store, progress=progress)
 
     def train(recipe: Recipe) -> dict:
-        return process.train(recipe, seed) if isolated else train_trial(recipe, faces, seed, store)
+        if isolated:
+            return train_isolated(process, recipe, seed)
+        return train_trial(recipe, faces, seed, store)
 
     # keras-tuner's own record is discarded: it cannot restore a Bayesian oracle exactly.
     with tempfile.TemporaryDirectory() as scratch, Progress(plan, visible=progress) as bar:
@@ -118,6 +140,47 @@ def random_at_equal_compute(
     """
     trials = max(1, math.ceil(ledger["epochs"].sum() / base.epochs))
     return search(space, base, faces, oracle="random", trials=trials, seed=seed, store=store)
+
+
+def independent_recipes(
+    space: SearchSpace, base: Recipe, *, oracle: str, trials: int, seed: int
+) -> list[Recipe]:
+    """Return the recipes of a search's first trials, which depend on no score.
+
+    They are all trials of a random search, the random trials at the start of a Bayesian search, and
+    the first round of Hyperband. The arguments are those of `search`.
+    """
+    engine = make_oracle(oracle, space.declare(base), trials=trials, epochs=base.epochs, seed=seed)
+    recipes = []
+    with tempfile.TemporaryDirectory() as scratch:
+        engine._set_project_dir(scratch, "independent")
+        for number in range(independent_trials(engine)):
+            # An oracle gives each of its workers a trial before it waits for scores.
+            trial = engine.create_trial(f"worker-{number}")
+            if trial.status == "STOPPED":  # the space has fewer recipes
+                break
+            recipes.append(recipe_of(trial.hyperparameters, space, base))
+    return recipes
+
+
+def train_at_once(
+    recipes: Sequence[Recipe], faces: Faces, seed: int, store: Path, *, progress: bool = True
+) -> None:
+    """Train trials, several at once, and record their outcomes in the store.
+
+    Raises OSError as `train_trial` does.
+    """
+    threads = threads_of_each(max(1, len(recipes)))
+    new = [r for r in recipes if recorded_outcome(r, faces, seed, store) is None]
+    trainings = [Training(recipe, seed) for recipe in new]
+    if not trainings:
+        return
+    outcomes = run_many(train_trial, trainings, faces, store, threads, progress=progress)
+    for recipe, outcome in zip(new, outcomes, strict=True):
+        if isinstance(outcome, OSError):
+            raise outcome
+        if isinstance(outcome, Exception):
+            failed_outcome(str(outcome), run_folder(store, recipe, seed, faces))
 
 
 def refuse_private(faces: Faces) -> None:

@@ -1,38 +1,21 @@
-"""One trial: its training, in a process of its own, and its recorded outcome."""
+"""One trial: its training, in a process of its own or not, and its recorded outcome."""
 
 import json
-import multiprocessing
-import multiprocessing.connection
-import os
-import signal
-import sys
-import threading
-import time
-from multiprocessing.process import BaseProcess
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from fer_utils.data.faces import Faces
-from fer_utils.errors import StudyError
-from fer_utils.networks.backend import keras
 from fer_utils.storage import atomic_file
 from fer_utils.training.fit import fit
+from fer_utils.training.processes import TrainingProcess, failure_reason
 from fer_utils.training.recipe import Recipe
 from fer_utils.training.runs import Run, finished, run_folder
 
 FAILED = "failed.json"
 """File in a run's folder with the outcome of a failed trial. Without it, a search tries again."""
-
-GRACE = 2.0
-"""Seconds between the sudden end of a trial's process and the record of its failure.
-
-A kill of the whole search ends this process in the meantime, and no failure is recorded.
-"""
-
-_INTERRUPTED = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 def recorded_outcome(recipe: Recipe, faces: Faces, seed: int, store: Path) -> dict | None:
@@ -98,7 +81,13 @@ def _compute(history: pd.DataFrame) -> dict:
     }
 
 
-def train_trial(recipe: Recipe, faces: Faces, seed: int, store: Path) -> dict:
+def train_trial(
+    recipe: Recipe,
+    faces: Faces,
+    seed: int,
+    store: Path,
+    report: Callable[[int], None] | None = None,
+) -> dict:
     """Train, continue or load a trial in this process, and return its outcome.
 
     A failed training is an outcome as well. See `recorded_outcome`.
@@ -111,7 +100,7 @@ def train_trial(recipe: Recipe, faces: Faces, seed: int, store: Path) -> dict:
     while (outcome := recorded_outcome(recipe, faces, seed, store)) is None:
         set_aside_before = aside.is_file()
         try:
-            fit(recipe, faces, seed, store, progress=False)
+            fit(recipe, faces, seed, store, progress=False, report=report)
         except OSError:
             raise
         except Exception as problem:
@@ -122,99 +111,26 @@ def train_trial(recipe: Recipe, faces: Faces, seed: int, store: Path) -> dict:
     return outcome
 
 
-def failure_reason(problem: BaseException) -> str:
-    """Return the reason of a failed training: a StudyError's text, or an error's type and line."""
-    if isinstance(problem, StudyError):
-        return str(problem)
-    return f"{type(problem).__name__}: {problem}".strip().splitlines()[0]
+def train_isolated(process: TrainingProcess, recipe: Recipe, seed: int) -> dict:
+    """Run `train_trial` in another process, unless the outcome is already recorded.
 
+    Args:
+        process: calls `train_trial`. Its end is recorded as the trial's failure.
+        recipe: of the trial.
+        seed: of the trial.
 
-class TrainingProcess:
-    """A separate process that trains trials one after another.
-
-    A trial that exhausts the memory or crashes a library ends this process only, not the search or
-    the notebook. The next trial starts a new process.
+    Raises:
+        OSError: as for `train_trial`.
     """
-
-    def __init__(self, faces: Faces, store: Path) -> None:
-        self.faces, self.store = faces, Path(store)
-        self.process: BaseProcess | None = None
-        self.pipe: Any = None  # this side's end; its class depends on the operating system
-
-    def train(self, recipe: Recipe, seed: int) -> dict:
-        """Run `train_trial` in the process, unless the outcome is already recorded."""
-        if (outcome := recorded_outcome(recipe, self.faces, seed, self.store)) is not None:
-            return outcome
-        if self.process is None:
-            self._start()
-        try:
-            self.pipe.send((recipe, seed))
-            answer = self.pipe.recv()
-        except (EOFError, OSError):
-            return self._ended(recipe, seed)
-        if isinstance(answer, BaseException):
-            raise answer
-        if answer["status"] == "failed":
-            # A new process frees the memory that the failure may have left in use.
-            self.close()
-        return answer
-
-    def close(self) -> None:
-        """End the process; if it is training, after five seconds."""
-        if self.process is not None:
-            self.pipe.close()
-            self.process.join(5)
-            self.process.terminate()
-            self.process.join()
-            self.process = None
-
-    def _start(self) -> None:
-        context = multiprocessing.get_context("spawn")
-        self.pipe, theirs = context.Pipe()
-        self.process = context.Process(
-            target=_serve, args=(theirs, self.faces, self.store), daemon=True
-        )
-        self.process.start()
-        theirs.close()
-
-    def _ended(self, recipe: Recipe, seed: int) -> dict:
-        """Record the failure of the trial whose process ended; pass an interruption on."""
-        assert self.process is not None
-        self.process.join()
-        code, self.process = self.process.exitcode or 0, None
-        how = signal.Signals(-code).name if code < 0 else f"code {code}"
-        if how in _INTERRUPTED:
-            raise KeyboardInterrupt
-        time.sleep(GRACE)
-        memory = ", perhaps out of memory" if how == "SIGKILL" else ""
-        folder = run_folder(self.store, recipe, seed, self.faces)
-        return failed_outcome(
-            f"{folder.name}: the training process ended with {how}{memory}.", folder
-        )
-
-
-def _serve(pipe, faces: Faces, store: Path) -> None:
-    """Train the trials that arrive through a pipe, until it is closed."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    try:
-        while True:
-            recipe, seed = pipe.recv()
-            try:
-                answer: dict | OSError = train_trial(recipe, faces, seed, store)
-            except OSError as problem:
-                answer = problem
-            pipe.send(answer)
-            keras.backend.clear_session()
-    except (EOFError, KeyboardInterrupt):
-        sys.exit()
-
-
-def _end_with_parent() -> None:
-    """End this process when the search's process ends.
-
-    Otherwise the training would continue while the restarted search trains the same run.
-    """
-    parent = multiprocessing.parent_process()
-    assert parent is not None  # this is a child
-    multiprocessing.connection.wait([parent.sentinel])
-    os._exit(1)
+    place = process.faces, seed, process.store
+    if (outcome := recorded_outcome(recipe, *place)) is not None:
+        return outcome
+    outcome = process.run(recipe, seed)
+    if isinstance(outcome, OSError):
+        raise outcome
+    if isinstance(outcome, Exception):
+        return failed_outcome(str(outcome), run_folder(process.store, recipe, seed, process.faces))
+    if outcome["status"] == "failed":
+        # A new process frees the memory that the failure may have left in use.
+        process.close()
+    return outcome

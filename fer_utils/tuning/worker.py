@@ -11,11 +11,12 @@ from pathlib import Path
 
 from fer_utils.data.faces import Faces
 from fer_utils.errors import StudyError
+from fer_utils.training.processes import TrainingProcess
 from fer_utils.training.recipe import Recipe
 from fer_utils.tuning.oracles import make_oracle
 from fer_utils.tuning.search import Tuner, refuse_private
 from fer_utils.tuning.spaces import SearchSpace
-from fer_utils.tuning.trials import TrainingProcess, train_trial
+from fer_utils.tuning.trials import train_isolated, train_trial
 from fer_utils.tuning.wire import OUTCOME, PATIENCE, quiet_grpc, search_key
 
 # isort: split
@@ -71,10 +72,12 @@ def work(
             'without "chief".'
         )
     key = search_key(space, base, faces, oracle, trials, seed)
-    process = TrainingProcess(faces, store)
+    process = TrainingProcess(train_trial, faces, store)
 
     def train(recipe: Recipe) -> dict:
-        return process.train(recipe, seed) if isolated else train_trial(recipe, faces, seed, store)
+        if isolated:
+            return train_isolated(process, recipe, seed)
+        return train_trial(recipe, faces, seed, store)
 
     engine = make_oracle(oracle, space.declare(base), trials=trials, epochs=base.epochs, seed=seed)
     # keras-tuner's constant is one hour.

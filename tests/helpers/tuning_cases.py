@@ -25,7 +25,7 @@ class Trainings:
     def __init__(self, stop_at: int = 0, fail_at: tuple[int, ...] = ()) -> None:
         self.done, self.stop_at, self.fail_at = [], stop_at, fail_at
 
-    def __call__(self, recipe, faces, seed, store, *, progress):
+    def __call__(self, recipe, faces, seed, store, *, progress, report=None):
         folder = run_folder(store, recipe, seed, faces)
         if (folder / "run.json").exists():
             return Run(folder)

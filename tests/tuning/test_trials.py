@@ -13,15 +13,16 @@ import pytest
 from tuning_cases import SPACE
 
 from fer_utils.errors import StudyError
+from fer_utils.training.processes import TrainingProcess
 from fer_utils.training.runs import run_folder
 from fer_utils.tuning import search, trials
-from fer_utils.tuning.trials import FAILED, TrainingProcess, recorded_outcome, train_trial
+from fer_utils.tuning.trials import FAILED, recorded_outcome, train_isolated, train_trial
 
 
 def test_trial_in_a_killed_process_fails_and_the_next_one_is_trained(faces, recipe, tmp_path):
     """The system kills a process in this way when memory runs out."""
     faces = faces.without_private()
-    process = TrainingProcess(faces, tmp_path)
+    process = TrainingProcess(train_trial, faces, tmp_path)
     endless = recipe.but(epochs=100_000)
     folder = run_folder(tmp_path, endless, 1, faces)
 
@@ -33,14 +34,16 @@ def test_trial_in_a_killed_process_fails_and_the_next_one_is_trained(faces, reci
     thread = threading.Thread(target=kill, daemon=True)
     thread.start()
     try:
-        outcome = process.train(endless, 1)
+        outcome = train_isolated(process, endless, 1)
         thread.join()
         assert outcome["status"] == "failed" and outcome["epochs"] >= 1
         assert outcome["problem"] == (
             f"{folder.name}: the training process ended with SIGKILL, perhaps out of memory."
         )
-        assert process.train(endless, 1) == outcome, "a recorded trial must not be trained again"
-        assert process.train(recipe, 1)["status"] == "completed"
+        assert train_isolated(process, endless, 1) == outcome, (
+            "a recorded trial must not be trained again"
+        )
+        assert train_isolated(process, recipe, 1)["status"] == "completed"
     finally:
         process.close()
     assert process.process is None
