@@ -2,7 +2,7 @@
 
 BUDGET = {
     "explore": {"examples_per_emotion": 3},
-    "replicate": {"width": 0.06, "epochs": 1, "batch_size": 128},
+    "replicate": {"widths": [0.06] * 4, "epochs": 1, "batch_size": 128},
     "tune": {
         "trials": 2,
         "epochs": 1,

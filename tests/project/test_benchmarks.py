@@ -62,3 +62,16 @@ def test_searches_are_timed_with_one_worker_and_with_two(benchmark):
     assert min(one, two) > 0
     ratio = float(re.search(r"^1 worker .*: ([\d.]+)x \(\d+ cores\)$", printed, re.M)[1])
     assert ratio == pytest.approx(two / one, rel=0.02)
+
+
+@pytest.mark.slow
+def test_trainings_are_timed_side_by_side_and_one_after_another(benchmark):
+    printed = benchmark(
+        "side_by_side.py", "--seconds", "1", "--rounds", "1", "--recipes", "mini_xception"
+    )
+    row = re.search(
+        r"^mini_xception +(\d+) +(\d+) +(\d+\.\d\d)  \S+ to \S+ +([\d.]+) +([\d.]+)$", printed, re.M
+    )
+    alone, at_once, ratio, memory, estimate = map(float, row.groups())
+    assert ratio == pytest.approx(at_once / alone, rel=0.02)
+    assert 0 < memory < 2 * estimate
