@@ -76,7 +76,6 @@ def fit_many(
             the others are finished); or `workers` is not positive or needs more memory than is
             free.
     """
-    workers = _given_workers() if workers is None else workers
     folders = [run_folder(store, *training, faces) for training in trainings]
     by_folder = dict(zip(folders, (Training(*one) for one in trainings), strict=True))
     waiting = {folder: one for folder, one in by_folder.items() if not finished(folder)}
@@ -187,6 +186,7 @@ def _affordable(
     trainings: Sequence[Training], faces: Faces, threads: int, workers: int | None
 ) -> int:
     """The number of workers: as given, or as many as cores and memory allow, and at least 1."""
+    workers = _given_workers() if workers is None else workers
     if workers is not None and workers < 1:
         raise StudyError(f"workers: expected 1 or more, found {workers}.")
     each, free = max(memory_of(one.recipe, faces) for one in trainings), free_memory()

@@ -151,6 +151,7 @@ def independent_recipes(
     the first round of Hyperband. The arguments are those of `search`.
     """
     engine = make_oracle(oracle, space.declare(base), trials=trials, epochs=base.epochs, seed=seed)
+    engine.verbose = 0
     recipes = []
     with tempfile.TemporaryDirectory() as scratch:
         engine._set_project_dir(scratch, "independent")

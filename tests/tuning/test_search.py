@@ -11,6 +11,7 @@ from fer_utils.training.runs import Run
 from fer_utils.tuning import SearchSpace, search
 from fer_utils.tuning import trials as tuning_trials
 from fer_utils.tuning.oracles import ORACLES
+from fer_utils.tuning.search import independent_recipes
 
 COLUMNS = [
     *("trial", "status", "width", "dropout", "learning_rate"),
@@ -245,3 +246,49 @@ def test_faces_with_privatetest_are_refused(faces, recipe, tmp_path):
 def test_unknown_oracle_is_an_error_with_the_names(searching):
     with pytest.raises(StudyError, match="one of random, bayesian, hyperband, found 'grid'"):
         searching(Trainings(), oracle="grid")
+
+
+# --- trials at once ---
+
+
+@pytest.mark.parametrize(
+    ("oracle", "trials", "first"), [("random", 5, 5), ("bayesian", 8, 4), ("hyperband", 40, 9)]
+)
+def test_the_first_trials_are_those_that_the_search_proposes(
+    faces, recipe, tmp_path, monkeypatch, oracle, trials, first, capsys
+):
+    monkeypatch.setattr(tuning_trials, "fit", Trainings())
+    base, options = recipe.but(epochs=9), {"oracle": oracle, "trials": trials, "seed": 1}
+    ahead = independent_recipes(SPACE, base, **options)
+    ledger = search(
+        SPACE,
+        base,
+        faces.without_private(),
+        store=tmp_path,
+        progress=False,
+        isolated=False,
+        **options,
+    )
+
+    assert len(ahead) == first
+    in_order = ledger.sort_values("trial").head(first)
+    assert [each.epochs for each in ahead] == in_order["epochs"].tolist()
+    for name in ("width", "dropout"):
+        assert [each.options[name] for each in ahead] == in_order[name].tolist()
+    assert [each.learning_rate for each in ahead] == in_order["learning_rate"].tolist()
+    assert capsys.readouterr().out == ""
+
+
+def test_trials_at_once_have_the_outcomes_of_a_search_one_by_one(
+    faces, recipe, tmp_path, monkeypatch
+):
+    options = {"oracle": "bayesian", "trials": 4, "seed": 1, "progress": False}
+
+    def run(workers: str) -> pd.DataFrame:
+        monkeypatch.setenv("FER_STUDY_WORKERS", workers)
+        store = tmp_path / workers
+        return search(SPACE, recipe, faces.without_private(), store=store, **options)
+
+    pd.testing.assert_frame_equal(
+        run("1").drop(columns="seconds"), run("16").drop(columns="seconds"), check_exact=True
+    )
