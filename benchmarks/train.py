@@ -358,8 +358,9 @@ def profile(case: str, faces: Path, seconds: float) -> None:
     roof = product_rate(part, tf.function(tf.matmul), tf.constant)
     trunk, optimizer, runner, plan = _ours(case, faces)
     _warm_up(runner, plan)
-    batch, step, preparing, stepping = runner.batch, runner.step, [], []
-    runner.batch, runner.step = _timed(batch, preparing), _timed(step, stepping)
+    preparing, stepping = [], []
+    batch, ((side, step),) = runner.batch, runner.steps.items()
+    runner.batch, runner.steps[side] = _timed(batch, preparing), _timed(step, stepping)
     started = time.perf_counter()
     seen, ended = _train(runner, plan, started + seconds)
     steps = len(stepping)

@@ -168,7 +168,7 @@ def test_a_stage_on_a_full_disk_keeps_the_old_reports(study, tmp_path):
     before = content(study / "reports")
     (study / "reports").rename(tmp_path / "disk")
     (study / "reports").symlink_to(tmp_path / "disk")
-    done, first, second = on_a_full_disk(tmp_path, 1000, fer_study("stage", "explore"))
+    done, first, second = on_a_full_disk(tmp_path, 500, fer_study("stage", "explore"))
     message = the_one_message(done.stderr)
     assert "No space left on device" in message and "01_explore." in message
     assert (study / "ran").exists()
