@@ -1,63 +1,61 @@
-"""Time the stages of the study on drawn faces: wall time and processor time.
+"""Time the study on drawn faces by stage: wall time and processor time.
 
     python benchmarks/study.py [REVISION ...]
 
-Each revision is cloned to a temporary folder, and its stages run one after another with
-`dvc repro --single-item`, as `make study` runs them in a fresh clone. The default is the present
-commit. With two revisions the program also prints the ratios to the first. Both then use the
-packages of the environment that runs this program.
+Each revision is cloned to a temporary folder, where `fer-study study` runs as `make study` calls it
+in a fresh clone. The default is the present commit. With two revisions the program also prints the
+ratios to the first. Both use the packages of the environment that runs this program.
 
-Processor time is user plus system time of a stage's whole tree of processes. Processes that outlive
-their parent are counted too, because this program adopts and awaits them (Linux only).
+Processor time is that of the whole machine, user plus system, because processes that start warm
+are no children of their stage. Run nothing else meanwhile. The time before the first stage is
+listed as "start".
 """
 
 import argparse
-import ctypes
+import itertools
 import os
-import resource
+import re
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-import yaml
+import psutil
 
 PROJECT = Path(__file__).resolve().parent.parent
-_ADOPT_ORPHANS = 36  # PR_SET_CHILD_SUBREAPER of prctl(2)
 
 
 def time_stages(clone: Path) -> dict[str, tuple[float, float]]:
-    """Run the stages of a fresh clone. Returns wall and processor seconds of each."""
+    """Run the study in a fresh clone. Returns wall and processor seconds of each stage."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     environment = os.environ | {"PATH": path, "PYTHONPATH": str(clone), "DVC_NO_ANALYTICS": "true"}
-    stages = yaml.safe_load((clone / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", "fer_utils.cli", "study"],
+        cwd=clone,
+        env=environment | {"PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    marks = [("start", time.monotonic(), _processor_seconds())]
+    assert process.stdout is not None
+    for line in process.stdout:
+        if stage := re.match(r"Running stage '(\w+)'", line):
+            marks.append((stage[1], time.monotonic(), _processor_seconds()))
+    if process.wait():
+        sys.exit(f"The study ended with status {process.returncode}.")
+    marks.append(("", time.monotonic(), _processor_seconds()))
     times = {}
-    for stage in stages:
-        wall, processor = time.monotonic(), _processor_seconds()
-        command = ["dvc", "repro", "--single-item", stage]
-        done = subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True)
-        if done.returncode:
-            sys.exit(f"{stage} failed:\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
-        wall = time.monotonic() - wall
-        _await_orphans()
-        times[stage] = wall, _processor_seconds() - processor
-        print(f"{stage:16}{wall:8.0f} s{times[stage][1]:8.0f} s of the processor", flush=True)
+    for (stage, wall, used), (_, next_wall, next_used) in itertools.pairwise(marks):
+        times[stage] = next_wall - wall, next_used - used
+        print(f"{stage:16}{times[stage][0]:8.0f} s{times[stage][1]:8.0f} s of the processor")
     return times
 
 
 def _processor_seconds() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
-
-
-def _await_orphans() -> None:
-    """Wait for adopted processes; only then does the system count their time."""
-    while True:
-        try:
-            os.waitpid(-1, 0)
-        except ChildProcessError:
-            return
+    used = psutil.cpu_times()
+    return used.user + used.nice + used.system
 
 
 def main() -> None:
@@ -65,7 +63,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("revisions", nargs="*", default=["HEAD"])
     given = parser.parse_args()
-    ctypes.CDLL(None).prctl(_ADOPT_ORPHANS, 1, 0, 0, 0)
     times = []
     for revision in given.revisions:
         print(f"{revision}:")

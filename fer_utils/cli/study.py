@@ -8,8 +8,16 @@ from pathlib import Path
 
 from fer_utils.errors import StudyError
 from fer_utils.paths import root
+from fer_utils.warm import preloaded_python
 
 PROFILES = "conf/profile"
+
+# What the notebooks import, and their kernel.
+_PRELOADED = (
+    *("ipykernel.kernelapp", "matplotlib_inline.backend_inline", "pandas.io.formats.style"),
+    *("fer_utils.plots", "fer_utils.tuning", "fer_utils.analysis", "fer_utils.release.export"),
+    *("fer_utils.notebooks.metrics", "fer_utils.results.ensembles"),
+)
 
 # DVC records an experiment as a git commit on no branch. A commit needs an author.
 _IDENTITY = {
@@ -61,7 +69,10 @@ def run_study(
         command += ["-S", setting]
     # DVC writes paths in UTF-8, whatever the locale.
     environment = os.environ | _identity() | {"PYTHONUTF8": "1"}
-    done = subprocess.run([os.fsencode(word) for word in command], cwd=root(), env=environment)
+    with preloaded_python(_PRELOADED) as variables:
+        done = subprocess.run(
+            [os.fsencode(word) for word in command], cwd=root(), env=environment | variables
+        )
     if done.returncode:
         raise StudyError(
             f"study: expected every stage to succeed, found status {done.returncode} of "

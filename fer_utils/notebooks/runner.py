@@ -19,6 +19,7 @@ from fer_utils.notebooks.normalise import normalise
 from fer_utils.notebooks.parameters import INJECTED, declared_parameters, read_notebook
 from fer_utils.paths import root
 from fer_utils.storage import atomic_file
+from fer_utils.warm import warm_python
 
 
 def run_notebook(source: Path, executed: Path, parameters: dict[str, Any], cwd: Path) -> None:
@@ -78,6 +79,10 @@ def _execute(
         @default("kernel_spec_manager")
         def _native_only(self) -> KernelSpecManager:
             return KernelSpecManager(kernel_dirs=[])
+
+        async def _async_launch_kernel(self, kernel_cmd: list[str], **options: Any) -> None:
+            python, *arguments = kernel_cmd
+            await super()._async_launch_kernel([warm_python() or python, *arguments], **options)
 
         @default("transport_encryption")
         def _private(self) -> str:

@@ -24,6 +24,7 @@ from fer_utils.errors import StudyError
 from fer_utils.networks.backend import keras
 from fer_utils.training.recipe import Recipe
 from fer_utils.training.runs import run_folder
+from fer_utils.warm import warm_python
 
 GRACE = 2.0
 """Seconds between the sudden end of a training's process and the report of its failure.
@@ -136,6 +137,10 @@ def _context():
 
     An import takes longer than some trainings of the sample.
     """
+    if (command := warm_python()) is not None:
+        context = multiprocessing.get_context("spawn")
+        context.set_executable(command)
+        return context
     if sys.platform != "linux" or keras.backend.backend() != "tensorflow":
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")

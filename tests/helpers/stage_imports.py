@@ -17,10 +17,11 @@ ENTRIES = {
 def stage_packages(stage: str, project: Path) -> list[str]:
     """Packages and single modules of fer_utils that decide what a stage writes, as sorted paths.
 
-    plots/ is left out on purpose: a change of a figure's style must not rerun the pipeline.
+    plots/ is left out on purpose: a change of a figure's style must not rerun the pipeline. warm.py
+    is left out because it only decides how fast an interpreter starts.
     """
     graph = grimp.build_graph("fer_utils", cache_dir=None)
-    for module in {m for m in graph.modules if m.startswith("fer_utils.plots")}:
+    for module in {m for m in graph.modules if m.startswith(("fer_utils.plots", "fer_utils.warm"))}:
         graph.remove_module(module)
     if stage in NOTEBOOKS:
         notebook = project / "notebooks" / f"{NOTEBOOKS[stage]}.ipynb"

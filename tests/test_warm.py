@@ -1,0 +1,207 @@
+"""A Python that starts warm behaves as an ordinary one, with imports already done."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from fer_utils.warm import COMMAND, preloaded_python, warm_python
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs Linux' pidfd")
+
+IMPORTED = "colorsys"  # a module that no interpreter imports by itself
+
+
+def ask(command, code: str, *arguments: str, **options) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [command, "-B", "-c", code, *arguments], capture_output=True, text=True, **options
+    )
+
+
+@pytest.fixture(scope="module")
+def command():
+    """The command of a server whose imports are done."""
+    with preloaded_python([IMPORTED]) as variables:
+        deadline = time.monotonic() + 60
+        while "True" not in ask(variables[COMMAND], HAS).stdout:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        yield variables[COMMAND]
+
+
+HAS = f"import sys; print({IMPORTED!r} in sys.modules)"
+
+
+def test_arguments_files_folder_environment_and_status_are_those_of_the_command(command, tmp_path):
+    code = (
+        "import os, sys\n"
+        "print(sys.argv[1:], os.getcwd(), os.environ['WORD'], os.environ.get('HOME'))\n"
+        "print(sys.stdin.read(), file=sys.stderr)\n"
+        "sys.exit(7)\n"
+    )
+    environment = {"WORD": "größer", "PATH": os.environ["PATH"]}
+    options = {"input": "in", "cwd": tmp_path, "env": environment}
+    done = ask(command, code, "a b", "$c", **options)
+
+    assert (done.returncode, done.stderr) == (7, "in\n")
+    assert done.stdout == f"['a b', '$c'] {tmp_path} größer None\n"
+
+
+def test_other_open_files_keep_their_numbers(command):
+    read, write = os.pipe()
+    code = f"import os; os.write({write}, b'through')"
+    assert subprocess.run([command, "-c", code], pass_fds=[write]).returncode == 0
+    os.close(write)
+    with os.fdopen(read, "rb") as pipe:
+        assert pipe.read() == b"through"  # and the other end is closed everywhere
+
+
+def test_a_module_runs_as_the_main_program(command):
+    done = subprocess.run(
+        [command, "-m", "json.tool", "--compact"], input="{ }", capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (0, "{}\n")
+
+
+def test_an_exception_is_status_1_with_its_traceback(command):
+    done = ask(command, "1/0")
+    assert done.returncode == 1 and done.stderr.endswith("ZeroDivisionError: division by zero\n")
+
+
+SLEEPS = "import os, time; print(os.getpid(), flush=True); time.sleep(100)"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGHUP])
+def test_signals_reach_the_interpreter_and_end_the_command(command, number):
+    process = subprocess.Popen([command, "-c", SLEEPS], stdout=subprocess.PIPE, text=True)
+    interpreter = int(process.stdout.readline())
+    process.send_signal(number)
+
+    assert process.wait(10) == -number
+    assert_gone(interpreter)
+
+
+def test_an_interrupt_is_a_keyboard_interrupt(command):
+    process = subprocess.Popen(
+        [command, "-c", SLEEPS], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+
+    assert process.wait(10) != 0 and "KeyboardInterrupt" in process.stderr.read()
+
+
+def test_a_killed_interpreter_ends_the_command_in_the_same_way(command):
+    assert ask(command, "import os; os.kill(os.getpid(), 9)").returncode == -signal.SIGKILL
+
+
+def assert_gone(process: int) -> None:
+    deadline = time.monotonic() + 10
+    while Path(f"/proc/{process}").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_commands_at_once_do_not_wait_for_each_other(command):
+    code = "import sys; print(sys.stdin.read())"
+    processes = [
+        subprocess.Popen(
+            [command, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(4)
+    ]
+    for number, process in reversed(list(enumerate(processes))):
+        assert process.communicate(str(number), timeout=10)[0] == f"{number}\n"
+
+
+def test_without_a_server_the_command_is_an_ordinary_python(tmp_path):
+    with preloaded_python([IMPORTED]) as variables:
+        words = Path(variables[COMMAND]).read_text()
+    copy = tmp_path / "python"
+    copy.write_text(words)
+    copy.chmod(0o700)
+    done = ask(copy, HAS)
+    assert (done.returncode, done.stdout) == (0, "False\n")
+
+
+def test_the_variable_names_a_command_only_while_the_server_runs(monkeypatch):
+    monkeypatch.delenv(COMMAND, raising=False)
+    assert warm_python() is None
+    with preloaded_python([]) as variables:
+        monkeypatch.setenv(COMMAND, variables[COMMAND])
+        assert warm_python() == variables[COMMAND]
+    assert warm_python() is None
+
+
+def test_the_server_ends_with_the_program_that_started_it():
+    code = (
+        "import os, sys, time\n"
+        "from fer_utils.warm import preloaded_python\n"
+        "with preloaded_python([]) as variables:\n"
+        "    print(variables['FER_STUDY_PYTHON'], flush=True)\n"
+        "    time.sleep(100)\n"
+    )
+    program = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    command = program.stdout.readline().strip()
+    server = ask(command, "import os; print(os.getppid())")  # cold, or of a server that is up
+    program.kill()
+    program.wait()
+    assert server.returncode == 0
+    deadline = time.monotonic() + 10
+    # A folder of the server remains after a kill. Its socket then has no listener.
+    while ask(command, "import os; print(os.getpid())").returncode:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
+def test_notebooks_and_trainings_start_warm_with_the_same_results(
+    faces, recipe, tmp_path, monkeypatch
+):
+    import nbformat
+    from nbformat.v4 import new_code_cell, new_notebook
+
+    from fer_utils.notebooks.runner import run_notebook
+
+    faces.save(tmp_path / "faces")
+    code = (
+        "import sys\n"
+        "print('warm' if started else 'cold')\n"
+        "from pathlib import Path\n"
+        "from fer_utils.data.faces import load_faces\n"
+        "from fer_utils.training.fit_many import fit_many\n"
+        "from fer_utils.training.recipes import get_recipe\n"
+        "recipe = get_recipe('baseline_cnn').but(width=0.03, epochs=2, batch_size=32)\n"
+        "runs = fit_many([(recipe, 1), (recipe, 2)], load_faces(Path('faces')), Path(store))\n"
+        "print([run.logits(load_faces(Path('faces')).of('PublicTest')).sum() for run in runs])\n"
+    )
+    cells = [
+        new_code_cell("store = ''", metadata={"tags": ["parameters"]}),
+        new_code_cell("import sys\nstarted = 'fer_utils.training.fit' in sys.modules"),
+        new_code_cell(code),
+    ]
+    nbformat.write(new_notebook(cells=cells), tmp_path / "small.ipynb")
+
+    def run(store: str) -> list[str]:
+        out = tmp_path / f"{store}.ipynb"
+        run_notebook(tmp_path / "small.ipynb", out, {"store": store}, tmp_path)
+        outputs = nbformat.read(out, as_version=4).cells[-1].outputs
+        return "".join(o.text for o in outputs if o.get("name") == "stdout").splitlines()
+
+    cold, sums = run("cold")
+    with preloaded_python(["fer_utils.training.fit_many"]) as variables:
+        monkeypatch.setenv(COMMAND, variables[COMMAND])
+        while (
+            "True"
+            not in ask(
+                variables[COMMAND],
+                "import sys; print('fer_utils.training.fit_many' in sys.modules)",
+            ).stdout
+        ):
+            time.sleep(0.1)
+        warm, same = run("warm")
+    assert (cold, warm) == ("cold", "warm") and sums == same
