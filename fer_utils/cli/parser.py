@@ -75,7 +75,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--test-usage", help="folder: split of test/: PublicTest, PrivateTest, or split (half each)"
     )
     add.add_argument(
-        "--count", type=int, default=3500, help="sample: number of faces; default: 3500"
+        "--count", type=int, default=3200, help="sample: number of faces; default: 3200"
     )
     add.add_argument("--seed", type=int, default=0, help="sample: random seed; default: 0")
 

@@ -38,7 +38,7 @@ def read(
     *,
     resize: bool = False,
     test_usage: str | None = None,
-    count: int = 3500,
+    count: int = 3200,
     seed: int = 0,
     progress: bool = False,
 ) -> Faces:

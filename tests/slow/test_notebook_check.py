@@ -76,8 +76,8 @@ def state(project) -> dict:
 def test_a_changed_saved_output_fails(copy, check):
     def add_one_image(cell):
         text = cell.outputs[0].text
-        assert "3500" in text
-        cell.outputs[0].text = text.replace("3500", "3501")
+        assert "3200" in text
+        cell.outputs[0].text = text.replace("3200", "3201")
 
     change(copy, add_one_image)
     failed = check()

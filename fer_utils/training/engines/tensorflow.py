@@ -131,7 +131,12 @@ def data_parallel():
 
 def logits(model: keras.Model, images: np.ndarray) -> np.ndarray:
     """Logits of a model, float32 (n, 7), for images float32 (n, side, side)."""
-    return model.predict(images[..., None], batch_size=PREDICTION_BATCH, verbose=0)
+    # `predict` gives the same bits, and takes 70 ms more for each call.
+    batches = [
+        model.predict_on_batch(images[start : start + PREDICTION_BATCH, ..., None])
+        for start in range(0, len(images), PREDICTION_BATCH)
+    ]
+    return np.concatenate(batches)
 
 
 def accelerators() -> list[str]:
