@@ -8,8 +8,8 @@ entered, a server process does the imports once, and new interpreters are forked
 - The server forks. One child runs what was asked for, with these files. Its parent, the attendant,
   passes signals on and reports the exit status, which becomes that of the command.
 
-The first command finds nothing imported yet. It runs as an ordinary Python, and the server imports
-meanwhile. Without a server, every command does so. The server must have no threads of its own when
+The server imports when `wake` or the first command asks. That command runs as an ordinary Python,
+and so does every command without a server. The server must have no threads of its own when
 it forks, and must not have used TensorFlow. Linux only.
 
 After the fork server of Python's multiprocessing, which serves only the process that started it.
@@ -73,6 +73,13 @@ def warm_python() -> str | None:
     return command if command and Path(command).exists() else None
 
 
+def wake() -> None:
+    """Let the server do its imports now, if there is a server and it has not done them."""
+    if (command := warm_python()) is not None:
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(Path(command).with_name("socket")))
+
+
 # --- the server ---
 
 
@@ -98,14 +105,18 @@ def serve(path: str, modules: Sequence[str]) -> list[str]:
                 os._exit(0)
             connection = listener.accept()[0]
             if not imported:
-                connection.sendall(b"cold")
+                with contextlib.suppress(OSError):
+                    connection.sendall(b"cold")
                 connection.close()
                 for module in modules:
                     __import__(module)
                 imported = True
                 continue
-            connection.sendall(b"warm")
-            request, files = _receive(connection)
+            request: dict | None = None
+            files: list[int] = []
+            with contextlib.suppress(OSError):
+                connection.sendall(b"warm")
+                request, files = _receive(connection)
             if request is not None and os.fork() == 0:
                 listener.close()
                 _attend(connection, request, files)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fer_utils.warm import COMMAND, preloaded_python, warm_python
+from fer_utils.warm import COMMAND, preloaded_python, wake, warm_python
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs Linux' pidfd")
 
@@ -126,6 +126,18 @@ def test_without_a_server_the_command_is_an_ordinary_python(tmp_path):
     copy.chmod(0o700)
     done = ask(copy, HAS)
     assert (done.returncode, done.stdout) == (0, "False\n")
+
+
+def test_waking_the_server_makes_the_first_command_warm(monkeypatch):
+    with preloaded_python([IMPORTED]) as variables:
+        monkeypatch.setenv(COMMAND, variables[COMMAND])
+        server = Path(variables[COMMAND]).with_name("socket")
+        while not server.exists():
+            time.sleep(0.02)
+        wake()
+        wake()
+        assert ask(variables[COMMAND], HAS).stdout == "True\n"
+    wake()  # without a server it does nothing
 
 
 def test_the_variable_names_a_command_only_while_the_server_runs(monkeypatch):

@@ -7,6 +7,7 @@ import yaml
 from fer_utils.errors import StudyError
 from fer_utils.notebooks.parameters import NOTEBOOKS
 from fer_utils.paths import resolve, root
+from fer_utils.warm import wake
 
 STAGES = ("prepare", *NOTEBOOKS, "report")
 
@@ -19,6 +20,8 @@ def run_stage(stage: str) -> None:
     """
     if stage not in STAGES:
         raise StudyError(f"stage: expected one of {', '.join(STAGES)}, found {stage!r}.")
+    if stage != "report":
+        wake()
     if stage == "prepare":
         _prepare(**section("prepare"))
     elif stage == "report":
