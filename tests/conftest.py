@@ -142,5 +142,8 @@ def model_folder(write_model, tmp_path_factory) -> Path:
 def tiny_network(build_tiny, monkeypatch):
     """Let every training build the network of `build_tiny`, for any recipe."""
     from fer_utils.training import fit as training
+    from fer_utils.training import fit_many
 
     monkeypatch.setattr(training, "build", build_tiny)
+    # A process of its own would build the real network.
+    monkeypatch.setattr(fit_many, "can_share_machine", lambda: False)

@@ -12,12 +12,12 @@ from fer_utils.warm import preloaded_python
 
 PROFILES = "conf/profile"
 
-# What the notebooks import, and their kernel.
-_PRELOADED = (
+PRELOADED = (
     *("ipykernel.kernelapp", "matplotlib_inline.backend_inline", "pandas.io.formats.style"),
     *("fer_utils.plots", "fer_utils.tuning", "fer_utils.analysis", "fer_utils.release.export"),
     *("fer_utils.notebooks.metrics", "fer_utils.results.ensembles"),
 )
+"""What the notebooks and their kernel import; imported once for all of them."""
 
 # DVC records an experiment as a git commit on no branch. A commit needs an author.
 _IDENTITY = {
@@ -69,7 +69,7 @@ def run_study(
         command += ["-S", setting]
     # DVC writes paths in UTF-8, whatever the locale.
     environment = os.environ | _identity() | {"PYTHONUTF8": "1"}
-    with preloaded_python(_PRELOADED) as variables:
+    with preloaded_python(PRELOADED) as variables:
         done = subprocess.run(
             [os.fsencode(word) for word in command], cwd=root(), env=environment | variables
         )

@@ -9,6 +9,7 @@ notebooks/.
 """
 
 import argparse
+import json
 import os
 import shutil
 import subprocess
@@ -26,8 +27,10 @@ from budget import BUDGET  # noqa: E402
 from strip import MARK, strip  # noqa: E402
 
 from fer_utils.cli.stage import prepare  # noqa: E402
+from fer_utils.cli.study import PRELOADED  # noqa: E402
 from fer_utils.notebooks.parameters import NOTEBOOKS, declared_parameters  # noqa: E402
 from fer_utils.notebooks.runner import run_notebook  # noqa: E402
+from fer_utils.warm import preloaded_python, wake, warm_python  # noqa: E402
 
 
 def main() -> int:
@@ -57,21 +60,27 @@ def main() -> int:
         )
         return 2
 
-    with TemporaryDirectory(prefix="fer-study-") as folder:
+    with (
+        TemporaryDirectory(prefix="fer-study-") as folder,
+        preloaded_python(PRELOADED) as variables,
+    ):
         study = Path(folder)
+        os.environ |= variables
+        kernel = kernelspec(study)
         os.environ["FER_STUDY_ROOT"] = folder
         os.environ["PYTHONPATH"] = os.pathsep.join(
             [str(PROJECT), os.environ.get("PYTHONPATH", "")]
         ).strip(os.pathsep)
         (study / "notebooks").mkdir()
         shutil.copytree(PROJECT / "reports" / "evidence", study / "reports" / "evidence")
+        wake()
         prepare("sample", None, None, study / "data" / "prepared")
         if given.update:
             for stage, source in sources.items():
                 update(source, BUDGET[stage], study)
             return 0
         copies = [with_budget(source, BUDGET[stage], study) for stage, source in sources.items()]
-        return nbval(copies, study)
+        return nbval(copies, study, kernel)
 
 
 def unsaved(source: Path) -> list[str]:
@@ -100,12 +109,24 @@ def with_budget(source: Path, budget: dict, study: Path) -> Path:
     return copy
 
 
-def nbval(notebooks: list[Path], study: Path) -> int:
+def kernelspec(study: Path) -> str:
+    """Make a kernel of this interpreter that starts warm, and return its name."""
+    kernel = study / "jupyter" / "kernels" / "warm"
+    kernel.mkdir(parents=True)
+    arguments = [warm_python() or sys.executable, "-m", "ipykernel_launcher", "-f"]
+    spec = {"display_name": "Python", "language": "python"}
+    spec["argv"] = [*arguments, "{connection_file}"]
+    (kernel / "kernel.json").write_text(json.dumps(spec))
+    os.environ["JUPYTER_PATH"] = str(study / "jupyter")
+    return kernel.name
+
+
+def nbval(notebooks: list[Path], study: Path, kernel: str) -> int:
     # Without a configuration here, pytest would use one of the folders above.
     (study / "pytest.ini").write_text("[pytest]\n")
     options = [
         "--nbval-lax",
-        "--nbval-current-env",
+        f"--nbval-kernel-name={kernel}",
         "--nbval-cell-timeout=600",
         "-p",
         "no:cacheprovider",

@@ -195,9 +195,9 @@ def test_profiles_differ(tmp_path):
     for profile in (cpu, full):
         assert profile["prepare"]["source"] == "csv"
         replicate = profile["replicate"]
-        assert replicate["width"] == 1.0, "the published network"
-        own = (replicate["epochs"], replicate["batch_size"], replicate["start"])
-        assert own == (0, 0, 1.0), "0 and 1.0 keep the values of each recipe"
+        assert replicate["widths"] == [], "the published networks"
+        own = ("epochs", "batch_size", "adam_learning_rate", "start")
+        assert [replicate[name] for name in own] == [0, 0, 0, 1.0], "each recipe's own values"
         assert set(replicate["recipe_names"]) <= set(RECIPES)
     assert len(full["replicate"]["seeds"]) >= 3
     assert {"tang_l2svm_full", "tang_softmax_full"} < set(full["replicate"]["recipe_names"])
