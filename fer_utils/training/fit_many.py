@@ -207,7 +207,7 @@ def memory_of(recipe: Recipe, faces: Faces) -> float:
 
     It is the sum of a process with TensorFlow, the faces as they are sent, received and selected,
     the weights with their gradients, moments and checkpoint, and the outputs of all layers for one
-    batch. Measured peaks of three networks are 60 % to 100 % of it
+    batch. Measured peaks of three networks are 78 % to 88 % of it
     (`benchmarks/side_by_side.py`).
     """
     model = build(recipe.network, **recipe.options)
