@@ -131,13 +131,14 @@ def test_an_epoch_has_as_many_images_as_the_bar_expects(faces, recipe):
 
 
 INTERRUPTED = """
-import sys
+import signal, sys
 from pathlib import Path
 from fer_utils.data.faces import load_faces
 from fer_utils.training.fit_many import fit_many
 from fer_utils.training.recipes import get_recipe
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
     recipe = get_recipe("baseline_cnn").but(width=0.03, epochs=int(sys.argv[3]), batch_size=32)
     trainings = [(recipe, seed) for seed in (1, 2, 3)]
     fit_many(trainings, load_faces(Path(sys.argv[1])), Path(sys.argv[2]), progress=False)
