@@ -189,7 +189,9 @@ def _affordable(
     workers = _given_workers() if workers is None else workers
     if workers is not None and workers < 1:
         raise StudyError(f"workers: expected 1 or more, found {workers}.")
-    each, free = max(memory_of(one.recipe, faces) for one in trainings), free_memory()
+    # Seeds of one recipe need the same memory, and an estimate builds the network.
+    recipes = {str(one.recipe.to_dict()): one.recipe for one in trainings}
+    each, free = max(memory_of(recipe, faces) for recipe in recipes.values()), free_memory()
     if workers is None:
         return max(1, min(joblib.cpu_count() // threads, len(trainings), int(free / each)))
     workers = min(workers, len(trainings))
