@@ -41,7 +41,7 @@ def test_the_number_of_workers_changes_no_weight(parts, recipe, tmp_path):
     ]
 
 
-def test_a_repeated_training_is_one_run_and_finished_runs_stay(parts, recipe, tmp_path, run):
+def test_a_repeated_training_is_one_run_and_finished_runs_stay(parts, recipe, tmp_path):
     trainings = [(recipe, 1), (recipe, 2), (recipe, 1)]
     first = fit_many(trainings, parts, tmp_path, progress=False)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
