@@ -34,7 +34,13 @@ from fer_utils.tuning.oracles import (
 )
 from fer_utils.tuning.progress import Progress
 from fer_utils.tuning.spaces import SearchSpace
-from fer_utils.tuning.trials import failed_outcome, recorded_outcome, train_isolated, train_trial
+from fer_utils.tuning.trials import (
+    failed_outcome,
+    outcome_of,
+    recorded_outcome,
+    train_isolated,
+    train_trial,
+)
 
 # isort: split
 import keras_tuner
@@ -176,12 +182,9 @@ def train_at_once(
     trainings = [Training(recipe, seed) for recipe in new]
     if not trainings:
         return
-    outcomes = run_many(train_trial, trainings, faces, store, threads, progress=progress)
-    for recipe, outcome in zip(new, outcomes, strict=True):
-        if isinstance(outcome, OSError):
-            raise outcome
-        if isinstance(outcome, Exception):
-            failed_outcome(str(outcome), run_folder(store, recipe, seed, faces))
+    answers = run_many(train_trial, trainings, faces, store, threads, progress=progress)
+    for recipe, answer in zip(new, answers, strict=True):
+        outcome_of(answer, run_folder(store, recipe, seed, faces))
 
 
 def refuse_private(faces: Faces) -> None:

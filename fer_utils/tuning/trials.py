@@ -111,6 +111,23 @@ def train_trial(
     return outcome
 
 
+def outcome_of(answer: dict | Exception, folder: Path) -> dict:
+    """Return the outcome of a trial from what its process answered, and record a failure.
+
+    Args:
+        answer: what `train_trial` returned or raised in the process.
+        folder: the run's folder.
+
+    Raises:
+        OSError: as for `train_trial`.
+    """
+    if isinstance(answer, OSError):
+        raise answer
+    if isinstance(answer, Exception):
+        return failed_outcome(str(answer), folder)
+    return answer
+
+
 def train_isolated(process: TrainingProcess, recipe: Recipe, seed: int) -> dict:
     """Run `train_trial` in another process, unless the outcome is already recorded.
 
@@ -125,11 +142,8 @@ def train_isolated(process: TrainingProcess, recipe: Recipe, seed: int) -> dict:
     place = process.faces, seed, process.store
     if (outcome := recorded_outcome(recipe, *place)) is not None:
         return outcome
-    outcome = process.run(recipe, seed)
-    if isinstance(outcome, OSError):
-        raise outcome
-    if isinstance(outcome, Exception):
-        return failed_outcome(str(outcome), run_folder(process.store, recipe, seed, process.faces))
+    folder = run_folder(process.store, recipe, seed, process.faces)
+    outcome = outcome_of(process.run(recipe, seed), folder)
     if outcome["status"] == "failed":
         # A new process frees the memory that the failure may have left in use.
         process.close()
