@@ -111,12 +111,13 @@ class TrainingProcess:
     def _start_process(self) -> None:
         context = _context()
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(
+        process = context.Process(
             target=_serve,
             args=(theirs, self.function, self.faces, self.store, self.threads),
             daemon=True,
         )
-        self.process.start()
+        process.start()
+        self.process = process  # only now can it be joined
         theirs.close()
 
     def _ended(self, recipe: Recipe, seed: int) -> StudyError:

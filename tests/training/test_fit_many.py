@@ -1,6 +1,5 @@
 """Several trainings at once: equal weights for any number of workers, failures, interruptions."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -9,6 +8,7 @@ import time
 import numpy as np
 import psutil
 import pytest
+from kill_cases import kill_once
 
 from fer_utils.emotions import TRAINING
 from fer_utils.errors import StudyError
@@ -58,14 +58,6 @@ def test_a_failed_training_is_named_and_the_others_finish(parts, recipe, tmp_pat
         fit_many(trainings, parts, tmp_path, progress=False)
 
     assert len(list(tmp_path.glob("*/run.json"))) == 2
-
-
-def kill_once(recipe, faces, seed, store, report):
-    """Train; seed 2 kills its process as the system does when memory runs out."""
-    report(recipe.epochs)
-    if seed == 2:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return recipe.name, seed
 
 
 def test_a_killed_process_is_one_failed_training(parts, recipe, tmp_path):
