@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command 
 BIN := .venv/bin
 # The server needs few packages, the study more, and the tests all. A file marks each set that is installed.
 SERVE := .venv/.ready-serve
-STUDY := .venv/.ready-study
+STUDY := .venv/.ready
 DEV := .venv/.ready-dev
 # Paths are passed through the environment, unchanged: a file's name may contain any sign, $ and ' included.
 override DATA := $(value DATA)
@@ -51,14 +51,17 @@ clean: ## remove what the pipeline made; your files, exported models, trainings 
 	rm -rf build dvc_plots reports/index.html data/prepared data/replicate data/tune data/final_model data/export
 	find reports/notebooks reports/html reports/metrics reports/plots reports/figures reports/tables -type f ! -name .gitignore -delete
 
+$(SERVE): EXTRA := serve
+$(STUDY): EXTRA := study
+$(DEV): EXTRA := dev
 $(SERVE) $(STUDY) $(DEV): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed, and none was found. On Debian or Ubuntu: sudo apt-get install python3 python3-venv"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) has no venv. On Debian or Ubuntu: sudo apt-get install $$(basename $(PYTHON))-venv"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@# uv installs the same versions in a fraction of pip's time. pip takes over where uv cannot: it has another configuration.
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv 2>/dev/null || true
-	@extra="$(@:.venv/.ready-%=%)"; echo "Installing [$$extra] into .venv"; \
-	install() { "$$@" --quiet --constraint requirements.lock setuptools && "$$@" --quiet --constraint requirements.lock --no-build-isolation --editable ".[$$extra]"; }; \
+	@echo "Installing [$(EXTRA)] into .venv"; \
+	install() { "$$@" --quiet --constraint requirements.lock setuptools && "$$@" --quiet --constraint requirements.lock --no-build-isolation --editable ".[$(EXTRA)]"; }; \
 	if test -x $(BIN)/uv && install $(BIN)/uv pip install --python $(BIN)/python; then :; \
 	else echo "uv did not install it. Installing with pip, which takes longer."; install $(BIN)/python -m pip install --disable-pip-version-check; fi
 	@touch $@

@@ -122,7 +122,7 @@ def test_make_passes_the_typed_path(asked, project, tmp_path):
     command = [
         "make",
         "-o",
-        ".venv/.ready-study",
+        ".venv/.ready",
         "BIN=.none",
         f"PATH={os.environ['PATH']}",
         "study",

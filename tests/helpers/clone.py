@@ -24,8 +24,8 @@ class Clone:
         for part in Path(sys.prefix).iterdir():
             if not part.name.startswith(".ready"):
                 (venv / part.name).symlink_to(part)
-        for extra in ("serve", "study", "dev"):
-            (venv / f".ready-{extra}").touch()
+        for marker in (".ready", ".ready-serve", ".ready-dev"):
+            (venv / marker).touch()
 
         home = folder / f"home-{name}"
         home.mkdir()
