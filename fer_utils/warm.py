@@ -54,7 +54,8 @@ def preloaded_python(modules: Sequence[str]) -> Iterator[dict[str, str]]:
     with tempfile.TemporaryDirectory(prefix="fer-study-") as folder:
         path, command = str(Path(folder) / "socket"), Path(folder) / "python"
         words = [sys.executable, "-ES", __file__, sys.executable, path]
-        command.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
+        # Paths are bytes, whatever the locale.
+        command.write_bytes(os.fsencode(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n'))
         command.chmod(0o700)
         server = subprocess.Popen(
             [sys.executable, "-m", __name__, "--serve", path, *modules], stdin=subprocess.PIPE

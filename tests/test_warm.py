@@ -214,3 +214,20 @@ def test_notebooks_and_trainings_start_warm_with_the_same_results(faces, tmp_pat
             time.sleep(0.1)
         warm, same = run("warm")
     assert (cold, warm) == ("cold", "warm") and sums == same
+
+
+def test_a_path_that_the_locale_cannot_spell(tmp_path):
+    folder = tmp_path / "größer"
+    folder.mkdir()
+    code = (
+        "import subprocess\n"
+        "from fer_utils.warm import COMMAND, preloaded_python\n"
+        "with preloaded_python([]) as variables:\n"
+        "    for _ in range(2):\n"  # the first is an ordinary Python
+        "        subprocess.run([variables[COMMAND], '-c', 'print(6 * 7)'], check=True)\n"
+    )
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "TMPDIR": str(folder)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | locale, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (0, "42\n42\n"), done.stderr
