@@ -33,6 +33,7 @@ from pathlib import Path
 COMMAND = "FER_STUDY_PYTHON"
 """Environment variable with the path of the command."""
 
+_ASKED = "FER_STUDY_ASKED"
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _MOST_FILES = 250  # that one message can carry
 
@@ -72,6 +73,16 @@ def warm_python() -> str | None:
     """The path of the command, or None where no server was started."""
     command = os.environ.get(COMMAND)
     return command if command and Path(command).exists() else None
+
+
+def continue_warm(module: str, arguments: Sequence[str]) -> None:
+    """Replace this interpreter by a warm one that runs `python -m MODULE ARGUMENTS`.
+
+    Returns without a server, and in the interpreter that replaced this one.
+    """
+    command, asked = warm_python(), os.environ.pop(_ASKED, None)
+    if command is not None and asked is None:
+        os.execve(command, [command, "-m", module, *arguments], os.environ | {_ASKED: "1"})
 
 
 def wake() -> None:

@@ -231,3 +231,30 @@ def test_a_path_that_the_locale_cannot_spell(tmp_path):
         [sys.executable, "-c", code], env=os.environ | locale, capture_output=True, text=True
     )
     assert (done.returncode, done.stdout) == (0, "42\n42\n"), done.stderr
+
+
+@pytest.mark.parametrize("server", ["alive", "dead"])
+def test_a_program_continues_warm_once(tmp_path, monkeypatch, server):
+    """The replacement runs the same program, and so does an ordinary Python without a server."""
+    (tmp_path / "program.py").write_text(
+        "import sys\n"
+        "from fer_utils.warm import continue_warm\n"
+        f"print(sys.argv[1:], {IMPORTED!r} in sys.modules, flush=True)\n"
+        "continue_warm('program', ['again'])\n"
+        "sys.exit(3)\n"
+    )
+    project = Path(__file__).parent.parent
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(project)]))
+    with preloaded_python([IMPORTED]) as variables:
+        monkeypatch.setenv(COMMAND, variables[COMMAND])
+        socket = Path(variables[COMMAND]).with_name("socket")
+        while not socket.exists():
+            time.sleep(0.02)
+        wake()
+        if server == "dead":
+            socket.unlink()
+        done = subprocess.run(
+            [sys.executable, "-m", "program", "first"], capture_output=True, text=True
+        )
+    assert done.returncode == 3, done.stderr
+    assert done.stdout == f"['first'] False\n['again'] {server == 'alive'}\n"

@@ -7,7 +7,7 @@ import yaml
 from fer_utils.errors import StudyError
 from fer_utils.notebooks.parameters import NOTEBOOKS
 from fer_utils.paths import resolve, root
-from fer_utils.warm import wake
+from fer_utils.warm import continue_warm, wake
 
 STAGES = ("prepare", *NOTEBOOKS, "report")
 
@@ -20,11 +20,13 @@ def run_stage(stage: str) -> None:
     """
     if stage not in STAGES:
         raise StudyError(f"stage: expected one of {', '.join(STAGES)}, found {stage!r}.")
-    if stage != "report":
-        wake()
     if stage == "prepare":
+        wake()
         _prepare(**section("prepare"))
-    elif stage == "report":
+        return
+    # The server has imported what runs notebooks and renders pages.
+    continue_warm("fer_utils.cli", ["stage", stage])
+    if stage == "report":
         from fer_utils.reports.html import write_pages
         from fer_utils.reports.index import write_index
         from fer_utils.reports.trials import write_trials_page

@@ -16,8 +16,10 @@ PRELOADED = (
     *("ipykernel.kernelapp", "matplotlib_inline.backend_inline", "pandas.io.formats.style"),
     *("fer_utils.plots", "fer_utils.tuning", "fer_utils.analysis", "fer_utils.release.export"),
     *("fer_utils.notebooks.metrics", "fer_utils.results.ensembles"),
+    *("papermill", "jupyter_client.manager", "fer_utils.notebooks.runner"),
+    *("nbconvert", "fer_utils.reports.index", "fer_utils.reports.trials"),
 )
-"""What the notebooks and their kernel import; imported once for all of them."""
+"""What the stages, the notebooks and their kernel import; imported once for all of them."""
 
 # DVC records an experiment as a git commit on no branch. A commit needs an author.
 _IDENTITY = {
