@@ -248,6 +248,13 @@ def stage(given: argparse.Namespace) -> None:
     run_stage(given.stage)
 
 
+def notebook(given: argparse.Namespace) -> None:
+    """Run one notebook by hand."""
+    from fer_utils.cli.notebook import run_by_hand
+
+    print(f"The report is {run_by_hand(given.notebook, given.set, given.out)}")
+
+
 def export(given: argparse.Namespace) -> None:
     """Export a finished run."""
     from fer_utils.data.faces import load_faces

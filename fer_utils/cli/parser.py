@@ -293,6 +293,25 @@ def make_parser() -> argparse.ArgumentParser:
     )
 
     add = command(
+        "notebook",
+        commands.notebook,
+        "run one notebook with other parameters, into a folder of its own",
+        "fer-study notebook 05 -p split=PublicTest",
+    )
+    add.add_argument("notebook", help="its number or name, such as 05 or 05_analyse_errors")
+    add.add_argument(
+        "-p",
+        dest="set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="set a parameter; may be repeated; the others are those of params.yaml",
+    )
+    add.add_argument(
+        "--out", type=path, help="a new or empty folder; default: reports/own/NOTEBOOK-NUMBER"
+    )
+
+    add = command(
         "export",
         commands.export,
         "export a finished run as ONNX, with Keras weights and a model card",

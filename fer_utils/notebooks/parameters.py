@@ -8,7 +8,7 @@ import ast
 import io
 import tokenize
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import nbformat
 from nbformat import NotebookNode
@@ -74,6 +74,38 @@ def declared_parameters(notebook: NotebookNode, name: str = "notebook") -> list[
             f"{name}: expected plain assignments in the parameters cell, found {problem.msg} "
             f"in its line {problem.lineno}."
         ) from None
+
+
+def check_parameters(given: dict[str, Any], declared: list[Parameter], name: str) -> None:
+    """Check the names and types of parameters for a run.
+
+    A number with a decimal point accepts a whole number, and no other type accepts another one.
+
+    Args:
+        given: values by parameter.
+        declared: as returned by `declared_parameters`.
+        name: the notebook's, for the message.
+
+    Raises:
+        StudyError: a parameter is not declared, or its value has another type.
+    """
+    values = {parameter.name: parameter.value for parameter in declared}
+    if unknown := [each for each in given if each not in values]:
+        raise StudyError(
+            f"{name}: unknown parameter {', '.join(map(repr, unknown))}. Its parameters cell "
+            f"declares {', '.join(values) or 'none'}. Correct the name, or declare it in that cell."
+        )
+    for each, value in given.items():
+        try:
+            default = ast.literal_eval(values[each])
+        except ValueError:  # an expression
+            continue
+        allowed = (float, int) if isinstance(default, float) else (type(default),)
+        if type(value) not in allowed:
+            raise StudyError(
+                f"{name}: expected for the parameter {each} a value like {values[each]}, found "
+                f"{value!r}."
+            )
 
 
 def used_parameters(notebook: NotebookNode) -> list[Parameter]:

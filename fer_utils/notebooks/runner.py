@@ -16,7 +16,12 @@ from nbformat import NotebookNode
 
 from fer_utils.errors import StudyError
 from fer_utils.notebooks.normalise import normalise
-from fer_utils.notebooks.parameters import INJECTED, declared_parameters, read_notebook
+from fer_utils.notebooks.parameters import (
+    INJECTED,
+    check_parameters,
+    declared_parameters,
+    read_notebook,
+)
 from fer_utils.paths import root
 from fer_utils.storage import atomic_file
 from fer_utils.warm import warm_python
@@ -37,16 +42,11 @@ def run_notebook(source: Path, executed: Path, parameters: dict[str, Any], cwd: 
 
     Raises:
         StudyError: the notebook is missing, unreadable or has no cell tagged `parameters`; a
-            parameter is unknown; a cell fails, ends the run or kills the kernel.
+            parameter is unknown or has another type; a cell fails, ends the run or kills the
+            kernel.
     """
     notebook = read_notebook(source)
-    declared = [parameter.name for parameter in declared_parameters(notebook, source.name)]
-    if unknown := [name for name in parameters if name not in declared]:
-        raise StudyError(
-            f"{source.name}: unknown parameter {', '.join(map(repr, unknown))}. Its parameters "
-            f"cell declares {', '.join(declared) or 'none'}. Correct the name, or declare it in "
-            "that cell."
-        )
+    check_parameters(parameters, declared_parameters(notebook, source.name), source.name)
 
     failed = root() / "build" / "failed" / executed.name
     failed.parent.mkdir(parents=True, exist_ok=True)

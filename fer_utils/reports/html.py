@@ -24,7 +24,7 @@ def write_pages(root: Path) -> None:
             page.write_text(render_html(notebook, name), encoding="utf-8")
 
 
-def render_html(notebook: NotebookNode, name: str) -> str:
+def render_html(notebook: NotebookNode, name: str, *, alone: bool = False) -> str:
     """Render an executed notebook as one HTML page in the study's style. The page fetches nothing.
 
     Args:
@@ -32,6 +32,7 @@ def render_html(notebook: NotebookNode, name: str) -> str:
             text of an image is `alt` in the metadata of its output or its cell.
         name: the notebook's name without suffix. The page links the other notebooks' pages beside
             it and the index one folder up.
+        alone: leave these links out, because the page has no others beside it.
     """
     from nbconvert import HTMLExporter
 
@@ -45,7 +46,7 @@ def render_html(notebook: NotebookNode, name: str) -> str:
         "title": heading[1].strip() if heading else label(name),
         "pages": [
             {"name": page, "number": int(page[:2]), "label": label(page)}
-            for page in NOTEBOOKS.values()
+            for page in (() if alone else NOTEBOOKS.values())
         ],
         "parameters": used_parameters(notebook),
         "css": "\n".join([*sheets, _code_colours()]),

@@ -72,12 +72,14 @@ def test_the_study_ends_with_its_index(clone, output):
 
 @pytest.mark.slow
 def test_the_notebook_ran_with_another_parameter_beside_the_pipeline(clone, output):
-    ran = nbformat.read(clone.root / "build" / "mine.ipynb", as_version=4)
+    own = clone.root / "reports" / "own" / "05_analyse_errors-1"
+    ran = nbformat.read(own / "05_analyse_errors.ipynb", as_version=4)
     (given,) = [
         cell.source for cell in ran.cells if "injected-parameters" in cell.metadata.get("tags", [])
     ]
     assert 'split = "PublicTest"' in given and ran.cells[-1].get("execution_count", 1)
-    assert (clone.root / "build" / "mine.html").stat().st_size > 100_000, "no figures"
+    assert (own / "05_analyse_errors.html").stat().st_size > 100_000, "no figures"
+    assert list((own / "figures").glob("*.pdf")) and list((own / "tables").glob("*.csv"))
     kept = json.loads(
         (clone.root / "reports" / "metrics" / "analyse_errors.json").read_text(encoding="utf-8")
     )
