@@ -90,7 +90,7 @@ def test_the_notebook_ran_with_another_parameter_beside_the_pipeline(clone, outp
 def test_the_experiments_are_compared(clone, output):
     shown = output["Two experiments compared"]
     (row,) = re.findall(r"\[shorter\] +(\S+) +(\S+)", shown)
-    assert row[1] == "6" and 0 <= float(row[0]) <= 1
+    assert row[1] == "3" and 0 <= float(row[0]) <= 1
     assert re.search(r"^params.yaml +final_model.epochs +1 +3 +2$", shown, re.M)
     page = (clone.root / "dvc_plots" / "index.html").read_text(encoding="utf-8")
     assert "PublicTest accuracy by epoch" in page and "shorter" in page and "HEAD" in page
