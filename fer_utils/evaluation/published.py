@@ -31,6 +31,14 @@ class Published(NamedTuple):
 
 PUBLISHED = (
     Published(
+        "Residual Masking Network, ensemble of 7",
+        0.7682,
+        "PrivateTest",
+        "pretrained on ImageNet; its members were chosen on PrivateTest",
+        None,
+        "Pham et al. 2020, ICPR, github.com/phamquiluan/ResidualMaskingNetwork",
+    ),
+    Published(
         "EmoNeXt-XLarge",
         0.7612,
         "PrivateTest",
@@ -45,6 +53,14 @@ PUBLISHED = (
         "from scratch; best known ensemble that was not chosen on test images",
         None,
         "Pramerdorfer & Kampel 2016, arXiv 1612.02903",
+    ),
+    Published(
+        "Residual Masking Network",
+        0.7414,
+        "PrivateTest",
+        "pretrained on ImageNet",
+        None,
+        "Pham et al. 2020, ICPR, github.com/phamquiluan/ResidualMaskingNetwork",
     ),
     Published(
         "VGGNet, Khaireddin & Chen",
@@ -63,10 +79,26 @@ PUBLISHED = (
         "github.com/WuJie1010/Facial-Expression-Recognition.Pytorch",
     ),
     Published(
+        "VGG19 of EmoClass2019",
+        0.7283,
+        "PrivateTest",
+        "from scratch; ten crops; best known single network that was not chosen on test images",
+        None,
+        "github.com/ShaoEnChen/EmoClass2019",
+    ),
+    Published(
+        "ResNet18 of EmoClass2019",
+        0.7278,
+        "PrivateTest",
+        "from scratch; ten crops",
+        None,
+        "github.com/ShaoEnChen/EmoClass2019",
+    ),
+    Published(
         "VGG, one network",
         0.727,
         "PrivateTest",
-        "from scratch; best known single network that was not chosen on test images",
+        "from scratch, 1.8 million parameters",
         None,
         "Pramerdorfer & Kampel 2016, arXiv 1612.02903",
     ),
