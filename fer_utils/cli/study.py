@@ -69,6 +69,11 @@ def run_study(
     command = ["dvc", "exp", "run"]
     for setting in (*settings, *changes):
         command += ["-S", setting]
+    if not (root() / "dvc.lock").exists():
+        print(
+            "This is the first run here. DVC now warns of each output that does not exist yet.",
+            flush=True,
+        )
     # DVC writes paths in UTF-8, whatever the locale.
     environment = os.environ | _identity() | {"PYTHONUTF8": "1"}
     with preloaded_python(PRELOADED) as variables:
