@@ -9,7 +9,7 @@ from nbformat import NotebookNode
 from fer_utils.notebooks.parameters import INJECTED
 
 # tqdm writes "fit:  40%|####  | 2/5 [...]" or, without a total, "2it [00:01, 1.9it/s]".
-_TQDM = re.compile(r".*(?:\d+%\|.*\| .*\[.*\]|\d+\S* \[\d\d:\d\d.*/s\])\s*?(?:\n|$)")
+BAR = re.compile(r".*(?:\d+%\|.*\| .*\[.*\]|\d+\S* \[\d\d:\d\d.*/s\])\s*?(?:\n|$)")
 # absl and TensorFlow log the time and the process.
 _STAMP = re.compile(
     r"^(?:\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: (?=[IWEF] )|([IWEF])\d{4} \d\d:\d\d:\d+\.\d+ +\d+ )",
@@ -52,7 +52,7 @@ def _normalise_outputs(cell: NotebookNode) -> None:
         if output.output_type == "stream":
             output.text = _without_stamps(output.text)
             if output.name == "stderr":
-                output.text = _TQDM.sub("", output.text)
+                output.text = BAR.sub("", output.text)
         _normalise_data(output.get("data", {}), cell.id)
     cell.outputs = [o for o in cell.outputs if o.output_type != "stream" or o.text.strip()]
 

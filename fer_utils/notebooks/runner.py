@@ -5,6 +5,8 @@ notebook without a parameters cell, a run that stops half-way.
 """
 
 import logging
+import re
+import shutil
 import sys
 from contextlib import suppress
 from copy import deepcopy
@@ -15,7 +17,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from fer_utils.errors import StudyError
-from fer_utils.notebooks.normalise import normalise
+from fer_utils.notebooks.normalise import BAR, normalise
 from fer_utils.notebooks.parameters import (
     INJECTED,
     check_parameters,
@@ -107,6 +109,7 @@ def _execute(
             kernel_name="python3",
             language="python",
             progress_bar={"desc": source.stem, "dynamic_ncols": True},
+            stderr_file=_InnerBars(source.stem) if sys.stderr.isatty() else None,
             cwd=cwd,
             kernel_manager_class=OwnKernel,
         )
@@ -123,6 +126,30 @@ def _execute(
     if any(cell.execution_count is None for cell in code):
         raise _failed(source, failed, "SystemExit: the run ended there, with cells left to run")
     return result
+
+
+class _InnerBars:
+    """Shows the notebook's own progress bars, such as that of its trainings, in the terminal.
+
+    They take turns with the bar of the notebook's cells, in the same line.
+
+    Args:
+        name: the notebook's.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name, self.terminal = name, sys.stderr
+
+    def write(self, text: str) -> None:
+        """Show the last state in a piece of the notebook's stderr, if it is that of a bar."""
+        last = re.split(r"[\r\n]+", text.rstrip("\r\n"))[-1]
+        if BAR.search(last):
+            width = shutil.get_terminal_size().columns - 1
+            self.terminal.write("\r" + f"{self.name}: {last}"[:width].ljust(width))
+
+    def flush(self) -> None:
+        """Papermill calls this after each piece."""
+        self.terminal.flush()
 
 
 def _escaped(path: Path) -> str:

@@ -1,6 +1,8 @@
 """Strict runs of notebooks, and the normalised notebooks that they write."""
 
+import io
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -145,3 +147,28 @@ def test_two_runs_give_the_same_bytes(tmp_path):
     assert out.text == "kept on stdout\n"
     assert err.text == "kept on stderr\nE cuda.cc:1] kept too\n"
     assert [output.output_type for output in shown] == ["display_data", "execute_result"]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_shows_the_notebooks_own_bars(tmp_path, monkeypatch):
+    """The bar of the trainings, not only that of the cells. Other output stays in the notebook."""
+    bar = (
+        "import sys, time\n"
+        "from tqdm.std import tqdm\n"
+        "print('a warning', file=sys.stderr)\n"
+        "for _ in tqdm(range(3), desc='3 trainings', mininterval=0):\n"
+        "    time.sleep(0.1)\n"
+    )
+    source = write(tmp_path, bar)
+    terminal = Terminal()
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", terminal)
+        executed = run(source, {})
+    assert re.search(r"\rsmall: 3 trainings: +\d+%\|", terminal.getvalue())
+    assert "a warning" not in terminal.getvalue()
+    outputs = nbformat.read(executed, as_version=4).cells[-1].outputs
+    assert [output.text for output in outputs] == ["a warning\n"]
