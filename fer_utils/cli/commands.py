@@ -216,8 +216,13 @@ def score(given: argparse.Namespace) -> None:
 
 def results(given: argparse.Namespace) -> None:
     """Compute the tables of real results, and with --write the pages that show them."""
+    import json
+
     from fer_utils.data.sources import read
     from fer_utils.paths import root
+    from fer_utils.recognition.recognizer import CARD, RELEASED
+    from fer_utils.reports.headline import write_headline
+    from fer_utils.results.aggregates import released_confusion
     from fer_utils.results.differences import differences
     from fer_utils.results.documents import results_markdown, write_results
     from fer_utils.results.ensembles import read_ensembles
@@ -228,7 +233,10 @@ def results(given: argparse.Namespace) -> None:
     print(results_markdown(table))
     if given.write:
         runs, ensembles = read_evidence(evidence, faces), read_ensembles(evidence)
-        write_results(table, differences(runs, ensembles, faces), root())
+        card = json.loads((RELEASED / CARD).read_text(encoding="utf-8"))
+        confusion = released_confusion(runs, faces, card["recipe"]["name"], card["seed"])
+        write_results(table, differences(runs, ensembles, faces), confusion, root())
+        write_headline(root())
 
 
 def networks(given: argparse.Namespace) -> None:

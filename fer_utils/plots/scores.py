@@ -1,10 +1,20 @@
 """Figures of scores: accuracies of models, and scores by emotion."""
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from fer_utils.plots.style import ACCENT, COLOURS, GRID, MUTED, SECOND, WIDTH, interval_row
+from fer_utils.plots.style import (
+    ACCENT,
+    COLOURS,
+    GRID,
+    INK,
+    MUTED,
+    SECOND,
+    WIDTH,
+    interval_row,
+)
 
 KINDS = {
     "ours": (ACCENT, "o", "this run"),
@@ -67,4 +77,49 @@ def plot_scores_by_emotion(table: pd.DataFrame) -> Figure:
     ]
     axes[0].set_yticks(range(len(table)), names)
     axes[0].invert_yaxis()
+    return figure
+
+
+def plot_headline(table: pd.DataFrame, confusion: pd.DataFrame) -> Figure:
+    """Plot the study's accuracies beside published ones, and the released model's confusions.
+
+    Args:
+        table: columns label, accuracy, low, high, unleaked, unleaked_low, unleaked_high (0 to 1;
+            NaN where unknown) and kind ("measured" or "published").
+        confusion: counts as returned by `mistakes.confusion`.
+    """
+    figure = Figure(figsize=(11.5, 5.0), layout="constrained", facecolor="white")
+    left, right = figure.subplots(1, 2, width_ratios=(1.3, 1))
+    for y, row in enumerate(table.to_dict("records")):
+        colour, mark, _ = KINDS[row["kind"]]
+        text = f"{100 * row['accuracy']:.1f}"
+        interval_row(left, y, row["accuracy"], row["low"], row["high"], colour, mark, text)
+        if not np.isnan(row["unleaked"]):
+            left.plot(100 * row["unleaked"], y, "o", mfc="white", mec=colour, ms=7)
+    left.set_yticks(range(len(table)), table["label"], fontsize=9)
+    left.set_ylim(len(table) - 0.5, -0.7)
+    left.set_xlabel("Accuracy (%), 95 % intervals")
+    left.set_title("Accuracy on PrivateTest")
+    left.grid(axis="x", color=GRID, linewidth=0.8)
+    marks = [
+        Line2D([], [], color=SECOND, marker="o", linestyle="", label="this study"),
+        Line2D(
+            [], [], mec=SECOND, mfc="white", marker="o", linestyle="", label="without leaked images"
+        ),
+        Line2D([], [], color=MUTED, marker="D", linestyle="", label="published"),
+    ]
+    left.legend(handles=marks, loc="lower right", fontsize=8.5)
+
+    rates = 100 * confusion.div(confusion.sum(axis=1), axis=0).to_numpy()
+    right.imshow(rates, cmap="Blues", vmin=0, vmax=100)
+    for (row, column), rate in np.ndenumerate(rates):
+        colour = "white" if rate > 55 else INK
+        right.text(column, row, f"{rate:.0f}", ha="center", va="center", color=colour, fontsize=8.5)
+    names = list(confusion.index)
+    right.set_xticks(range(len(names)), names, rotation=35, ha="right", rotation_mode="anchor")
+    right.set_yticks(range(len(names)), names)
+    right.tick_params(length=0)
+    right.set(xlabel="Predicted emotion", ylabel="True emotion")
+    right.set_title("Released model: % of each true emotion")
+    right.spines[:].set_visible(False)
     return figure

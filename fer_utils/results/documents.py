@@ -13,6 +13,7 @@ from fer_utils.errors import StudyError
 from fer_utils.evaluation.published import PUBLISHED
 from fer_utils.evaluation.published import TABLE as RESULTS_TABLE
 from fer_utils.evaluation.wording import number
+from fer_utils.results.aggregates import CONFUSION
 from fer_utils.results.differences import TABLE as DIFFERENCES_TABLE
 from fer_utils.results.tables import shown
 from fer_utils.storage import atomic_file
@@ -52,12 +53,15 @@ def render(page: str, blocks: dict[str, str], name: str) -> str:
     return page
 
 
-def write_results(results: pd.DataFrame, differences: pd.DataFrame, root: Path) -> None:
-    """Write results.csv and differences.csv to the evidence, and render the pages.
+def write_results(
+    results: pd.DataFrame, differences: pd.DataFrame, confusion: pd.DataFrame, root: Path
+) -> None:
+    """Write results.csv, differences.csv and confusion.csv to the evidence, and render the pages.
 
     Args:
         results: as `evidence.compute_results` returns it.
         differences: as `differences.differences` returns it.
+        confusion: as `aggregates.released_confusion` returns it.
         root: the study's folder.
 
     Raises:
@@ -67,6 +71,7 @@ def write_results(results: pd.DataFrame, differences: pd.DataFrame, root: Path) 
     new = {
         evidence / RESULTS_TABLE: results.to_csv(index=False),
         evidence / DIFFERENCES_TABLE: differences.to_csv(index=False),
+        evidence / CONFUSION: confusion.to_csv(),
     }
     for name, blocks in documents(results, differences, evidence).items():
         new[root / name] = render((root / name).read_text(encoding="utf-8"), blocks, name)
@@ -98,17 +103,23 @@ def results_markdown(results: pd.DataFrame) -> str:
     return _markdown(table, texts=("model", "machine"))
 
 
+def headline_rows(results: pd.DataFrame) -> pd.DataFrame:
+    """Select the rows of `README_MODELS`, in this order."""
+    # "ensemble (4 networks)" is the row of the ensemble.
+    names = results["model"].str.split(" ").str[0]
+    rows = [
+        results.loc[names == model, "public_accuracy"].idxmax()
+        for model in README_MODELS
+        if (names == model).any()
+    ]
+    return results.loc[rows]
+
+
 def _summary(results: pd.DataFrame) -> str:
     """One row per model of `README_MODELS`, and the published accuracies that it answers to."""
-    table = shown(results)
-    rows = []
-    for model in README_MODELS:
-        # "ensemble (4 networks)" is the row of the ensemble.
-        of_model = results["model"].str.split(" ").str[0] == model
-        if of_model.any():
-            rows.append(table.loc[results[of_model]["public_accuracy"].idxmax()])
+    table = shown(results).loc[headline_rows(results).index]
     columns = ["model", "parameters", "seeds", *[c for c in table if "Test" in c]]
-    measured = pd.DataFrame(rows)[columns]
+    measured = table[columns]
     published = pd.DataFrame(
         [
             {

@@ -7,6 +7,7 @@ import pytest
 
 from fer_utils.errors import StudyError
 from fer_utils.evaluation.published import read_results
+from fer_utils.results.aggregates import read_confusion
 from fer_utils.results.differences import read_differences
 from fer_utils.results.documents import documents, render, write_results
 
@@ -61,7 +62,7 @@ def test_other_results_change_the_pages_and_the_tables(study):
     evidence = study / "reports" / "evidence"
     results, differences = read_results(evidence), read_differences(evidence)
     results["public_accuracy"] /= 2
-    write_results(results, differences, study)
+    write_results(results, differences, read_confusion(evidence), study)
     assert read_results(evidence)["public_accuracy"].max() < 0.5
     best = f"{100 * results['public_accuracy'].max():.2f} ("
     for name in ("README.md", "docs/results.md"):
@@ -73,5 +74,6 @@ def test_without_markers_nothing_is_written(study):
     evidence = study / "reports" / "evidence"
     before = {path: path.read_bytes() for path in study.rglob("*") if path.is_file()}
     with pytest.raises(StudyError, match=r"docs/results\.md: expected the markers"):
-        write_results(read_results(evidence), read_differences(evidence).head(1), study)
+        differences = read_differences(evidence).head(1)
+        write_results(read_results(evidence), differences, read_confusion(evidence), study)
     assert {path: path.read_bytes() for path in study.rglob("*") if path.is_file()} == before
