@@ -170,7 +170,7 @@ def test_grid_of_experiments_runs_with_fewer_trials(tmp_path):
     first, second, *_ = rows
     # The other stages have no outputs yet, as the page explains.
     applied = clone.run("dvc", "exp", "apply", first, check=False)
-    assert "Checkout failed" in applied.stderr and "03_tune" not in applied.stderr
+    assert "Checkout failed" in applied.stderr and "notebooks/03_tune" not in applied.stderr
     applied = yaml.safe_load((clone.root / "params.yaml").read_text(encoding="utf-8"))["tune"]
     assert [applied["oracle"], str(applied["epochs"])] == [
         rows[first][f"tune.{name}"] for name in ("oracle", "epochs")

@@ -83,7 +83,7 @@ def test_a_changed_saved_output_fails(copy, check):
     failed = check()
     assert failed.returncode == 1
     assert "Cell outputs differ" in failed.stdout
-    assert "3501" in failed.stdout
+    assert "3201" in failed.stdout
 
 
 def test_a_cell_that_raises_fails(copy, check):
