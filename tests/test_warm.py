@@ -258,3 +258,32 @@ def test_a_program_continues_warm_once(tmp_path, monkeypatch, server):
         )
     assert done.returncode == 3, done.stderr
     assert done.stdout == f"['first'] False\n['again'] {server == 'alive'}\n"
+
+
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [
+        ("", 0),
+        ("sys.exit()", 0),
+        ("sys.exit(7)", 7),
+        ("sys.exit('text')", 1),
+        ("raise ValueError", 1),
+        ("os.kill(os.getpid(), signal.SIGINT)", -signal.SIGINT),
+    ],
+)
+def test_an_interpreter_ends_as_an_ordinary_one(command, tmp_path, end, status):
+    """Its handlers run, its threads are waited for, its files are written, its status is right."""
+    code = (
+        "import atexit, os, signal, sys, threading, time\n"
+        f"file = open({str(tmp_path / 'file')!r}, 'w', buffering=1)\n"
+        "atexit.register(lambda: file.write('handler\\n'))\n"
+        "def last():\n"
+        "    time.sleep(0.3)\n"
+        "    file.write('thread\\n')\n"
+        "threading.Thread(target=last).start()\n"
+        "print('unflushed', end='')\n"
+        f"{end}\n"
+    )
+    done = ask(command, code)
+    assert (done.returncode, done.stdout) == (status, "unflushed"), done.stderr
+    assert (tmp_path / "file").read_text() == "thread\nhandler\n"
