@@ -140,7 +140,7 @@ def serve(path: str, modules: Sequence[str]) -> list[str]:
             if request is not None and os.fork() == 0:
                 listener.close()
                 _attend(connection, request, files)
-                return request["arguments"]
+                return [_text(word) for word in request["arguments"]]
             connection.close()
             for file in files:
                 os.close(file)
@@ -193,8 +193,8 @@ def _become(request: dict, files: list[int]) -> None:
         os.dup2(file, number)
         os.close(file)
     os.environ.clear()
-    os.environ.update(request["environment"])
-    os.chdir(request["folder"])
+    os.environ.update({_text(key): _text(value) for key, value in request["environment"].items()})
+    os.chdir(_text(request["folder"]))
     sys.stdin = open(0, closefd=False)  # noqa: SIM115  as long as the process
 
 
@@ -259,8 +259,13 @@ def ask(python: str, path: str, arguments: Sequence[str]) -> None:
         os.execv(python, [python, *arguments])
     for number in _PASSED_ON:
         signal.signal(number, lambda number, _: connection.sendall(bytes([number])))
-    request = {"arguments": list(arguments), "files": files, "folder": str(Path.cwd())}
-    text = json.dumps(request | {"environment": dict(os.environ)}) + "\n"
+    request = {
+        "arguments": [_bytes(word) for word in arguments],
+        "environment": {_bytes(key): _bytes(value) for key, value in os.environ.items()},
+        "files": files,
+        "folder": _bytes(str(Path.cwd())),
+    }
+    text = json.dumps(request) + "\n"
     sent = socket.send_fds(connection, [text.encode()], files)
     connection.sendall(text.encode()[sent:])
     # Whoever waits for these files to be closed waits for the interpreter alone.
@@ -275,6 +280,19 @@ def ask(python: str, path: str, arguments: Sequence[str]) -> None:
             signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
     os._exit(code)
+
+
+def _bytes(text: str) -> str:
+    """The bytes of a path or variable, a character each.
+
+    The command and the server may decode them differently: the command ignores PYTHONUTF8.
+    """
+    return os.fsencode(text).decode("latin-1")
+
+
+def _text(characters: str) -> str:
+    """The text that `_bytes` was given, as this interpreter decodes it."""
+    return os.fsdecode(characters.encode("latin-1"))
 
 
 def _is_open(file: int) -> bool:

@@ -37,7 +37,10 @@ def run_by_hand(name: str, changes: Sequence[str] = (), out: Path | None = None)
     given = dict(_change(change) for change in changes)
     folder = _new_folder(resolve("reports/own") / stem) if out is None else out
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise StudyError(f"--out: expected a new or empty folder, found {folder} with content.")
+        raise StudyError(
+            f"--out: expected nothing at {folder}, or an empty folder, found something else. Name "
+            "another folder."
+        )
     source = resolve(f"notebooks/{stem}.ipynb")
     parameters = section(stage) | _moved(stage, source, folder) | given
 

@@ -129,7 +129,8 @@ def test_an_ablation_is_printed_and_written(study, faces, tiny_network, capsys):
 def test_results_are_printed_and_written(study, project, canonical, capsys, monkeypatch):
     from fer_utils.data import sources
     from fer_utils.evaluation.published import read_results
-    from fer_utils.results import differences, documents, evidence
+    from fer_utils.reports import headline
+    from fer_utils.results import aggregates, differences, documents, evidence
     from fer_utils.results.differences import read_differences
 
     committed = project / "reports" / "evidence"
@@ -138,13 +139,16 @@ def test_results_are_printed_and_written(study, project, canonical, capsys, monk
     monkeypatch.setattr(evidence, "read_evidence", lambda folder, faces: {})
     monkeypatch.setattr(differences, "differences", lambda *given: versus)
     monkeypatch.setattr(sources, "read", lambda *given, **more: canonical)
+    confusion = aggregates.read_confusion(committed)
+    monkeypatch.setattr(aggregates, "released_confusion", lambda *given: confusion)
     written = []
     monkeypatch.setattr(documents, "write_results", lambda *given: written.append(given))
+    monkeypatch.setattr(headline, "write_headline", lambda *given: written.append(given))
     assert main(["results", "--csv", "fer2013.csv"]) == 0
     assert capsys.readouterr().out.strip() == results_markdown(table)
     assert written == [], "written without --write"
     assert main(["results", "--csv", "fer2013.csv", "--write"]) == 0
-    assert written == [(table, versus, study)]
+    assert written == [(table, versus, confusion, study), (study,)]
 
 
 def test_networks_are_listed_as_a_table_and_as_json(capsys, monkeypatch):

@@ -86,7 +86,7 @@ def test_a_notebook_has_several_names(name, tmp_path):
         (["05", "-p", "corrupted_images=true"], "a value like 200, found True"),
         (["05", "-p", "names=a"], "a value like .*, found 'a'"),
         (["05", "-p", "names=[a"], "expected a value in YAML"),
-        (["05", "--out", "{full}"], "expected a new or empty folder"),
+        (["05", "--out", "{full}"], "expected nothing at .*, or an empty folder"),
     ],
 )
 def test_mistakes_run_nothing(study, tmp_path, capsys, arguments, message):

@@ -19,10 +19,13 @@ OUTPUTS = {
     ("prepare", "--out"): FOLDER,
     ("export", "--out"): FOLDER,
     ("tune", "--out"): FOLDER,
+    ("notebook", "--out"): FOLDER,
     ("ablate", "--out"): FILE,
     ("predict", "--annotate"): FILE,
     ("predict", "--annotate (folder)"): FOLDER,
 }
+# `ablate` trains for minutes, and `notebook` replaces nothing.
+REPLACED = [key for key in OUTPUTS if key[0] not in ("ablate", "notebook")]
 # Options with paths of inputs, and the run store, whose folders are named by their contents.
 READ = {
     "--data",
@@ -82,6 +85,7 @@ def command(option: tuple[str, str], folder, run, out) -> list[str]:
         ("ablate", "--out"): [
             *("ablate", "mini_xception", *small, "--seeds", "1", *faces, *runs, "--out", out),
         ],
+        ("notebook", "--out"): ["notebook", "01", "--out", out],
         ("predict", "--annotate"): ["predict", folder / "photos" / "a.jpg", "--annotate", out],
         ("predict", "--annotate (folder)"): ["predict", folder / "photos", "--annotate", out],
     }[option]
@@ -111,6 +115,7 @@ def test_a_users_files_are_kept(option, study, tmp_path, capsys):
             "prepare": ["about.json", "thesis.txt"],
             "export": ["card.json", "README.md", "thesis.txt"],
             "tune": ["ledger.csv", "thesis.txt"],
+            "notebook": ["01_explore.html"],
             "predict": ["a.jpg.png"],
         }[option[0]]
         place.mkdir()
@@ -123,7 +128,7 @@ def test_a_users_files_are_kept(option, study, tmp_path, capsys):
     assert everything(place) == kept
 
 
-@pytest.mark.parametrize("option", [key for key in OUTPUTS if key[0] != "ablate"], ids=" ".join)
+@pytest.mark.parametrize("option", REPLACED, ids=" ".join)
 def test_the_commands_own_output_is_replaced(option, study, tmp_path):
     folder, run = study
     out = tmp_path / "out.png" if option == ("predict", "--annotate") else tmp_path / "out"
