@@ -23,6 +23,14 @@ def ask(command, code: str, *arguments: str, **options) -> subprocess.CompletedP
     )
 
 
+def socket_of(command: str) -> Path:
+    """Wait for the server's socket, and return its path."""
+    socket = Path(command).with_name("socket")
+    while not socket.exists():
+        time.sleep(0.02)
+    return socket
+
+
 @pytest.fixture(scope="module")
 def command():
     """The command of a server whose imports are done."""
@@ -132,9 +140,7 @@ def test_without_a_server_the_command_is_an_ordinary_python(tmp_path):
 def test_waking_the_server_makes_the_first_command_warm(monkeypatch):
     with preloaded_python([IMPORTED]) as variables:
         monkeypatch.setenv(COMMAND, variables[COMMAND])
-        server = Path(variables[COMMAND]).with_name("socket")
-        while not server.exists():
-            time.sleep(0.02)
+        socket_of(variables[COMMAND])
         wake()
         wake()
         assert ask(variables[COMMAND], HAS).stdout == "True\n"
@@ -247,9 +253,7 @@ def test_a_program_continues_warm_once(tmp_path, monkeypatch, server):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(project)]))
     with preloaded_python([IMPORTED]) as variables:
         monkeypatch.setenv(COMMAND, variables[COMMAND])
-        socket = Path(variables[COMMAND]).with_name("socket")
-        while not socket.exists():
-            time.sleep(0.02)
+        socket = socket_of(variables[COMMAND])
         wake()
         if server == "dead":
             socket.unlink()

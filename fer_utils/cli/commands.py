@@ -1,7 +1,6 @@
 """A function for each command. It imports its libraries itself, so that `--help` needs none."""
 
 import argparse
-import contextlib
 import os
 
 from fer_utils.errors import StudyError
@@ -57,20 +56,10 @@ def train(given: argparse.Namespace) -> None:
 
 def _recipe(given: argparse.Namespace):
     """The named recipe with the changes of `--set`."""
-    import yaml
-
+    from fer_utils.cli.values import parse_change
     from fer_utils.training.recipes import get_recipe
 
-    changes = {}
-    for change in given.set:
-        name, equals, value = change.partition("=")
-        if not equals:
-            raise StudyError(f"--set: expected NAME=VALUE, found {change!r}.")
-        changes[name] = yaml.safe_load(value)
-        if isinstance(changes[name], str):
-            # YAML 1.1 reads 5e-4 as a text.
-            with contextlib.suppress(ValueError):
-                changes[name] = float(value)
+    changes = dict(parse_change(change, "--set") for change in given.set)
     return get_recipe(given.recipe).but(**changes)
 
 

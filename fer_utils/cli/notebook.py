@@ -1,13 +1,12 @@
 """`fer-study notebook`: run one notebook by hand, into a folder of its own."""
 
-import contextlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from fer_utils.cli.stage import section
+from fer_utils.cli.values import parse_change
 from fer_utils.errors import StudyError
 from fer_utils.notebooks.parameters import NOTEBOOKS, declared_parameters, read_notebook
 from fer_utils.paths import MARKER, resolve, root
@@ -34,7 +33,9 @@ def run_by_hand(name: str, changes: Sequence[str] = (), out: Path | None = None)
     """
     stage = _stage(name)
     stem = NOTEBOOKS[stage]
-    given = dict(_change(change) for change in changes)
+    given = dict(parse_change(change, "-p") for change in changes)
+    # YAML reads nothing as None. No parameter is None, and some are empty texts.
+    given = {each: "" if value is None else value for each, value in given.items()}
     folder = _new_folder(resolve("reports/own") / stem) if out is None else out
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise StudyError(
@@ -61,21 +62,6 @@ def _stage(name: str) -> str:
     raise StudyError(
         f"notebook: expected one of {', '.join(NOTEBOOKS.values())} or its number, found {name!r}."
     )
-
-
-def _change(text: str) -> tuple[str, Any]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise StudyError(f"-p: expected NAME=VALUE, found {text!r}.")
-    try:
-        read = yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise StudyError(f"-p {name}: expected a value in YAML, found {value!r}.") from None
-    if isinstance(read, str):
-        # YAML 1.1 reads 5e-4 as a text.
-        with contextlib.suppress(ValueError):
-            read = float(value)
-    return name, "" if read is None else read
 
 
 def _new_folder(folder: Path) -> Path:
