@@ -104,14 +104,14 @@ def ceiling(faces: Faces, noise: Mapping[str, Noise] | None = None) -> pd.DataFr
         )
     for known in PUBLISHED:
         if known.name == "Human accuracy":
-            margin = np.nan if known.margin is None else known.margin
+            low, high = known.interval
             rows.append(
                 {
                     "estimate": f"human accuracy ({known.source.split(',')[0]})",
                     "kind": "people",
                     "value": known.accuracy,
-                    "low": known.accuracy - margin,
-                    "high": known.accuracy + margin,
+                    "low": low,
+                    "high": high,
                     "images": pd.NA,
                     "meaning": f"published human accuracy, on {known.images}",
                 }

@@ -3,7 +3,10 @@
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
+
+from fer_utils.emotions import PRIVATE
 
 TABLE = "results.csv"
 """File name of the table in the evidence; `fer_utils.results.evidence` writes it."""
@@ -27,6 +30,17 @@ class Published(NamedTuple):
     caveat: str
     margin: float | None
     source: str
+
+    @property
+    def label(self) -> str:
+        """The name, with the images unless they are PrivateTest."""
+        return self.name if self.images == PRIVATE else f"{self.name}, {self.images}"
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The lower and upper end that its authors state, or NaN."""
+        margin = np.nan if self.margin is None else self.margin
+        return self.accuracy - margin, self.accuracy + margin
 
 
 PUBLISHED = (

@@ -94,11 +94,9 @@ def comparison(ours: pd.DataFrame, measured: pd.DataFrame, *, drawn: bool) -> pd
             scores = {key: row[f"private_{key}"] for key in ("accuracy", "low", "high")}
             rows.append({"label": name, **scores, "kind": kind})
     for known in PUBLISHED:
-        label = known.name if known.images == PRIVATE else f"{known.name}, {known.images}"
-        margin = np.nan if known.margin is None else known.margin
-        low, high = known.accuracy - margin, known.accuracy + margin
+        low, high = known.interval
         scores = {"accuracy": known.accuracy, "low": low, "high": high}
-        rows.append({"label": label, **scores, "kind": "published"})
+        rows.append({"label": known.label, **scores, "kind": "published"})
     return pd.DataFrame(rows)
 
 

@@ -54,11 +54,9 @@ def headline_table(results: pd.DataFrame) -> pd.DataFrame:
         rows.append({"label": label, **scores, "kind": "measured"})
     for known in PUBLISHED:
         if known.name in COMPARED:
-            margin = np.nan if known.margin is None else known.margin
-            label = (
-                known.name if known.images == "PrivateTest" else f"{known.name},\n{known.images}"
-            )
-            low, high = known.accuracy - margin, known.accuracy + margin
+            low, high = known.interval
             scores = {"accuracy": known.accuracy, "low": low, "high": high, "unleaked": np.nan}
+            # The images get a line of their own.
+            label = known.label.replace(f", {known.images}", f",\n{known.images}")
             rows.append({"label": label, **scores, "kind": "published"})
     return pd.DataFrame(rows).sort_values("accuracy", ascending=False, ignore_index=True)
