@@ -9,7 +9,15 @@ from fer_utils.notebooks.parameters import NOTEBOOKS
 from fer_utils.paths import resolve, root
 from fer_utils.warm import continue_warm, wake
 
-STAGES = ("prepare", *NOTEBOOKS, "report")
+PAGES = {f"page@{stage}": name for stage, name in NOTEBOOKS.items()}
+"""The stages that render a notebook's page, as DVC names them, and the notebooks."""
+
+STAGES = (
+    "prepare",
+    *(name for stage in NOTEBOOKS for name in (stage, f"page@{stage}")),
+    "report",
+)
+"""In the order in which DVC runs them."""
 
 
 def run_stage(stage: str) -> None:
@@ -26,12 +34,14 @@ def run_stage(stage: str) -> None:
         return
     # The server has imported what runs notebooks and renders pages.
     continue_warm("fer_utils.cli", ["stage", stage])
-    if stage == "report":
-        from fer_utils.reports.html import write_pages
+    if stage in PAGES:
+        from fer_utils.reports.html import write_page
+
+        write_page(root(), PAGES[stage])
+    elif stage == "report":
         from fer_utils.reports.index import write_index
         from fer_utils.reports.trials import write_trials_page
 
-        write_pages(root())
         write_trials_page(root())
         write_index(resolve("reports/index.html"), root=root())
     else:

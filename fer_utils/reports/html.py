@@ -12,16 +12,17 @@ TEMPLATES = Path(__file__).parent / "templates"
 SHEETS = ("study.css", "study/report.css")
 
 
-def write_pages(root: Path) -> None:
-    """Write reports/html/<name>.html for each executed notebook in reports/notebooks.
+def write_page(root: Path, name: str) -> Path:
+    """Write reports/html/<name>.html from the executed notebook in reports/notebooks.
 
     Raises:
-        StudyError: an executed notebook is missing.
+        StudyError: there is no such executed notebook.
     """
-    for name in NOTEBOOKS.values():
-        notebook = read_notebook(root / "reports" / "notebooks" / f"{name}.ipynb")
-        with atomic_file(root / "reports" / "html" / f"{name}.html") as page:
-            page.write_text(render_html(notebook, name), encoding="utf-8")
+    notebook = read_notebook(root / "reports" / "notebooks" / f"{name}.ipynb")
+    page = root / "reports" / "html" / f"{name}.html"
+    with atomic_file(page) as file:
+        file.write_text(render_html(notebook, name), encoding="utf-8")
+    return page
 
 
 def render_html(notebook: NotebookNode, name: str, *, alone: bool = False) -> str:

@@ -211,7 +211,7 @@ def test_missing_folders_are_errors_with_the_command_that_makes_them(
 def test_unknown_names_are_errors_with_the_known_names(study, refused, faces, tmp_path):
     assert "expected one of csv, folder, kaggle, sample" in refused("prepare", "--source", "web")
     assert "expected one of baseline_cnn" in refused("train", "seed")
-    assert "expected one of prepare, explore, replicate" in refused("stage", "explor")
+    assert "expected one of prepare, explore, page@explore" in refused("stage", "explor")
     faces.save(tmp_path / "faces")
     printed = refused("train", "baseline_cnn", "--data", tmp_path / "faces", "--set", "widht=0.5")
     assert "unknown option widht; it has width, dropout, batch_norm_momentum" in printed

@@ -10,8 +10,9 @@ from fer_utils.notebooks.parameters import NOTEBOOKS
 
 ENTRIES = {
     "prepare": {"fer_utils.data.sources"},
-    "report": {"fer_utils.reports.html", "fer_utils.reports.index", "fer_utils.reports.trials"},
+    "report": {"fer_utils.reports.index", "fer_utils.reports.trials"},
 }
+PAGE = {"fer_utils.reports.html"}
 
 
 def stage_packages(stage: str, project: Path) -> list[str]:
@@ -27,7 +28,7 @@ def stage_packages(stage: str, project: Path) -> list[str]:
         notebook = project / "notebooks" / f"{NOTEBOOKS[stage]}.ipynb"
         names = _imports(notebook) | {"fer_utils.notebooks.runner"}
     else:
-        names = ENTRIES[stage]
+        names = ENTRIES.get(stage, PAGE)
     modules: set[str] = set()
     for name in names:
         # `from fer_utils.data import x` imports a module x, or a name from the package.

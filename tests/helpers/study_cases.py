@@ -6,9 +6,9 @@ import re
 
 from budget import BUDGET
 
-from fer_utils.notebooks.parameters import NOTEBOOKS
+from fer_utils.cli import stage as stages
 
-STAGES = ["prepare", *NOTEBOOKS, "report"]
+STAGES = list(stages.STAGES)
 
 SMALL = {
     f"{stage}.{name}": value for stage, section in BUDGET.items() for name, value in section.items()
@@ -25,7 +25,7 @@ def setting(**changes) -> str:
 
 def ran(done) -> list[str]:
     """The stages that DVC ran."""
-    return re.findall(r"^> fer-study stage (\w+)$", done.stdout, re.M)
+    return re.findall(r"^> fer-study stage (\S+)$", done.stdout, re.M)
 
 
 def write_csv(path) -> None:
