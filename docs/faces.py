@@ -1,4 +1,4 @@
-"""Draw docs/faces.png, the picture in the README: `python docs/faces.py`."""
+"""Draw docs/faces.png, the picture in docs/datasheet.md: `python docs/faces.py`."""
 
 from pathlib import Path
 

@@ -52,7 +52,7 @@ def test_invalid_arguments_are_errors(call, message):
 
 
 @pytest.mark.slow
-def test_the_picture_of_the_readme_is_that_of_its_script(tmp_path):
+def test_the_picture_of_the_datasheet_is_that_of_its_script(tmp_path):
     docs = Path(__file__).parents[2] / "docs"
     figure = runpy.run_path(str(docs / "faces.py"))["picture"]()
     figure.savefig(tmp_path / "faces.png", transparent=True)

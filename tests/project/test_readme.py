@@ -16,11 +16,12 @@ import yaml
 from fer_utils import cli
 
 PROJECT = Path(__file__).resolve().parents[2]
+DOCS = PROJECT / "docs"
 PAGES = [
     "README.md",
     "data/README.md",
-    *(f"docs/{page}.md" for page in ("benchmarks", "datasheet", "first_hour", "recognition")),
-    *(f"docs/{page}.md" for page in ("results", "training")),
+    # docs/tuning.md has tests of its own.
+    *sorted(f"docs/{page.name}" for page in DOCS.glob("*.md") if page.name != "tuning.md"),
 ]
 
 # Words that begin a command of somebody else's program, which is not checked further.
@@ -192,12 +193,26 @@ def test_paths_in_the_text_exist(page):
 
 def test_paths_on_the_map_exist():
     """In the block that shows where things are: what stands before the description, two blanks
-    apart."""
-    (shown,) = blocks("README.md", "")
-    lines = [line for line in shown.splitlines() if not line.startswith(" ")]
-    paths = [path for line in lines for path in re.split(r"  +", line)[:-1]]
+    apart. An indented line is in the package."""
+    (shown,) = blocks("docs/layout.md", "")
+    paths = []
+    for line in shown.splitlines():
+        folder = "fer_utils/" if line.startswith(" ") else ""
+        paths += [folder + path for path in re.split(r"  +", line.strip())[:-1]]
     assert len(paths) >= 6
     assert [path for path in paths if not (PROJECT / path).exists()] == []
+    packages = {
+        f"fer_utils/{path.parent.name}/" for path in PROJECT.glob("fer_utils/*/__init__.py")
+    }
+    assert packages <= set(paths)
+
+
+def test_every_page_and_notebook_is_listed():
+    notebooks = (PROJECT / "notebooks").glob("*.ipynb")
+    for listing, files in (("README", DOCS.glob("*.md")), ("notebooks", notebooks)):
+        shown = text(f"docs/{listing}.md")
+        linked = {(DOCS / link).resolve() for link in re.findall(r"\]\(([^)\s#]+)\)", shown)}
+        assert set(files) - {DOCS / f"{listing}.md"} <= linked, listing
 
 
 @pytest.mark.parametrize("page", PAGES)
