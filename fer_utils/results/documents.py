@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from fer_utils.errors import StudyError
-from fer_utils.evaluation.published import PUBLISHED
+from fer_utils.evaluation.published import PUBLISHED, Published
 from fer_utils.evaluation.published import TABLE as RESULTS_TABLE
 from fer_utils.evaluation.wording import number
 from fer_utils.results.aggregates import CONFUSION
@@ -20,11 +20,21 @@ from fer_utils.storage import atomic_file
 
 README, RESULTS = "README.md", "docs/results.md"
 
-README_MODELS = ("ensemble", "small_resnet", "baseline_cnn", "tang_l2svm", "mini_xception")
+README_MODELS = ("ensemble", "small_resnet", "baseline_cnn", "tang_l2svm")
 """The models in README's table; of each the row with the highest PublicTest accuracy."""
 
-README_PUBLISHED = ("Tang, CNN with L2-SVM", "Human accuracy", "Baseline project’s CNN")
+HEADLINE_MODELS = (*README_MODELS, "mini_xception")
+"""The models in README's figure."""
+
+README_PUBLISHED = ("Tang, CNN with L2-SVM", "Human accuracy")
 """The published accuracies in README's table."""
+
+README_COLUMNS = {
+    "public": "PublicTest, %",
+    "private": "PrivateTest, %",
+    "unleaked": "without leaks, %",
+}
+"""Titles in README's table of the scores in the table of results."""
 
 
 def render(page: str, blocks: dict[str, str], name: str) -> str:
@@ -88,6 +98,7 @@ def documents(
         README: {"results": _summary(results)},
         RESULTS: {
             "results": results_markdown(results),
+            "published": _published(),
             "differences": _differences(differences),
             "tuning": _tuning(pd.read_csv(evidence / "tuning" / "retrained.csv")),
             "ablation": _ablation(pd.read_csv(evidence / "ablation" / "small_resnet.csv")),
@@ -103,41 +114,60 @@ def results_markdown(results: pd.DataFrame) -> str:
     return _markdown(table, texts=("model", "machine"))
 
 
-def headline_rows(results: pd.DataFrame) -> pd.DataFrame:
-    """Select the rows of `README_MODELS`, in this order."""
+def headline_rows(results: pd.DataFrame, models: tuple[str, ...] = HEADLINE_MODELS) -> pd.DataFrame:
+    """Select of each model the row with the highest PublicTest accuracy, in this order."""
     # "ensemble (4 networks)" is the row of the ensemble.
     names = results["model"].str.split(" ").str[0]
     rows = [
         results.loc[names == model, "public_accuracy"].idxmax()
-        for model in README_MODELS
+        for model in models
         if (names == model).any()
     ]
     return results.loc[rows]
 
 
 def _summary(results: pd.DataFrame) -> str:
-    """One row per model of `README_MODELS`, and the published accuracies that it answers to."""
-    table = shown(results).loc[headline_rows(results).index]
-    columns = ["model", "parameters", "seeds", *[c for c in table if "Test" in c]]
-    measured = table[columns]
-    published = pd.DataFrame(
-        [
-            {
-                "model": f"{known.name} (published)",
-                "PrivateTest, %": _accuracy(known),
-            }
-            for known in PUBLISHED
-            if known.name in README_PUBLISHED
-        ]
-    )
-    return _markdown(pd.concat([measured, published]).fillna(""), texts=("model",))
+    """One row per model of `README_MODELS`, then in italics those of `README_PUBLISHED`."""
+    rows = []
+    for row in headline_rows(results, README_MODELS).to_dict("records"):
+        cells = {"model": _with_seeds(row), "parameters": f"{row['parameters']:,}"}
+        for split, title in README_COLUMNS.items():
+            mean, low, high = (100 * row[f"{split}_{key}"] for key in ("accuracy", "low", "high"))
+            cells[title] = f"{mean:.1f} ({low:.1f}–{high:.1f})"
+        rows.append(cells)
+    for known in PUBLISHED:
+        if known.name in README_PUBLISHED:
+            rows.append({"model": f"*{known.label}*", README_COLUMNS["private"]: _accuracy(known)})
+    return _markdown(pd.DataFrame(rows).fillna(""), texts=("model",))
 
 
-def _accuracy(known) -> str:
-    margin = "" if known.margin is None else f" ± {100 * known.margin:.0f}"
-    digits = 0 if known.margin is not None else 2
-    where = "" if known.images == "PrivateTest" else f" ({known.images})"
-    return f"{100 * known.accuracy:.{digits}f}{margin}{where}"
+def _with_seeds(row: dict) -> str:
+    """ "small_resnet, TTA, 3 seeds"; an ensemble joins its seeds, so it has none of its own."""
+    tta = ", TTA" if row["tta"] else ""
+    count = len(str(row["seeds"]).split(","))
+    seeds = "" if " " in row["model"] else f", {count} seed{'s' * (count > 1)}"
+    return f"{row['model']}{tta}{seeds}"
+
+
+def _published() -> str:
+    """Every published accuracy, with its images, what limits a comparison, and its source."""
+    rows = [
+        {
+            "model": known.name,
+            "accuracy, %": _accuracy(known),
+            "images": known.images,
+            "remarks": known.caveat,
+            "source": known.source,
+        }
+        for known in PUBLISHED
+    ]
+    return _markdown(pd.DataFrame(rows), texts=("model", "images", "remarks", "source"))
+
+
+def _accuracy(known: Published) -> str:
+    """As it was published: "71.16", or "65 ± 5" with the half width of its interval."""
+    margin = "" if known.margin is None else f" ± {100 * known.margin:.4g}"
+    return f"{100 * known.accuracy:.4g}{margin}"
 
 
 def _differences(table: pd.DataFrame) -> str:

@@ -207,6 +207,11 @@ def test_paths_on_the_map_exist():
     assert packages <= set(paths)
 
 
+def test_the_readme_is_short():
+    """In words as `wc -w` counts them, tables included."""
+    assert len(text("README.md").split()) <= 900
+
+
 def test_every_page_and_notebook_is_listed():
     notebooks = (PROJECT / "notebooks").glob("*.ipynb")
     for listing, files in (("README", DOCS.glob("*.md")), ("notebooks", notebooks)):

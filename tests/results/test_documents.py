@@ -6,10 +6,15 @@ import shutil
 import pytest
 
 from fer_utils.errors import StudyError
-from fer_utils.evaluation.published import read_results
+from fer_utils.evaluation.published import PUBLISHED, read_results
 from fer_utils.results.aggregates import read_confusion
 from fer_utils.results.differences import read_differences
-from fer_utils.results.documents import documents, render, write_results
+from fer_utils.results.documents import (
+    documents,
+    headline_rows,
+    render,
+    write_results,
+)
 
 START = "<!-- results: written by `fer-study results --write` -->"
 
@@ -26,6 +31,31 @@ def test_the_pages_contain_the_committed_tables(project, blocks_of):
     for name, blocks in blocks_of.items():
         text = (project / name).read_text(encoding="utf-8")
         assert render(text, blocks, name) == text, name
+
+
+def test_the_readmes_sentences_have_the_numbers_of_the_tables(project):
+    """Each percentage outside the table is one of docs/results.md, or rounds one of results.csv."""
+    results = read_results(project / "reports" / "evidence")
+    page = (project / "README.md").read_text(encoding="utf-8")
+    prose = " ".join(re.sub(r"<!-- results.*?end of results -->", "", page, flags=re.S).split())
+    ensemble, single = headline_rows(results, ("ensemble", "small_resnet")).to_dict("records")
+    for row in (ensemble, single):
+        mean, low, high = (100 * row[f"private_{key}"] for key in ("accuracy", "low", "high"))
+        assert f"{mean:.1f} % (95 % interval {low:.1f} to {high:.1f}) on PrivateTest" in prose
+    for fact in (
+        f"{single['parameters'] / 1e6:.1f} million parameters",
+        f"in {single['minutes']:.0f} minutes on two processor cores",
+        f"mean of {len(single['seeds'].split(','))} seeds with test-time augmentation",
+    ):
+        assert fact in prose
+    known = {
+        f"{100 * score:.1f}" for score in results.filter(regex="_(accuracy|low|high)$").stack()
+    }
+    number = r"\d+(?:[.,]\d+)?"
+    known |= set(re.findall(number, (project / "docs" / "results.md").read_text(encoding="utf-8")))
+    shown = set(re.findall(rf"({number}) (?:%|errors)", prose))
+    shown |= {end for ends in re.findall(rf"\(({number}) to ({number})\)", prose) for end in ends}
+    assert {"71.16", "8.0", "38", "1,069", "69.0"} <= shown <= known
 
 
 def test_a_block_is_replaced_and_the_text_around_it_stays():
@@ -47,6 +77,25 @@ def test_numbers_are_written_with_their_intervals(blocks_of):
     assert "+9.6 (+8.1 to +11.2)" in blocks["tuning"]
 
 
+def test_published_accuracies_have_the_digits_and_the_images_of_their_source(blocks_of):
+    page = blocks_of["docs/results.md"]["published"]
+    for known in PUBLISHED:
+        assert f"| {known.name} | {100 * known.accuracy:.4g}" in page
+    for shown in ("| 71.16 | PrivateTest |", "| 65 ± 5 | other images |", "| 75.2 | PrivateTest |"):
+        assert shown in page
+    table = blocks_of["README.md"]["results"]
+    assert "| *Tang, CNN with L2-SVM* |  |  | 71.16 |  |" in table
+    assert "| *Human accuracy, other images* |  |  | 65 ± 5 |  |" in table
+
+
+def test_the_readmes_table_is_small_and_names_the_seeds(blocks_of):
+    lines = blocks_of["README.md"]["results"].splitlines()
+    assert len(lines) <= 2 + 6 and all(line.count(" |") <= 5 for line in lines)
+    names = [line.split(" | ")[0].removeprefix("| ") for line in lines[2:]]
+    assert {"small_resnet, TTA, 3 seeds", "baseline_cnn, 1 seed"} < set(names)
+    assert "ensemble (4 networks), TTA" in names
+
+
 @pytest.fixture
 def study(project, tmp_path):
     """A copy of the evidence and the pages."""
@@ -64,9 +113,9 @@ def test_other_results_change_the_pages_and_the_tables(study):
     results["public_accuracy"] /= 2
     write_results(results, differences, read_confusion(evidence), study)
     assert read_results(evidence)["public_accuracy"].max() < 0.5
-    best = f"{100 * results['public_accuracy'].max():.2f} ("
-    for name in ("README.md", "docs/results.md"):
-        assert best in (study / name).read_text(encoding="utf-8")
+    best = 100 * results["public_accuracy"].max()
+    for name, shown in (("README.md", f"{best:.1f} ("), ("docs/results.md", f"{best:.2f} (")):
+        assert f"| {shown}" in (study / name).read_text(encoding="utf-8")
 
 
 def test_without_markers_nothing_is_written(study):
