@@ -157,11 +157,17 @@ def _published() -> str:
             "accuracy, %": _accuracy(known),
             "images": known.images,
             "remarks": known.caveat,
-            "source": known.source,
+            "source": _linked(known.source),
         }
         for known in PUBLISHED
     ]
     return _markdown(pd.DataFrame(rows), texts=("model", "images", "remarks", "source"))
+
+
+def _linked(source: str) -> str:
+    """With links to arXiv and GitHub; an address in full would be too wide for the table."""
+    source = re.sub(r"arXiv (\d{4}\.\d+)", r"[arXiv \1](https://arxiv.org/abs/\1)", source)
+    return re.sub(r"github\.com/([\w./-]+)", r"[GitHub](https://github.com/\1)", source)
 
 
 def _accuracy(known: Published) -> str:

@@ -83,6 +83,11 @@ def test_published_accuracies_have_the_digits_and_the_images_of_their_source(blo
         assert f"| {known.name} | {100 * known.accuracy:.4g}" in page
     for shown in ("| 71.16 | PrivateTest |", "| 65 ± 5 | other images |", "| 75.2 | PrivateTest |"):
         assert shown in page
+    assert (
+        "| [arXiv 2105.03588](https://arxiv.org/abs/2105.03588), [GitHub](https://github.com/"
+        in page
+    )
+    assert not re.search(r"(?<!https://)(github\.com|arxiv\.org)", page)
     table = blocks_of["README.md"]["results"]
     assert "| *Tang, CNN with L2-SVM* |  |  | 71.16 |  |" in table
     assert "| *Human accuracy, other images* |  |  | 65 ± 5 |  |" in table
