@@ -17,14 +17,17 @@ export DATA VOTES
 export DVC_NO_ANALYTICS := true
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help study test test-all lint lab serve lock clean
+.PHONY: help study report test test-all lint lab serve lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "Settings of study: PROFILE=sample|cpu|full  DATA=fer2013.csv.gz  VOTES=fer2013new.csv  SET=\"replicate.epochs=2 tune.trials=3\""
+	@echo "Settings of study: PROFILE=sample|cpu|full|published  DATA=fer2013.csv.gz  VOTES=fer2013new.csv  SET=\"replicate.epochs=2 tune.trials=3\""
 
 study: $(STUDY) ## run the whole study: on drawn faces, or on yours with DATA=fer2013.csv.gz, at length with PROFILE=cpu
 	@fer-study study --profile '$(PROFILE)' --data "$$DATA" --votes "$$VOTES" $(foreach change,$(SET),--set '$(change)')
+
+report: $(STUDY) ## render the committed results on your FER-2013, without training: DATA=fer2013.csv.gz
+	@fer-study study --profile published --data "$$DATA" --votes "$$VOTES" $(foreach change,$(SET),--set '$(change)')
 
 test: $(DEV) lint ## lint, tests, and the notebooks' saved outputs
 	pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
@@ -49,7 +52,7 @@ lock: $(DEV) ## pin the newest versions of all dependencies
 
 clean: ## remove what the pipeline made; your files, exported models, trainings and searches stay
 	rm -rf build dvc_plots reports/index.html data/prepared data/replicate data/tune data/final_model data/export
-	find reports/notebooks reports/html reports/metrics reports/plots reports/figures reports/tables -type f ! -name .gitignore -delete
+	find reports/notebooks reports/html reports/metrics reports/findings reports/plots reports/figures reports/tables -type f ! -name .gitignore -delete
 
 $(SERVE): EXTRA := serve
 $(STUDY): EXTRA := study

@@ -51,6 +51,29 @@ def confident_mistakes(logits: np.ndarray, emotion: np.ndarray, count: int) -> n
     return wrong[np.argsort(-shares.max(axis=1)[wrong], kind="stable")][:count]
 
 
+def predictions_table(faces: Faces, logits: np.ndarray, chosen: np.ndarray) -> pd.DataFrame:
+    """Labels and predictions of some faces, for pages that must not show the faces.
+
+    Args:
+        faces: (n,).
+        logits: (n, 7).
+        chosen: indices of faces.
+
+    Returns:
+        Columns row (in FER-2013's CSV, from 0), label, prediction, probability.
+    """
+    shares = probabilities(logits)[chosen]
+    names = np.array(EMOTIONS)
+    return pd.DataFrame(
+        {
+            "row": faces.row[chosen],
+            "label": names[faces.emotion[chosen]],
+            "prediction": names[shares.argmax(axis=1)],
+            "probability": shares.max(axis=1),
+        }
+    )
+
+
 def doubtful_labels(faces: Faces) -> tuple[np.ndarray, str] | None:
     """Return which labels are doubtful, bool (n,), and the reason as a phrase.
 

@@ -228,6 +228,18 @@ def results(given: argparse.Namespace) -> None:
         write_headline(root())
 
 
+def publish(_given: argparse.Namespace) -> None:
+    """Publish the report that `make report` has rendered."""
+    from datetime import UTC, datetime
+
+    from fer_utils.paths import root
+    from fer_utils.reports.publish import REPORT, publish_report
+    from fer_utils.training.fit import machine
+
+    date = datetime.now(UTC).date().isoformat()
+    print(publish_report(root(), root() / REPORT, machine=machine(), date=date))
+
+
 def networks(given: argparse.Namespace) -> None:
     """List the networks and their costs."""
     import json

@@ -273,6 +273,13 @@ def make_parser() -> argparse.ArgumentParser:
         help=f"write them to {EVIDENCE}/, README.md and docs/results.md",
     )
 
+    command(
+        "publish",
+        commands.publish,
+        "keep the report of `make report` in docs/report/, and its findings in the evidence",
+        "fer-study publish",
+    )
+
     add = command(
         "networks",
         commands.networks,

@@ -73,10 +73,10 @@ def comparison(ours: pd.DataFrame, measured: pd.DataFrame, *, drawn: bool) -> pd
     """PrivateTest accuracies of this run, the committed real runs and published models.
 
     Args:
-        ours: a table of `results.summarise`.
+        ours: a table of `results.summarise`. Committed runs of the same models are left out.
         measured: a table of `published.read_results`.
-        drawn: True if `ours` are scores on drawn faces. Otherwise the committed runs of the models
-            in `ours` are left out.
+        drawn: True if `ours` are scores on drawn faces. They are left out, because they cannot be
+            compared with scores on real faces.
 
     Returns:
         Columns label, accuracy, low, high (NaN if the source has no interval) and kind: "ours",
@@ -84,12 +84,12 @@ def comparison(ours: pd.DataFrame, measured: pd.DataFrame, *, drawn: bool) -> pd
         images, unless they are PrivateTest.
     """
     rows, names = [], set()
-    for kind, table in (("ours", ours), ("measured", measured)):
+    for kind, table in (("ours", ours[:0] if drawn else ours), ("measured", measured)):
         for row in table.to_dict("records"):
             name = f"{row['model']}, TTA" if row["tta"] else row["model"]
             if kind == "ours":
                 names.add(name)
-            elif not drawn and name in names:
+            elif name in names:
                 continue
             scores = {key: row[f"private_{key}"] for key in ("accuracy", "low", "high")}
             rows.append({"label": name, **scores, "kind": kind})

@@ -31,7 +31,7 @@ from fer_utils.plots.networks import plot_network
 from fer_utils.plots.robustness import plot_corruption_curves, plot_corruption_strip
 from fer_utils.plots.scores import plot_accuracies, plot_scores_by_emotion
 from fer_utils.plots.slices import plot_slices
-from fer_utils.plots.style import COLOURS, INK, save_figure, use_style
+from fer_utils.plots.style import COLOURS, INK, mark, save_figure, use_style
 from fer_utils.plots.training import plot_accuracy_by_epoch, plot_learning_curves
 from fer_utils.plots.tuning import (
     plot_against_random,
@@ -44,6 +44,7 @@ from fer_utils.plots.tuning import (
 __all__ = [
     "COLOURS",
     "INK",
+    "mark",
     "plot_ablation",
     "plot_accuracies",
     "plot_accuracy_against_cost",

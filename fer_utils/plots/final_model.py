@@ -72,16 +72,17 @@ def plot_accuracy_against_cost(table: pd.DataFrame) -> Figure:
     """Plot PrivateTest accuracy against multiply-adds and against milliseconds per face.
 
     Args:
-        table: as returned by `latency.with_costs`.
+        table: as returned by `latency.with_costs`. Without any milliseconds, the second panel is
+            left out.
     """
+    costs = [("multiply_adds", "Multiply-adds per face (millions)")]
+    if table["milliseconds"].notna().any():
+        costs.append(("milliseconds", "Milliseconds per face (one thread)"))
     figure = Figure(figsize=(WIDTH, 4.4), layout="constrained")
-    axes = figure.subplots(1, 2, sharey=True)
+    axes = figure.subplots(1, len(costs), sharey=True, squeeze=False)[0]
     names = list(dict.fromkeys(table["model"]))
     plain = set(table.loc[table["tta"] == "", "model"])
-    for ax, column, label in (
-        (axes[0], "multiply_adds", "Multiply-adds per face (millions)"),
-        (axes[1], "milliseconds", "Milliseconds per face (one thread)"),
-    ):
+    for ax, (column, label) in zip(axes, costs, strict=True):
         for row in table.to_dict("records"):
             x = row[column] / (1e6 if column == "multiply_adds" else 1)
             colour = LINES[names.index(row["model"]) % len(LINES)]

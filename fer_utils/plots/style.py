@@ -27,9 +27,17 @@ LINES = (
 WIDTH = 9.0
 """Width of a figure, inches."""
 
+_drawn = False
 
-def use_style() -> None:
-    """Set the study's style for all later figures."""
+
+def use_style(*, drawn: bool = False) -> None:
+    """Set the study's style for all later figures.
+
+    Args:
+        drawn: `save_figure` and `mark` mark each figure, because the notebook's faces are drawn.
+    """
+    global _drawn
+    _drawn = drawn
     sns.set_theme(
         style="ticks",
         rc={
@@ -58,8 +66,28 @@ def use_style() -> None:
     )
 
 
-def save_figure(figure: Figure, file: Path) -> Figure:
-    """Save a figure as PDF and return it. Equal figures give equal bytes."""
+def mark(figure: Figure, drawn: bool | None = None) -> Figure:
+    """Mark a figure of drawn faces, so that nobody takes it for real ones, and return it.
+
+    Args:
+        figure: the figure.
+        drawn: as for `save_figure`.
+    """
+    if _drawn if drawn is None else drawn:
+        figure.text(1, 1, "drawn faces", ha="right", va="bottom", fontsize=8, color=MUTED)
+    return figure
+
+
+def save_figure(figure: Figure, file: Path, *, drawn: bool | None = None) -> Figure:
+    """Save a figure as PDF and return it. Equal figures give equal bytes.
+
+    Args:
+        figure: the figure.
+        file: the PDF.
+        drawn: mark the figure, because it shows drawn faces or scores on them. None is what
+            `use_style` was told.
+    """
+    mark(figure, drawn)
     with atomic_file(Path(file)) as target:
         figure.savefig(target, format="pdf", metadata={"CreationDate": None})
     return figure

@@ -12,8 +12,9 @@ Kernels are rounded to float16 first, so both files are the same model.
 
 import contextlib
 import json
+import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -33,7 +34,7 @@ from fer_utils.evaluation import accuracy, per_emotion, probabilities, split_sco
 from fer_utils.networks import parts
 from fer_utils.networks.backend import keras
 from fer_utils.networks.costs import multiply_adds
-from fer_utils.recognition.recognizer import CARD, MODEL, open_model
+from fer_utils.recognition.recognizer import CARD, MODEL, RELEASED, open_model
 from fer_utils.storage import Contents, atomic_folder
 from fer_utils.training.predict import predict
 from fer_utils.training.runs import Run
@@ -110,6 +111,32 @@ def export_run(run: Run, faces: Faces, folder: Path, *, int8: bool = False) -> d
         (target / CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
         (target / "README.md").write_text(card_text(card), encoding="utf-8")
     return card
+
+
+def copy_released(runs: Sequence[Run], folder: Path) -> tuple[Run, dict]:
+    """Copy the released model, in place of an export of the run that it was exported from.
+
+    Args:
+        runs: usually evidence, which has no weights.
+        folder: the folder to write.
+
+    Returns:
+        The run of the released model, and the contents of card.json.
+
+    Raises:
+        StudyError: the released model was exported from none of these runs.
+    """
+    card = json.loads((RELEASED / CARD).read_text(encoding="utf-8"))
+    run = next((run for run in runs if run.info.fingerprint == card["fingerprint"]), None)
+    if run is None:
+        raise StudyError(
+            f"released model: expected one of {', '.join(run.info.label for run in runs)}, found "
+            f"{card['name']}. Release one of these, or set use_evidence to false."
+        )
+    with atomic_folder(folder, EXPORTED) as target:
+        for name in (MODEL, "weights.npz", CARD, "README.md"):
+            shutil.copyfile(RELEASED / name, target / name)
+    return run, card
 
 
 def write_onnx(model: keras.Model, file: Path) -> None:

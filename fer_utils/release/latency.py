@@ -11,38 +11,39 @@ import pandas as pd
 from fer_utils.emotions import SIDE
 from fer_utils.evaluation.wording import points
 from fer_utils.training.augmentation import tta_transforms
-from fer_utils.training.runs import Run
+from fer_utils.training.recipe import Recipe
 
 ROUNDS = 50
 
 
-def answer_costs(folders: Mapping[str, Path], rounds: int = ROUNDS) -> pd.DataFrame:
+def answer_costs(recipes: Mapping[str, Recipe], rounds: int = ROUNDS) -> pd.DataFrame:
     """Measure the time of each network for one face on one thread.
 
     The networks alternate. With TTA, all transforms of a face are one batch. Snapshots multiply
     both costs.
 
     Args:
-        folders: the folder of a run, finished or published, by the network's name.
-        rounds: number of timings; the first call is not counted.
+        recipes: by the network's name. The weights change no cost, so random ones are timed.
+        rounds: number of timings; the first call is not counted. 0 times nothing.
 
     Returns:
         One row per network, and another one if its recipe has TTA: model, tta, answers (forward
         passes for a face), parameters, multiply_adds (for a face), milliseconds (the minimum of all
-        rounds, because other work on the machine only adds to it).
+        rounds, because other work on the machine only adds to it; NaN without rounds).
     """
-    from fer_utils.networks import parts
+    from fer_utils.networks import build, parts
     from fer_utils.networks.costs import multiply_adds
     from fer_utils.recognition.recognizer import open_model
     from fer_utils.release.export import write_onnx
 
     rows, calls = [], []
     with tempfile.TemporaryDirectory() as folder:
-        for number, (name, run) in enumerate(folders.items()):
-            recipe = Run(run).recipe
-            model, file = Run(run).model(), Path(folder) / f"{number}.onnx"
-            write_onnx(model, file)
-            session = open_model(file, threads=1)
+        for number, (name, recipe) in enumerate(recipes.items()):
+            model, file = build(recipe.network, **recipe.options), Path(folder) / f"{number}.onnx"
+            session = None
+            if rounds:
+                write_onnx(model, file)
+                session = open_model(file, threads=1)
             for tta in recipe.kinds:
                 seen = len(tta_transforms(recipe.tta, SIDE)) if tta and recipe.tta else 1
                 answers = seen * (recipe.snapshots if tta else 1)
@@ -55,6 +56,8 @@ def answer_costs(folders: Mapping[str, Path], rounds: int = ROUNDS) -> pd.DataFr
                 calls.append(
                     (session, np.zeros((seen, SIDE, SIDE, 1), np.float32), answers // seen)
                 )
+        if not rounds:
+            return pd.DataFrame(rows).assign(milliseconds=np.nan)
         seconds = [[_seconds(*call) for call in calls] for _ in range(rounds + 1)][1:]
     return pd.DataFrame(rows).assign(
         milliseconds=[1000 * min(times) for times in zip(*seconds, strict=True)]
@@ -95,10 +98,11 @@ def tta_finding(table: pd.DataFrame) -> str:
     sentences = []
     for row in both.to_dict("records"):
         gain = row["private_accuracy"] - row["private_accuracy_plain"]
-        factor = row["milliseconds"] / row["milliseconds_plain"]
+        cost = "multiply_adds" if np.isnan(row["milliseconds"]) else "milliseconds"
+        factor = row[cost] / row[f"{cost}_plain"]
         sentences.append(
             f"TTA changes the PrivateTest accuracy of {row['model']} by {points(gain, sign=True)}, "
-            f"for {factor:.1f} times the milliseconds."
+            f"for {factor:.1f} times the {cost.replace('_', '-')}."
         )
     return " ".join(sentences)
 

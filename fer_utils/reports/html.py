@@ -1,6 +1,7 @@
 """HTML pages of executed notebooks, in the study's style."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from nbformat import NotebookNode
@@ -25,7 +26,13 @@ def write_page(root: Path, name: str) -> Path:
     return page
 
 
-def render_html(notebook: NotebookNode, name: str, *, alone: bool = False) -> str:
+def render_html(
+    notebook: NotebookNode,
+    name: str,
+    *,
+    alone: bool = False,
+    footer: Mapping[str, str] | None = None,
+) -> str:
     """Render an executed notebook as one HTML page in the study's style. The page fetches nothing.
 
     Args:
@@ -34,6 +41,7 @@ def render_html(notebook: NotebookNode, name: str, *, alone: bool = False) -> st
         name: the notebook's name without suffix. The page links the other notebooks' pages beside
             it and the index one folder up.
         alone: leave these links out, because the page has no others beside it.
+        footer: what the page was made from, as names and values.
     """
     from nbconvert import HTMLExporter
 
@@ -50,6 +58,7 @@ def render_html(notebook: NotebookNode, name: str, *, alone: bool = False) -> st
             for page in (() if alone else NOTEBOOKS.values())
         ],
         "parameters": used_parameters(notebook),
+        "footer": footer or {},
         "css": "\n".join([*sheets, _code_colours()]),
     }
     page, _ = exporter.from_notebook_node(notebook, resources={"study": study})

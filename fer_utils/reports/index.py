@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -62,7 +63,13 @@ class Row:
     link: str | None = None
 
 
-def write_index(out: Path, *, root: Path) -> None:
+def write_index(
+    out: Path,
+    *,
+    root: Path,
+    links: Path | None = None,
+    footer: Mapping[str, str] | None = None,
+) -> None:
     """Write the index page, one file that fetches nothing. The same data give the same bytes.
 
     Below `root` it reads reports/metrics/*.json, reports/evidence/results.csv, params.yaml, titles
@@ -70,8 +77,12 @@ def write_index(out: Path, *, root: Path) -> None:
     marked "not run yet".
 
     Args:
-        out: the page, usually reports/index.html; links are relative to its folder.
+        out: the page, usually reports/index.html; the pages of the notebooks are in html/ beside
+            it.
         root: the study's folder.
+        links: the folder that the page's other links are relative to; None is the page's own. It
+            differs while the page is written to a temporary folder.
+        footer: what the page was made from, as names and values, behind the versions.
 
     Raises:
         StudyError: an existing file cannot be read, or lacks a number that the page shows.
@@ -87,6 +98,7 @@ def write_index(out: Path, *, root: Path) -> None:
     )
     environment.filters |= {"percent": percent, "seeds": _seeds}
     out, root = Path(out), Path(root)
+    place = Path(links or out.parent)
     metrics = {stage: _json(root / "reports" / "metrics" / f"{stage}.json") for stage in NOTEBOOKS}
     parameters = _yaml(root / "params.yaml")
     explored = metrics["explore"] or {}
@@ -96,7 +108,7 @@ def write_index(out: Path, *, root: Path) -> None:
     published = [_published_row(known) for known in PUBLISHED]
     try:
         own = _own_rows(final, metrics["final_model"] or {}, metrics["replicate"] or {})
-        real = _real_rows(root, out.parent)
+        real = _real_rows(root, place)
         page = environment.get_template("index.html.j2").render(
             css=(TEMPLATES / "study.css").read_text(encoding="utf-8"),
             metrics=metrics,
@@ -110,6 +122,7 @@ def write_index(out: Path, *, root: Path) -> None:
             axis=Axis.around(own + real + published),
             cards=[_card(name, root, out.parent) for name in NOTEBOOKS.values()],
             versions=versions(),
+            footer=footer or {},
         )
     except (jinja2.UndefinedError, KeyError, TypeError) as problem:
         raise StudyError(
@@ -183,7 +196,7 @@ def _plain(markdown: str) -> str:
 
 def _card(name: str, root: Path, folder: Path) -> dict[str, Any]:
     title, summary = title_and_summary(root / "notebooks" / f"{name}.ipynb")
-    html = root / "reports" / "html" / f"{name}.html"
+    html = folder / "html" / f"{name}.html"
     return {
         "number": int(name[:2]),
         "label": label(name),

@@ -18,8 +18,12 @@ FEW = 6
 """A column is a choice if it has at most 6 values and repeats some. Its axis labels each value."""
 
 
-def write_trials_page(root: Path) -> None:
-    """Write reports/html/03_trials.html from the table of trials that the stage `tune` wrote.
+def write_trials_page(root: Path, folder: Path | None = None) -> None:
+    """Write 03_trials.html from the table of trials that the stage `tune` wrote.
+
+    Args:
+        root: the study's folder.
+        folder: the folder of the page; None is reports/html.
 
     Raises:
         StudyError: the table is missing or cannot be read.
@@ -35,7 +39,8 @@ def write_trials_page(root: Path) -> None:
             "(`dvc repro tune`)."
         ) from None
     used = [name for name in hyperparameters if ledger[name].notna().any()]
-    with atomic_file(root / "reports" / "html" / "03_trials.html") as page:
+    folder = folder or root / "reports" / "html"
+    with atomic_file(folder / "03_trials.html") as page:
         page.write_text(trials_page(ledger, used), encoding="utf-8")
 
 

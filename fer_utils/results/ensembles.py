@@ -16,7 +16,7 @@ from fer_utils.data.faces import Faces
 from fer_utils.errors import StudyError
 from fer_utils.evaluation import bootstrap_interval, cross_entropy, mean_prediction
 from fer_utils.storage import atomic_file
-from fer_utils.training.runs import RunInfo, logits_of
+from fer_utils.training.runs import RunInfo, logits_of, read_run_info
 
 FOLDER = "ensembles"
 SIZE = 8
@@ -122,6 +122,23 @@ def write_ensemble(folder: Path, name: str, path: pd.DataFrame, candidates: Iter
     with atomic_file(target) as new:
         new.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
     return target
+
+
+def read_candidates(folder: Path, name: str = "ensemble") -> dict[Path, RunInfo]:
+    """The runs from which a committed ensemble was selected, by their folders in the evidence.
+
+    Raises:
+        StudyError: there is no such ensemble, or a run's evidence is missing.
+    """
+    file = Path(folder) / FOLDER / f"{name}.json"
+    try:
+        labels = json.loads(file.read_text(encoding="utf-8"))["candidates"]
+    except (OSError, ValueError, KeyError) as problem:
+        raise StudyError(
+            f"{file}: expected an ensemble with its candidates, found {problem}. Select it again "
+            "(`fer-study ensemble`)."
+        ) from None
+    return {Path(folder) / label: read_run_info(Path(folder) / label) for label in labels}
 
 
 def read_ensembles(folder: Path) -> dict[str, dict[Path, int]]:

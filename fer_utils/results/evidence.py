@@ -179,6 +179,36 @@ def read_evidence(folder: Path, faces: Faces) -> dict[Path, RunInfo]:
     return runs
 
 
+def evidence_runs(folder: Path, faces: Faces, names: Sequence[str]) -> list[Run]:
+    """The committed runs of some recipes, for notebooks that train nothing.
+
+    They have logits and learning curves, and no weights.
+
+    Args:
+        folder: the evidence.
+        faces: FER-2013, prepared from its CSV.
+        names: of recipes.
+
+    Returns:
+        All seeds of each recipe, in the order of `names`.
+
+    Raises:
+        StudyError: a recipe has no committed run, or as in `read_evidence`.
+    """
+    infos = read_evidence(folder, faces)
+    found: dict[str, list[Run]] = {name: [] for name in names}
+    for each, info in infos.items():
+        if info.recipe.name in found:
+            found[info.recipe.name].append(Run(each))
+    if missing := [name for name, runs in found.items() if not runs]:
+        known = sorted({info.recipe.name for info in infos.values()})
+        raise StudyError(
+            f"evidence: expected runs of {', '.join(missing)}, found runs of {', '.join(known)}. "
+            "Set use_evidence to false to train them."
+        )
+    return [run for runs in found.values() for run in runs]
+
+
 def available_runs(published: Sequence[Path], evidence: Path, faces: Faces) -> dict[str, Path]:
     """The folder with the logits of each run, by its label, for analyses that train nothing.
 

@@ -14,6 +14,7 @@ from fer_utils.data.faces import Faces
 from fer_utils.emotions import PRIVATE, PUBLIC
 from fer_utils.errors import StudyError
 from fer_utils.evaluation import bootstrap_interval, paired_bootstrap, seed_summary
+from fer_utils.evaluation.wording import interval, points
 from fer_utils.networks import options_of
 from fer_utils.training.fit_many import fit_many
 from fer_utils.training.recipe import Recipe
@@ -176,7 +177,7 @@ def ablation_finding(table: pd.DataFrame) -> str:
     return (
         f"{len(significant)} of {len(rows)} changes {'makes' if len(significant) == 1 else 'make'} "
         f"a statistically significant difference on PublicTest ({seeds}). The largest is {verb} "
-        f"{largest['variant'][2:]}: {100 * largest['difference']:+.1f} points "
-        f"({100 * largest['difference_low']:+.1f} to {100 * largest['difference_high']:+.1f}). If "
+        f"{largest['variant'][2:]}: {points(largest['difference'], sign=True)} "
+        f"({interval(largest['difference_low'], largest['difference_high'])}). If "
         f"no change had an effect, {0.05 * len(rows):.1f} would be expected by chance."
     )

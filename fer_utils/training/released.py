@@ -27,9 +27,7 @@ def available_models(runs: Mapping[str, Path], faces: Faces) -> dict[str, keras.
         StudyError: there is no model.
     """
     models = {
-        label: Run(folder).model()
-        for label, folder in runs.items()
-        if (folder / "model.keras").is_file()
+        label: Run(folder).model() for label, folder in runs.items() if Run(folder).has_weights
     }
     if not faces.drawn:
         models["released model"] = load_keras(RELEASED)

@@ -45,7 +45,8 @@ ENGINE = 2
 Version 1 was Keras' model.fit; version 2 is the study's own step, which rounds differently."""
 
 RUN_FILE = "run.json"
-_PUBLISHED = RUN_FILE, ("model.keras", "predictions.npz", "tta.npz", "history.csv")
+WEIGHTS = "model.keras"
+_PUBLISHED = RUN_FILE, (WEIGHTS, "predictions.npz", "tta.npz", "history.csv")
 
 VOTES = "FER+ votes"
 """The teacher of a run that learned from FER+ votes, which are not FER-2013's labels."""
@@ -238,13 +239,18 @@ class Run:
                 weights.append([saved[f"arr_{i}"] for i in range(len(saved.files))])
         return weights
 
+    @property
+    def has_weights(self) -> bool:
+        """True if the selected weights are saved. Evidence has none."""
+        return (self.folder / WEIGHTS).is_file()
+
     def model(self):
         """The Keras model with the selected weights."""
         from fer_utils.networks import load_layers
         from fer_utils.networks.backend import keras
 
         load_layers()
-        return keras.saving.load_model(self.folder / "model.keras", compile=False)
+        return keras.saving.load_model(self.folder / WEIGHTS, compile=False)
 
 
 def predictions_file(folder: Path, tta: bool) -> Path:
@@ -297,14 +303,17 @@ def write_predictions(
 
 
 def publish_run(run: Run, folder: Path) -> None:
-    """Copy to `folder` what other stages need of a run: model, predictions, history and record.
+    """Copy to `folder` what other stages need of a run: predictions, history, record, and the
+    model if the run has weights.
 
     The copies contain no times and no machine, so that the same results are the same bytes.
     """
     info = dataclasses.replace(run.info, faces="", seconds=None, machine=None, versions={})
     with atomic_folder(folder, Contents("a published run", *_PUBLISHED)) as target:
         files = [predictions_file(run.folder, tta) for tta in run.recipe.kinds]
-        for file in (run.folder / "model.keras", *files):
+        if run.has_weights:
+            files.append(run.folder / WEIGHTS)
+        for file in files:
             shutil.copyfile(file, target / file.name)
         run.history.drop(columns="seconds").to_csv(target / "history.csv", index=False)
         info.write(target / RUN_FILE)

@@ -5,7 +5,7 @@ ledger = search(space, recipe, faces.without_private(), oracle="random", trials=
 """
 
 from fer_utils.tuning.importance import importance, importance_finding
-from fer_utils.tuning.ledger import against_random, search_finding
+from fer_utils.tuning.ledger import against_random, read_ledger, search_finding
 from fer_utils.tuning.retraining import contenders, retrain, retrained_table, retraining_finding
 from fer_utils.tuning.search import random_at_equal_compute, search
 from fer_utils.tuning.spaces import SearchSpace
@@ -17,6 +17,7 @@ __all__ = [
     "importance",
     "importance_finding",
     "random_at_equal_compute",
+    "read_ledger",
     "retrain",
     "retrained_table",
     "retraining_finding",

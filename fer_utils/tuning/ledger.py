@@ -1,10 +1,12 @@
 """Ledger of a search, one row per trial, and comparison with random search at equal compute."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from fer_utils.errors import StudyError
 from fer_utils.evaluation.wording import number, percent
 
 COLUMNS = (
@@ -51,6 +53,26 @@ def make_ledger(rows: list[dict], names: tuple[str, ...]) -> pd.DataFrame:
         table[column] = pd.to_numeric(table[column])
     table = table.sort_values("trial", ignore_index=True)
     return table.sort_values("val_accuracy", ascending=False, kind="stable", ignore_index=True)
+
+
+def read_ledger(file: Path) -> pd.DataFrame:
+    """Read a committed ledger, in the form of `make_ledger`.
+
+    Raises:
+        StudyError: the file is missing or no ledger.
+    """
+    try:
+        table = pd.read_csv(file)
+    except (OSError, ValueError) as problem:
+        raise StudyError(
+            f"{file}: expected the ledger of a search, found {problem}. Restore the committed file."
+        ) from None
+    if missing := {"trial", "status", *COLUMNS} - set(table.columns):
+        raise StudyError(
+            f"{file}: expected the ledger of a search, found no column "
+            f"{', '.join(sorted(missing))}. Restore the committed file."
+        )
+    return table.assign(problem=table["problem"].fillna(""))
 
 
 def best_so_far(ledger: pd.DataFrame) -> pd.DataFrame:

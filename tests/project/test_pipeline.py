@@ -18,13 +18,14 @@ from fer_utils.training.recipes import RECIPES
 
 PROJECT = Path(__file__).resolve().parents[2]
 STAGES = list(stages.STAGES)
-PROFILES = ["sample", "cpu", "full"]
+PROFILES = ["sample", "cpu", "full", "published"]
 MARK = "# NBVAL_CHECK_OUTPUT"
 
 # Parameters that name an output of the stage. Any other path is a dependency, or the store of runs.
 OUTPUTS = {
     "published_folder",
     "export_folder",
+    "findings_file",
     "metrics_file",
     "history_file",
     "ledger_file",
@@ -199,7 +200,7 @@ def test_profile_sets_only_what_the_notebooks_declare(tmp_path, profile):
 
 
 def test_profiles_differ(tmp_path):
-    sample, cpu, full = (
+    sample, cpu, full, published = (
         yaml.safe_load(compose(profile, tmp_path / "p.yaml")) for profile in PROFILES
     )
     assert sample["prepare"]["source"] == "sample"
@@ -213,6 +214,11 @@ def test_profiles_differ(tmp_path):
     assert len(full["replicate"]["seeds"]) >= 3
     assert {"tang_l2svm_full", "tang_softmax_full"} < set(full["replicate"]["recipe_names"])
     assert full["tune"]["trials"] > cpu["tune"]["trials"]
+    stages = ("replicate", "tune", "final_model")
+    assert all(published[stage]["use_evidence"] for stage in stages), "nothing is trained"
+    assert not any(profile[s]["use_evidence"] for profile in (sample, cpu, full) for s in stages)
+    shown = [published[stage]["show_faces"] for stage in ("explore", "analyse_errors")]
+    assert shown == [False, False], "its pages are published"
 
 
 def test_the_sample_profile_has_the_defaults_of_the_notebooks(tmp_path):

@@ -6,41 +6,44 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_utils.networks import parts
+from fer_utils.networks import build, parts
 from fer_utils.networks.costs import multiply_adds
 from fer_utils.release import latency
 from fer_utils.release.latency import answer_costs, tta_finding, with_costs
-from fer_utils.training.fit import fit
-from fer_utils.training.runs import Run, publish_run
+from fer_utils.training.recipe import Recipe
 
 
 @pytest.fixture(scope="module")
-def two_runs(faces, recipe, build_tiny, tmp_path_factory):
-    """A run without TTA, and a published one with TTA (flip) and two snapshots."""
-    folder = tmp_path_factory.mktemp("latency")
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("fer_utils.training.fit.build", build_tiny)
-        plain = fit(recipe.but(epochs=1), faces, 1, folder, progress=False)
-        many = recipe.but(name="many", epochs=12, tta="flip", snapshots=2)
-        publish_run(fit(many, faces, 1, folder, progress=False), folder / "published")
-    return {"one": plain.folder, "many": folder / "published"}
+def two_recipes(recipe):
+    """A recipe without TTA, and one with TTA (flip) and two snapshots."""
+    return {"one": recipe, "many": recipe.but(name="many", epochs=12, tta="flip", snapshots=2)}
 
 
-def test_costs_are_those_of_the_networks(two_runs):
-    table = answer_costs(two_runs, rounds=3)
+def test_costs_are_those_of_the_networks(two_recipes):
+    table = answer_costs(two_recipes, rounds=3)
     assert table[["model", "tta", "answers"]].values.tolist() == [
         ["one", "", 1],
         ["many", "", 1],
         ["many", "flip, 2 snapshots", 4],
     ]
     for row in table.to_dict("records"):
-        model = Run(two_runs[row["model"]]).model()
+        recipe: Recipe = two_recipes[row["model"]]
+        model = build(recipe.network, **recipe.options)
         assert row["parameters"] == parts(model)[1].count_params()
         assert row["multiply_adds"] == row["answers"] * multiply_adds(model)
     assert (table["milliseconds"] > 0).all()
 
 
-def test_times_are_the_minimum_of_calls_with_all_transforms(two_runs, monkeypatch):
+def test_without_rounds_nothing_is_timed(two_recipes):
+    table = answer_costs(two_recipes, rounds=0)
+    assert table["milliseconds"].isna().all() and (table["multiply_adds"] > 0).all()
+    scores = SCORES.assign(model=["one", "many", "many", "unpriced", "ensemble (2 networks)"])
+    scores["tta"] = ["", "", "flip, 2 snapshots", "", ""]
+    finding = tta_finding(with_costs(scores, table))
+    assert "4.0 times the multiply-adds" in finding and "milliseconds" not in finding
+
+
+def test_times_are_the_minimum_of_calls_with_all_transforms(two_recipes, monkeypatch):
     """A stand-in for ONNX Runtime takes a known time per face."""
     asked = []
 
@@ -54,7 +57,7 @@ def test_times_are_the_minimum_of_calls_with_all_transforms(two_runs, monkeypatc
         "fer_utils.recognition.recognizer.open_model", lambda file, threads: Session()
     )
     monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
-    table = answer_costs(two_runs, rounds=5)
+    table = answer_costs(two_recipes, rounds=5)
     assert table["milliseconds"].tolist() == pytest.approx([3, 3, 12]), (
         "the machine was busy in all rounds except one"
     )
@@ -93,7 +96,7 @@ def test_the_finding_has_gain_and_cost_of_tta():
     assert "No network" in tta_finding(with_costs(SCORES[2:3], COSTS))
 
 
-def test_the_first_call_is_not_counted(two_runs, monkeypatch):
+def test_the_first_call_is_not_counted(two_recipes, monkeypatch):
     monkeypatch.setattr(latency, "_seconds", lambda session, pixels, times: next(ticks))
     ticks = iter(np.r_[99.0, 99.0, 99.0, np.arange(1.0, 10.0)])
-    assert answer_costs(two_runs, rounds=3)["milliseconds"].tolist() == [1000, 2000, 3000]
+    assert answer_costs(two_recipes, rounds=3)["milliseconds"].tolist() == [1000, 2000, 3000]

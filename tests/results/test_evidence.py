@@ -17,6 +17,7 @@ from fer_utils.results.ensembles import read_ensembles, select
 from fer_utils.results.evidence import (
     available_runs,
     compute_results,
+    evidence_runs,
     publish_ensemble,
     publish_evidence,
     read_evidence,
@@ -348,3 +349,19 @@ def test_available_runs_are_the_published_ones_and_on_fer2013_the_evidence(
     )
     with pytest.raises(StudyError, match=r"found none in .*nowhere"):
         available_runs([tmp_path / "nowhere"], tmp_path / "evidence", faces)
+
+
+def test_evidence_runs_are_all_seeds_of_each_recipe(canonical, faces, make_run, tmp_path):
+    evidence = tmp_path / "evidence"
+    other = Recipe("other", "baseline_cnn")
+    for run in (make_run(seed=2), make_run(seed=1), make_run(other)):
+        publish_evidence(run, evidence)
+    runs = evidence_runs(evidence, canonical, ["other", "baseline_cnn"])
+    labels = [run.info.label for run in runs]
+    assert labels == ["other-seed1", "baseline_cnn-seed1", "baseline_cnn-seed2"]
+    assert not any(run.has_weights for run in runs)
+    assert runs[0].logits(canonical.of(PRIVATE)).shape == (3589, 7)
+    with pytest.raises(StudyError, match="runs of third, found runs of baseline_cnn, other"):
+        evidence_runs(evidence, canonical, ["third"])
+    with pytest.raises(StudyError, match="canonical FER-2013"):
+        evidence_runs(evidence, faces, ["other"])

@@ -84,12 +84,12 @@ def test_the_finding_counts_significant_changes_and_names_the_largest():
         table_of(("- mirroring", -0.03, -0.05, -0.01), ("+ mixup", 0.01, -0.01, 0.03))
     )
     assert finding.startswith("1 of 2 changes makes ") and "2 seeds each" in finding
-    assert "leaving out mirroring: -3.0 points (-5.0 to -1.0)" in finding
+    assert "leaving out mirroring: −3.0 points (95 % CI −5.0 to −1.0)" in finding
     assert "0.1 would be expected by chance" in finding
     finding = ablation_finding(
         table_of(("- dropout", 0.02, 0.01, 0.03), ("+ CutMix", -0.04, -0.06, -0.02))
     )
-    assert finding.startswith("2 of 2 changes make ") and "adding CutMix: -4.0 points" in finding
+    assert finding.startswith("2 of 2 changes make ") and "adding CutMix: −4.0 points" in finding
     unclear = [("+ mixup", 0.01, -0.01, 0.03), ("- dropout", 0.0, -0.01, 0.01)]
     finding = ablation_finding(table_of(*unclear, seeds=1))
     assert finding.startswith("None of the 2 changes ") and "1 seed each" in finding
