@@ -7,6 +7,7 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 from fer_utils.notebooks.parameters import NOTEBOOKS, label, read_notebook, used_parameters
+from fer_utils.reports.pictures import with_smaller_pictures
 from fer_utils.storage import atomic_file
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -22,7 +23,7 @@ def write_page(root: Path, name: str) -> Path:
     notebook = read_notebook(root / "reports" / "notebooks" / f"{name}.ipynb")
     page = root / "reports" / "html" / f"{name}.html"
     with atomic_file(page) as file:
-        file.write_text(render_html(notebook, name), encoding="utf-8")
+        file.write_text(render_html(with_smaller_pictures(notebook), name), encoding="utf-8")
     return page
 
 

@@ -20,6 +20,7 @@ from fer_utils.notebooks.findings import FOLDER as FINDINGS
 from fer_utils.notebooks.parameters import NOTEBOOKS, read_notebook, used_parameters
 from fer_utils.reports.html import render_html
 from fer_utils.reports.index import write_index
+from fer_utils.reports.pictures import with_smaller_pictures
 from fer_utils.reports.trials import write_trials_page
 from fer_utils.storage import Contents, atomic_folder
 
@@ -98,7 +99,7 @@ def publish_report(
         (target / "html").mkdir()
         for name in NOTEBOOKS.values():
             notebook = read_notebook(root / "reports" / "notebooks" / f"{name}.ipynb")
-            page = render_html(notebook, name, footer=footer)
+            page = render_html(with_smaller_pictures(notebook), name, footer=footer)
             (target / "html" / f"{name}.html").write_text(page, encoding="utf-8")
         write_trials_page(root, target / "html")
         write_index(target / "index.html", root=root, links=out, footer=footer)
