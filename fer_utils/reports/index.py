@@ -18,6 +18,7 @@ import yaml
 from fer_utils.errors import StudyError
 from fer_utils.evaluation.published import PUBLISHED, Published
 from fer_utils.notebooks.parameters import NOTEBOOKS, label, read_notebook
+from fer_utils.reports.answer import answers
 from fer_utils.reports.html import TEMPLATES
 from fer_utils.storage import atomic_file
 
@@ -34,6 +35,9 @@ PACKAGES = (
 )
 
 FINAL = "Final model of this run"
+
+PRIVATE_TEST = 3589
+"""Images of PrivateTest."""
 
 THUMBNAIL = 560
 """Width of a card's picture, in pixels: twice its width on the page, for dense screens."""
@@ -107,8 +111,12 @@ def write_index(
     final = f"{FINAL} (drawn faces)" if drawn else FINAL
     published = [_published_row(known) for known in PUBLISHED]
     try:
-        own = _own_rows(final, metrics["final_model"] or {}, metrics["replicate"] or {})
+        trained = _own_rows(final, metrics["final_model"] or {}, metrics["replicate"] or {})
         real = _real_rows(root, place)
+        # A run on FER-2013 may load committed trainings, which the first table contains.
+        known = set() if drawn else {_identity(row) for row in real}
+        own = [row for row in trained if _identity(row) not in known]
+        answer, ensemble = answers(root / "reports" / "evidence")
         page = environment.get_template("index.html.j2").render(
             css=(TEMPLATES / "study.css").read_text(encoding="utf-8"),
             metrics=metrics,
@@ -117,9 +125,15 @@ def write_index(
             drawn=drawn,
             final=final,
             own=own,
+            committed=len(own) < len(trained),
+            # Scores on drawn faces cannot be compared with real ones, nor share their axis.
+            own_axis=Axis.around(own) if own else None,
             real=real,
             published=published,
-            axis=Axis.around(own + real + published),
+            real_axis=Axis.around(real + published),
+            answer=answer,
+            ensemble=ensemble,
+            private_test=PRIVATE_TEST,
             cards=[_card(name, root, out.parent) for name in NOTEBOOKS.values()],
             versions=versions(),
             footer=footer or {},
@@ -140,7 +154,7 @@ def percent(fraction: float, digits: int = 1) -> str:
 
 @dataclass(frozen=True)
 class Axis:
-    """The common axis of all accuracies on the page, from `low` to `high` per cent."""
+    """The common axis of the accuracies of a table, from `low` to `high` per cent."""
 
     low: int
     high: int
@@ -202,7 +216,8 @@ def _card(name: str, root: Path, folder: Path) -> dict[str, Any]:
         "label": label(name),
         "title": title,
         "summary": summary,
-        "link": _relative(html, folder) if html.is_file() else None,
+        "name": name,
+        "href": _relative(html, folder) if html.is_file() else None,
         "thumbnail": _thumbnail(root / "reports" / "notebooks" / f"{name}.ipynb"),
     }
 
@@ -255,6 +270,11 @@ def _own_rows(final: str, final_model: dict[str, Any], replicate: dict[str, dict
     for name, scores in (others | replicate).items():
         rows.append(_own_row(name.replace("_averaged", ", TTA"), scores))
     return rows
+
+
+def _identity(row: Row) -> tuple:
+    """A row's name and scores, in the precision of the committed table."""
+    return row.model, *(round(score.accuracy, 4) for score in row.scores)
 
 
 def _own_row(name: str, metrics: dict[str, Any]) -> Row:
