@@ -47,5 +47,7 @@ def test_paper_cuts_nothing_off(visit, browser, report):
 def test_a_phone_scrolls_wide_tables_and_not_the_page(visit, browser, report):
     page = visit(browser, report.as_uri(), viewport={"width": 390, "height": 844}, has_touch=True)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    tables = "[...document.querySelectorAll('.html')]"
-    assert page.evaluate(f"{tables}.some((table) => table.scrollWidth > table.clientWidth)")
+    box = page.locator(".html .scroll")
+    assert box.evaluate("(box) => box.scrollWidth > box.clientWidth")
+    assert page.locator(".html .hint").is_visible()
+    assert box.get_attribute("tabindex") == "0", "the keyboard scrolls it too"

@@ -73,6 +73,21 @@ def test_parameters_of_the_run_are_one_table():
     assert "# Parameters" not in text
 
 
+def test_alone_it_links_no_page_beside_it():
+    title = new_markdown_cell("# A title\n\nA leak.", id="t")
+    first = new_code_cell(DECLARED, id="p", metadata={"tags": ["parameters"]})
+    notebook = new_notebook(cells=[title, first])
+    assert Page(render_html(notebook, "02_replicate", alone=True)).all("a") == []
+    assert "../index.html#term-leak" in render_html(notebook, "02_replicate")
+
+
+def test_equal_notebooks_give_equal_bytes():
+    outputs = [new_output("display_data", {"image/png": PIXEL})]
+    cells = [new_markdown_cell("## A leak\n\nA leak.", id="m")]
+    cells.append(new_code_cell("show()", id="c", outputs=outputs))
+    assert rendered(*cells) == rendered(*cells)
+
+
 def test_outputs_of_every_kind_are_shown_and_scripts_are_not():
     outputs = [
         new_output("display_data", {"image/png": PIXEL}, metadata={"alt": 'A "grey" dot'}),
@@ -84,7 +99,8 @@ def test_outputs_of_every_kind_are_shown_and_scripts_are_not():
         new_output("stream", name="stderr", text="careful"),
     ]
     text = rendered(new_code_cell("show()", id="c", outputs=outputs))
-    assert [image["alt"] for image in Page(text).all("img")] == ['A "grey" dot', "Figure"]
+    described = "A title Go to the next. Costs $a$"
+    assert [image["alt"] for image in Page(text).all("img")] == ['A "grey" dot', described]
     for shown in ("class='dataframe'", "<strong>bold</strong>", "a &lt; b", "careful"):
         assert shown.replace("'", '"') in text.replace("'", '"')
     assert "fetch(" not in text
