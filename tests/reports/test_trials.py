@@ -60,6 +60,9 @@ def test_page_is_written_from_the_table_of_the_stage_tune(ledger, tmp_path):
     page = (tmp_path / "reports" / "html" / "03_trials.html").read_text(encoding="utf-8")
     axes = [axis["name"] for axis in page_data(page)["axes"]]
     assert axes == ["loss", "learning_rate", "label_smoothing", "val_accuracy"], "without dropout"
+    links = set(re.findall(r'href="([^"]*)"', page))
+    assert links >= {"../index.html", "../index.html#glossary", "01_explore.html", "06_serve.html"}
+    assert "href" not in trials_page(ledger, NAMES), "a page of its own has no reports beside it"
 
 
 @pytest.mark.parametrize("content", [None, "", "trial,val_accuracy\n1,0.5\n"])
