@@ -65,6 +65,20 @@ def drag(page, axis: int, start: float, end: float) -> None:
     page.mouse.up()
 
 
+def test_arrow_keys_select_as_the_pointer_does(opened, ledger):
+    page = opened()
+    page.locator("svg .grip").nth(NAMES.index("loss")).focus()
+    page.keyboard.press("ArrowDown")  # the upper quarter of the axis
+    hinge = ledger[ledger["loss"] == "squared_hinge"]
+    assert 0 < len(hinge) < len(ledger) and visible(page) == hinge["trial"].tolist()
+    for _ in range(8):
+        page.keyboard.press("ArrowDown")
+    entropy = ledger[ledger["loss"] == "cross_entropy"]
+    assert visible(page) == entropy["trial"].tolist()
+    page.keyboard.press("Escape")
+    assert visible(page) == ledger["trial"].tolist()
+
+
 def test_a_brush_selects_the_trials_that_pass_there(opened, ledger):
     page = opened()
     assert visible(page) == ledger["trial"].tolist()
@@ -106,7 +120,7 @@ def test_lines_of_one_choice_do_not_coincide(opened, ledger):
 
 def test_headings_sort_and_failures_stay_last(opened, ledger):
     page = opened()
-    heading = page.get_by_role("button", name="PublicTest")
+    heading = page.locator("th button", has_text="PublicTest")
     for ascending in (True, False):
         heading.click()
         expected = ledger.sort_values("val_accuracy", ascending=ascending)["trial"].tolist()
