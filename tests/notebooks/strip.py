@@ -9,11 +9,12 @@ import sys
 import nbformat
 
 MARK = "# NBVAL_CHECK_OUTPUT"
+KEPT = ("tags", "alt", "caption")
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 
 
 def strip(notebook: nbformat.NotebookNode) -> None:
-    """Keep sources, ids, tags, alternative texts, and the outputs of marked cells.
+    """Keep sources, ids, tags, captions, alternative texts, and the outputs of marked cells.
 
     Cells with outputs get the execution counts of a run from top to bottom.
     """
@@ -22,7 +23,7 @@ def strip(notebook: nbformat.NotebookNode) -> None:
     )
     for cell in notebook.cells:
         cell.metadata = nbformat.from_dict(
-            {key: cell.metadata[key] for key in ("tags", "alt") if key in cell.metadata}
+            {key: cell.metadata[key] for key in KEPT if key in cell.metadata}
         )
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     for number, cell in enumerate(code, start=1):
