@@ -80,7 +80,7 @@ def with_costs(
     known = costs.set_index(["model", "tta"])[["multiply_adds", "milliseconds"]]
     of_model = known.groupby("model").max()  # with TTA if the model has it
     added = pd.DataFrame(
-        {name: of_model.loc[list(members)].sum() for name, members in (ensembles or {}).items()}
+        {name: of_model.loc[list(members)].sum(min_count=1) for name, members in (ensembles or {}).items()}
     ).T
     single = table.join(known, on=["model", "tta"], how="inner")
     together = (

@@ -39,7 +39,9 @@ def test_without_rounds_nothing_is_timed(two_recipes):
     assert table["milliseconds"].isna().all() and (table["multiply_adds"] > 0).all()
     scores = SCORES.assign(model=["one", "many", "many", "unpriced", "ensemble (2 networks)"])
     scores["tta"] = ["", "", "flip, 2 snapshots", "", ""]
-    finding = tta_finding(with_costs(scores, table))
+    priced = with_costs(scores, table, {"ensemble (2 networks)": ["one", "many"]})
+    assert priced["milliseconds"].isna().all(), "nor has the ensemble a time of 0"
+    finding = tta_finding(priced)
     assert "4.0 times the multiply-adds" in finding and "milliseconds" not in finding
 
 
