@@ -79,9 +79,11 @@ def with_costs(
     """
     known = costs.set_index(["model", "tta"])[["multiply_adds", "milliseconds"]]
     of_model = known.groupby("model").max()  # with TTA if the model has it
-    added = pd.DataFrame(
-        {name: of_model.loc[list(members)].sum(min_count=1) for name, members in (ensembles or {}).items()}
-    ).T
+    sums = {
+        name: of_model.loc[list(members)].sum(min_count=1)  # NaN if nothing was timed
+        for name, members in (ensembles or {}).items()
+    }
+    added = pd.DataFrame(sums).T
     single = table.join(known, on=["model", "tta"], how="inner")
     together = (
         table[table["model"].isin(added.index)].join(added, on="model") if len(added) else table[:0]

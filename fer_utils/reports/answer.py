@@ -40,8 +40,8 @@ class Answer(NamedTuple):
 def answers(evidence: Path) -> tuple[Answer | None, Answer | None]:
     """The best single network and the best ensemble. PublicTest decides which.
 
-    A single network has several seeds, unless all have one: the best of many single seeds would be
-    a lucky one.
+    Only single networks with the most seeds of all compete: the best of many networks with few
+    seeds would be a lucky one.
 
     Args:
         evidence: the folder of results.csv.
@@ -58,8 +58,8 @@ def answers(evidence: Path) -> tuple[Answer | None, Answer | None]:
     try:
         joint = results["model"].str.startswith("ensemble")
         single = results[~joint]
-        several = single[single["seeds"].astype(str).str.contains(",")]
-        return _best(single if several.empty else several), _best(results[joint])
+        seeds = single["seeds"].astype(str).str.count(",")
+        return _best(single[seeds == seeds.max()]), _best(results[joint])
     except KeyError as problem:
         raise StudyError(
             f"{evidence / TABLE}: expected a table written by `fer-study results`, found no column "

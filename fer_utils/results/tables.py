@@ -104,14 +104,18 @@ def summarise(
 
 
 def shown(table: pd.DataFrame) -> pd.DataFrame:
-    """A table of `summarise` for readers: per cent, as "mean ± spread (low–high)"."""
+    """A table of `summarise` for readers: per cent, as "mean ± spread (low–high)".
+
+    Fractions are first rounded to six digits, as in the committed table, so that both show the same
+    digits.
+    """
     titles = {
         "public": "PublicTest, %",
         "private": "PrivateTest, %",
         "unleaked": "PrivateTest without leaks, %",
     }
     rows = []
-    for row in table.to_dict("records"):
+    for row in table.round(6).to_dict("records"):
         tta = f", TTA ({row['tta']})" if row["tta"] else ""
         votes = f", distilled from {VOTES}" if row.get("data", "").endswith(VOTES) else ""
         cells = {

@@ -348,7 +348,7 @@ class TestNotebook:
         assert notebook.metadata.kernelspec.name == "python3"
         assert set(notebook.metadata) == {"kernelspec", "language_info"}
         for cell in notebook.cells:
-            assert set(cell.metadata) <= {"tags", "alt"}, cell.id
+            assert set(cell.metadata) <= {"tags", "alt", "caption"}, cell.id
 
     def test_names_no_path_of_a_machine(self, stage):
         text = (PROJECT / "notebooks" / f"{NOTEBOOKS[stage]}.ipynb").read_text(encoding="utf-8")

@@ -18,16 +18,17 @@ def write(folder, *rows):
     pd.DataFrame(table).to_csv(folder / "results.csv", index=False)
 
 
-def test_several_seeds_come_before_one_and_ensembles_stand_apart(tmp_path):
+def test_most_seeds_come_first_and_ensembles_stand_apart(tmp_path):
     write(
         tmp_path,
         ("lucky", "1", "", 0.72, 0.69),
-        ("network", "1, 2", "flip", 0.70, 0.68),
-        ("network", "1, 2", "", 0.69, 0.71),
+        ("half lucky", "1, 2", "", 0.71, 0.72),
+        ("network", "1, 2, 3", "flip", 0.70, 0.68),
+        ("network", "1, 2, 3", "", 0.69, 0.71),
         ("ensemble (2 networks)", "1, 2", "", 0.73, 0.70),
     )
     single, ensemble = answers(tmp_path)
-    assert (single.model, single.tta, single.seeds) == ("network", "flip", "1, 2")
+    assert (single.model, single.tta, single.seeds) == ("network", "flip", "1, 2, 3")
     assert single.accuracy == 0.68 and round(single.unleaked, 4) == 0.66
     assert ensemble.model == "ensemble (2 networks)"
 
