@@ -97,7 +97,7 @@ def test_the_digest_sees_every_file_that_the_report_is_computed_from(tmp_path):
 
 @pytest.mark.slow
 def test_rendered_anew_it_has_the_same_bytes(real_data, tmp_path):
-    """The figures are those of this machine's libraries, so another machine may round differently."""
+    """Another processor may round the network's logits differently, and so change a figure."""
     study = Clone(tmp_path).root
     data = [f"DATA={real_data / 'fer2013.csv.gz'}", f"VOTES={real_data / 'fer2013new.csv'}"]
     environment = os.environ | {"PYTHONPATH": str(study)}
