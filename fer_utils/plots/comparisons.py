@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from fer_utils.evaluation.wording import number
-from fer_utils.plots.style import ACCENT, GRID, LINES, MUTED, WIDTH
+from fer_utils.plots.style import ACCENT, GRID, LINES, MANY, MUTED, WIDTH
 
 MARKS = ("o", "s", "D", "^", "v", "P", "X", "<", ">")
 """Markers of models: nine models can be distinguished without colours."""
@@ -18,9 +18,9 @@ MARKS = ("o", "s", "D", "^", "v", "P", "X", "<", ">")
 def plot_pairwise(table: pd.DataFrame) -> Figure:
     """Plot the difference in accuracy of each pair of models, the better one in the row.
 
-    Models are sorted, best first. A cell has the difference and its interval. Significant
-    differences, after Holm's correction, are bold on a fill that is darker for larger differences.
-    The other cells are hatched.
+    Models are sorted, best first. A cell has the difference and, up to `MANY` models, its interval.
+    Significant differences, after Holm's correction, are bold on a fill that is darker for larger
+    differences. The other cells are hatched.
 
     Args:
         table: as returned by `evaluation.compare_all`: model, other, difference, low, high (0 to
@@ -28,9 +28,9 @@ def plot_pairwise(table: pd.DataFrame) -> Figure:
     """
     names = _best_first(table)
     cells = len(names) - 1
-    figure = Figure(
-        figsize=(min(WIDTH, 4.2 + 0.85 * cells), 1.7 + 0.6 * cells), layout="constrained"
-    )
+    many = len(names) > MANY
+    height = 1.7 + (0.36 if many else 0.6) * cells
+    figure = Figure(figsize=(min(WIDTH, 4.2 + 0.85 * cells), height), layout="constrained")
     ax = figure.subplots()
     most = max(table["difference"].abs().max(), 1e-9)
     for row in table.to_dict("records"):
@@ -50,16 +50,24 @@ def plot_pairwise(table: pd.DataFrame) -> Figure:
         ax.add_patch(Rectangle((x - 0.48, y - 0.47), 0.96, 0.94, **options))
         weight = "bold" if row["significant"] else "normal"
         style: dict[str, Any] = {"ha": "center", "va": "center"}
-        ax.text(x, y - 0.15, number(difference, sign=True), size=10, weight=weight, **style)
-        ax.text(x, y + 0.22, f"{number(low)} to {number(high)}", size=7.5, **style)
+        text = number(difference, sign=True)
+        if many:
+            ax.text(x, y, text, size=7.5, weight=weight, **style)
+        else:
+            ax.text(x, y - 0.15, text, size=10, weight=weight, **style)
+            ax.text(x, y + 0.22, f"{number(low)} to {number(high)}", size=7.5, **style)
     ax.set(xlim=(0.5, cells + 0.5), ylim=(cells - 0.5, -0.5))
     ax.xaxis.tick_top()
     ax.xaxis.set_label_position("top")
-    ax.set_xticks(range(1, cells + 1), names[1:], rotation=20, ha="left", rotation_mode="anchor")
+    turned = 55 if many else 20
+    ax.set_xticks(
+        range(1, cells + 1), names[1:], rotation=turned, ha="left", rotation_mode="anchor"
+    )
     ax.set_yticks(range(cells), names[:-1])
     ax.tick_params(length=0)
     ax.set_ylabel("Better model")
-    ax.set_xlabel("Worse model\n(difference in points, 95 % interval)", labelpad=8)
+    unit = "difference in points" if many else "difference in points, 95 % interval"
+    ax.set_xlabel(f"Worse model\n({unit})", labelpad=8)
     for spine in ax.spines.values():
         spine.set_visible(False)
     figure.legend(

@@ -13,7 +13,17 @@ from fer_utils.data.faces import Faces
 from fer_utils.emotions import EMOTIONS
 from fer_utils.evaluation import accuracy_interval, probabilities
 from fer_utils.evaluation.wording import percent
-from fer_utils.plots.style import ACCENT, COLOURS, GRID, INK, MUTED, SECOND, WIDTH, draw_face
+from fer_utils.plots.style import (
+    ACCENT,
+    COLOURS,
+    GRID,
+    INK,
+    MANY,
+    MUTED,
+    SECOND,
+    WIDTH,
+    draw_face,
+)
 
 _COLUMNS = 8
 """Faces per row of `plot_predictions`."""
@@ -149,8 +159,10 @@ def plot_model_agreement(pairs: pd.DataFrame) -> Figure:
     """
     names = list(dict.fromkeys([*pairs["model"], *pairs["other"]]))
     side = 1.5 + 0.42 * len(names)
-    figure = Figure(figsize=(WIDTH, min(side, WIDTH * 0.62)), layout="constrained")
-    axes = figure.subplots(1, 2)
+    stacked = len(names) > MANY  # two wide matrices do not fit beside each other
+    size = (WIDTH, 2 * side) if stacked else (WIDTH, min(side, WIDTH * 0.62))
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots(2, 1) if stacked else figure.subplots(1, 2)
     titles = {"same": "Equal predictions", "same_wrong": "Equal predictions, both wrong"}
     for ax, (column, title) in zip(axes, titles.items(), strict=True):
         matrix = pairs.pivot(index="other", columns="model", values=column).reindex(
@@ -166,7 +178,7 @@ def plot_model_agreement(pairs: pd.DataFrame) -> Figure:
             square=True,
             linewidths=1,
             annot_kws={"fontsize": 8.5},
-            cbar=ax is axes[-1],
+            cbar=stacked or ax is axes[-1],
             cbar_kws={"label": "Share of the images (%)", "shrink": 0.7},
             ax=ax,
         )
@@ -177,7 +189,7 @@ def plot_model_agreement(pairs: pd.DataFrame) -> Figure:
         )
         ax.set_yticks(
             ax.get_yticks(),
-            ax.get_yticklabels() if ax is axes[0] else [""] * (len(names) - 1),
+            ax.get_yticklabels() if stacked or ax is axes[0] else [""] * (len(names) - 1),
             rotation=0,
         )
     return figure
@@ -215,7 +227,7 @@ def plot_solved_by(table: pd.DataFrame) -> Figure:
         label="if errors were independent",
         zorder=4,
     )
-    ax.set_xticks(table["models"])
+    ax.set_xticks(table["models"][:: 2 if len(table) > MANY + 1 else 1])
     ax.set(xlabel=f"Correct models of {len(table) - 1}", ylabel="Images (%), 95 % intervals")
     ax.grid(axis="y", color=GRID, linewidth=0.8)
     ax.set_axisbelow(True)

@@ -26,6 +26,8 @@ LINES = (
 """Colours of lines that are not emotions; the first two are the easiest to distinguish."""
 WIDTH = 9.0
 """Width of a figure, inches."""
+MANY = 8
+"""With more models than these, the cells of a matrix of models are too small for two lines."""
 
 _drawn = False
 
