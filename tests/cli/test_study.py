@@ -78,7 +78,7 @@ def test_without_options_the_profile_is_unchanged(asked):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"profile": "big"}, "PROFILE: expected one of cpu, full, sample, found 'big'"),
+        ({"profile": "big"}, "PROFILE: expected one of cpu, full, published, sample, found 'big'"),
         (
             {"data": Path("gone.csv")},
             "DATA: expected a file or a folder, found nothing at .*gone.csv",
