@@ -103,7 +103,7 @@ def test_rendered_anew_it_has_the_same_bytes(real_data, tmp_path):
     environment = os.environ | {"PYTHONPATH": str(study)}
     subprocess.run(["make", "report", *data], cwd=study, env=environment, check=True, timeout=1800)
     before = publish.read_provenance(REPORT)
-    again = study / "again"
+    again = study / "docs" / "again"  # as deep as docs/report, for its links
     publish.publish_report(study, again, machine="", date="", provenance=before)
     for file in PAGES:
         new = again / file.relative_to(REPORT)
