@@ -233,11 +233,12 @@ def publish(_given: argparse.Namespace) -> None:
     from datetime import UTC, datetime
 
     from fer_utils.paths import root
-    from fer_utils.reports.publish import REPORT, publish_report
+    from fer_utils.reports.publish import REPORT, make_provenance, publish_report
     from fer_utils.training.fit import machine
 
     date = datetime.now(UTC).date().isoformat()
-    print(publish_report(root(), root() / REPORT, machine=machine(), date=date))
+    provenance = make_provenance(root(), machine=machine(), date=date)
+    print(publish_report(root(), root() / REPORT, provenance))
 
 
 def networks(given: argparse.Namespace) -> None:

@@ -25,17 +25,24 @@ TEMPLATES = Path(__file__).parent / "templates"
 SHEETS = ("study.css", "study/report.css")
 
 
-def write_page(root: Path, name: str) -> Path:
-    """Write reports/html/<name>.html from the executed notebook in reports/notebooks.
+def write_page(
+    root: Path, name: str, folder: Path | None = None, *, footer: Mapping[str, str] | None = None
+) -> None:
+    """Write <name>.html from the executed notebook in reports/notebooks.
+
+    Args:
+        root: the study's folder.
+        name: the notebook's name without suffix.
+        folder: the folder of the page; None is reports/html.
+        footer: as for `render_html`.
 
     Raises:
         StudyError: there is no such executed notebook.
     """
     notebook = read_notebook(root / "reports" / "notebooks" / f"{name}.ipynb")
-    page = root / "reports" / "html" / f"{name}.html"
-    with atomic_file(page) as file:
-        file.write_text(render_html(with_smaller_pictures(notebook), name), encoding="utf-8")
-    return page
+    page = render_html(with_smaller_pictures(notebook), name, footer=footer)
+    with atomic_file((folder or root / "reports" / "html") / f"{name}.html") as file:
+        file.write_text(page, encoding="utf-8")
 
 
 def render_html(

@@ -9,7 +9,6 @@ import hashlib
 import json
 import shutil
 import subprocess
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,10 +17,11 @@ import yaml
 from fer_utils.errors import StudyError
 from fer_utils.notebooks.findings import FOLDER as FINDINGS
 from fer_utils.notebooks.parameters import NOTEBOOKS, read_notebook, used_parameters
-from fer_utils.reports.html import render_html
+from fer_utils.paths import EVIDENCE
+from fer_utils.reports.html import write_page
 from fer_utils.reports.index import write_index
-from fer_utils.reports.pictures import with_smaller_pictures
 from fer_utils.reports.trials import write_trials_page
+from fer_utils.results.scoring import LOG
 from fer_utils.storage import Contents, atomic_folder
 
 REPORT = "docs/report"
@@ -35,8 +35,6 @@ PER_IMAGE = ("doubted_labels.csv", "duplicates.csv", "near_duplicates.csv")
 a reader without FER-2013 has no use for them."""
 
 _REPORT = Contents("a published report", PROVENANCE, ("index.html", "html/*.html"))
-_FINDINGS = Contents("published findings", "*.json")
-_TABLES = Contents("published tables", "*/*.csv")
 
 
 @dataclass(frozen=True)
@@ -58,17 +56,35 @@ class Provenance:
     evidence: str
 
 
-def publish_report(
-    root: Path, out: Path, *, machine: str, date: str, provenance: Provenance | None = None
-) -> Path:
+def make_provenance(root: Path, *, machine: str, date: str) -> Provenance:
+    """The provenance of a report that is published now.
+
+    Args:
+        root: the study's folder, in which `make report` has run.
+        machine: the processor, in words.
+        date: today, as "2026-11-26".
+
+    Raises:
+        StudyError: the folder is no git checkout.
+    """
+    explored = _explored(root)
+    votes = "no" if explored["votes"] is None else "with"
+    return Provenance(
+        commit=_commit(root),
+        date=date,
+        data=f"FER-2013, {explored['images']:,} images, {votes} FER+ votes",
+        machine=machine,
+        evidence=digest_of_evidence(root / EVIDENCE),
+    )
+
+
+def publish_report(root: Path, out: Path, provenance: Provenance) -> Path:
     """Write the report of a finished run of the profile `published`, and keep its findings.
 
     Args:
         root: the study's folder, in which `make report` has run.
         out: the folder of the report, in place of an earlier one.
-        machine: the processor, in words.
-        date: the date of the rendering.
-        provenance: an earlier report's, to render the same bytes again; None makes a new one.
+        provenance: for the footer. With an earlier report's, the same run gives the same bytes.
 
     Returns:
         The index page.
@@ -78,35 +94,20 @@ def publish_report(
             FER-2013; or `out` has other contents.
     """
     _expect_publishable(root)
-    evidence = root / "reports" / "evidence"
-    explored = json.loads((root / "reports" / "metrics" / "explore.json").read_text("utf-8"))
-    images = sum(explored[split] for split in ("training", "public_test", "private_test"))
-    provenance = provenance or Provenance(
-        commit=_commit(root),
-        date=date,
-        data=f"FER-2013, {images:,} images, with FER+ votes",
-        machine=machine,
-        evidence=digest_of_evidence(evidence),
-    )
-    footer = {
-        "commit": provenance.commit,
-        "date": provenance.date,
-        "data": provenance.data,
-        "machine": provenance.machine,
-    }
+    values = dataclasses.asdict(provenance)
+    footer = {name: value for name, value in values.items() if name != "evidence"}
     out.parent.mkdir(parents=True, exist_ok=True)
     with atomic_folder(out, _REPORT) as target:
-        (target / "html").mkdir()
+        pages = target / "html"
+        pages.mkdir()
         for name in NOTEBOOKS.values():
-            notebook = read_notebook(root / "reports" / "notebooks" / f"{name}.ipynb")
-            page = render_html(with_smaller_pictures(notebook), name, footer=footer)
-            (target / "html" / f"{name}.html").write_text(page, encoding="utf-8")
-        write_trials_page(root, target / "html")
+            write_page(root, name, pages, footer=footer)
+        write_trials_page(root, pages)
         write_index(target / "index.html", root=root, links=out, footer=footer)
-        text = json.dumps(dataclasses.asdict(provenance), indent=2) + "\n"
+        text = json.dumps(values, indent=2) + "\n"
         (target / PROVENANCE).write_text(text, encoding="utf-8")
-    _keep(evidence / FINDINGS, _FINDINGS, _found(root / "reports" / FINDINGS, "*.json"))
-    _keep(evidence / TABLES, _TABLES, _found(root / "reports" / TABLES, "*/*.csv"))
+    for name, pattern in ((FINDINGS, "*.json"), (TABLES, "*/*.csv")):
+        _keep(root / "reports" / name, pattern, root / EVIDENCE / name)
     return out / "index.html"
 
 
@@ -134,7 +135,7 @@ def digest_of_evidence(evidence: Path) -> str:
     digest = hashlib.sha256()
     for file in sorted(evidence.rglob("*")):
         name = file.relative_to(evidence).as_posix()
-        added = name.partition("/")[0] in (FINDINGS, TABLES) or name == "private_test_log.csv"
+        added = name.partition("/")[0] in (FINDINGS, TABLES, Path(LOG).name)
         if file.is_file() and not added:
             digest.update(f"{name}\n{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
     return digest.hexdigest()
@@ -147,7 +148,7 @@ def _expect_publishable(root: Path) -> None:
             f"publish: expected a run of the profile 'published', found {profile!r}. Run `make "
             "report DATA=fer2013.csv.gz VOTES=fer2013new.csv` first."
         )
-    explored = json.loads((root / "reports" / "metrics" / "explore.json").read_text("utf-8"))
+    explored = _explored(root)
     if explored["drawn"] or explored["notices"]:
         found = "drawn faces" if explored["drawn"] else "; ".join(explored["notices"])
         raise StudyError(
@@ -165,16 +166,18 @@ def _expect_publishable(root: Path) -> None:
             )
 
 
-def _found(folder: Path, pattern: str) -> dict[str, Path]:
-    files = {file.relative_to(folder).as_posix(): file for file in sorted(folder.glob(pattern))}
-    return {name: file for name, file in files.items() if file.name not in PER_IMAGE}
+def _explored(root: Path) -> dict:
+    return json.loads((root / "reports" / "metrics" / "explore.json").read_text(encoding="utf-8"))
 
 
-def _keep(folder: Path, contents: Contents, files: Mapping[str, Path]) -> None:
-    with atomic_folder(folder, contents) as target:
-        for name, file in files.items():
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, target / name)
+def _keep(made: Path, pattern: str, folder: Path) -> None:
+    """Copy the files that a run made to the evidence, in place of those of an earlier report."""
+    with atomic_folder(folder, Contents(f"published {folder.name}", pattern)) as target:
+        for file in sorted(made.glob(pattern)):
+            if file.name not in PER_IMAGE:
+                kept = target / file.relative_to(made)
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file, kept)
 
 
 def _commit(root: Path) -> str:

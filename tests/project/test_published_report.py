@@ -104,7 +104,7 @@ def test_rendered_anew_it_has_the_same_bytes(real_data, tmp_path):
     subprocess.run(["make", "report", *data], cwd=study, env=environment, check=True, timeout=1800)
     before = publish.read_provenance(REPORT)
     again = study / "docs" / "again"  # as deep as docs/report, for its links
-    publish.publish_report(study, again, machine="", date="", provenance=before)
+    publish.publish_report(study, again, before)
     for file in PAGES:
         new = again / file.relative_to(REPORT)
         assert new.read_bytes() == file.read_bytes(), file.name
