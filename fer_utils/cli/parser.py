@@ -296,7 +296,8 @@ def make_parser() -> argparse.ArgumentParser:
     )
     add.add_argument(
         "stage",
-        help="prepare, explore, replicate, tune, final_model, analyse_errors, serve or report",
+        help="prepare, explore, replicate, tune, final_model, analyse_errors, serve, a page such "
+        "as page@explore, or report",
     )
 
     add = command(

@@ -1,7 +1,8 @@
 """Accuracies on FER-2013: published ones, and the committed table of this study."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -149,6 +150,15 @@ PUBLISHED = (
         "the baseline project",
     ),
 )
+
+
+def row_label(row: Mapping[str, Any]) -> str:
+    """The name of a row of the table of results: "small_resnet, TTA" with test-time augmentation.
+
+    Args:
+        row: with the columns model and tta.
+    """
+    return f"{row['model']}, TTA" if row["tta"] else row["model"]
 
 
 def read_results(folder: Path) -> pd.DataFrame:

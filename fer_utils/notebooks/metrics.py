@@ -11,7 +11,7 @@ import pandas as pd
 
 from fer_utils.data.faces import Faces
 from fer_utils.emotions import EMOTIONS, PRIVATE, PUBLIC, TRAINING
-from fer_utils.evaluation.published import PUBLISHED
+from fer_utils.evaluation.published import PUBLISHED, row_label
 from fer_utils.storage import atomic_file, expect_replaceable
 
 USAGE_KEYS = {"training": TRAINING, "public_test": PUBLIC, "private_test": PRIVATE}
@@ -86,7 +86,7 @@ def comparison(ours: pd.DataFrame, measured: pd.DataFrame, *, drawn: bool) -> pd
     rows, names = [], set()
     for kind, table in (("ours", ours[:0] if drawn else ours), ("measured", measured)):
         for row in table.to_dict("records"):
-            name = f"{row['model']}, TTA" if row["tta"] else row["model"]
+            name = row_label(row)
             if kind == "ours":
                 names.add(name)
             elif name in names:

@@ -134,7 +134,7 @@ def copy_released(runs: Sequence[Run], folder: Path) -> tuple[Run, dict]:
             f"{card['name']}. Release one of these, or set use_evidence to false."
         )
     with atomic_folder(folder, EXPORTED) as target:
-        for name in (MODEL, "weights.npz", CARD, "README.md"):
+        for name in (EXPORTED.always, *EXPORTED.more):
             shutil.copyfile(RELEASED / name, target / name)
     return run, card
 

@@ -6,9 +6,11 @@ from pathlib import Path
 
 from bs4 import BeautifulSoup, NavigableString
 
+from fer_utils.reports.contents import HEADINGS
+
 GLOSSARY = Path(__file__).parent / "templates" / "glossary.html.j2"
 
-UNLINKED = ["a", "code", "pre", "h1", "h2", "h3", "h4", "th"]
+UNLINKED = ["a", "code", "pre", *HEADINGS, "th"]
 """Elements whose text is not linked."""
 
 

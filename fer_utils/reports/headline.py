@@ -7,7 +7,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 
-from fer_utils.evaluation.published import PUBLISHED, read_results
+from fer_utils.evaluation.published import PUBLISHED, read_results, row_label
 from fer_utils.plots.scores import plot_headline
 from fer_utils.plots.style import use_style
 from fer_utils.results.aggregates import read_confusion
@@ -49,7 +49,7 @@ def headline_table(results: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for row in headline_rows(results).to_dict("records"):
         scores = {name: row[f"private_{name}"] for name in ("accuracy", "low", "high")}
-        label = f"{row['model']}, TTA" if row["tta"] else row["model"]
+        label = row_label(row)
         scores["unleaked"] = row["unleaked_accuracy"]
         rows.append({"label": label, **scores, "kind": "measured"})
     for known in PUBLISHED:

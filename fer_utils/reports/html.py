@@ -5,6 +5,9 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from bs4 import BeautifulSoup
+from bs4.dammit import EntitySubstitution
+from bs4.formatter import HTMLFormatter
 from nbformat import NotebookNode
 
 from fer_utils.notebooks.parameters import (
@@ -100,10 +103,6 @@ def render_html(
 
 def _finished(page: str, parameters: list[Parameter], *, index: str | None) -> str:
     """The page with what depends on all of it, which nbconvert's templates do not see."""
-    from bs4 import BeautifulSoup
-    from bs4.dammit import EntitySubstitution
-    from bs4.formatter import HTMLFormatter
-
     soup = BeautifulSoup(page, "html.parser")
     link_headings(soup)
     list_contents(soup)

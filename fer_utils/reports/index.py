@@ -15,11 +15,13 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from fer_utils.emotions import CANONICAL_COUNTS, PRIVATE
 from fer_utils.errors import StudyError
-from fer_utils.evaluation.published import PUBLISHED, Published
+from fer_utils.evaluation.published import PUBLISHED, Published, row_label
 from fer_utils.notebooks.parameters import NOTEBOOKS, label, read_notebook
 from fer_utils.reports.answer import answers
 from fer_utils.reports.html import TEMPLATES
+from fer_utils.reports.pictures import on_white
 from fer_utils.storage import atomic_file
 
 PACKAGES = (
@@ -35,9 +37,6 @@ PACKAGES = (
 )
 
 FINAL = "Final model of this run"
-
-PRIVATE_TEST = 3589
-"""Images of PrivateTest."""
 
 THUMBNAIL = 560
 """Width of a card's picture, in pixels: twice its width on the page, for dense screens."""
@@ -133,7 +132,7 @@ def write_index(
             real_axis=Axis.around(real + published),
             answer=answer,
             ensemble=ensemble,
-            private_test=PRIVATE_TEST,
+            private_test=sum(CANONICAL_COUNTS[PRIVATE]),
             cards=[_card(name, root, out.parent) for name in NOTEBOOKS.values()],
             versions=versions(),
             footer=footer or {},
@@ -233,9 +232,7 @@ def _thumbnail(executed: Path) -> str | None:
     pictures = [o.data["image/png"] for o in outputs if "image/png" in o.get("data", {})]
     if not pictures:
         return None
-    picture = Image.open(io.BytesIO(base64.b64decode(pictures[0]))).convert("RGBA")
-    white = Image.new("RGBA", picture.size, "white")
-    picture = Image.alpha_composite(white, picture).convert("RGB")
+    picture = on_white(base64.b64decode(pictures[0]))
     picture.thumbnail((THUMBNAIL, 2 * THUMBNAIL), Image.Resampling.LANCZOS)
     packed = io.BytesIO()
     picture.quantize(64).save(packed, "PNG", optimize=True)
@@ -324,8 +321,7 @@ def _real_row(record: dict[str, str], root: Path, folder: Path) -> Row:
     if record["evidence"]:
         evidence = root / record["evidence"].split()[0]  # the first seed's
         link = _relative(evidence, folder) if evidence.exists() else None
-    name = f"{record['model']}, TTA" if record["tta"] else record["model"]
-    return Row(name, _scores(numbers), tuple(filter(None, details)), link)
+    return Row(row_label(record), _scores(numbers), tuple(filter(None, details)), link)
 
 
 def _relative(path: Path, folder: Path) -> str:

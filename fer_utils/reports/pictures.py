@@ -36,11 +36,16 @@ def with_smaller_pictures(notebook: NotebookNode) -> NotebookNode:
     return smaller
 
 
+def on_white(png: bytes) -> Image.Image:
+    """Open a PNG as RGB. Transparent pixels become white."""
+    picture = Image.open(io.BytesIO(png)).convert("RGBA")
+    white = Image.new("RGBA", picture.size, "white")
+    return Image.alpha_composite(white, picture).convert("RGB")
+
+
 def _pack(png: bytes) -> tuple[str, str]:
     """The media type and the base64 text of a smaller picture."""
-    picture = Image.open(io.BytesIO(png))
-    on_white = Image.new("RGBA", picture.size, "white")
-    flat = Image.alpha_composite(on_white, picture.convert("RGBA")).convert("RGB")
+    flat = on_white(png)
     packed = io.BytesIO()
     many = int(PHOTO * flat.width * flat.height)
     if flat.getcolors(maxcolors=max(many, COLOURS)) is None:

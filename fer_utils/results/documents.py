@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from fer_utils.errors import StudyError
-from fer_utils.evaluation.published import PUBLISHED, Published
+from fer_utils.evaluation.published import PUBLISHED, Published, row_label
 from fer_utils.evaluation.published import TABLE as RESULTS_TABLE
 from fer_utils.evaluation.wording import number
 from fer_utils.results.aggregates import CONFUSION
@@ -143,10 +143,9 @@ def _summary(results: pd.DataFrame) -> str:
 
 def _with_seeds(row: dict) -> str:
     """ "small_resnet, TTA, 3 seeds"; an ensemble joins its seeds, so it has none of its own."""
-    tta = ", TTA" if row["tta"] else ""
     count = len(str(row["seeds"]).split(","))
     seeds = "" if " " in row["model"] else f", {count} seed{'s' * (count > 1)}"
-    return f"{row['model']}{tta}{seeds}"
+    return row_label(row) + seeds
 
 
 def _published() -> str:
