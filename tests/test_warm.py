@@ -167,7 +167,11 @@ def test_the_server_ends_with_the_program_that_started_it():
     program = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     command = program.stdout.readline().strip()
     (server,) = psutil.Process(program.pid).children()
-    assert "--serve" in server.cmdline()
+    # For a moment after its start, a process has no command line.
+    deadline = time.monotonic() + 10
+    while "--serve" not in server.cmdline():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
     program.kill()
     program.wait()
     assert_gone(server.pid)
