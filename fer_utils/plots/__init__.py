@@ -19,6 +19,7 @@ from fer_utils.plots.final_model import (
     plot_accuracy_against_cost,
     plot_ensemble_path,
 )
+from fer_utils.plots.interactive import confusion_examples, threshold_slider
 from fer_utils.plots.labels import plot_ceilings, plot_label_votes
 from fer_utils.plots.mistakes import (
     plot_confusion,
@@ -44,6 +45,7 @@ from fer_utils.plots.tuning import (
 __all__ = [
     "COLOURS",
     "INK",
+    "confusion_examples",
     "mark",
     "plot_ablation",
     "plot_accuracies",
@@ -81,5 +83,6 @@ __all__ = [
     "plot_trials",
     "plot_variants",
     "save_figure",
+    "threshold_slider",
     "use_style",
 ]

@@ -4,10 +4,14 @@ import base64
 import io
 
 import nbformat
+import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
+from fer_utils import plots
+from fer_utils.data.sample import draw_sample
+from fer_utils.evaluation import probabilities
 from fer_utils.reports.html import render_html
 from fer_utils.reports.index import write_index
 
@@ -115,6 +119,57 @@ def test_paper_is_light_and_shows_the_parameters(visit, browser, report, script)
     for figure in page.locator("figure").all():
         assert figure.evaluate(f"{style}.breakInside") == "avoid"
     assert not page.locator(".code").first.is_visible()
+
+
+@pytest.fixture(scope="module")
+def touched(tmp_path_factory):
+    """A report with the threshold slider and the confusion matrix, and the faces behind them."""
+    faces = draw_sample(210, seed=3)
+    logits = np.random.default_rng(2).normal(size=(len(faces), 7))
+    shares = probabilities(logits)
+    matrix = plots.confusion_examples(faces, logits, show_faces=True)
+    slider = plots.threshold_slider(shares, faces.emotion, 0.5)
+    outputs = [
+        nbformat.v4.new_output("display_data", {"text/html": widget.data})
+        for widget in (matrix, slider)
+    ]
+    parameters = nbformat.v4.new_code_cell("a = 1  # b", metadata={"tags": ["parameters"]})
+    cells = [nbformat.v4.new_markdown_cell("# A title"), parameters]
+    cells.append(nbformat.v4.new_code_cell("show()", outputs=outputs))
+    file = tmp_path_factory.mktemp("touched") / "05_analyse_errors.html"
+    page = render_html(nbformat.v4.new_notebook(cells=cells), "05_analyse_errors")
+    file.write_text(page, encoding="utf-8")
+    return file, len(faces), (shares.max(axis=1) >= 0.51).sum()
+
+
+def test_keyboard_moves_the_threshold(visit, browser, touched):
+    file, images, kept = touched
+    page = visit(browser, file.as_uri())
+    page.locator("#threshold input").focus()
+    page.keyboard.press("ArrowRight")
+    assert f"Threshold 0.51: {kept} of {images} " in page.locator("#threshold output").inner_text()
+
+
+def test_keyboard_opens_examples_of_a_cell(visit, browser, touched):
+    file, _, _ = touched
+    page = visit(browser, file.as_uri(), viewport={"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    button = page.locator("#examples button").nth(15)
+    button.focus()
+    page.keyboard.press("Enter")
+    title = page.locator("#examples p").inner_text()
+    assert title.startswith(f"Label fear, prediction disgust: {button.inner_text()} images.")
+    shown = page.locator("#examples li img")
+    assert shown.count() > 0 and shown.first.evaluate("(image) => image.naturalWidth") == 48
+
+
+def test_without_javascript_and_on_paper_nothing_asks_to_be_touched(visit, browser, touched):
+    page = visit(browser, touched[0].as_uri(), java_script_enabled=False)
+    assert not page.locator(".touch:visible").count()
+    page = visit(browser, touched[0].as_uri())
+    assert page.locator(".touch:visible").count() == 2
+    page.emulate_media(media="print")
+    assert not page.locator(".touch:visible").count()
 
 
 CONTRASTS = """() => {
