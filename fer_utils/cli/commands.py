@@ -164,18 +164,28 @@ def teach(given: argparse.Namespace) -> None:
     from fer_utils.audits.labels import vote_targets
     from fer_utils.data.faces import load_faces
     from fer_utils.emotions import TRAINING
-    from fer_utils.training.distillation import distil_runs
+    from fer_utils.training.distillation import distil_runs, distil_views
     from fer_utils.training.runs import VOTES
     from fer_utils.training.soft_labels import write_soft_labels
 
     if given.votes == bool(given.run_folders):
         raise StudyError("teach: expected runs or --votes, found both or neither.")
+    if (given.set and not given.recipe) or (given.votes and given.recipe):
+        raise StudyError(
+            "teach: expected RUNS --recipe NAME, and --set to change this recipe, found "
+            f"{'--votes with --recipe' if given.votes else '--set alone'}."
+        )
+    recipe = _recipe(given) if given.recipe else None
     training = load_faces(given.data).of(TRAINING)
     if given.votes:
         name = write_soft_labels(vote_targets(training), training, given.runs, [VOTES])
-    else:
+    elif recipe is None:
         name = distil_runs(Counter(given.run_folders), training, given.runs)
-    print(f"Distil them with `fer-study train RECIPE --set teacher={name}`.")
+    else:
+        name = distil_views(Counter(given.run_folders), recipe, training, given.runs)
+    words = ["fer-study train", given.recipe or "RECIPE"]
+    words += [f"--set {change}" for change in (*given.set, f"teacher={name}")]
+    print(f"Distil them with `{' '.join(words)}`.")
 
 
 def score(given: argparse.Namespace) -> None:

@@ -231,7 +231,8 @@ def make_parser() -> argparse.ArgumentParser:
         "teach",
         commands.teach,
         "store the predictions of networks for the training images, for distillation",
-        "fer-study teach data/runs/resnet-seed1-* data/runs/resnet-seed2-*",
+        "fer-study teach data/runs/resnet-seed1-* data/runs/resnet-seed2-* --recipe student "
+        "--set teacher_views=20",
         data,
         runs,
     )
@@ -240,8 +241,15 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="RUN",
         type=path,
         nargs="*",
-        help="finished runs; a run that is named twice counts twice",
+        help="finished runs or exported models; one that is named twice counts twice",
     )
+    add.add_argument(
+        "--recipe",
+        default="",
+        help="the student's recipe: predict its augmented versions of each image (such as --set "
+        "teacher_views=20) instead of the images and their flips",
+    )
+    _set_option(add, "a field of this recipe; repeat it for others")
     add.add_argument(
         "--votes",
         action="store_true",

@@ -16,6 +16,9 @@ from fer_utils.emotions import SIDE
 from fer_utils.errors import StudyError
 from fer_utils.training.recipe import Recipe
 
+# Seeds of views. Trainings use [seed, epoch].
+_VIEWS = (2022, 1)
+
 
 @dataclass(frozen=True)
 class Draws:
@@ -99,6 +102,30 @@ def draw(
         covered = (pasted[:, 2] - pasted[:, 0]) * (pasted[:, 3] - pasted[:, 1]) / side**2
         share = np.where(paste, 1 - covered, mix).astype(np.float32)
     return Draws(flipped, transform, erased, share, pasted, side)
+
+
+VIEW_FIELDS = (
+    *("flip", "alternating_flip", "rotation", "zoom", "translation", "border", "crop"),
+    *("crop_side", "erase"),
+)
+"""The fields of a recipe that determine its views."""
+
+
+def draw_view(recipe: Recipe, view: int, images: int) -> Draws:
+    """Draw one of the augmented versions that teachers predict and students train on.
+
+    It depends on `VIEW_FIELDS` of the recipe and on the number of the view, and on no seed.
+
+    Args:
+        recipe: its fields set the strength of each kind.
+        view: number of the version, from 0.
+        images: number of training images.
+    """
+    flipped = None
+    if recipe.alternating_flip:
+        flipped = (np.random.default_rng(_VIEWS).random(images) < 0.5) ^ (view % 2 == 1)
+    generator = np.random.default_rng([*_VIEWS, view])
+    return draw(recipe, generator, images, recipe.crop_side, flipped)
 
 
 def similarity(

@@ -61,10 +61,13 @@ def epoch_plan(
     order = generator.permutation(images)
     now = recipe.in_epoch(epoch)
     flipped = None
-    if recipe.alternating_flip:
-        # Each image's coin is tossed once, and every second epoch inverts it.
-        flipped = (np.random.default_rng([seed, 0]).random(images) < 0.5) ^ (epoch % 2 == 0)
-    draws = augmentation.draw(now, generator, images, min(side, now.crop_side), flipped)
+    if recipe.teacher_views:
+        draws = augmentation.draw_view(recipe, view_of(recipe, epoch), images)
+    else:
+        if recipe.alternating_flip:
+            # Each image's coin is tossed once, and every second epoch inverts it.
+            flipped = (np.random.default_rng([seed, 0]).random(images) < 0.5) ^ (epoch % 2 == 0)
+        draws = augmentation.draw(now, generator, images, min(side, now.crop_side), flipped)
     if recipe.drop_last and images >= recipe.batch_size:
         order = order[: images // recipe.batch_size * recipe.batch_size]
     return order, draws
@@ -114,7 +117,7 @@ def fit(
     targets = _targets(recipe, training, store)
     if recipe.folds:
         others = fold_of(recipe, len(training)) != recipe.fold
-        training, targets = training.select(others), targets[others]
+        training, targets = training.select(others), targets[:, others]
     folder.mkdir(parents=True, exist_ok=True)
 
     keras.utils.set_random_seed(seed)
@@ -123,13 +126,19 @@ def fit(
             model = build(recipe.network, **recipe.options)
         front, trunk = parts(model)
         if front is not None:
+            if recipe.teacher_views:
+                raise StudyError(
+                    f"recipe {recipe.name}: teacher_views: expected a network that trains on the "
+                    f"pixels that its teachers saw, found {recipe.network}, which preprocesses "
+                    "them. Use another network."
+                )
             front.adapt(training.images)
         images_per_epoch = len(epoch_plan(recipe, seed, 1, len(training), trunk.input_shape[1])[0])
         steps = -(-images_per_epoch // recipe.batch_size)
         optimizer = build_optimizer(recipe, steps * recipe.epochs)
         optimizer.build(trunk.trainable_variables)
         runner = engine().Engine(
-            trunk, optimizer, recipe, through_front(front, training.images), targets
+            trunk, optimizer, recipe, through_front(front, training.images), targets[0]
         )
         state = Checkpoint(folder / "checkpoint.npz", model, optimizer)
         state.restore()
@@ -158,6 +167,8 @@ def fit(
                     )
                 bar.set_description(f"{recipe.name} seed {seed} epoch {epoch}/{recipe.epochs}")
                 order, draws = epoch_plan(recipe, seed, epoch, len(training), trunk.input_shape[1])
+                if recipe.teacher_views:
+                    runner.set_targets(targets[view_of(recipe, epoch)])
                 losses, correct = runner.epoch(order, draws, on_batch)
                 with _averaged_weights(trunk, optimizer):
                     logits = predict(model, public.images)
@@ -226,13 +237,27 @@ def fold_of(recipe: Recipe, images: int) -> np.ndarray:
     return np.random.default_rng(recipe.folds).permutation(images) % recipe.folds + 1
 
 
+def view_of(recipe: Recipe, epoch: int) -> int:
+    """The number of the view, from 0, that an epoch trains on, counted from 1."""
+    return (epoch - 1) % recipe.teacher_views
+
+
 def _targets(recipe: Recipe, training: Faces, store: Path) -> np.ndarray:
-    """The target probabilities of each training image, float32 (n, 7)."""
+    """The target probabilities of each view and training image, float32 (views, n, 7).
+
+    There is one view if the recipe names none.
+    """
     targets = np.eye(len(EMOTIONS), dtype=np.float32)[training.emotion]
     if recipe.label_smoothing:
         targets = targets * (1 - recipe.label_smoothing) + recipe.label_smoothing / len(EMOTIONS)
+    targets = targets[None]
+    if recipe.teacher_views and not recipe.teacher:
+        raise StudyError(
+            f"recipe {recipe.name}: teacher: expected the name of soft labels with "
+            f"{recipe.teacher_views} views, found none. Make them with `fer-study teach --recipe`."
+        )
     if recipe.teacher:
-        soft = read_soft_labels(recipe.teacher, training, store)
+        soft = read_soft_labels(recipe, training, store)
         targets = recipe.teacher_share * soft + (1 - recipe.teacher_share) * targets
     return targets.astype(np.float32)
 

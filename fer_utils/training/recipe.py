@@ -110,6 +110,11 @@ class Recipe:
         teacher: name of the soft labels to learn from, as printed by `fer-study teach`. "" learns
             from the labels only.
         teacher_share: weight of the soft labels; the labels have the rest.
+        teacher_views: number of augmented versions of each image that `teacher` predicted. Epoch e
+            trains on version (e - 1) mod `teacher_views` and its soft labels (Shen and Xing 2022,
+            arXiv 2112.01528). Seeds change the weights and the order of the images, but not the
+            versions. 0 stands for soft labels of the images as they are, with augmentation by seed
+            and epoch.
 
     Raises:
         StudyError: a value has the wrong type or is out of range.
@@ -155,6 +160,7 @@ class Recipe:
     tta: NameOrNone = ""
     teacher: NameOrNone = ""
     teacher_share: Share = 1.0
+    teacher_views: CountOrNone = 0
 
     def __post_init__(self) -> None:
         self._check_fields()
@@ -180,6 +186,7 @@ class Recipe:
         tang, hinge = self.schedule == "tang", self.loss == "squared_hinge"
         of_winner = 'for the schedule "tang"'
         of_hinge = "for the squared hinge, which needs one emotion per image"
+        of_views = "with views, which are the same images for teachers and students"
         too_many = self.snapshots > 1 and 6 * self.snapshots > self.epochs
         for wrong, name, expected in (
             (self.full_epochs > self.epochs, "full_epochs", f"at most the epochs, {self.epochs}"),
@@ -193,6 +200,10 @@ class Recipe:
             (hinge and self.mixup, "mixup", f"0 {of_hinge}"),
             (hinge and self.cutmix, "cutmix", f"0 {of_hinge}"),
             (hinge and self.teacher, "teacher", f'"" {of_hinge}'),
+            (self.teacher_views and self.mixup, "mixup", f"0 {of_views}"),
+            (self.teacher_views and self.cutmix, "cutmix", f"0 {of_views}"),
+            (self.teacher_views and self.full_epochs, "full_epochs", f"0 {of_views}"),
+            (self.teacher_views and self.folds, "folds", f"0 {of_views}"),
         ):
             if wrong:
                 self._refuse(name, expected)

@@ -667,7 +667,9 @@ def test_a_run_learns_from_soft_labels(tiny_network, faces, recipe, tmp_path):
     soft[:, 2] = 20.0  # the teacher predicts fear for every image
     name = distil([soft, soft], training_faces, tmp_path, ["a-seed1", "b-seed2"])
     np.testing.assert_allclose(
-        read_soft_labels(name, training_faces, tmp_path), np.eye(7)[[2] * len(soft)], atol=1e-6
+        read_soft_labels(recipe.but(teacher=name), training_faces, tmp_path)[0],
+        np.eye(7)[[2] * len(soft)],
+        atol=1e-6,
     )
     distilled = recipe.but(teacher=name, epochs=6, learning_rate=0.02, keep="last")
     run = fit(distilled, faces, 1, tmp_path, progress=False)
@@ -684,7 +686,7 @@ def test_votes_as_soft_labels_mark_the_run_and_its_students(tiny_network, faces,
     votes.loc[0, "NF"] = 10
     voted = dataclasses.replace(faces, votes=votes)
     name = write_soft_labels(vote_targets(voted.of(TRAINING)), training_faces, tmp_path, [VOTES])
-    soft = read_soft_labels(name, training_faces, tmp_path)
+    (soft,) = read_soft_labels(recipe.but(teacher=name), training_faces, tmp_path)
     expected = np.zeros(7)
     expected[[3, 6]] = 2 / 3, 1 / 3
     silent = voted.of(TRAINING).votes["NF"].to_numpy() == 10
@@ -707,9 +709,8 @@ def test_soft_labels_of_other_faces_are_refused(faces, recipe, tmp_path):
     training_faces = faces.of(TRAINING)
     name = distil([np.zeros((len(training_faces), 7))], training_faces, tmp_path)
     with pytest.raises(StudyError, match="expected soft labels of these"):
-        read_soft_labels(
-            name, training_faces.select(np.arange(len(training_faces))[::-1]), tmp_path
-        )
+        others = training_faces.select(np.arange(len(training_faces))[::-1])
+        read_soft_labels(recipe.but(teacher=name), others, tmp_path)
     with pytest.raises(StudyError, match="soft labels 0123, found FileNotFoundError"):
         fit(recipe.but(teacher="0123"), faces, 1, tmp_path, progress=False)
 
@@ -717,10 +718,11 @@ def test_soft_labels_of_other_faces_are_refused(faces, recipe, tmp_path):
 def test_targets_mix_labels_with_smoothing_and_soft_labels(faces, recipe, tmp_path):
     training_faces = faces.of(TRAINING)
     hard = np.eye(7)[training_faces.emotion]
-    found = training._targets(recipe.but(label_smoothing=0.14), training_faces, tmp_path)
+    (found,) = training._targets(recipe.but(label_smoothing=0.14), training_faces, tmp_path)
     np.testing.assert_allclose(found, 0.86 * hard + 0.02, atol=1e-6)
     name = distil([np.zeros((len(training_faces), 7))], training_faces, tmp_path)
-    found = training._targets(recipe.but(teacher=name, teacher_share=0.7), training_faces, tmp_path)
+    distilled = recipe.but(teacher=name, teacher_share=0.7)
+    (found,) = training._targets(distilled, training_faces, tmp_path)
     np.testing.assert_allclose(found, 0.3 * hard + 0.1, atol=1e-4)
 
 

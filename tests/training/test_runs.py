@@ -78,6 +78,7 @@ def test_every_field_that_changes_the_weights_changes_it(faces):
         "tta": "flip",
         "teacher": "0123456789ab",
         "teacher_share": 0.5,
+        "teacher_views": 20,
         "crop": 0.6,
         "crop_side": 44,
         "full_epochs": 2,

@@ -120,6 +120,10 @@ class Engine:
 
         self.steps = steps
 
+    def set_targets(self, targets: np.ndarray) -> None:
+        """Train on these targets from the next epoch on, float32 (n, 7)."""
+        self.targets = jnp.asarray(targets)
+
     def epoch(
         self, order: np.ndarray, draws: Draws, on_batch: Callable[[int], None]
     ) -> tuple[np.ndarray, int]:

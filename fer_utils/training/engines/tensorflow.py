@@ -35,6 +35,10 @@ class Engine:
         # One step per side of images. Otherwise TensorFlow would trace a step for unknown sizes.
         self.steps: dict[int, Callable] = {}
 
+    def set_targets(self, targets: np.ndarray) -> None:
+        """Train on these targets from the next epoch on, float32 (n, 7)."""
+        self.targets = targets
+
     def _step(self, side: int) -> Callable:
         recipe, trunk, optimizer = self.recipe, at_side(self.trunk, side), self.optimizer
         loss, variables = LOSSES[recipe.loss], self.trunk.trainable_variables
