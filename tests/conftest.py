@@ -1,24 +1,57 @@
 """Fixtures for several test files."""
 
 import os
+import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from fer_utils.cli.study import PRELOADED
 from fer_utils.data.faces import Faces
 from fer_utils.data.sample import draw_sample
 from fer_utils.emotions import CANONICAL_COUNTS
 from fer_utils.training.recipe import Recipe
 from fer_utils.training.recipes import get_recipe
+from fer_utils.warm import COMMAND, preloaded_python, wake
 
 PROJECT = Path(__file__).resolve().parent.parent
+
+WARM = "FER_STUDY_TESTS_PYTHON"
+"""Environment variable of a Python that starts with slow imports done; see `pytest_configure`."""
+
+
+def pytest_configure(config):
+    """Fork pytest-xdist's workers from one process that imports TensorFlow and others for all."""
+    workers = getattr(config.option, "tx", None) or []
+    if hasattr(config, "workerinput") or set(workers) != {"popen"}:
+        return
+    server = ExitStack()
+    config.add_cleanup(server.close)
+    variables = server.enter_context(preloaded_python(PRELOADED))
+    if variables:
+        command = variables[COMMAND]
+        while not Path(command).with_name("socket").exists():
+            time.sleep(0.02)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(COMMAND, command)
+            wake()
+        os.environ[WARM] = command
+        config.option.tx = [f"popen//python={command}"] * len(workers)
 
 
 @pytest.fixture(scope="session")
 def project() -> Path:
     """The project's folder."""
     return PROJECT
+
+
+@pytest.fixture(scope="session")
+def warm_environment() -> dict[str, str]:
+    """Environment variables with which fer-study's commands and notebooks start warm."""
+    command = os.environ.get(WARM)
+    return os.environ | ({COMMAND: command} if command else {})
 
 
 @pytest.fixture(scope="session")

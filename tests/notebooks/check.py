@@ -14,6 +14,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -62,7 +63,7 @@ def main() -> int:
 
     with (
         TemporaryDirectory(prefix="fer-study-") as folder,
-        preloaded_python(PRELOADED) as variables,
+        nullcontext({}) if warm_python() else preloaded_python(PRELOADED) as variables,
     ):
         study = Path(folder)
         os.environ |= variables
