@@ -202,7 +202,7 @@ def _ours(case: str, folder: Path):
     optimizer = build_optimizer(recipe, steps * recipe.epochs)
     optimizer.build(trunk.trainable_variables)
     # These recipes have no teacher, so they need no store.
-    targets = training._targets(recipe, faces, store=None)
+    (targets,) = training._targets(recipe, faces, store=None)
     pixels = through_front(front, faces.images)
     runner = engine().Engine(trunk, optimizer, recipe, pixels, targets)
     return trunk, optimizer, runner, plan
