@@ -12,7 +12,7 @@ from fer_utils.emotions import EMOTIONS
 from fer_utils.errors import StudyError
 from fer_utils.recognition.annotation import annotate
 from fer_utils.recognition.found import RecognizedFace
-from fer_utils.recognition.images import is_annotated, open_image, save_annotated
+from fer_utils.recognition.images import Photo, is_annotated, save_annotated
 from fer_utils.recognition.recognizer import Recognizer, photos_in
 from fer_utils.recognition.video import COLUMNS, is_video, recognize_video
 from fer_utils.storage import atomic_file, expect_replaceable
@@ -73,13 +73,16 @@ def _predict_photo(
 ) -> None:
     if annotated:
         _expect_place(annotated, path)
-    photo = open_image(path)
+    photo = Photo(path)
+    if annotated:
+        photo.whole()  # so that it is decoded once
     faces = recognizer.recognize(photo)
     if annotated:
         _save(annotate(photo, faces), annotated)
     if form == "json":
         plain = [face.as_dict() for face in faces]
-        answer = {"width": photo.width, "height": photo.height, "faces": plain}
+        width, height = photo.size
+        answer = {"width": width, "height": height, "faces": plain}
         print(json.dumps(answer, indent=2), file=out)
     else:
         _print_photos([(path, faces)], form, out)
@@ -100,7 +103,7 @@ def _drawn(
     recognizer: Recognizer, targets: dict[Path, Path], annotated: Path | None
 ) -> Iterator[tuple[Path, list[RecognizedFace]]]:
     """Yield each photo with its faces, after its annotated copy is written."""
-    for path, photo, faces in recognizer.walk(list(targets)):
+    for path, photo, faces in recognizer.walk(list(targets), whole=annotated is not None):
         if annotated:
             try:
                 _save(annotate(photo, faces), annotated / targets[path])

@@ -1,6 +1,5 @@
 """Drawing results: on photos, with bars beside each face, and on the frames of videos."""
 
-import os
 from collections.abc import Sequence
 
 import cv2
@@ -9,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from fer_utils.emotions import EMOTIONS
 from fer_utils.recognition.found import Box, RecognizedFace
-from fer_utils.recognition.images import open_image
+from fer_utils.recognition.images import AnyImage, open_image
 
 _ACCENT = (255, 176, 64, 255)
 _INK = (23, 22, 26, 230)
@@ -18,9 +17,7 @@ _DIM = (176, 173, 182, 255)
 _TRACK = (62, 60, 68, 255)
 
 
-def annotate(
-    image: str | os.PathLike | bytes | Image.Image | np.ndarray, faces: list[RecognizedFace]
-) -> Image.Image:
+def annotate(image: AnyImage, faces: list[RecognizedFace]) -> Image.Image:
     """Draw each face's box, label and seven probabilities on a copy of the photo.
 
     The probabilities are bars. A question mark after the emotion means that it is uncertain. In a

@@ -154,7 +154,9 @@ _INSIDE = 0.5
 """Smallest share of a detector's box that must lie inside the photo."""
 
 
-def find_faces(photo: np.ndarray, detector: Detector) -> list[Detection]:
+def find_faces(
+    photo: np.ndarray, detector: Detector, whole: tuple[int, int] | None = None
+) -> list[Detection]:
     """Find the faces in a photo of any size.
 
     The photo is searched at each size in `SIDES` that it reaches. Large faces are found best in the
@@ -162,18 +164,22 @@ def find_faces(photo: np.ndarray, detector: Detector) -> list[Detection]:
     faces. If both searches find a face, the box of the first one is returned.
 
     Args:
-        photo: uint8 RGB (h, w, 3).
+        photo: uint8 RGB (h, w, 3). A scaled photo suffices if its longer side is at least the
+            largest of `SIDES`.
         detector: searches the scaled photos.
+        whole: width and height of the whole photo, if `photo` is a scaled one.
 
     Returns:
-        Faces whose boxes are in pixels of the photo and wholly inside it.
+        Faces whose boxes are in pixels of the whole photo and wholly inside it.
     """
-    height, width = photo.shape[:2]
+    width, height = whole or photo.shape[1::-1]
     found: list[Detection] = []
     for side in SIDES:
         scale = min(1.0, side / max(height, width))
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        small = cv2.resize(photo, size, interpolation=cv2.INTER_AREA) if scale < 1 else photo
+        small = photo
+        if size != photo.shape[1::-1]:
+            small = cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
         before = list(found)
         for detection in _inside(detector.detect(small), scale, width, height):
             if not any(_share(detection.box, other.box) > SAME_FACE for other in before):

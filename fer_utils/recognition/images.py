@@ -1,10 +1,11 @@
 """Reading photos of many formats as upright RGB, and nothing that could do harm.
 
-The commands, the library, the server and the sources of faces all read photos with `open_image`, so
-a file has the same meaning everywhere.
+The commands, the library, the server and the sources of faces all read photos as a `Photo`, so a
+file has the same meaning everywhere.
 """
 
 import io
+import math
 import os
 import threading
 from collections.abc import Iterator
@@ -12,8 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image
+from PIL.JpegImagePlugin import JpegImageFile
 
 from fer_utils.errors import StudyError
 from fer_utils.recognition import heif
@@ -57,38 +60,164 @@ class ImageTooLarge(UnreadableImage):
     """The image has too many pixels."""
 
 
-def open_image(image: str | os.PathLike | bytes | Image.Image | np.ndarray) -> Image.Image:
-    """Read a photo as an upright RGB image of 8 bits.
+class Photo:
+    """A photo, opened once: its size, and its upright RGB pixels at the scale that is needed.
+
+    A JPEG is decoded at 1/8, 1/4 or 1/2 of its size where that has enough pixels, which saves most
+    of the time and memory. Each scale is decoded at most once, and not at all if a larger one has
+    been. Other formats are decoded whole.
 
     EXIF orientation is applied. An animation is read as its first frame. Transparent pixels become
     white. Grey of 16 bits keeps its upper 8 bits. Grey of 32 bits or floating point is stretched
     from its own darkest to its brightest value.
 
+    One thread at a time may use an instance.
+
     Args:
         image: path, bytes of a file in one of `FORMATS`, PIL image, or uint8 array, grey (h, w) or
-            RGB (h, w, 3). A PIL image that is already upright RGB is returned unchanged.
+            RGB (h, w, 3).
+
+    Attributes:
+        size: width and height of the whole upright photo in pixels.
+
+    Raises:
+        UnreadableImage: the input is no image, or has another format, shape or dtype. A JPEG that
+            is damaged or truncated raises it when its pixels are read, other formats at once.
+        ImageTooLarge: the image has more than `MAX_PIXELS` pixels (checked before decoding).
+    """
+
+    def __init__(self, image: "AnyImage") -> None:
+        self._name = "the image"
+        self._array: np.ndarray | None = None
+        self._decoded: list[Image.Image] = []  # the smallest first
+        # A JPEG's file, until it has been decoded whole, and its header, until it is first decoded.
+        self._file: io.BytesIO | None = None
+        self._header: Image.Image | None = None
+        if isinstance(image, np.ndarray):
+            self._array = _rgb_array(image)
+            self.size = (image.shape[1], image.shape[0])
+        elif isinstance(image, Image.Image):
+            self._decoded.append(_upright_rgb(image, self._name))
+            self.size = self._decoded[0].size
+        else:
+            self._read(image)
+
+    @classmethod
+    def of(cls, image: "AnyImage") -> "Photo":
+        """Return `image` itself if it is a Photo, else a new Photo of it."""
+        return image if isinstance(image, Photo) else cls(image)
+
+    def whole(self) -> Image.Image:
+        """Return the whole photo in full size. A PIL image that is already upright RGB is returned.
+
+        Raises:
+            UnreadableImage: the file is damaged or truncated.
+        """
+        if self._array is not None:
+            return Image.fromarray(np.ascontiguousarray(self._array))
+        return self._at_least(max(self.size))
+
+    def scaled(self, longest: int) -> np.ndarray:
+        """Return the whole photo, scaled down no further than to this longer side.
+
+        Args:
+            longest: pixels of the longer side that suffice. The result has more if that is less
+                work, and fewer only if the photo has fewer.
+
+        Returns:
+            uint8 RGB (h, w, 3).
+
+        Raises:
+            UnreadableImage: the file is damaged or truncated.
+        """
+        if self._array is not None:
+            return self._array
+        image = self._at_least(longest)
+        # An array of a large photo would be another copy of it, so it is made of a reduced one.
+        factor = max(image.size) // max(1, longest)
+        return np.asarray(image.reduce(factor) if factor > 1 else image)
+
+    def region(self, left: int, top: int, right: int, bottom: int, scale: float) -> np.ndarray:
+        """Return a part of the photo, scaled down no further than by `scale`.
+
+        Args:
+            left, top, right, bottom: edges of the part, in pixels of the whole photo and inside it.
+            scale: scale that suffices; 1 is full size.
+
+        Returns:
+            uint8 RGB (h, w, 3), with at least one pixel.
+
+        Raises:
+            UnreadableImage: the file is damaged or truncated.
+        """
+        if self._array is not None:
+            return self._array[top:bottom, left:right]
+        image = self._at_least(math.ceil(scale * max(self.size)))
+        across, down = image.width / self.size[0], image.height / self.size[1]
+        x0 = min(round(left * across), image.width - 1)
+        y0 = min(round(top * down), image.height - 1)
+        x1, y1 = max(x0 + 1, round(right * across)), max(y0 + 1, round(bottom * down))
+        return np.asarray(image.crop((x0, y0, x1, y1)))
+
+    def _read(self, image: "AnyImage") -> None:
+        if isinstance(image, bytes | bytearray | memoryview):
+            file = io.BytesIO(image)
+        elif isinstance(image, str | os.PathLike):
+            self._name = str(image)
+            try:
+                file = io.BytesIO(Path(image).read_bytes())
+            except OSError as problem:
+                raise UnreadableImage(
+                    f"{image}: expected an image file, found {problem.strerror}."
+                ) from None
+        else:
+            raise UnreadableImage(
+                "the image: expected a path, bytes, a PIL image or an array, found "
+                f"{type(image).__name__}."
+            )
+        header = _header(file, self._name)
+        if isinstance(header, JpegImageFile):
+            _check_size(*header.size, self._name)
+            self.size = header.size[::-1] if _orientation(header) in _SIDEWAYS else header.size
+            self._file, self._header = file, header
+        else:
+            self._decoded.append(_upright_rgb(header, self._name))
+            self.size = self._decoded[0].size
+
+    def _at_least(self, longest: int) -> Image.Image:
+        """Return the smallest decoded image whose longer side has this many pixels, or all."""
+        wanted = min(longest, max(self.size))
+        for image in self._decoded:
+            if max(image.size) >= wanted:
+                return image
+        assert self._file is not None  # other inputs were decoded whole
+        header = self._header or _header(self._file, self._name)
+        self._header = None
+        share = wanted / max(header.size)
+        header.draft(None, (math.ceil(share * header.width), math.ceil(share * header.height)))
+        self._decoded.append(_upright_rgb(header, self._name))
+        if self._decoded[-1].size == self.size:
+            self._file = None
+        return self._decoded[-1]
+
+
+AnyImage = str | os.PathLike | bytes | Image.Image | np.ndarray | Photo
+"""Input of `Photo`: path, bytes of a file, PIL image, or uint8 array, grey or RGB; or a Photo."""
+
+
+def open_image(image: AnyImage) -> Image.Image:
+    """Read a photo as an upright RGB image of 8 bits in full size, as `Photo` describes.
+
+    Args:
+        image: any input of `Photo`, or a Photo. A PIL image that is already upright RGB is
+            returned unchanged.
 
     Raises:
         UnreadableImage: the input is no image, is damaged or truncated, or has another format,
             shape or dtype.
         ImageTooLarge: the image has more than `MAX_PIXELS` pixels (checked before decoding).
     """
-    if isinstance(image, np.ndarray):
-        return _from_array(image)
-    if isinstance(image, Image.Image):
-        return _upright_rgb(image, "the image")
-    if isinstance(image, bytes | bytearray | memoryview):
-        return _from_file(io.BytesIO(image), "the image")
-    if isinstance(image, str | os.PathLike):
-        try:
-            return _from_file(io.BytesIO(Path(image).read_bytes()), str(image))
-        except OSError as problem:
-            raise UnreadableImage(
-                f"{image}: expected an image file, found {problem.strerror}."
-            ) from None
-    raise UnreadableImage(
-        f"the image: expected a path, bytes, a PIL image or an array, found {type(image).__name__}."
-    )
+    return Photo.of(image).whole()
 
 
 def save_annotated(image: Image.Image, file: Path) -> None:
@@ -128,7 +257,8 @@ def is_photo_name(path: Path) -> bool:
     return Image.registered_extensions().get(suffix) in FORMATS
 
 
-def _from_array(array: np.ndarray) -> Image.Image:
+def _rgb_array(array: np.ndarray) -> np.ndarray:
+    """Return an array of pixels as RGB (h, w, 3), without a copy if it is RGB."""
     grey_or_rgb = array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)
     if array.dtype != np.uint8 or not grey_or_rgb or not array.size:
         raise UnreadableImage(
@@ -136,16 +266,18 @@ def _from_array(array: np.ndarray) -> Image.Image:
             f"found {array.dtype} {array.shape}."
         )
     _check_size(array.shape[1], array.shape[0], "the image")
-    return _rgb(Image.fromarray(np.ascontiguousarray(array)))
+    return cv2.cvtColor(array, cv2.COLOR_GRAY2RGB) if array.ndim == 2 else array
 
 
-def _from_file(file: io.BytesIO, name: str) -> Image.Image:
+def _header(file: io.BytesIO, name: str) -> Image.Image:
+    """Open a file of one of `FORMATS`. Its pixels are not read."""
+    file.seek(0)
     head = bytes(file.getbuffer()[:32])
     if heif.is_heif(head):
         _check_heif(file, name)
     try:
         with _unlimited():
-            image = Image.open(file, formats=_available_formats())
+            return Image.open(file, formats=_available_formats())
     except Exception:  # Pillow's readers raise many kinds for a damaged header
         found = f"{file.getbuffer().nbytes:,} bytes of something else"
         for start, kind in _OTHER_KINDS:
@@ -156,7 +288,6 @@ def _from_file(file: io.BytesIO, name: str) -> Image.Image:
             f"{name}: expected an image (such as JPEG, PNG, WEBP, HEIC, AVIF or TIFF), "
             f"found {found}."
         ) from None
-    return _upright_rgb(image, name)
 
 
 def _check_heif(file: io.BytesIO, name: str) -> None:
@@ -206,13 +337,37 @@ def _upright_rgb(image: Image.Image, name: str) -> Image.Image:
         ) from None
 
 
-def _upright(image: Image.Image) -> Image.Image:
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What makes a photo of each EXIF orientation upright."""
+
+_SIDEWAYS = (5, 6, 7, 8)
+"""EXIF orientations that exchange width and height."""
+
+
+def _orientation(image: Image.Image) -> int:
     try:
-        if image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
-            return image
-        return ImageOps.exif_transpose(image)
+        return image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:  # unreadable EXIF data contains no orientation
+        return 1
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    turn = _TURNS.get(_orientation(image))
+    if turn is None:
         return image
+    upright = image.transpose(turn)
+    # Whoever reads the result again must not turn it again.
+    for note in ("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"):
+        upright.info.pop(note, None)
+    return upright
 
 
 def _rgb(image: Image.Image) -> Image.Image:

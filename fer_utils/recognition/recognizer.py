@@ -11,13 +11,18 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from fer_utils.emotions import EMOTIONS, SIDE
 from fer_utils.errors import StudyError
-from fer_utils.recognition.detectors import Detector, HaarDetector, find_faces
+from fer_utils.recognition.detectors import SIDES, Detector, HaarDetector, find_faces
 from fer_utils.recognition.found import Box, Detection, RecognizedFace
-from fer_utils.recognition.images import UnreadableImage, is_annotated, is_photo_name, open_image
+from fer_utils.recognition.images import (
+    AnyImage,
+    Photo,
+    UnreadableImage,
+    is_annotated,
+    is_photo_name,
+)
 
 RELEASED = Path(__file__).parents[1] / "pretrained"
 """Folder of the released model, which this study trained on FER-2013."""
@@ -26,10 +31,10 @@ MODEL, CARD = "model.onnx", "card.json"
 
 _BATCH = 64
 
-_logger = logging.getLogger(__name__)
+_ENOUGH = 2 * SIDE
+"""Pixels of a face's side that a crop needs. Of a larger face, a scaled photo is cropped."""
 
-AnyImage = str | os.PathLike | bytes | Image.Image | np.ndarray
-"""Input of `images.open_image`: path, bytes of a file, PIL image, or uint8 array, grey or RGB."""
+_logger = logging.getLogger(__name__)
 
 
 class Recognizer:
@@ -69,8 +74,9 @@ class Recognizer:
         """Find and classify the faces in a photo, from left to right.
 
         Args:
-            image: a path, the bytes of an image file, a PIL image, or an array: uint8, grey (h, w)
-                or RGB (h, w, 3), 0 is black. `open_image` reads it.
+            image: a path, the bytes of an image file, a PIL image, a `Photo`, or an array: uint8,
+                grey (h, w) or RGB (h, w, 3), 0 is black. `Photo` describes how it is read. A large
+                JPEG is decoded only as large as it is searched, and larger for small faces.
 
         Returns:
             The faces; an empty list if there is none.
@@ -90,8 +96,8 @@ class Recognizer:
         detections: list[list[Detection]] = []
         crops = []
         for image in images:
-            photo = np.asarray(open_image(image))
-            of_photo = find_faces(photo, self.detector)
+            photo = Photo.of(image)
+            of_photo = find_faces(photo.scaled(max(SIDES)), self.detector, photo.size)
             of_photo.sort(key=lambda detection: detection.box)
             detections.append(of_photo)
             for detection in of_photo:
@@ -115,11 +121,16 @@ class Recognizer:
             yield path, faces
 
     def walk(
-        self, photos: Sequence[Path], *, progress: bool = True
-    ) -> Iterator[tuple[Path, Image.Image, list[RecognizedFace]]]:
-        """Yield each photo in this order: its path, the upright RGB image, and its faces.
+        self, photos: Sequence[Path], *, progress: bool = True, whole: bool = False
+    ) -> Iterator[tuple[Path, Photo, list[RecognizedFace]]]:
+        """Yield each photo in this order: its path, the photo, and its faces.
 
         Unreadable photos are left out with a warning.
+
+        Args:
+            photos: paths of photos.
+            progress: whether to show a progress bar, if standard error is a terminal.
+            whole: decode each photo once and whole, for a caller that needs all its pixels.
 
         Raises:
             StudyError: none of the photos can be read.
@@ -129,7 +140,9 @@ class Recognizer:
         read = 0
         for path in tqdm(photos, unit=" photos", disable=None if progress else True):
             try:
-                photo = open_image(path)
+                photo = Photo(path)
+                if whole:
+                    photo.whole()
                 faces = self.recognize(photo)
             except UnreadableImage as problem:
                 _logger.warning("%s", problem)
@@ -206,30 +219,37 @@ def photos_in(folder: str | os.PathLike) -> list[Path]:
 
 
 def crop_face(
-    photo: np.ndarray, box: Box, frame: float = HaarDetector.frame, rise: float = 0.0
+    photo: Photo | np.ndarray, box: Box, frame: float = HaarDetector.frame, rise: float = 0.0
 ) -> np.ndarray:
     """Crop a face as FER-2013 does: a square about the box, grey uint8 (48, 48).
 
     Args:
-        photo: uint8 RGB (h, w, 3). Beyond its border, the outermost pixels are repeated.
-        box: place of the face.
+        photo: a photo, or its pixels, uint8 RGB (h, w, 3). Beyond its border, the outermost pixels
+            are repeated.
+        box: place of the face in pixels of the whole photo, inside it.
         frame: side of the square, as a multiple of the box's longer side; see `Detector`.
         rise: height of the square's centre above the box's centre, as a share of the square's side.
+
+    Raises:
+        UnreadableImage: the photo's file is damaged, or the array has another shape or dtype.
     """
+    photo = Photo.of(photo)
     side = max(1, round(frame * max(box.width, box.height)))
     left = round(box.x + box.width / 2 - side / 2)
     top = round(box.y + box.height / 2 - side / 2 - rise * side)
-    height, width = photo.shape[:2]
+    width, height = photo.size
     # The part of the square inside the photo. It has at least one pixel, because every box of
     # `find_faces` lies inside.
-    x0, x1 = np.clip([left, left + side], 0, width)
-    y0, y1 = np.clip([top, top + side], 0, height)
-    grey = cv2.cvtColor(np.ascontiguousarray(photo[y0:y1, x0:x1]), cv2.COLOR_RGB2GRAY)
-    above, below = y0 - top, top + side - y1
-    before, after = x0 - left, left + side - x1
+    x0, x1 = (min(max(0, x), width) for x in (left, left + side))
+    y0, y1 = (min(max(0, y), height) for y in (top, top + side))
+    region = photo.region(x0, y0, x1, y1, min(1.0, _ENOUGH / side))
+    grey = cv2.cvtColor(np.ascontiguousarray(region), cv2.COLOR_RGB2GRAY)
+    down, across = grey.shape[0] / (y1 - y0), grey.shape[1] / (x1 - x0)
+    above, below = round((y0 - top) * down), round((top + side - y1) * down)
+    before, after = round((x0 - left) * across), round((left + side - x1) * across)
     grey = cv2.copyMakeBorder(grey, above, below, before, after, cv2.BORDER_REPLICATE)
     # Area interpolation averages pixels when it shrinks, but repeats them when it enlarges.
-    interpolation = cv2.INTER_AREA if side >= SIDE else cv2.INTER_LINEAR
+    interpolation = cv2.INTER_AREA if min(grey.shape) >= SIDE else cv2.INTER_LINEAR
     return cv2.resize(grey, (SIDE, SIDE), interpolation=interpolation)
 
 

@@ -2,7 +2,7 @@
 
 from flask import Response, abort, current_app, render_template, request
 
-from fer_utils.recognition.images import UnreadableImage, open_image
+from fer_utils.recognition.images import Photo, UnreadableImage
 from fer_utils.recognition.recognizer import Recognizer
 from fer_utils.serving.feed import BOUNDARY
 from fer_utils.serving.openapi import DocumentedBlueprint
@@ -85,9 +85,9 @@ def _uploaded_photos() -> list[bytes]:
 
 
 def _recognize(recognizer: Recognizer, data: bytes) -> dict:
-    photo = open_image(data)
+    photo = Photo(data)
     faces = [face.as_dict() for face in recognizer.recognize(photo)]
-    return {"width": photo.width, "height": photo.height, "faces": faces}
+    return {"width": photo.size[0], "height": photo.size[1], "faces": faces}
 
 
 @routes.operation(
