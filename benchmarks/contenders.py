@@ -149,7 +149,7 @@ class OursYuNet(Ours):
     """The same with YuNet."""
 
     def detector(self, job: dict):
-        from fer_utils.recognition.detectors import YuNetDetector
+        from fer_utils.recognition.yunet import YuNetDetector
 
         return YuNetDetector(job["yunet"])
 

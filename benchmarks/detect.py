@@ -25,9 +25,11 @@ import cv2
 import numpy as np
 
 from fer_utils.errors import StudyError
-from fer_utils.recognition.detectors import Detector, HaarDetector, YuNetDetector, find_faces
+from fer_utils.recognition.detectors import HaarDetector
 from fer_utils.recognition.found import Detection
 from fer_utils.recognition.images import open_image
+from fer_utils.recognition.search import Detector, find_faces
+from fer_utils.recognition.yunet import YuNetDetector
 
 COLOURS = {"haar": (255, 120, 0), "yunet": (0, 160, 255)}
 

@@ -31,10 +31,12 @@ from fer_utils.data.faces import Faces, load_faces
 from fer_utils.data.sources import read
 from fer_utils.emotions import PUBLIC, SIDE, TRAINING
 from fer_utils.errors import StudyError
-from fer_utils.recognition.detectors import Detector, HaarDetector, YuNetDetector, find_faces
+from fer_utils.recognition.detectors import HaarDetector
 from fer_utils.recognition.found import Box
 from fer_utils.recognition.images import open_image
 from fer_utils.recognition.recognizer import Recognizer, crop_face
+from fer_utils.recognition.search import Detector, find_faces
+from fer_utils.recognition.yunet import YuNetDetector
 
 PARTS = ("boxes", "shifts", "pasted")
 ENLARGED = 3

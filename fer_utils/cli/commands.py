@@ -318,7 +318,7 @@ def _recognizer(given: argparse.Namespace):
 
 def fetch_yunet(_given: argparse.Namespace) -> None:
     """Download YuNet's model file."""
-    from fer_utils.recognition.detectors import download_yunet
+    from fer_utils.recognition.yunet_file import download_yunet
 
     print(download_yunet())
 

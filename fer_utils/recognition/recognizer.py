@@ -14,7 +14,7 @@ import numpy as np
 
 from fer_utils.emotions import EMOTIONS, SIDE
 from fer_utils.errors import StudyError
-from fer_utils.recognition.detectors import SIDES, Detector, HaarDetector, find_faces
+from fer_utils.recognition.detectors import HaarDetector
 from fer_utils.recognition.found import Box, Detection, RecognizedFace
 from fer_utils.recognition.images import (
     AnyImage,
@@ -23,6 +23,7 @@ from fer_utils.recognition.images import (
     is_annotated,
     is_photo_name,
 )
+from fer_utils.recognition.search import SIDES, Detector, find_faces
 
 RELEASED = Path(__file__).parents[1] / "pretrained"
 """Folder of the released model, which this study trained on FER-2013."""

@@ -4,30 +4,26 @@ import hashlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import cv2
 import numpy as np
 import pytest
 from skimage import data
 
 from fer_utils.errors import StudyError
-from fer_utils.recognition import detectors
-from fer_utils.recognition.detectors import (
-    Detector,
-    HaarDetector,
-    YuNetDetector,
-    download_yunet,
-    find_faces,
-    make_detector,
-    yunet_path,
-)
+from fer_utils.recognition import yunet_file as files
+from fer_utils.recognition.detectors import HaarDetector, make_detector
 from fer_utils.recognition.found import Box, Detection
 from fer_utils.recognition.recognizer import Recognizer
+from fer_utils.recognition.search import Detector, find_faces
+from fer_utils.recognition.yunet import YuNetDetector
+from fer_utils.recognition.yunet_file import download_yunet, yunet_path
 
 ASTRONAUT = data.astronaut()  # public domain, 512 x 512; the face is about x 175..275, y 65..165
 
 
 @pytest.fixture(scope="module")
 def yunet_file(real_data):
-    file = real_data / "models" / detectors.YUNET_FILE
+    file = real_data / "models" / files.YUNET_FILE
     if not file.is_file():
         pytest.skip(f"no YuNet model at {file}")
     return file
@@ -36,7 +32,7 @@ def yunet_file(real_data):
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    return tmp_path / "fer-study" / detectors.YUNET_FILE
+    return tmp_path / "fer-study" / files.YUNET_FILE
 
 
 def test_each_thread_has_its_own_cascade():
@@ -86,7 +82,7 @@ def test_a_photo_is_searched_at_each_size_that_it_reaches(width, least, widths):
     assert [found_box for found_box, _ in found] == box[:1]
 
 
-class AtTwoSizes:
+class AtTwoSizes(Detector):
     """Finds a large face at both sizes, and a small one beside it only at the larger size."""
 
     def detect(self, photo):
@@ -100,6 +96,57 @@ class AtTwoSizes:
 def test_a_small_face_is_found_beside_a_large_one_and_the_large_one_once():
     found = find_faces(np.zeros((1500, 2000, 3), np.uint8), AtTwoSizes())
     assert [box.width for box, _ in found] == pytest.approx([400, 50], abs=3)
+
+
+class Records(Detector):
+    """Records the widths of the photos and the limits of the second search."""
+
+    def __init__(self):
+        self.limits = []
+
+    def detect(self, photo):
+        self.limits.append((photo.shape[1], None))
+        return []
+
+    def detect_small(self, photo, largest):
+        self.limits.append((photo.shape[1], largest))
+        return []
+
+
+@pytest.mark.parametrize(
+    ("width", "limits"),
+    [
+        (500, [(500, None)]),
+        (800, [(640, None), (800, 44)]),
+        (3000, [(640, None), (1024, 56)]),
+    ],
+)
+def test_the_second_search_is_for_faces_too_small_for_the_first(width, limits):
+    detector = Records()
+    find_faces(np.zeros((width // 2, width, 3), np.uint8), detector)
+    assert detector.limits == limits
+
+
+def test_a_scaled_photo_has_boxes_in_pixels_of_the_whole_one():
+    whole, scaled = np.zeros((3000, 4000, 3), np.uint8), np.zeros((900, 1200, 3), np.uint8)
+    expected = find_faces(whole, AtTwoSizes())
+    assert find_faces(scaled, AtTwoSizes(), (4000, 3000)) == expected != []
+
+
+@pytest.mark.parametrize("share", [0.026, 0.034, 0.04, 0.042, 0.046, 0.05, 0.06, 0.2])
+def test_haar_finds_faces_of_every_size_between_the_searches(share):
+    side = round(share * 1024 / 100 * 160)  # the face has 100 of the 160 pixels
+    face = cv2.resize(ASTRONAUT[35:195, 145:305], (side, side), interpolation=cv2.INTER_AREA)
+    photo = np.full((768, 1024, 3), 110, np.uint8)
+    photo[300 : 300 + side, 400 : 400 + side] = face
+    assert len(find_faces(photo, HaarDetector())) == 1
+
+
+def test_haars_search_for_small_faces_leaves_out_large_ones():
+    detector = HaarDetector()
+    ((box, _),) = detector.detect(ASTRONAUT)
+    assert detector.detect_small(ASTRONAUT, box.width // 2) == []
+    assert len(detector.detect_small(ASTRONAUT, 2 * box.width)) == 1
 
 
 @pytest.mark.parametrize(
@@ -157,6 +204,22 @@ def test_yunet_works_in_many_threads_on_photos_of_several_sizes(yunet_file):
             assert found == expected
 
 
+@pytest.mark.parametrize("size", [(512, 512), (100, 90), (333, 500)])
+def test_yunets_boxes_are_those_of_opencvs_own(size, yunet_file):
+    portrait = cv2.resize(ASTRONAUT[:320, 60:380], size, interpolation=cv2.INTER_AREA)
+    theirs = cv2.FaceDetectorYN.create(str(yunet_file), "", size, YuNetDetector.SCORE)
+    ours = YuNetDetector(yunet_file)
+    beside = np.concatenate([portrait, portrait[:, ::-1]], axis=1)
+    for photo, count in ((portrait, 1), (beside, 2)):
+        theirs.setInputSize(photo.shape[1::-1])
+        _, rows = theirs.detect(cv2.cvtColor(photo, cv2.COLOR_RGB2BGR))
+        expected = sorted([*row[:4], row[-1]] for row in ([] if rows is None else rows))
+        found = sorted([*box, score] for box, score in ours.detect(photo))
+        assert len(found) == len(expected) == count
+        for one, other in zip(found, expected, strict=True):
+            assert one == pytest.approx(other, abs=0.51)  # our boxes are whole pixels
+
+
 def test_yunet_finds_no_face_in_a_blank_photo(yunet_file):
     assert YuNetDetector(yunet_file).detect(np.full((120, 90, 3), 128, np.uint8)) == []
 
@@ -194,7 +257,7 @@ def test_a_file_other_than_yunets_is_named_in_the_error(tmp_path):
 def test_the_file_is_downloaded_once_and_checked(tmp_path, cache, monkeypatch):
     source = tmp_path / "there.onnx"
     source.write_bytes(b"the network")
-    monkeypatch.setattr(detectors, "YUNET_SHA256", hashlib.sha256(b"the network").hexdigest())
+    monkeypatch.setattr(files, "YUNET_SHA256", hashlib.sha256(b"the network").hexdigest())
     assert download_yunet(source.as_uri()) == cache == yunet_path()
     assert cache.read_bytes() == b"the network"
     source.unlink()
