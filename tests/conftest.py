@@ -1,6 +1,7 @@
 """Fixtures for several test files."""
 
 import os
+import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,9 +13,17 @@ from fer_utils.cli.study import PRELOADED
 from fer_utils.data.faces import Faces
 from fer_utils.data.sample import draw_sample
 from fer_utils.emotions import CANONICAL_COUNTS
+from fer_utils.recognition.yunet_file import OFFLINE, fetched_yunet
 from fer_utils.training.recipe import Recipe
 from fer_utils.training.recipes import get_recipe
 from fer_utils.warm import COMMAND, preloaded_python, wake
+
+# For the tests and all processes that they start: no command fetches the face detector, and a user
+# who has fetched it tests with the same detector as one who has not.
+os.environ[OFFLINE] = "1"
+if fetched_yunet():
+    _no_cache = tempfile.TemporaryDirectory()
+    os.environ["XDG_CACHE_HOME"] = _no_cache.name
 
 PROJECT = Path(__file__).resolve().parent.parent
 

@@ -27,6 +27,7 @@ def study(given: argparse.Namespace) -> None:
     """Run the stages of the study that have changed."""
     from fer_utils.cli.study import run_study
 
+    _fetch_yunet_once()  # for the server in the last notebook
     print(f"The study is at {run_study(given.profile, given.data, given.votes, given.set)}")
 
 
@@ -313,7 +314,18 @@ def _recognizer(given: argparse.Namespace):
     from fer_utils.recognition.detectors import make_detector
     from fer_utils.recognition.recognizer import Recognizer
 
+    if given.detector == "auto" and not given.yunet:
+        _fetch_yunet_once()
     return Recognizer(given.model, make_detector(given.detector, given.yunet))
+
+
+def _fetch_yunet_once() -> None:
+    import sys
+
+    from fer_utils.recognition.yunet_file import fetch_yunet_once
+
+    # Standard output is for the answers.
+    fetch_yunet_once(lambda line: print(line, file=sys.stderr, flush=True))
 
 
 def fetch_yunet(_given: argparse.Namespace) -> None:

@@ -405,7 +405,7 @@ def make_parser() -> argparse.ArgumentParser:
     command(
         "fetch-yunet",
         commands.fetch_yunet,
-        "download the YuNet face detector for `--detector yunet`, and check its hash",
+        "download the YuNet face detector, and check its hash",
         "fer-study fetch-yunet",
     )
     return parser
@@ -429,7 +429,11 @@ def _recognition_options(parser: argparse.ArgumentParser) -> None:
         help="folder of an exported model; default: the released model",
     )
     parser.add_argument(
-        "--detector", choices=("haar", "yunet"), default="haar", help="face detector; default: haar"
+        "--detector",
+        choices=("auto", "haar", "yunet"),
+        default="auto",
+        help="face detector; default: auto, which is YuNet if its file can be fetched (once, "
+        "317 kB; FER_STUDY_OFFLINE=1 forbids it), else haar",
     )
     parser.add_argument(
         "--yunet",

@@ -6,12 +6,11 @@ import logging
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
-from fer_utils.emotions import EMOTIONS
 from fer_utils.errors import StudyError
 from fer_utils.recognition.annotation import annotate
-from fer_utils.recognition.found import RecognizedFace
+from fer_utils.recognition.found import ROW, RecognizedFace, as_answer
 from fer_utils.recognition.images import Photo, is_annotated, save_annotated
 from fer_utils.recognition.recognizer import Recognizer, photos_in
 from fer_utils.recognition.video import COLUMNS, is_video, recognize_video
@@ -19,7 +18,15 @@ from fer_utils.storage import atomic_file, expect_replaceable
 
 _logger = logging.getLogger(__name__)
 
-_PHOTO_COLUMNS = ("file", "x", "y", "width", "height", "score", "emotion", "uncertain", *EMOTIONS)
+_PHOTO_COLUMNS = ("file", *ROW)
+
+
+class _Answered(NamedTuple):
+    """A photo, its faces, and its answer as JSON."""
+
+    path: Path
+    faces: list[RecognizedFace]
+    answer: dict
 
 
 def predict(
@@ -34,7 +41,8 @@ def predict(
     Args:
         recognizer: finds and classifies faces.
         paths: photos and folders of photos, searched recursively, or one video.
-        form: "text", "json" or "csv". JSON is one object for a single photo, else one per line.
+        form: "text", "json" or "csv". JSON is one object for a single photo, else one per line
+            that also has the file's name.
         annotated: the annotated photo or clip to write. For a folder or several paths it is a
             folder, with one PNG per photo.
         out: the stream to print to; None is standard output.
@@ -79,13 +87,11 @@ def _predict_photo(
     faces = recognizer.recognize(photo)
     if annotated:
         _save(annotate(photo, faces), annotated)
+    answer = as_answer(photo.size, recognizer.detector.name, faces)
     if form == "json":
-        plain = [face.as_dict() for face in faces]
-        width, height = photo.size
-        answer = {"width": width, "height": height, "faces": plain}
         print(json.dumps(answer, indent=2), file=out)
     else:
-        _print_photos([(path, faces)], form, out)
+        _print_photos([_Answered(path, faces, answer)], form, out)
 
 
 def _targets(paths: Sequence[Path]) -> dict[Path, Path]:
@@ -101,7 +107,7 @@ def _targets(paths: Sequence[Path]) -> dict[Path, Path]:
 
 def _drawn(
     recognizer: Recognizer, targets: dict[Path, Path], annotated: Path | None
-) -> Iterator[tuple[Path, list[RecognizedFace]]]:
+) -> Iterator[_Answered]:
     """Yield each photo with its faces, after its annotated copy is written."""
     for path, photo, faces in recognizer.walk(list(targets), whole=annotated is not None):
         if annotated:
@@ -109,7 +115,7 @@ def _drawn(
                 _save(annotate(photo, faces), annotated / targets[path])
             except OSError as problem:  # such as a name that .png makes too long
                 _logger.warning("%s: not annotated: %s", path, problem)
-        yield path, faces
+        yield _Answered(path, faces, as_answer(photo.size, recognizer.detector.name, faces))
 
 
 def _expect_apart(targets: dict[Path, Path]) -> None:
@@ -128,26 +134,15 @@ def _expect_place(target: Path, photo: Path) -> None:
     expect_replaceable(target, "an annotated photo", is_annotated, reads=photo)
 
 
-def _print_photos(
-    found: Iterable[tuple[Path, list[RecognizedFace]]], form: str, out: TextIO
-) -> None:
-    table = csv.writer(out, lineterminator="\n")
+def _print_photos(answered: Iterable[_Answered], form: str, out: TextIO) -> None:
+    table = csv.DictWriter(out, _PHOTO_COLUMNS, lineterminator="\n")
     if form == "csv":
-        table.writerow(_PHOTO_COLUMNS)
-    for path, faces in found:
+        table.writeheader()
+    for path, faces, answer in answered:
         if form == "json":
-            print(
-                json.dumps({"file": str(path), "faces": [face.as_dict() for face in faces]}),
-                file=out,
-            )
+            print(json.dumps({"file": str(path)} | answer), file=out)
         elif form == "csv":
-            for face in faces:
-                plain = face.as_dict()
-                place = (plain["box"][edge] for edge in ("x", "y", "width", "height"))
-                shares = plain["probabilities"].values()
-                table.writerow(
-                    [path, *place, plain["score"], plain["emotion"], plain["uncertain"], *shares]
-                )
+            table.writerows({"file": path} | face.as_row() for face in faces)
         else:
             print(f"{path}: {_words(faces)}", file=out)
 

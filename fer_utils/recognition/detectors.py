@@ -11,6 +11,7 @@ from fer_utils.errors import StudyError
 from fer_utils.recognition.found import Box, Detection
 from fer_utils.recognition.search import Detector
 from fer_utils.recognition.yunet import YuNetDetector
+from fer_utils.recognition.yunet_file import fetched_yunet
 
 
 class HaarDetector(Detector):
@@ -27,6 +28,7 @@ class HaarDetector(Detector):
     and nearly as wide.
     """
 
+    name = "haar"
     CASCADE = "haarcascade_frontalface_alt2.xml"
     frame = 1.03
 
@@ -65,19 +67,36 @@ class HaarDetector(Detector):
         ]
 
 
-def make_detector(name: str = "haar", model: str | Path | None = None) -> Detector:
-    """Return a detector by name, "haar" or "yunet". `model` is YuNet's file.
+NAMES = ("auto", "haar", "yunet")
+"""Names of detectors for `make_detector`."""
+
+
+def make_detector(name: str = "auto", model: str | Path | None = None) -> Detector:
+    """Return a detector by name. Nothing is downloaded.
+
+    Args:
+        name: one of `NAMES`. "auto" is YuNet if its file is given or in the user's cache, else
+            Haar.
+        model: YuNet's file; the one in the user's cache when None.
 
     Raises:
-        StudyError: the name is unknown, Haar gets a model, or YuNet's file is missing.
+        StudyError: the name is unknown, Haar gets a model, or YuNet's file is missing or another
+            one.
     """
-    if name == "yunet":
-        return YuNetDetector(model)
-    if name != "haar":
-        raise StudyError(f"detector: expected haar or yunet, found {name!r}. Use one of these.")
-    if model:
+    if name not in NAMES:
         raise StudyError(
-            f"detector haar: expected no model file, found {model}. "
-            "Add `--detector yunet` to use it."
+            f"detector: expected {', '.join(NAMES)}, found {name!r}. Use one of these."
         )
-    return HaarDetector()
+    if name == "haar":
+        if model:
+            raise StudyError(
+                f"detector haar: expected no model file, found {model}. "
+                "Add `--detector yunet` to use it."
+            )
+        return HaarDetector()
+    if name == "auto" and not model:
+        # A file that is not YuNet's, such as a damaged one, must not stop those who did not ask.
+        model = fetched_yunet()
+        if model is None:
+            return HaarDetector()
+    return YuNetDetector(model)

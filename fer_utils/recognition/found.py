@@ -1,5 +1,6 @@
 """The results of recognition: boxes, detections, recognised and tracked faces."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -26,6 +27,31 @@ class Detection(NamedTuple):
 
     box: Box
     score: float
+
+
+def as_answer(size: tuple[int, int], detector: str, faces: Sequence["RecognizedFace"]) -> dict:
+    """Return the answer for one photo, which the command prints and the server sends.
+
+    Args:
+        size: width and height of the upright photo in pixels.
+        detector: name of the detector that found the faces.
+        faces: the faces.
+
+    Returns:
+        Width, height, detector and faces, as numbers, texts, lists and dictionaries that JSON can
+        hold.
+    """
+    return {
+        "width": size[0],
+        "height": size[1],
+        "detector": detector,
+        "faces": [face.as_dict() for face in faces],
+    }
+
+
+ROW = ("x", "y", "width", "height", "score", "emotion", "uncertain", *EMOTIONS)
+"""Keys of `RecognizedFace.as_row`, in order. x, y, width and height are pixels of the upright photo
+or frame. Each emotion's value is its probability."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +86,12 @@ class RecognizedFace:
             },
             "uncertain": self.uncertain,
         }
+
+    def as_row(self) -> dict:
+        """Return the values of `as_dict` as one row of a table, with the keys `ROW`."""
+        plain = self.as_dict()
+        values = plain | plain["box"] | plain["probabilities"]
+        return {key: values[key] for key in ROW}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -14,8 +14,8 @@ import numpy as np
 
 from fer_utils.emotions import EMOTIONS, SIDE
 from fer_utils.errors import StudyError
-from fer_utils.recognition.detectors import HaarDetector
-from fer_utils.recognition.found import Box, Detection, RecognizedFace
+from fer_utils.recognition.detectors import HaarDetector, make_detector
+from fer_utils.recognition.found import Box, Detection, RecognizedFace, as_answer
 from fer_utils.recognition.images import (
     AnyImage,
     Photo,
@@ -44,7 +44,8 @@ class Recognizer:
     Args:
         model: folder with `model.onnx` and `card.json`, as `fer-study export` writes it; the
             released model when None. A relative path starts at the working folder.
-        detector: finds the faces; OpenCV's Haar cascade when None.
+        detector: finds the faces; `make_detector("auto")` when None, which is YuNet if its file is
+            in the user's cache, else OpenCV's Haar cascade.
         threads: processor cores that classify one batch. One is best for one or two faces, and
             for many callers at the same time.
 
@@ -62,7 +63,7 @@ class Recognizer:
     ) -> None:
         folder = RELEASED if model is None else Path(model).expanduser()
         self.card = read_card(folder)
-        self.detector = detector or HaarDetector()
+        self.detector = detector or make_detector()
         self._session = open_model(folder / MODEL, threads)
         self._input = self._session.get_inputs()[0].name
 
@@ -87,6 +88,17 @@ class Recognizer:
             ImageTooLarge: the image has more than `MAX_PIXELS` pixels.
         """
         return self.recognize_batch([image])[0]
+
+    def answer(self, image: AnyImage) -> dict:
+        """Recognise the faces in a photo and return the answer of `fer-study predict --json`.
+
+        The server sends the same one. `as_answer` describes it.
+
+        Raises:
+            UnreadableImage: the photo cannot be read, as in `recognize`.
+        """
+        photo = Photo.of(image)
+        return as_answer(photo.size, self.detector.name, self.recognize(photo))
 
     def recognize_batch(self, images: Iterable[AnyImage]) -> list[list[RecognizedFace]]:
         """Find the faces in each photo as `recognize` does, and classify all of them together.

@@ -15,10 +15,12 @@ class Detector(Protocol):
     FER-2013 would have cut out (benchmarks/framing.py measures both numbers).
 
     Attributes:
+        name: its name in answers.
         frame: side of the square, as a multiple of the box's longer side.
         rise: height of the square's centre above the box's centre, as a share of the square's side.
     """
 
+    name: str = "custom"
     frame: float = 1.0
     rise: float = 0.0
 

@@ -5,24 +5,18 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-from fer_utils.emotions import EMOTIONS
 from fer_utils.errors import StudyError
 from fer_utils.recognition.annotation import draw_on_frame
 from fer_utils.recognition.clips import annotated_clip, expect_clip
-from fer_utils.recognition.found import TrackedFace
+from fer_utils.recognition.found import ROW, TrackedFace
 from fer_utils.recognition.recognizer import Recognizer
 from fer_utils.recognition.tracking import Tracker
 from fer_utils.recognition.video_files import VideoFile, is_video
 
 __all__ = ["COLUMNS", "is_video", "recognize_video"]
 
-COLUMNS = (
-    *("frame", "seconds", "track", "x", "y", "width", "height", "score", "emotion", "uncertain"),
-    *EMOTIONS,
-)
-"""Keys of a row, in order. Frames are numbered from 0 and tracks from 1. x, y, width and height
-are pixels of the upright frame. score is the detector's. Each emotion's column is its
-probability."""
+COLUMNS = ("frame", "seconds", "track", *ROW)
+"""Keys of a row, in order. Frames are numbered from 0 and tracks from 1."""
 
 
 def recognize_video(
@@ -107,14 +101,5 @@ def _rows(
 
 
 def _row(frame: int, seconds: float, face: TrackedFace) -> dict:
-    plain = face.as_dict()
-    return {
-        "frame": frame,
-        "seconds": round(seconds, 6),
-        "track": plain["track"],
-        **plain["box"],
-        "score": plain["score"],
-        "emotion": plain["emotion"],
-        "uncertain": plain["uncertain"],
-        **plain["probabilities"],
-    }
+    place = {"frame": frame, "seconds": round(seconds, 6), "track": face.track}
+    return place | face.as_row()

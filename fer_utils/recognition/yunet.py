@@ -44,6 +44,7 @@ class YuNetDetector(Detector):
         StudyError: the file is missing, or it is another one.
     """
 
+    name = "yunet"
     frame = 0.95
     # Smallest score. At 0.5, foliage and folds are detected as faces. At 0.9, rotated faces are
     # missed.

@@ -2,8 +2,7 @@
 
 from flask import Response, abort, current_app, render_template, request
 
-from fer_utils.recognition.images import Photo, UnreadableImage
-from fer_utils.recognition.recognizer import Recognizer
+from fer_utils.recognition.images import UnreadableImage
 from fer_utils.serving.feed import BOUNDARY
 from fer_utils.serving.openapi import DocumentedBlueprint
 from fer_utils.serving.schemas import (
@@ -49,7 +48,7 @@ def predict() -> dict:
         results = []
         for number, photo in enumerate(photos, 1):
             try:
-                result = services.workers.do(_recognize, services.recognizer, photo)
+                result = services.workers.do(services.recognizer.answer, photo)
             except UnreadableImage as error:
                 if len(photos) == 1:
                     raise
@@ -82,12 +81,6 @@ def _uploaded_photos() -> list[bytes]:
     if not all(photos):
         abort(400, "Expected an image, found an empty one.")
     return photos
-
-
-def _recognize(recognizer: Recognizer, data: bytes) -> dict:
-    photo = Photo(data)
-    faces = [face.as_dict() for face in recognizer.recognize(photo)]
-    return {"width": photo.size[0], "height": photo.size[1], "faces": faces}
 
 
 @routes.operation(
@@ -135,14 +128,15 @@ def healthz() -> dict:
     "GET",
     "/readyz",
     tag="operation",
-    success=json_response("The server accepts requests.", schema_ref("Status")),
+    success=json_response("The server accepts requests.", schema_ref("Ready")),
     errors=("503",),
 )
 def readyz() -> dict:
     """Check that the server accepts requests: its model is loaded and it is not stopping."""
-    if _services().stopping.is_set():
+    services = _services()
+    if services.stopping.is_set():
         raise Unavailable("The server is stopping.", retry_after=5)
-    return {"status": "ready"}
+    return {"status": "ready", "detector": services.recognizer.detector.name}
 
 
 @routes.operation(
@@ -179,6 +173,7 @@ def page() -> str:
         "page.html",
         name=services.recognizer.card["name"],
         drawn=services.recognizer.drawn,
+        detector=services.recognizer.detector.name,
         accuracy=services.recognizer.card.get("public_accuracy"),
         max_bytes=current_app.config["MAX_CONTENT_LENGTH"],
         token_required=services.token_required,

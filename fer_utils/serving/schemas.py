@@ -97,6 +97,7 @@ def component_schemas(max_photos: int) -> dict:
     """Return the objects in JSON that operations refer to, by name."""
     count = {"type": "integer", "minimum": 0}
     size = {"type": "integer", "minimum": 1}
+    detector = {"type": "string", "description": "Name of the face detector: haar or yunet."}
     share = {"type": "number", "minimum": 0, "maximum": 1}
     return {
         "Box": _object(
@@ -129,10 +130,12 @@ def component_schemas(max_photos: int) -> dict:
             },
         ),
         "Photo": _object(
-            "The size of the upright photo in pixels, and its faces from left to right.",
+            "The size of the upright photo in pixels, the detector that found its faces, and the "
+            "faces from left to right.",
             {
                 "width": size,
                 "height": size,
+                "detector": detector,
                 "faces": {"type": "array", "items": schema_ref("Face")},
             },
         ),
@@ -146,6 +149,10 @@ def component_schemas(max_photos: int) -> dict:
                     "maxItems": max_photos,
                 }
             },
+        ),
+        "Ready": _object(
+            "The server's state, and the detector that finds the faces.",
+            {"status": {"type": "string"}, "detector": detector},
         ),
         "Status": _object("The server's state.", {"status": {"type": "string"}}),
         "Problem": _object(

@@ -55,8 +55,10 @@ def test_a_photo_in_each_form(recognizer, photos):
     assert json.loads(printed(recognizer, file, form="json")) == {
         "width": 512,
         "height": 512,
+        "detector": "haar",
         "faces": [face],
     }
+    assert json.loads(printed(recognizer, file, form="json")) == recognizer.answer(file)
     assert printed(recognizer, file).startswith(f"{file}: {face['emotion']} ")
     (row,) = csv.DictReader(io.StringIO(printed(recognizer, file, form="csv")))
     assert (row["file"], int(row["x"]), row["emotion"]) == (
@@ -71,6 +73,8 @@ def test_a_folder_in_each_form(recognizer, photos):
     names = [str(photos / "deeper" / "none.png"), str(photos / "face.jpg")]
     lines = [json.loads(line) for line in printed(recognizer, photos, form="json").splitlines()]
     assert [(line["file"], len(line["faces"])) for line in lines] == [(names[0], 0), (names[1], 1)]
+    for line in lines:
+        assert line == {"file": line["file"]} | recognizer.answer(line["file"])
     rows = list(csv.DictReader(io.StringIO(printed(recognizer, photos, form="csv"))))
     assert [row["file"] for row in rows] == names[1:]
     assert printed(recognizer, photos).splitlines()[0] == f"{names[0]}: no face found"

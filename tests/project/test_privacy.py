@@ -1,4 +1,8 @@
-"""No data leave this machine, and the user's home gets no files except known caches."""
+"""No data leave this machine, and the user's home gets no files except known caches.
+
+Commands that find faces fetch YuNet's file once, and say so. FER_STUDY_OFFLINE=1, which all tests
+have, forbids it. The tests of that download remove the variable.
+"""
 
 import os
 import re
@@ -112,6 +116,26 @@ def test_recognition_writes_nothing_to_the_home(machine, photo, script):
 
 def test_predict_writes_nothing_to_the_home(machine, photo, tmp_path):
     machine.run(*FER_STUDY, "predict", photo, "--annotate", tmp_path / "drawn.png")
+    assert list(machine.home.rglob("*")) == [] and not machine.asked.exists()
+
+
+def test_predict_asks_for_the_detector_once_and_says_so(machine, photo):
+    del machine.environment["FER_STUDY_OFFLINE"]
+    done = machine.run(*FER_STUDY, "predict", photo)
+    assert machine.asked.read_text().split() == ["github.com"]
+    assert "FER_STUDY_OFFLINE=1" in done.stderr
+    assert "happy" in done.stdout
+    done = machine.run(*FER_STUDY, "predict", photo)
+    assert machine.asked.read_text().split() == ["github.com"]
+    assert "YuNet" not in done.stderr
+    assert machine.left() == [".cache/fer-study/yunet_n_640_640.onnx.tried"]
+
+
+def test_the_library_and_the_haar_cascade_ask_for_nothing(machine, photo):
+    del machine.environment["FER_STUDY_OFFLINE"]
+    machine.run(sys.executable, "-c", RECOGNISES, photo)
+    machine.run(sys.executable, "-c", SERVES, photo)
+    machine.run(*FER_STUDY, "predict", photo, "--detector", "haar")
     assert list(machine.home.rglob("*")) == [] and not machine.asked.exists()
 
 

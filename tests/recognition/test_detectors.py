@@ -237,7 +237,7 @@ def test_the_squares_of_both_detectors_agree(yunet_file):
 
 def test_detectors_by_name(tmp_path, cache):
     assert isinstance(make_detector(), HaarDetector)
-    with pytest.raises(StudyError, match="expected haar or yunet, found 'mtcnn'"):
+    with pytest.raises(StudyError, match="expected auto, haar, yunet, found 'mtcnn'"):
         make_detector("mtcnn")
     with pytest.raises(StudyError, match="no model file"):
         make_detector("haar", tmp_path / "x.onnx")

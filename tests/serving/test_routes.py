@@ -40,7 +40,12 @@ def test_several_photos_keep_their_order(client):
     assert list(response.json) == ["images"]
     assert [len(photo["faces"]) for photo in response.json["images"]] == [0, 1, 0]
     assert response.json["images"][1] == post(client, ASTRONAUT).json
-    assert response.json["images"][0] == {"width": 60, "height": 40, "faces": []}
+    assert response.json["images"][0] == {
+        "width": 60,
+        "height": 40,
+        "detector": "haar",
+        "faces": [],
+    }
 
 
 @pytest.mark.parametrize(
@@ -79,14 +84,14 @@ def test_one_bad_photo_among_several_is_named(client):
 def test_no_face_is_an_empty_list(client):
     response = post(client, NO_FACE)
     assert response.status_code == 200
-    assert response.json == {"width": 60, "height": 40, "faces": []}
+    assert response.json == {"width": 60, "height": 40, "detector": "haar", "faces": []}
 
 
 def test_the_size_is_that_of_the_upright_photo(client):
     exif = Image.Exif()
     exif[0x0112] = 6
     photo = encoded(Image.new("RGB", (60, 40)), "JPEG", exif=exif)
-    assert post(client, photo).json == {"width": 40, "height": 60, "faces": []}
+    assert post(client, photo).json == {"width": 40, "height": 60, "detector": "haar", "faces": []}
 
 
 @pytest.mark.parametrize(
@@ -241,9 +246,16 @@ def test_the_model_is_loaded_when_the_app_is_made(tmp_path, monkeypatch):
 # --- readiness and metrics ---
 
 
+def test_the_page_names_the_detector(client):
+    assert "Haar cascade" in client.get("/").text
+
+
 def test_readyz_is_a_503_while_the_server_stops(recognizer):
     app = create_app(recognizer)
-    assert app.test_client().get("/readyz").json == {"status": "ready"}
+    assert app.test_client().get("/readyz").json == {
+        "status": "ready",
+        "detector": "haar",
+    }
     services_of(app).stopping.set()
     check_problem(app.test_client().get("/readyz"), 503, "stopping")
     assert app.test_client().get("/healthz").status_code == 200
