@@ -135,7 +135,9 @@ class Ours:
         self.model = self.maker(job["model"], self.detector(job), threads=job["threads"])
 
     def detector(self, job: dict):
-        return None
+        from fer_utils.recognition.detectors import make_detector
+
+        return make_detector("haar")  # not auto, which depends on what this user has fetched
 
     def face(self, pixels):
         batch = pixels[None]

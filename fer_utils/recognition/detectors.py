@@ -36,6 +36,14 @@ class HaarDetector(Detector):
         # A cascade has internal state, so each thread gets its own.
         self._of_thread = threading.local()
 
+    def __getstate__(self) -> dict:
+        # Another process loads its own cascades.
+        return {name: value for name, value in self.__dict__.items() if name != "_of_thread"}
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(state)
+        self._of_thread = threading.local()
+
     def detect(self, photo: np.ndarray) -> list[Detection]:
         """Return the faces in `photo`, uint8 RGB (h, w, 3)."""
         return self._search(photo, 0)

@@ -75,7 +75,7 @@ class Photo:
 
     Args:
         image: path, bytes of a file in one of `FORMATS`, PIL image, or uint8 array, grey (h, w) or
-            RGB (h, w, 3).
+            RGB (h, w, 3), 0 is black. OpenCV reads photos as BGR; `image[..., ::-1]` makes it RGB.
 
     Attributes:
         size: width and height of the whole upright photo in pixels.
@@ -263,10 +263,33 @@ def _rgb_array(array: np.ndarray) -> np.ndarray:
     if array.dtype != np.uint8 or not grey_or_rgb or not array.size:
         raise UnreadableImage(
             "the image: expected an array uint8, grey (h, w) or RGB (h, w, 3), "
-            f"found {array.dtype} {array.shape}."
+            f"found {array.dtype} {array.shape}.{_remedy(array)}"
         )
     _check_size(array.shape[1], array.shape[0], "the image")
     return cv2.cvtColor(array, cv2.COLOR_GRAY2RGB) if array.ndim == 2 else array
+
+
+def _remedy(array: np.ndarray) -> str:
+    """Return a sentence that says how to convert such an array, or nothing."""
+    if not array.size:
+        return ""
+    if array.ndim == 4:
+        return " Pass several photos to `recognize_batch`."
+    if array.ndim == 3 and array.shape[2] != 3:
+        if array.shape[0] == 3:
+            return " Move the channels to the end: `image.transpose(1, 2, 0)`."
+        if array.shape[2] == 4:
+            return " Leave out the transparency: `image[..., :3]`."
+        if array.shape[2] == 1:
+            return " Leave out the axis of the channel: `image[..., 0]`."
+    if array.dtype == np.uint16:
+        return " Convert 16 bits to 8: `(image >> 8).astype('uint8')`."
+    if np.issubdtype(array.dtype, np.floating) and array.ndim in (2, 3):
+        if array.min() >= 0 and array.max() <= 1:
+            return " Convert values from 0 to 1: `(255 * image).round().astype('uint8')`."
+        if array.min() >= 0 and array.max() <= 255:
+            return " Convert it: `image.round().astype('uint8')`."
+    return ""
 
 
 def _header(file: io.BytesIO, name: str) -> Image.Image:

@@ -41,6 +41,9 @@ _logger = logging.getLogger(__name__)
 class Recognizer:
     """A trained model and a face detector. Many threads may use one instance at the same time.
 
+    An instance can be pickled, and used by processes that are forked or spawned. The pickle
+    contains the model, so another machine needs no file.
+
     Args:
         model: folder with `model.onnx` and `card.json`, as `fer-study export` writes it; the
             released model when None. A relative path starts at the working folder.
@@ -64,8 +67,20 @@ class Recognizer:
         folder = RELEASED if model is None else Path(model).expanduser()
         self.card = read_card(folder)
         self.detector = detector or make_detector()
-        self._session = open_model(folder / MODEL, threads)
+        self._file, self._threads = folder / MODEL, threads
+        self._content = self._file.read_bytes()
+        self._open()
+
+    def _open(self) -> None:
+        self._session = open_model(self._file, self._threads, self._content)
         self._input = self._session.get_inputs()[0].name
+
+    def __getstate__(self) -> dict:
+        return self.__dict__ | {"_session": None}
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(state)
+        self._open()
 
     @property
     def drawn(self) -> bool:
@@ -77,8 +92,9 @@ class Recognizer:
 
         Args:
             image: a path, the bytes of an image file, a PIL image, a `Photo`, or an array: uint8,
-                grey (h, w) or RGB (h, w, 3), 0 is black. `Photo` describes how it is read. A large
-                JPEG is decoded only as large as it is searched, and larger for small faces.
+                grey (h, w) or RGB (h, w, 3), 0 is black; `image[..., ::-1]` converts OpenCV's BGR.
+                `Photo` describes how it is read. A large JPEG is decoded only as large as it is
+                searched, and larger for small faces.
 
         Returns:
             The faces; an empty list if there is none.
@@ -299,8 +315,13 @@ def read_card(folder: Path) -> dict:
     return card
 
 
-def open_model(file: Path, threads: int):
-    """Open an exported model as a session of ONNX Runtime on this many processor cores; 0 for all.
+def open_model(file: Path, threads: int, content: bytes | None = None):
+    """Open an exported model as a session of ONNX Runtime.
+
+    Args:
+        file: the model.
+        threads: number of processor cores; 0 for all.
+        content: the bytes of the file, if they are read already.
 
     Raises:
         StudyError: the file is no ONNX model, or its inputs or outputs have another shape.
@@ -313,7 +334,7 @@ def open_model(file: Path, threads: int):
     try:
         # ONNX Runtime cannot open every valid file name, so it gets the bytes.
         session = onnxruntime.InferenceSession(
-            file.read_bytes(), options, providers=["CPUExecutionProvider"]
+            content or file.read_bytes(), options, providers=["CPUExecutionProvider"]
         )
     except Exception as problem:  # ONNX Runtime raises many kinds for a damaged file
         raise StudyError(

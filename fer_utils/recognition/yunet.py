@@ -60,7 +60,16 @@ class YuNetDetector(Detector):
                 f"{self._file}: expected YuNet's model file, found none. Name it with --yunet "
                 f"FILE, or download it once with `fer-study fetch-yunet` (from {YUNET_URL})."
             )
-        self._session = _open(self._file)
+        self._model = self._file.read_bytes()
+        self._session = _open(self._model, self._file)
+
+    def __getstate__(self) -> dict:
+        # The pickle contains the model, because another machine may lack the file.
+        return self.__dict__ | {"_session": None}
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(state)
+        self._session = _open(self._model, self._file)
 
     def detect(self, photo: np.ndarray) -> list[Detection]:
         """Return the faces in `photo`, uint8 RGB (h, w, 3)."""
@@ -99,8 +108,8 @@ class YuNetDetector(Detector):
         )
 
 
-def _open(file: Path):
-    """Open YuNet's file as a session of ONNX Runtime that takes photos of any size.
+def _open(model: bytes, file: Path):
+    """Open the bytes of YuNet's file as a session of ONNX Runtime that takes photos of any size.
 
     Raises:
         StudyError: the file is no ONNX model, or another one.
@@ -115,7 +124,7 @@ def _open(file: Path):
     options.log_severity_level = 3
     try:
         session = onnxruntime.InferenceSession(
-            file.read_bytes().replace(_FIXED, _FREE), options, providers=["CPUExecutionProvider"]
+            model.replace(_FIXED, _FREE), options, providers=["CPUExecutionProvider"]
         )
         names = {each.name for each in session.get_outputs()}
         (pixels,) = session.get_inputs()

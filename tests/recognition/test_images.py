@@ -1,5 +1,7 @@
 """Reading photos: formats and colours, and refused input."""
 
+import re
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -7,7 +9,7 @@ from serving_cases import encoded
 from skimage import data
 
 from fer_utils.recognition import images
-from fer_utils.recognition.images import ImageTooLarge, UnreadableImage, open_image
+from fer_utils.recognition.images import ImageTooLarge, Photo, UnreadableImage, open_image
 
 ASTRONAUT = data.astronaut()
 
@@ -96,6 +98,36 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path):
 def test_arrays_of_another_shape_or_dtype_are_refused(array):
     with pytest.raises(UnreadableImage, match="uint8"):
         open_image(array)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        ASTRONAUT / 255,
+        (ASTRONAUT / 255).astype(np.float32)[..., 1],
+        ASTRONAUT.astype(np.float64),
+        ASTRONAUT.astype(np.uint16) * 256,
+        np.dstack([ASTRONAUT, ASTRONAUT[..., :1]]),
+        ASTRONAUT[..., :1],
+        ASTRONAUT.transpose(2, 0, 1),
+    ],
+)
+def test_the_error_for_an_array_says_how_to_convert_it(array):
+    with pytest.raises(UnreadableImage, match="uint8") as refusal:
+        open_image(array)
+    (remedy,) = re.findall("`(.+)`", str(refusal.value))
+    converted = eval(remedy, {"image": array})
+    assert open_image(converted).size == (512, 512)
+    assert (
+        abs(np.asarray(converted, float).mean() - ASTRONAUT.mean()) < 40
+    )  # one channel has other values
+
+
+def test_bgr_is_converted_as_the_docstring_says():
+    reversed_channels = np.ascontiguousarray(ASTRONAUT[..., ::-1])
+    photo = Photo(reversed_channels[..., ::-1])
+    np.testing.assert_array_equal(np.asarray(photo.whole()), ASTRONAUT)
+    np.testing.assert_array_equal(photo.scaled(100), ASTRONAUT)
 
 
 def test_another_type_is_refused():

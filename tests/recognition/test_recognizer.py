@@ -6,6 +6,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import cv2
 import numpy as np
 import onnx
 import pytest
@@ -140,6 +141,13 @@ def test_all_kinds_of_input_have_the_same_result(recognizer, tmp_path):
         assert faces[0].probabilities.sum() == pytest.approx(1, abs=1e-5)
         np.testing.assert_array_equal(faces[0].probabilities, results[0][0].probabilities)
     check_astronaut(recognizer.recognize(np.asarray(image.convert("L"))))
+
+
+def test_views_of_arrays_have_the_result_of_their_copies(recognizer):
+    whole = cv2.copyMakeBorder(ASTRONAUT, 30, 0, 30, 0, cv2.BORDER_REFLECT)
+    for view in (whole[30:, 30:], np.ascontiguousarray(ASTRONAUT[..., ::-1])[..., ::-1]):
+        (face,) = recognizer.recognize(view)
+        assert face.as_dict() == recognizer.recognize(ASTRONAUT)[0].as_dict()
 
 
 def test_as_dict_is_plain_json(recognizer):
