@@ -74,23 +74,24 @@ class YuNetDetector(Detector):
     def detect(self, photo: np.ndarray) -> list[Detection]:
         """Return the faces in `photo`, uint8 RGB (h, w, 3)."""
         height, width = photo.shape[:2]
-        padded = cv2.copyMakeBorder(
-            *(photo, 0, -height % _STRIDES[-1], 0, -width % _STRIDES[-1], cv2.BORDER_CONSTANT)
-        )
-        # The network takes BGR from 0 to 255, channels first.
-        pixels = cv2.dnn.blobFromImage(padded, swapRB=True)
+        # The network takes BGR from 0 to 255, channels first, in whole cells of its widest grid.
+        rows, columns = (side + -side % _STRIDES[-1] for side in (height, width))
+        pixels = np.zeros((1, 3, rows, columns), np.float32)
+        for channel in range(3):
+            pixels[0, 2 - channel, :height, :width] = photo[..., channel]
         outputs = dict(zip(_OUTPUTS, self._session.run(_OUTPUTS, {_INPUT: pixels}), strict=True))
-        columns = padded.shape[1]
-        candidates = [self._candidates(outputs, stride, columns // stride) for stride in _STRIDES]
-        rows = np.concatenate(candidates)
+        found = np.concatenate(
+            [self._candidates(outputs, stride, columns // stride) for stride in _STRIDES]
+        )
         # In photos a few pixels wide, boxes may be infinite.
-        rows = rows[(np.abs(rows) < _WIDEST).all(axis=1)]
+        found = found[(np.abs(found) < _WIDEST).all(axis=1)]
+        # OpenCV's own YuNet compares boxes in whole pixels, too.
         kept = cv2.dnn.NMSBoxes(
-            rows[:, :4].astype(int).tolist(), rows[:, 4].tolist(), self.SCORE, self.OVERLAP
+            found[:, :4].astype(int).tolist(), found[:, 4].tolist(), self.SCORE, self.OVERLAP
         )
         return [
-            Detection(Box(*(round(float(edge)) for edge in rows[index, :4])), float(rows[index, 4]))
-            for index in np.ravel(kept).astype(int)
+            Detection(Box(*(round(float(edge)) for edge in edges)), float(score))
+            for *edges, score in found[np.ravel(kept).astype(int)]
         ]
 
     def _candidates(self, outputs: dict[str, np.ndarray], stride: int, columns: int) -> np.ndarray:
