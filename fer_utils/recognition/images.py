@@ -91,7 +91,7 @@ class Photo:
         self._array: np.ndarray | None = None
         self._decoded: list[Image.Image] = []  # the smallest first
         # A JPEG's file, until it has been decoded whole, and its header, until it is first decoded.
-        self._file: io.BytesIO | None = None
+        self._data: bytes | None = None
         self._header: Image.Image | None = None
         if isinstance(image, np.ndarray):
             self._array = _rgb_array(image)
@@ -161,11 +161,11 @@ class Photo:
 
     def _read(self, image: "AnyImage") -> None:
         if isinstance(image, bytes | bytearray | memoryview):
-            file = io.BytesIO(image)
+            data = bytes(image)  # no copy of bytes
         elif isinstance(image, str | os.PathLike):
             self._name = str(image)
             try:
-                file = io.BytesIO(Path(image).read_bytes())
+                data = Path(image).read_bytes()
             except OSError as problem:
                 raise UnreadableImage(
                     f"{image}: expected an image file, found {problem.strerror}."
@@ -175,11 +175,11 @@ class Photo:
                 "the image: expected a path, bytes, a PIL image or an array, found "
                 f"{type(image).__name__}."
             )
-        header = _header(file, self._name)
+        header = _header(data, self._name)
         if isinstance(header, JpegImageFile):
             _check_size(*header.size, self._name)
             self.size = header.size[::-1] if _orientation(header) in _SIDEWAYS else header.size
-            self._file, self._header = file, header
+            self._data, self._header = data, header
         else:
             self._decoded.append(_upright_rgb(header, self._name))
             self.size = self._decoded[0].size
@@ -190,14 +190,14 @@ class Photo:
         for image in self._decoded:
             if max(image.size) >= wanted:
                 return image
-        assert self._file is not None  # other inputs were decoded whole
-        header = self._header or _header(self._file, self._name)
+        assert self._data is not None  # other inputs were decoded whole
+        header = self._header or _header(self._data, self._name)
         self._header = None
         share = wanted / max(header.size)
         header.draft(None, (math.ceil(share * header.width), math.ceil(share * header.height)))
         self._decoded.append(_upright_rgb(header, self._name))
         if self._decoded[-1].size == self.size:
-            self._file = None
+            self._data = None
         return self._decoded[-1]
 
 
@@ -292,17 +292,16 @@ def _remedy(array: np.ndarray) -> str:
     return ""
 
 
-def _header(file: io.BytesIO, name: str) -> Image.Image:
-    """Open a file of one of `FORMATS`. Its pixels are not read."""
-    file.seek(0)
-    head = bytes(file.getbuffer()[:32])
+def _header(data: bytes, name: str) -> Image.Image:
+    """Open the bytes of a file of one of `FORMATS`. Its pixels are not read."""
+    head = data[:32]
     if heif.is_heif(head):
-        _check_heif(file, name)
+        _check_heif(data, name)
     try:
         with _unlimited():
-            return Image.open(file, formats=_available_formats())
+            return Image.open(io.BytesIO(data), formats=_available_formats())
     except Exception:  # Pillow's readers raise many kinds for a damaged header
-        found = f"{file.getbuffer().nbytes:,} bytes of something else"
+        found = f"{len(data):,} bytes of something else"
         for start, kind in _OTHER_KINDS:
             if head.startswith(start):
                 found = kind
@@ -313,13 +312,13 @@ def _header(file: io.BytesIO, name: str) -> Image.Image:
         ) from None
 
 
-def _check_heif(file: io.BytesIO, name: str) -> None:
+def _check_heif(data: bytes, name: str) -> None:
     if not heif.register_reader():
         raise UnreadableImage(
             f"{name}: expected an image, found HEIC, which needs the package pi-heif. Install it "
             "with `pip install pi-heif`, or save the photo as JPEG."
         )
-    missing = heif.missing_bytes(file.getbuffer())
+    missing = heif.missing_bytes(memoryview(data))
     if missing:
         # The decoder would fill missing parts with grey and report no error.
         raise UnreadableImage(

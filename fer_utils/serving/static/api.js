@@ -25,7 +25,7 @@ export function pause(seconds, signal) {
 }
 
 /**
- * The result for one picture: { width, height, faces }.
+ * The result for one picture: { width, height, detector, faces }.
  *
  * A server with a token receives the one that the visitor types. A busy server is asked again after
  * the time in its response, and `onBusy(seconds)` is called. Throws a Failure, or the signal's
