@@ -26,10 +26,16 @@ def benchmarks(project):
         import framing
         import peer
         import recognize
+        import sizes
     finally:
         sys.path.remove(folder)
     return SimpleNamespace(
-        contenders=contenders, detect=detect, framing=framing, peer=peer, recognize=recognize
+        contenders=contenders,
+        detect=detect,
+        framing=framing,
+        peer=peer,
+        recognize=recognize,
+        sizes=sizes,
     )
 
 
@@ -284,6 +290,33 @@ def test_a_failing_contender_is_named_with_its_error(benchmarks, tmp_path):
     }
     with pytest.raises(SystemExit, match=r"(?s)ours ended with 1.*expected an exported model"):
         benchmarks.recognize.measure_afresh(sys.executable, job)
+
+
+# --- sizes.py ---
+
+
+def test_two_trees_are_timed_at_each_size(benchmarks, project, tmp_path):
+    photo = tmp_path / "photo.png"
+    cv2.imwrite(str(photo), np.full((300, 200, 3), 128, np.uint8))
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "fer_utils").symlink_to(project / "fer_utils")
+    printed = benchmarks.sizes.compare(other, photo, None, [60, 120], repeats=1, rounds=1)
+    rows = [line.replace("|", " ").split() for line in printed.splitlines()[1:]]
+    assert [row[:2] for row in rows] == [["60", "haar"], ["120", "haar"]]
+    for row in rows:
+        before, now, ratio = map(float, row[2:5])
+        assert ratio == pytest.approx(before / now, abs=0.2 * ratio)
+        assert row[-2:] == ["0,", "0"]
+
+
+def test_a_tree_that_fails_is_named(benchmarks, tmp_path):
+    photo = tmp_path / "photo.png"
+    cv2.imwrite(str(photo), np.full((30, 20, 3), 128, np.uint8))
+    (tmp_path / "fer_utils").mkdir()
+    (tmp_path / "fer_utils" / "__init__.py").write_text("raise RuntimeError('broken')")
+    with pytest.raises(SystemExit, match=r"(?s)the measurement failed.*broken"):
+        benchmarks.sizes.measured(tmp_path, photo, None, 1)
 
 
 # --- peer.py ---
