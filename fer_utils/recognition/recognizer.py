@@ -159,7 +159,8 @@ class Recognizer:
         Args:
             photos: paths of photos.
             progress: whether to show a progress bar, if standard error is a terminal.
-            whole: decode each photo once and whole, for a caller that needs all its pixels.
+            whole: decode each photo once and whole, for a caller that needs all its pixels. Of a
+                large JPEG, boxes and probabilities then differ slightly from those of `recognize`.
 
         Raises:
             StudyError: none of the photos can be read.

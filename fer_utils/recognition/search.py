@@ -11,7 +11,8 @@ from fer_utils.recognition.found import Box, Detection
 class Detector(Protocol):
     """A face detector. Many threads may use one instance at the same time.
 
-    A recogniser can be pickled if its detector can.
+    A detector of your own is derived from this class and has at least `detect`. A recogniser can be
+    pickled if its detector can.
 
     Detectors draw their boxes differently. `frame` and `rise` convert a box into the square that
     FER-2013 would have cut out (benchmarks/framing.py measures both numbers).

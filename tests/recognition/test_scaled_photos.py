@@ -1,6 +1,8 @@
 """Photos decoded no larger than needed: their pixels, places, crops and refusals."""
 
 import io
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -162,3 +164,38 @@ def test_annotated_copies_of_a_folder_decode_each_photo_once(large, recognizer, 
     predict(recognizer, tmp_path / "a.jpg", annotated=tmp_path / "one.png", out=io.StringIO())
     assert decoded == [(4096, 3200)] * 3
     assert Image.open(tmp_path / "one.png").size == (4096, 3200)
+
+
+def test_a_photo_of_two_cameras_is_scaled(decoded):
+    """Phones write MPO files, which contain several JPEGs."""
+    photo = ASTRONAUT.resize((4096, 4096))
+    file = encoded(photo, "MPO", save_all=True, append_images=[photo.resize((64, 64))])
+    pixels = Photo(file).scaled(1024)
+    assert decoded == [(1024, 1024)]
+    assert abs(levels(pixels) - levels(ASTRONAUT.resize((1024, 1024)))).mean() < 4
+
+
+MEASURES = """
+import resource, sys
+from fer_utils.recognition.detectors import HaarDetector
+from fer_utils.recognition.recognizer import Recognizer
+recognizer = Recognizer(detector=HaarDetector())
+def recognise(name):
+    faces = recognizer.recognize(name)
+    return len(faces), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+small, before = recognise(sys.argv[1])
+large, after = recognise(sys.argv[2])
+print(small, large, after - before)
+"""
+
+
+def test_a_huge_jpeg_takes_little_memory(tmp_path):
+    for side in (1024, 9000):
+        ASTRONAUT.resize((side, side)).save(tmp_path / f"{side}.jpg")
+    names = [tmp_path / "1024.jpg", tmp_path / "9000.jpg"]
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURES, *names], capture_output=True, text=True, check=True
+    )
+    small, large, kilobytes = map(int, done.stdout.split())
+    assert small == large == 1
+    assert kilobytes < 60_000  # the pixels alone are 243,000
