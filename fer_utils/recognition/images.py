@@ -49,6 +49,9 @@ _OTHER_KINDS = (
     (b"PK\x03\x04", "a ZIP archive"),
 )
 
+_LARGE = 2048
+"""Side in pixels from which a part of a photo is not copied in full size."""
+
 _pillows_limit = threading.Lock()
 
 
@@ -157,7 +160,10 @@ class Photo:
         x0 = min(round(left * across), image.width - 1)
         y0 = min(round(top * down), image.height - 1)
         x1, y1 = max(x0 + 1, round(right * across)), max(y0 + 1, round(bottom * down))
-        return np.asarray(image.crop((x0, y0, x1, y1)))
+        # A large part is reduced before it becomes an array, as in `scaled`.
+        factor = min(max(x1 - x0, y1 - y0) // _LARGE, int(min(across, down) / scale))
+        # `crop` would apply Pillow's limit of pixels.
+        return np.asarray(image.reduce(max(1, factor), (x0, y0, x1, y1)))
 
     def _read(self, image: "AnyImage") -> None:
         if isinstance(image, bytes | bytearray | memoryview):

@@ -150,6 +150,18 @@ def test_an_array_is_not_copied():
     assert np.shares_memory(photo.region(5, 6, 90, 80, 1.0), frame)
 
 
+def test_a_large_face_of_a_png_is_cropped_whatever_pillows_limit(monkeypatch):
+    large = ASTRONAUT.resize((5000, 5000))
+    box = Box(0, 0, 5000, 5000)
+    expected = levels(crop_face(np.asarray(large), box))
+    photo = Photo(encoded(large, "PNG", compress_level=0))
+    # Pillow raises above twice this.
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    assert abs(levels(crop_face(photo, box)) - expected).mean() < 1
+    assert photo.region(0, 0, 5000, 5000, 0.02).shape[0] < 2 * 2048
+    assert photo.region(0, 0, 5000, 5000, 1.0).shape == (5000, 5000, 3)
+
+
 def test_a_strip_of_a_jpeg_has_pixels(recognizer):
     for size in ((9000, 3), (3, 9000), (20_000, 20)):
         file = encoded(Image.new("RGB", size, "teal"), "JPEG")
