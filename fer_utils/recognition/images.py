@@ -29,6 +29,19 @@ MAX_PIXELS = 225_000_000
 """Largest number of pixels of a photo. Phones make photos of 200 million pixels. The size is read
 from the header, so a decompression bomb is never unpacked."""
 
+MAX_SIDE = 65_535
+"""Largest width and height of a photo in pixels, as in JPEG. Decoders take seconds for millions of
+short rows."""
+
+MAX_BYTES = 10 * MAX_PIXELS
+"""Most memory in bytes that reading a photo may take. A small file may need very much."""
+
+# Bytes of memory for each pixel at the peak of reading a photo into an array, measured with
+# Pillow 13 at 12 million pixels. Decoders of whole pictures need more than those of rows.
+_BYTES_OF_PIXEL = 10
+_BYTES_OF_MODE = {"RGBA": 13, "LA": 13, "PA": 13, "I": 12, "F": 12}
+_BYTES_OF_FORMAT = {"WEBP": 18, "JPEG2000": 19, "AVIF": 13, "HEIF": 13}
+
 SOFTWARE = "fer-study"
 """The name of this program in annotated photos and clips. It marks the files that fer-study may
 replace."""
@@ -54,7 +67,7 @@ class UnreadableImage(StudyError):  # noqa: N818 (a kind of input)
 
 
 class ImageTooLarge(UnreadableImage):
-    """The image has too many pixels."""
+    """The image has too many pixels, too long a side, or needs too much memory."""
 
 
 def open_image(image: str | os.PathLike | bytes | Image.Image | np.ndarray) -> Image.Image:
@@ -71,7 +84,8 @@ def open_image(image: str | os.PathLike | bytes | Image.Image | np.ndarray) -> I
     Raises:
         UnreadableImage: the input is no image, is damaged or truncated, or has another format,
             shape or dtype.
-        ImageTooLarge: the image has more than `MAX_PIXELS` pixels (checked before decoding).
+        ImageTooLarge: the image has more than `MAX_PIXELS` pixels, a side above `MAX_SIDE`, or
+            needs more than `MAX_BYTES` of memory (checked before decoding).
     """
     if isinstance(image, np.ndarray):
         return _from_array(image)
@@ -89,6 +103,20 @@ def open_image(image: str | os.PathLike | bytes | Image.Image | np.ndarray) -> I
     raise UnreadableImage(
         f"the image: expected a path, bytes, a PIL image or an array, found {type(image).__name__}."
     )
+
+
+def memory_needed(data: bytes) -> int:
+    """Return the most bytes of memory that reading a file's photo takes.
+
+    Only the header is read.
+
+    Raises:
+        UnreadableImage: the bytes are no image.
+        ImageTooLarge: as in `open_image`.
+    """
+    image = _opened(io.BytesIO(data), "the image")
+    _check_size(image, "the image")
+    return _memory_needed(image)
 
 
 def save_annotated(image: Image.Image, file: Path) -> None:
@@ -135,17 +163,23 @@ def _from_array(array: np.ndarray) -> Image.Image:
             "the image: expected an array uint8, grey (h, w) or RGB (h, w, 3), "
             f"found {array.dtype} {array.shape}."
         )
-    _check_size(array.shape[1], array.shape[0], "the image")
-    return _rgb(Image.fromarray(np.ascontiguousarray(array)))
+    photo = Image.fromarray(np.ascontiguousarray(array))
+    _check_size(photo, "the image")
+    return _rgb(photo)
 
 
 def _from_file(file: io.BytesIO, name: str) -> Image.Image:
+    return _upright_rgb(_opened(file, name), name)
+
+
+def _opened(file: io.BytesIO, name: str) -> Image.Image:
+    """Return the photo of a file, of which only the header is read."""
     head = bytes(file.getbuffer()[:32])
     if heif.is_heif(head):
         _check_heif(file, name)
     try:
         with _unlimited():
-            image = Image.open(file, formats=_available_formats())
+            return Image.open(file, formats=_available_formats())
     except Exception:  # Pillow's readers raise many kinds for a damaged header
         found = f"{file.getbuffer().nbytes:,} bytes of something else"
         for start, kind in _OTHER_KINDS:
@@ -156,7 +190,6 @@ def _from_file(file: io.BytesIO, name: str) -> Image.Image:
             f"{name}: expected an image (such as JPEG, PNG, WEBP, HEIC, AVIF or TIFF), "
             f"found {found}."
         ) from None
-    return _upright_rgb(image, name)
 
 
 def _check_heif(file: io.BytesIO, name: str) -> None:
@@ -195,7 +228,7 @@ def _available_formats() -> list[str]:
 
 
 def _upright_rgb(image: Image.Image, name: str) -> Image.Image:
-    _check_size(*image.size, name)
+    _check_size(image, name)
     try:
         image.load()
         return _rgb(_upright(image))
@@ -243,11 +276,27 @@ def _stretched(values: np.ndarray) -> np.ndarray:
     return levels
 
 
-def _check_size(width: int, height: int, name: str) -> None:
-    if width * height > MAX_PIXELS:
-        raise ImageTooLarge(
-            f"{name}: expected at most {MAX_PIXELS // 1_000_000} million pixels, found "
-            f"{width:,} x {height:,}. Scale it down first."
-        )
+def _check_size(image: Image.Image, name: str) -> None:
+    width, height = image.size
     if not width * height:
         raise UnreadableImage(f"{name}: expected an image, found one of {width} x {height} pixels.")
+    expected = None
+    if width * height > MAX_PIXELS:
+        expected = f"at most {MAX_PIXELS // 1_000_000} million pixels"
+    elif max(width, height) > MAX_SIDE:
+        expected = f"sides of at most {MAX_SIDE:,} pixels"
+    elif _memory_needed(image) > MAX_BYTES:
+        expected = f"an image that needs at most {MAX_BYTES // 1_000_000:,} MB of memory"
+    if expected:
+        raise ImageTooLarge(
+            f"{name}: expected {expected}, found {width:,} x {height:,}. Scale it down first."
+        )
+
+
+def _memory_needed(image: Image.Image) -> int:
+    of_pixel = max(
+        _BYTES_OF_PIXEL,
+        _BYTES_OF_MODE.get(image.mode, 0),
+        _BYTES_OF_FORMAT.get(image.format or "", 0),
+    )
+    return of_pixel * image.width * image.height

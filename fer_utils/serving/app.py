@@ -12,6 +12,7 @@ from fer_utils.errors import StudyError
 from fer_utils.recognition.recognizer import Recognizer
 from fer_utils.serving.access import expect_token, host_check, security_headers, token_check
 from fer_utils.serving.feed import VIEWERS, Feed
+from fer_utils.serving.memory import MAX_MEMORY, Memory
 from fer_utils.serving.metrics import Metrics
 from fer_utils.serving.openapi import describe
 from fer_utils.serving.problems import register_error_handlers
@@ -53,6 +54,7 @@ def create_app(
     waiting: int = WAITING,
     max_upload_bytes: int = MAX_UPLOAD_BYTES,
     max_photos: int = MAX_PHOTOS,
+    max_memory: int = MAX_MEMORY,
     trusted_hosts: Iterable[str] | None = None,
     frame_ancestors: Iterable[str] = FRAME_ANCESTORS,
 ) -> Flask:
@@ -73,6 +75,8 @@ def create_app(
         waiting: number of requests that may wait. Further requests get status 503 at once.
         max_upload_bytes: largest accepted request. A larger one gets status 413.
         max_photos: largest number of photos in one request.
+        max_memory: most memory in bytes for the photos in work together. A photo that needs more
+            gets status 413, and others wait for each other.
         trusted_hosts: names, without port, that the Host header may have; None accepts all. On
             the user's own machine this prevents DNS rebinding, by which pages of other sites
             could read the camera.
@@ -106,7 +110,15 @@ def create_app(
         secured=token is not None,
     )
     services = Services(
-        recognizer, workers, feed, metrics, document, headers, max_photos, token is not None
+        recognizer,
+        workers,
+        Memory(max_memory),
+        feed,
+        metrics,
+        document,
+        headers,
+        max_photos,
+        token is not None,
     )
     attach(app, services)
     app.register_blueprint(routes)

@@ -2,9 +2,15 @@
 
 from flask import Response, abort, current_app, render_template, request
 
-from fer_utils.recognition.images import UnreadableImage, open_image
+from fer_utils.recognition.images import (
+    ImageTooLarge,
+    UnreadableImage,
+    memory_needed,
+    open_image,
+)
 from fer_utils.recognition.recognizer import Recognizer
 from fer_utils.serving.feed import BOUNDARY
+from fer_utils.serving.memory import Memory
 from fer_utils.serving.openapi import DocumentedBlueprint
 from fer_utils.serving.schemas import (
     binary_response,
@@ -17,6 +23,10 @@ from fer_utils.serving.services import Services, services_of
 from fer_utils.serving.work import Unavailable
 
 FEED_PATH = "/video_feed"
+
+# The photos of one request come one after another, so they may need more memory than is there at
+# once. This bounds the work: small files may hold large pictures.
+_REQUEST_SHARE = 4
 
 routes = DocumentedBlueprint("routes", __name__)
 
@@ -47,9 +57,14 @@ def predict() -> dict:
     with services.workers.admitted():
         photos = _uploaded_photos()
         results = []
+        total = 0
         for number, photo in enumerate(photos, 1):
             try:
-                result = services.workers.do(_recognize, services.recognizer, photo)
+                needed = _expected_memory(photo, services.memory, total)
+                total += needed
+                result = services.workers.do(
+                    _recognize, services.recognizer, services.memory, needed, photo
+                )
             except UnreadableImage as error:
                 if len(photos) == 1:
                     raise
@@ -84,7 +99,30 @@ def _uploaded_photos() -> list[bytes]:
     return photos
 
 
-def _recognize(recognizer: Recognizer, data: bytes) -> dict:
+def _expected_memory(photo: bytes, memory: Memory, total: int) -> int:
+    """Return the bytes of memory for a photo, beside the `total` of others of this request."""
+    needed = memory_needed(photo)
+    if needed > memory.most:
+        raise ImageTooLarge(
+            f"the image: expected one that needs at most {memory.most // 10**6:,} MB of memory, "
+            f"found one that needs {needed // 10**6:,} MB. Scale it down first."
+        )
+    if total + needed > _REQUEST_SHARE * memory.most:
+        raise ImageTooLarge(
+            f"the image: expected photos that together need at most "
+            f"{_REQUEST_SHARE * memory.most // 10**6:,} MB of memory, found more. "
+            "Send them in several requests."
+        )
+    return needed
+
+
+def _recognize(recognizer: Recognizer, memory: Memory, needed: int, data: bytes) -> dict:
+    with memory.holding(needed):
+        # A function of its own, because its end frees the photo while the memory is still held.
+        return _size_and_faces(recognizer, data)
+
+
+def _size_and_faces(recognizer: Recognizer, data: bytes) -> dict:
     photo = open_image(data)
     faces = [face.as_dict() for face in recognizer.recognize(photo)]
     return {"width": photo.width, "height": photo.height, "faces": faces}

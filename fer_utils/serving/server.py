@@ -28,10 +28,14 @@ from fer_utils.errors import StudyError
 from fer_utils.recognition.recognizer import Recognizer
 from fer_utils.serving.app import create_app
 from fer_utils.serving.connections import Channel
+from fer_utils.serving.memory import map_large_arrays
 from fer_utils.serving.services import services_of
 
 _SPARE_THREADS = 4  # for pages, health checks and refusals
 _CONNECTIONS = 256
+# Most bytes of all uploads that arrive or wait, but room for two of the largest. Each is copied
+# once or twice before its photos are decoded.
+_MOST_HELD = 64 * 2**20
 _GRACE = 10.0  # seconds that requests in progress have after a stop
 _IDLE = 60  # seconds that a connection without a request is kept
 _VIDEO_BUFFER = 64 * 2**10  # bytes of a response that wait for a slow client; waitress has 16 MiB
@@ -74,7 +78,9 @@ class _Server:
         )
         self._waitress.channel_class = Channel
         self._waitress.flask = app  # waitress wraps its own reference to the application
-        self._waitress.most_held = (admitted + 1) * largest_body
+        self._waitress.most_held = min(
+            (admitted + 1) * largest_body, max(_MOST_HELD, 2 * largest_body)
+        )
         self._stopping = threading.Event()
         self._checked = time.monotonic()
 
@@ -148,6 +154,7 @@ def serve(
     # Pillow's warnings about damaged files contain varying text. Python would print every variant
     # and remember all of them.
     warnings.filterwarnings("ignore", module=r"PIL\.")
+    map_large_arrays()
     bound = _bind(host, port)
     local = host in ("127.0.0.1", "::1", "localhost")
     if local:

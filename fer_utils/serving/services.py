@@ -7,6 +7,7 @@ from flask import Flask
 
 from fer_utils.recognition.recognizer import Recognizer
 from fer_utils.serving.feed import Feed
+from fer_utils.serving.memory import Memory
 from fer_utils.serving.metrics import Metrics
 from fer_utils.serving.work import Workers
 
@@ -20,6 +21,7 @@ class Services:
     Attributes:
         recognizer: finds and classifies the faces of every request.
         workers: the threads in which the recogniser runs.
+        memory: the memory that the photos in work share.
         feed: the camera or video of `/video_feed`; None if there is none.
         metrics: the counters of `/metrics`.
         document: the OpenAPI document.
@@ -31,6 +33,7 @@ class Services:
 
     recognizer: Recognizer
     workers: Workers
+    memory: Memory
     feed: Feed | None
     metrics: Metrics
     document: dict

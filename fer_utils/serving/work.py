@@ -27,8 +27,8 @@ class Unavailable(Exception):  # noqa: N818 (a state of the server, not a fault)
 class Workers:
     """A few threads that process all photos.
 
-    Their number limits the memory. A face detector keeps buffers for each thread that has called
-    it, and a decoded photo of 225 million pixels takes 675 MB.
+    Their number limits the memory: a face detector keeps buffers for each thread that has called
+    it. `fer_utils.serving.memory` limits what the photos themselves take.
 
     Args:
         at_once: number of threads; the processor cores when None.
