@@ -1,12 +1,15 @@
 """Waitress's connections with limits of memory and time, and with errors as problem details.
 
-Waitress receives whole requests and sends responses in one thread, so a slow client holds no other
-thread. This module adds what waitress lacks:
+Waitress receives whole requests and sends responses in one thread. This module adds what waitress
+lacks:
 
-- Memory: all bodies together are limited to the requests that the application admits, and one
-  more. Further uploads get status 503 before their body arrives.
+- Memory: all bodies together are limited. Further uploads get status 503 before their body arrives.
 - Time: a request must arrive at a minimum speed, and a connection that takes no bytes of its
   response is closed.
+- Threads: only a stream, such as the video, waits in a thread for its client. Any other response is
+  buffered as a whole. The next request of a connection waits, without a thread, until the client
+  has taken the responses before it.
+- Places: when connections are many, those close that have waited longest for their client.
 - Errors: waitress writes plain text. Here every error is a problem detail, as in the application.
 - Refused uploads: waitress closes the connection at once, so a client that still sends never reads
   the reason. Here the rest of the upload is read and discarded.
@@ -19,7 +22,7 @@ from http import HTTPStatus
 
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
-from waitress.task import ErrorTask
+from waitress.task import ErrorTask, WSGITask
 from waitress.utilities import Error, RequestEntityTooLarge
 
 from fer_utils.serving.problems import PROBLEM_TYPE, problem_body
@@ -96,6 +99,21 @@ class _Parser(HTTPRequestParser):
         return consumed
 
 
+class _Task(WSGITask):
+    """Responds with the application, and tells the channel whether the response is a stream."""
+
+    def service(self) -> None:
+        try:
+            super().service()
+        finally:
+            self.channel.streaming = False
+
+    def write(self, data) -> None:
+        # Waitress sets a length for every response of one part, so only streams have none.
+        self.channel.streaming = self.content_length is None
+        super().write(data)
+
+
 class _ErrorTask(ErrorTask):
     """Responds to a request that waitress refused before the application received it."""
 
@@ -122,9 +140,13 @@ class Channel(HTTPChannel):
     """One connection. Its waitress server has the attributes `flask` and `most_held`.
 
     `flask` is the application, and `most_held` the largest number of bytes of all bodies together.
+    `streaming` is whether the present response is a stream.
     """
 
+    task_class = _Task
     error_task_class = _ErrorTask
+    streaming = False
+    _parked = False  # whether the next request waits until the client has taken a response
     request: _Parser | None  # set by waitress: the request that is arriving
 
     def __init__(self, server, sock: socket.socket, *arguments, **options) -> None:
@@ -142,6 +164,28 @@ class Channel(HTTPChannel):
                 if other is not None and other is not request:
                     held += other.reserved
         return held + request.reserved <= self.server.most_held
+
+    def _flush_outbufs_below_high_watermark(self) -> None:
+        # Waitress calls this before it buffers more, and waits here for a client that does not
+        # read. Such clients could hold all threads.
+        if self.streaming:
+            super()._flush_outbufs_below_high_watermark()
+
+    def may_run(self) -> bool:
+        """Whether the next request may have a thread now; otherwise it gets one later."""
+        with self.outbuf_lock:
+            self._parked = self.total_outbufs_len > self.adj.outbuf_high_watermark
+        return not self._parked
+
+    def handle_write(self) -> None:
+        super().handle_write()
+        if self._parked and self.connected and self.may_run():
+            self.server.add_task(self)
+
+    @property
+    def waited_since(self) -> float | None:
+        """Time of the client's last sign of life (`time.time`); None while the server works."""
+        return None if self.requests and not self._parked else self.last_activity
 
     @property
     def busy(self) -> bool:

@@ -6,8 +6,9 @@ could open the camera.
 
 Waitress alone does not handle SIGTERM, and it drops queued requests when it stops. Its queue has
 no bound. `_Server` therefore runs waitress's loop itself, and starts more threads than the
-application admits requests, so that nothing waits in the queue and health checks are fast under
-any load. Limits of single connections are in `fer_utils.serving.connections`.
+application admits requests, so that health checks find a free thread beside any number of photos,
+of clients that do not read, and of silent connections. Limits of single connections are in
+`fer_utils.serving.connections`.
 """
 
 import logging
@@ -32,7 +33,8 @@ from fer_utils.serving.memory import map_large_arrays
 from fer_utils.serving.services import services_of
 
 _SPARE_THREADS = 4  # for pages, health checks and refusals
-_CONNECTIONS = 256
+_CONNECTIONS = 512
+_SPARE_CONNECTIONS = 32  # places for new clients; waitress accepts none when all are taken
 # Most bytes of all uploads that arrive or wait, but room for two of the largest. Each is copied
 # once or twice before its photos are decoded.
 _MOST_HELD = 64 * 2**20
@@ -67,6 +69,7 @@ class _Server:
             threads=admitted + (feed.most if feed else 0) + _SPARE_THREADS,
             ident=None,
             connection_limit=_CONNECTIONS,
+            backlog=_CONNECTIONS,
             channel_timeout=_IDLE,
             cleanup_interval=5,
             max_request_header_size=32 * 2**10,
@@ -77,6 +80,8 @@ class _Server:
             outbuf_high_watermark=_VIDEO_BUFFER,
         )
         self._waitress.channel_class = Channel
+        self._queue = self._waitress.add_task
+        self._waitress.add_task = self._add_task
         self._waitress.flask = app  # waitress wraps its own reference to the application
         self._waitress.most_held = min(
             (admitted + 1) * largest_body, max(_MOST_HELD, 2 * largest_body)
@@ -107,6 +112,10 @@ class _Server:
         with suppress(OSError):  # the server has stopped already
             self._waitress.pull_trigger()
 
+    def _add_task(self, channel: Channel) -> None:
+        if channel.may_run():
+            self._queue(channel)
+
     def _turn(self, timeout: float) -> None:
         # `select`, the default, fails in a process with more than 1,024 open files.
         wasyncore.loop(timeout=timeout, use_poll=True, map=self._sockets, count=1)
@@ -114,6 +123,16 @@ class _Server:
             self._checked = time.monotonic()
             for channel in self._channels():
                 channel.give_up_if_stuck()
+        self._make_room()
+
+    def _make_room(self) -> None:
+        """Close the connections that have waited longest for their client, if few places remain."""
+        excess = len(self._sockets) - (_CONNECTIONS - _SPARE_CONNECTIONS)
+        if excess <= 0:
+            return
+        waiting = [each for each in self._channels() if each.waited_since is not None]
+        for channel in sorted(waiting, key=lambda each: each.waited_since or 0)[:excess]:
+            channel.handle_close()
 
     def _finish(self) -> bool:
         """Close the idle connections and return whether others remain."""

@@ -14,6 +14,7 @@ import urllib.error
 import urllib.request
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from http.client import HTTPConnection
 
 import pytest
@@ -229,6 +230,75 @@ def test_a_response_that_the_client_does_not_take_is_given_up(recognizer, monkey
         with socket.create_connection((host, int(port)), timeout=30) as client:
             client.sendall(b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n")
             assert left.wait(30)
+
+
+def connect(url, **options):
+    host, port = url.removeprefix("http://").split(":")
+    return socket.create_connection((host, int(port)), timeout=30, **options)
+
+
+def test_clients_that_do_not_read_hold_no_thread(recognizer):
+    # One request and one that waits: 2 threads, and 4 to spare.
+    with running(recognizer, at_once=1, waiting=1) as url, ExitStack() as clients:
+        for _ in range(12):
+            client = clients.enter_context(connect(url))
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.sendall(b"GET /static/page.css HTTP/1.1\r\nHost: localhost\r\n\r\n" * 100)
+        time.sleep(0.5)  # all responses that fit are in the buffers
+        # Waitress itself answers only after the first client is given up, 30 seconds later.
+        assert urllib.request.urlopen(f"{url}/healthz", timeout=20).status == 200
+        assert send(url, ASTRONAUT, timeout=20)["faces"]
+
+
+def test_a_client_that_reads_late_receives_all_responses_in_order(recognizer):
+    paths = ("/static/page.css", "/healthz", "/openapi.json") * 40
+    with running(recognizer) as url, connect(url) as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        requests = [f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n" for path in paths]
+        client.sendall("".join(requests).encode())
+        time.sleep(0.3)
+        stream, kinds = client.makefile("rb"), []
+        for _ in paths:
+            assert stream.readline() == b"HTTP/1.1 200 OK\r\n"
+            head = {}
+            while (line := stream.readline()) != b"\r\n":
+                name, _, value = line.decode().partition(": ")
+                head[name.lower()] = value.strip()
+            assert len(stream.read(int(head["content-length"]))) == int(head["content-length"])
+            kinds.append(head["content-type"].partition(";")[0])
+    assert kinds == ["text/css", "application/json", "application/json"] * 40
+
+
+@pytest.mark.parametrize("sent", [b"", b"POST / HTTP/1.1\r\nContent-Length: 500\r\n\r\nsome"])
+def test_connections_that_wait_for_their_client_make_room(recognizer, monkeypatch, sent):
+    monkeypatch.setattr("fer_utils.serving.server._CONNECTIONS", 24)
+    monkeypatch.setattr("fer_utils.serving.server._SPARE_CONNECTIONS", 8)
+    with running(recognizer) as url, ExitStack() as clients:
+        first = clients.enter_context(connect(url))
+        first.sendall(sent)
+        for _ in range(40):
+            clients.enter_context(connect(url)).sendall(sent)
+        # Without room, the next client waits for the idle time of 60 seconds.
+        assert urllib.request.urlopen(f"{url}/healthz", timeout=15).status == 200
+        assert first.recv(1) == b""  # closed, because it has waited longest
+
+
+def test_a_request_in_progress_keeps_its_place(model_folder, monkeypatch):
+    monkeypatch.setattr("fer_utils.serving.server._CONNECTIONS", 24)
+    monkeypatch.setattr("fer_utils.serving.server._SPARE_CONNECTIONS", 8)
+    gate = Gate()
+    with (
+        running(Recognizer(model_folder, detector=gate)) as url,
+        ThreadPoolExecutor(1) as pool,
+        ExitStack() as clients,
+    ):
+        response = pool.submit(send, url, ASTRONAUT)
+        assert gate.entered.acquire(timeout=30)
+        for _ in range(40):
+            clients.enter_context(connect(url))
+        assert urllib.request.urlopen(f"{url}/healthz", timeout=15).status == 200
+        gate.open.set()
+        assert len(response.result(60)["faces"]) == 1
 
 
 def test_the_memory_of_uploads_is_bounded(recognizer):
