@@ -11,6 +11,7 @@ lacks:
   has taken the responses before it.
 - Places: when connections are many, those close that have waited longest for their client.
 - Errors: waitress writes plain text. Here every error is a problem detail, as in the application.
+- Other sites: an upload from a page of another site is refused before its body arrives.
 - Refused uploads: waitress closes the connection at once, so a client that still sends never reads
   the reason. Here the rest of the upload is read and discarded.
 """
@@ -23,9 +24,12 @@ from http import HTTPStatus
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.task import ErrorTask, WSGITask
-from waitress.utilities import Error, RequestEntityTooLarge
+from waitress.utilities import BadRequest, Error, RequestEntityTooLarge
+from werkzeug.datastructures import Headers
 
-from fer_utils.serving.problems import PROBLEM_TYPE, problem_body
+from fer_utils.serving.access import FOREIGN, cors_headers, is_foreign
+from fer_utils.serving.journal import ID_HEADER, new_id
+from fer_utils.serving.problems import PROBLEM_TYPE, problem_body, too_many_bytes
 from fer_utils.serving.services import services_of
 
 _STALLED = 30.0  # seconds without a byte taken, after which a response is given up
@@ -51,9 +55,9 @@ class _Parser(HTTPRequestParser):
     unread = 0
     expect_continue: bool  # set by waitress
 
-    def __init__(self, adj, room_for: Callable[["_Parser"], bool]) -> None:
+    def __init__(self, adj, refusal: Callable[["_Parser"], _Refused | None]) -> None:
         super().__init__(adj)
-        self._room_for = room_for
+        self._refusal = refusal
         self._began = time.monotonic()
         self._received_bytes = 0
 
@@ -83,13 +87,13 @@ class _Parser(HTTPRequestParser):
 
     def _parse(self, data: bytes) -> int:
         had_headers = self.headers_finished
-        consumed = super().received(data)
+        try:
+            consumed = super().received(data)
+        except ValueError:  # Python reads no number of thousands of digits
+            self.error, self.completed, consumed = BadRequest("Invalid header"), True, len(data)
         new_headers = self.headers_finished and not had_headers
-        if new_headers and self.reserved and not self._room_for(self):
-            self.error = _Refused(
-                HTTPStatus.SERVICE_UNAVAILABLE, "Too many uploads at once. Try again in a moment."
-            )
-            self.completed = True
+        if new_headers and self.reserved and (refusal := self._refusal(self)):
+            self.error, self.completed = refusal, True
         refused = isinstance(self.error, RequestEntityTooLarge | _Refused)
         if self.completed and refused and not self.chunked:
             # A client that sent `Expect: 100-continue` waits for the response and sends no body.
@@ -118,16 +122,29 @@ class _ErrorTask(ErrorTask):
     """Responds to a request that waitress refused before the application received it."""
 
     def execute(self) -> None:
-        error = self.request.error
-        body = problem_body(error.code, error.reason, error.body).encode()
-        services = services_of(self.channel.server.flask)
+        request, error = self.request, self.request.error
+        app = self.channel.server.flask
+        detail = error.body
+        if isinstance(error, RequestEntityTooLarge):  # waitress names its own, larger limit
+            detail = too_many_bytes(app.config["MAX_CONTENT_LENGTH"])
+        body = problem_body(error.code, error.reason, detail).encode()
+        services = services_of(app)
         services.metrics.refused(error.code)
+        request_id = new_id()
+        # A request that was refused early has neither method nor path.
+        method, path = getattr(request, "command", ""), getattr(request, "path", "")
+        services.journal.write(
+            self.channel.addr[0], method, path, error.code, len(body), 0, request_id
+        )
+        sent = Headers([(name.replace("_", "-"), text) for name, text in request.headers.items()])
         self.status = f"{error.code} {error.reason}"
         self.response_headers = [
             ("Content-Type", PROBLEM_TYPE),
             ("Content-Length", str(len(body))),
             ("Cache-Control", "no-store"),
+            (ID_HEADER, request_id),
             *services.headers.items(),
+            *cors_headers(services.cors_origins, sent).items(),
         ]
         if error.code == HTTPStatus.SERVICE_UNAVAILABLE:
             self.response_headers.append(("Retry-After", "1"))
@@ -154,7 +171,19 @@ class Channel(HTTPChannel):
         super().__init__(server, sock, *arguments, **options)
 
     def parser_class(self, adj) -> _Parser:
-        return _Parser(adj, self._room_for)
+        return _Parser(adj, self._refusal)
+
+    def _refusal(self, request: _Parser) -> _Refused | None:
+        """Return why the body of this request is not received; None if it is."""
+        origins = services_of(self.server.flask).cors_origins
+        origin, site = request.headers.get("ORIGIN"), request.headers.get("SEC_FETCH_SITE")
+        if is_foreign(site) and not origins & {origin, "*"}:
+            return _Refused(HTTPStatus.FORBIDDEN, FOREIGN)
+        if not self._room_for(request):
+            return _Refused(
+                HTTPStatus.SERVICE_UNAVAILABLE, "Too many uploads at once. Try again in a moment."
+            )
+        return None
 
     def _room_for(self, request: _Parser) -> bool:
         """Whether this request's body fits beside those that arrive or are being processed."""

@@ -4,7 +4,7 @@ import json
 import logging
 from http import HTTPStatus
 
-from flask import Flask, Response
+from flask import Flask, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -42,12 +42,24 @@ def _http_problem(error: HTTPException) -> BaseResponse:
     detail = error.description or ""
     # Werkzeug's own text for 413 names no cause.
     if error.code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and detail == type(error).description:
-        detail = "The upload is larger than this server accepts."
+        detail = _reason_of_413()
     response = problem(error.code, detail)
     for name, value in error.get_headers():
         if name != "Content-Type":  # such as Allow
             response.headers[name] = value
     return response
+
+
+def too_many_bytes(most: int) -> str:
+    """Return the reason why an upload of more than `most` bytes is refused."""
+    return f"The upload is larger than the {most:,} bytes that this server accepts."
+
+
+def _reason_of_413() -> str:
+    most = current_app.config["MAX_CONTENT_LENGTH"]
+    if request.content_length is not None and request.content_length <= most:
+        return "The form has too many fields, or one that is no file and too long."
+    return too_many_bytes(most)
 
 
 def _unreadable(error: UnreadableImage) -> Response:
@@ -63,7 +75,7 @@ def _unavailable(error: Unavailable) -> Response:
 
 
 def _unexpected(error: Exception) -> Response:
-    _logger.error("unexpected error", exc_info=error)
+    _logger.error("unexpected error in request %s", g.get("request_id"), exc_info=error)
     # The client learns nothing about the cause, which may contain private data.
     detail = "The server failed. The cause is in its log."
     return problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail)

@@ -46,7 +46,7 @@ def _services() -> Services:
         "The size and the faces of one photo, or a list of these for several photos.",
         {"oneOf": [schema_ref("Photo"), schema_ref("Photos")]},
     ),
-    errors=("400", "413", "415", "503"),
+    errors=("400", "403", "413", "415", "503"),
     token=True,
     receives=photo_upload,
 )
@@ -227,4 +227,4 @@ def page() -> str:
 @routes.operation("GET", "/docs", tag="pages", success=text_response("The page.", "text/html"))
 def docs() -> str:
     """Show this document as a page."""
-    return render_template("docs.html", api=_services().document, url=request.host_url.rstrip("/"))
+    return render_template("docs.html", api=_services().document, url=request.url_root.rstrip("/"))

@@ -8,10 +8,20 @@ _REASONS = {
     "malformed": "The request is malformed, or its Host header is not a name of this server.",
     "400": "The request is malformed, has too many images, or contains a file that is no image.",
     "401": "The token is missing or wrong.",
+    "403": "The request comes from a page of another site that this server does not allow.",
     "413": "The upload has too many bytes, or an image has too many pixels.",
     "415": "The content type of the body is not one of those listed.",
+    "429": "Too many wrong tokens came from this address. Retry-After is the time to wait.",
     "500": "The server failed. The cause is in its log.",
     "503": "The server is busy or stopping. Retry-After is the time to wait.",
+}
+
+_RETRY_AFTER = {
+    "Retry-After": {
+        "description": "Seconds to wait.",
+        "required": True,
+        "schema": {"type": "integer", "minimum": 1},
+    }
 }
 
 _HEADERS = {
@@ -22,13 +32,8 @@ _HEADERS = {
             "schema": {"type": "string"},
         }
     },
-    "503": {
-        "Retry-After": {
-            "description": "Seconds to wait.",
-            "required": True,
-            "schema": {"type": "integer", "minimum": 1},
-        }
-    },
+    "429": _RETRY_AFTER,
+    "503": _RETRY_AFTER,
 }
 
 _BINARY = {"type": "string", "format": "binary"}

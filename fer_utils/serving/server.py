@@ -29,6 +29,7 @@ from fer_utils.errors import StudyError
 from fer_utils.recognition.recognizer import Recognizer
 from fer_utils.serving.app import create_app
 from fer_utils.serving.connections import Channel
+from fer_utils.serving.journal import LOGGER
 from fer_utils.serving.memory import map_large_arrays
 from fer_utils.serving.services import services_of
 
@@ -153,6 +154,7 @@ def serve(
     token: str | None = None,
     camera: int | None = None,
     video: str | Path | None = None,
+    access_log: str = "plain",
     **options,
 ) -> None:
     """Serve until SIGINT or SIGTERM, then finish the requests in progress.
@@ -165,6 +167,7 @@ def serve(
         token: bearer token that clients must send; None opens the server to everybody.
         camera: index of the camera for `/video_feed`.
         video: file for `/video_feed`, in place of a camera.
+        access_log: one of `journal.ACCESS_LOGS`. The log goes to stderr.
         **options: other arguments of `create_app`.
 
     Raises:
@@ -179,7 +182,8 @@ def serve(
     if local:
         options.setdefault("trusted_hosts", LOCAL_HOSTS)
     try:
-        app = create_app(recognizer, token=token, camera=camera, video=video, **options)
+        options |= {"camera": camera, "video": video, "access_log": access_log}
+        app = create_app(recognizer, token=token, **options)
         server = _Server(app, bound)
     except BaseException:
         bound.close()
@@ -188,6 +192,7 @@ def serve(
         number: signal.signal(number, lambda *_: server.stop())
         for number in (signal.SIGINT, signal.SIGTERM)
     }
+    printed = _print_access_log()
     try:
         if token is None and not local:
             warning = "Warning: there is no token, so everybody who reaches this address may use it"
@@ -198,7 +203,17 @@ def serve(
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        LOGGER.removeHandler(printed)
     print("Stopped.", flush=True)
+
+
+def _print_access_log() -> logging.Handler:
+    """Print the access log to stderr, and return the handler that does it."""
+    handler = logging.StreamHandler(sys.stderr)
+    LOGGER.addHandler(handler)
+    LOGGER.setLevel(logging.INFO)
+    LOGGER.propagate = False
+    return handler
 
 
 @contextmanager

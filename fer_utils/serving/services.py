@@ -7,6 +7,7 @@ from flask import Flask
 
 from fer_utils.recognition.recognizer import Recognizer
 from fer_utils.serving.feed import Feed
+from fer_utils.serving.journal import Journal
 from fer_utils.serving.memory import Memory
 from fer_utils.serving.metrics import Metrics
 from fer_utils.serving.work import Workers
@@ -24,8 +25,10 @@ class Services:
         memory: the memory that the photos in work share.
         feed: the camera or video of `/video_feed`; None if there is none.
         metrics: the counters of `/metrics`.
+        journal: the access log.
         document: the OpenAPI document.
         headers: the security headers of every response.
+        cors_origins: other sites whose pages may use the server; "*" for all.
         max_photos: largest number of photos in one request.
         token_required: whether clients must send a token.
         stopping: set when the server begins to stop.
@@ -36,8 +39,10 @@ class Services:
     memory: Memory
     feed: Feed | None
     metrics: Metrics
+    journal: Journal
     document: dict
     headers: dict[str, str]
+    cors_origins: frozenset[str]
     max_photos: int
     token_required: bool
     stopping: threading.Event = field(default_factory=threading.Event)

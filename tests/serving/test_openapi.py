@@ -105,6 +105,6 @@ def test_a_declaration_sets_route_document_and_protection():
     assert list(described["responses"]) == ["200", "400", "500"]
     assert "security" not in described
     assert list(second.as_openapi(100, 2, secured=True)["responses"]) == [
-        *("200", "400", "401", "500", "503")
+        *("200", "400", "401", "429", "500", "503")
     ]
     assert "401" not in second.as_openapi(100, 2, secured=False)["responses"]

@@ -145,7 +145,8 @@ def test_a_path_from_the_client_is_never_opened(client, tmp_path):
 
 
 def test_an_upload_over_the_limit_is_a_413(client):
-    check_problem(post(client, b"\0" * 300_000), 413, "larger")
+    check_problem(post(client, b"\0" * 300_000), 413, "200,000 bytes")
+    check_problem(post(client, *[b"x"] * 1010), 413, "fields")
     check_problem(
         client.post(PREDICT, data=b"\0" * 300_000, content_type="image/png"), 413, "larger"
     )

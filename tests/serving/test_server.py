@@ -151,8 +151,25 @@ def test_a_client_that_still_sends_too_much_receives_the_reason(recognizer, size
             send(url, b"\0" * size)
         assert raised.value.code == 413
         assert raised.value.headers["Content-Type"] == "application/problem+json"
-        assert json.load(raised.value)["status"] == 413
+        problem = json.load(raised.value)
+        assert problem["status"] == 413
+        assert "200,000 bytes" in problem["detail"]
         assert send(url, NO_FACE)["faces"] == []
+
+
+def test_an_upload_of_another_site_is_refused_before_it_arrives(recognizer):
+    with running(recognizer) as url, connect(url) as client:
+        head = f"POST {PREDICT} HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
+        head += "Sec-Fetch-Site: cross-site\r\nExpect: 100-continue\r\nContent-Length: 5000\r\n\r\n"
+        client.sendall(head.encode())
+        assert client.makefile("rb").readline() == b"HTTP/1.1 403 Forbidden\r\n"
+
+
+def test_a_length_that_is_no_number_python_reads_is_a_400(recognizer, caplog):
+    with running(recognizer) as url, connect(url) as client:
+        client.sendall(b"POST / HTTP/1.1\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n")
+        assert re.match(rb"HTTP/1.[01] 400 ", client.makefile("rb").readline())
+    assert "Traceback" not in caplog.text
 
 
 def test_a_malformed_request_is_a_problem_too(recognizer):
