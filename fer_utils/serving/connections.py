@@ -16,6 +16,7 @@ lacks:
   the reason. Here the rest of the upload is read and discarded.
 """
 
+import json
 import socket
 import time
 from collections.abc import Callable
@@ -29,7 +30,7 @@ from werkzeug.datastructures import Headers
 
 from fer_utils.serving.access import FOREIGN, cors_headers, is_foreign
 from fer_utils.serving.journal import ID_HEADER, new_id
-from fer_utils.serving.problems import PROBLEM_TYPE, problem_body, too_many_bytes
+from fer_utils.serving.problems import PROBLEM_TYPE, problem_fields, too_many_bytes
 from fer_utils.serving.services import services_of
 
 _STALLED = 30.0  # seconds without a byte taken, after which a response is given up
@@ -127,7 +128,7 @@ class _ErrorTask(ErrorTask):
         detail = error.body
         if isinstance(error, RequestEntityTooLarge):  # waitress names its own, larger limit
             detail = too_many_bytes(app.config["MAX_CONTENT_LENGTH"])
-        body = problem_body(error.code, error.reason, detail).encode()
+        body = json.dumps(problem_fields(error.code, detail)).encode()
         services = services_of(app)
         services.metrics.refused(error.code)
         request_id = new_id()

@@ -17,14 +17,18 @@ PROBLEM_TYPE = "application/problem+json"
 """Content type of every error."""
 
 
-def problem_body(status: int, title: str, detail: str) -> str:
-    """Return a problem as JSON text. The type about:blank means: see the status."""
-    return json.dumps({"type": "about:blank", "title": title, "status": status, "detail": detail})
+def problem_fields(status: int, detail: str) -> dict:
+    """Return a problem as a dictionary. The type about:blank means: see the status.
+
+    Its title is the standard phrase of the status.
+    """
+    title = HTTPStatus(status).phrase
+    return {"type": "about:blank", "title": title, "status": int(status), "detail": detail}
 
 
 def problem(status: int, detail: str) -> Response:
-    """Return a problem as a response. Its title is the standard phrase of the status."""
-    body = problem_body(status, HTTPStatus(status).phrase, detail)
+    """Return a problem as a response."""
+    body = json.dumps(problem_fields(status, detail))
     return Response(body, status, content_type=PROBLEM_TYPE)
 
 
@@ -62,10 +66,14 @@ def _reason_of_413() -> str:
     return too_many_bytes(most)
 
 
+def unreadable_status(error: UnreadableImage) -> int:
+    """Return the status for a photo that cannot be read."""
+    too_large = isinstance(error, ImageTooLarge)
+    return HTTPStatus.REQUEST_ENTITY_TOO_LARGE if too_large else HTTPStatus.BAD_REQUEST
+
+
 def _unreadable(error: UnreadableImage) -> Response:
-    if isinstance(error, ImageTooLarge):
-        return problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(error))
-    return problem(HTTPStatus.BAD_REQUEST, str(error))
+    return problem(unreadable_status(error), str(error))
 
 
 def _unavailable(error: Unavailable) -> Response:

@@ -213,7 +213,7 @@ def test_a_request_half_sent_when_the_server_stops_is_finished(recognizer):
             pool.submit(lambda: (time.sleep(0.3), client.sendall(NO_FACE[50:])))
         with client, idle, client.makefile("rb") as response:
             assert response.readline() == b"HTTP/1.1 200 OK\r\n"
-            assert response.read().endswith(b'"faces":[]}\n')
+            assert response.read().endswith(b'"faces":[]}]}\n')
             assert idle.recv(1) == b""
 
 

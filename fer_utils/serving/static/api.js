@@ -44,8 +44,10 @@ export async function predict(picture, { name = "picture", signal, onBusy } = {}
     throw invalid();
   }
   if (!response.ok) throw refusal(response.status, content);
-  if (!Array.isArray(content.faces)) throw invalid();
-  return content;
+  const image = content.images?.[0];
+  if (image?.error) throw refusal(image.error.status, image.error);
+  if (!Array.isArray(image?.faces)) throw invalid();
+  return image;
 }
 
 /** Yields pictures (Blobs) of the server's camera until the stream ends. Throws like `predict`. */
