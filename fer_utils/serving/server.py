@@ -79,6 +79,8 @@ class _Server:
             inbuf_overflow=largest_body + 1,
             outbuf_overflow=2**30,
             outbuf_high_watermark=_VIDEO_BUFFER,
+            # The application reads a proxy's headers, or ignores them.
+            clear_untrusted_proxy_headers=False,
         )
         self._waitress.channel_class = Channel
         self._queue = self._waitress.add_task

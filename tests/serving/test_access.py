@@ -1,10 +1,12 @@
 """Access: the token, the accepted host names, and the security headers."""
 
+import urllib.request
+
 import pytest
 from serving_cases import ASTRONAUT, NO_FACE, PREDICT, check_problem, metrics, only_image, post
 
 from fer_utils.errors import StudyError
-from fer_utils.serving import create_app
+from fer_utils.serving import create_app, running
 from fer_utils.serving.access import WrongTokens
 
 GOOD = {"Authorization": "Bearer s3cret-token"}
@@ -195,6 +197,16 @@ def test_behind_a_proxy_the_docs_name_the_public_address(recognizer):
     client = create_app(recognizer, proxies=1).test_client()
     page = client.get("/docs", headers=FORWARDED).get_data(as_text=True)
     assert "https://faces.example:8443/faces/api/v1/predict" in page
+
+
+@pytest.mark.parametrize("proxies", [0, 1])
+def test_the_running_server_reads_a_proxys_headers_only_if_there_is_one(recognizer, proxies):
+    with running(recognizer, proxies=proxies, trusted_hosts=None) as url:
+        request = urllib.request.Request(f"{url}/docs", headers=FORWARDED)
+        page = urllib.request.urlopen(request, timeout=30).read().decode()
+    public = "https://faces.example:8443/faces/api/v1/predict"
+    assert (public in page) == bool(proxies)
+    assert (f"{url}/api/v1/predict" in page) != bool(proxies)
 
 
 def test_without_a_proxy_its_headers_are_ignored(client):
