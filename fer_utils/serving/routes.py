@@ -252,6 +252,7 @@ def page() -> str:
         name=services.recognizer.card["name"],
         drawn=services.recognizer.drawn,
         accuracy=services.recognizer.card.get("public_accuracy"),
+        threshold=services.recognizer.card["threshold"],
         max_bytes=current_app.config["MAX_CONTENT_LENGTH"],
         token_required=services.token_required,
         live=services.feed is not None,
