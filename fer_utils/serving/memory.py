@@ -2,6 +2,7 @@
 
 import ctypes
 import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -24,6 +25,7 @@ class Memory:
     def __init__(self, most: int = MAX_MEMORY) -> None:
         self.most = most
         self._held = 0
+        self._waiting: deque[object] = deque()
         self._changed = threading.Condition()
         self._trim = _glibc("malloc_trim")
 
@@ -31,11 +33,21 @@ class Memory:
     def holding(self, needed: int) -> Iterator[None]:
         """Wait until `needed` bytes are free, and hold them while the block runs.
 
-        More than `most` bytes are free as soon as nothing else is held.
+        More than `most` bytes are free as soon as nothing else is held. Those who wait come in
+        turn; otherwise many small photos would keep a large one waiting for ever.
         """
+        turn = object()
         with self._changed:
-            self._changed.wait_for(lambda: not self._held or self._held + needed <= self.most)
+            self._waiting.append(turn)
+            self._changed.wait_for(
+                lambda: (
+                    self._waiting[0] is turn
+                    and (not self._held or self._held + needed <= self.most)
+                )
+            )
+            self._waiting.popleft()
             self._held += needed
+            self._changed.notify_all()
         try:
             yield
         finally:

@@ -26,20 +26,55 @@ def test_a_photo_that_needs_too_much_memory_is_a_413(recognizer):
     assert post(client, NO_FACE).status_code == 200
 
 
+class Work:
+    """Threads that hold memory until they are told to leave, in the order in which they enter."""
+
+    def __init__(self, most):
+        self.memory, self.entered, self.leave = Memory(most), [], {}
+        self._pool = ThreadPoolExecutor(8)
+
+    def begin(self, needed):
+        self.leave[needed] = threading.Event()
+        self._pool.submit(self._hold, needed)
+
+    def _hold(self, needed):
+        with self.memory.holding(needed):
+            self.entered.append(needed)
+            assert self.leave[needed].wait(30)
+
+    def ask(self, needed):
+        """Begin in a thread that has to wait."""
+        waiting = len(self.memory._waiting)
+        self.begin(needed)
+        wait_until(lambda: len(self.memory._waiting) == waiting + 1)
+
+
 def test_only_photos_whose_memory_fits_together_are_in_work_at_once():
-    memory, entered, leave = Memory(100), [], threading.Event()
+    work = Work(100)
+    work.begin(60)
+    work.begin(40)
+    wait_until(lambda: sorted(work.entered) == [40, 60])
+    work.ask(50)
+    work.leave[40].set()
+    wait_until(lambda: work.memory._held == 60)
+    assert len(work.entered) == 2  # 60 and 50 are too many
+    work.leave[60].set()
+    wait_until(lambda: len(work.entered) == 3)
+    work.leave[50].set()
 
-    def work(needed):
-        with memory.holding(needed):
-            entered.append(needed)
-            assert leave.wait(30)
 
-    with ThreadPoolExecutor(3) as pool:
-        for needed in (60, 70, 30):
-            pool.submit(work, needed)
-        wait_until(lambda: sorted(entered) in ([30, 60], [30, 70]))
-        leave.set()
-    assert sorted(entered) == [30, 60, 70]
+def test_a_large_photo_gets_its_turn_before_later_small_ones():
+    work = Work(100)
+    work.begin(60)
+    wait_until(lambda: work.entered == [60])
+    work.ask(90)
+    work.ask(10)  # would fit beside the first
+    assert work.entered == [60]
+    work.leave[60].set()
+    wait_until(lambda: len(work.entered) == 3)
+    assert sorted(work.entered[1:]) == [10, 90]
+    for event in work.leave.values():
+        event.set()
 
 
 def test_memory_is_free_again_after_an_error():
