@@ -80,7 +80,7 @@ def send_all(port: int, photo: bytes, load: Load) -> None:
                 load.refused += 1
                 time.sleep(int(answer.headers["Retry-After"]))
                 continue
-            if answer.status == 200 and body.startswith(b'{"width"'):
+            if answer.status == 200 and body.startswith(b'{"images":[{"width"'):
                 load.latencies.append(time.perf_counter() - began)
             else:
                 load.errors.append(str(answer.status))

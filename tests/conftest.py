@@ -38,7 +38,8 @@ def pytest_configure(config):
         return
     server = ExitStack()
     config.add_cleanup(server.close)
-    variables = server.enter_context(preloaded_python(PRELOADED))
+    # Before IPython, tqdm chooses bars for terminals, as in a process of its own.
+    variables = server.enter_context(preloaded_python(("tqdm.auto", *PRELOADED)))
     if variables:
         command = variables[COMMAND]
         while not Path(command).with_name("socket").exists():

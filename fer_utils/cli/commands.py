@@ -1,7 +1,7 @@
 """A function for each command. It imports its libraries itself, so that `--help` needs none."""
 
 import argparse
-import os
+from typing import Any
 
 from fer_utils.errors import StudyError
 from fer_utils.paths import EVIDENCE, resolve
@@ -339,14 +339,26 @@ def serve(given: argparse.Namespace) -> None:
     """Serve the page and the API."""
     from fer_utils.serving import LOCAL_HOSTS, serve
 
+    options: dict[str, Any] = {
+        "token": given.token,
+        "proxies": given.proxies,
+        "cors_origins": given.cors_origin,
+        "access_log": given.access_log,
+        "at_once": given.at_once,
+        "waiting": given.waiting,
+        "max_upload_bytes": given.max_upload_mb * 2**20,
+        "max_photos": given.max_photos,
+        "max_memory": given.max_memory_mb * 10**6,
+        "viewers": given.viewers,
+        "camera": given.camera,
+        "video": given.video,
+    }
     # None would accept every host name. Without the argument, `serve` derives them from the host.
-    trusted = {"trusted_hosts": (*LOCAL_HOSTS, *given.trusted_host)} if given.trusted_host else {}
-    serve(
-        _recognizer(given),
-        host=given.host,
-        port=given.port,
-        token=given.token or os.environ.get("FER_STUDY_TOKEN"),
-        camera=given.camera,
-        video=given.video,
-        **trusted,
-    )
+    if given.trusted_host:
+        options["trusted_hosts"] = (*LOCAL_HOSTS, *given.trusted_host)
+    if given.frame_ancestor:
+        # The policy has quotes about these two, which a shell would take away.
+        options["frame_ancestors"] = [
+            f"'{each}'" if each in ("none", "self") else each for each in given.frame_ancestor
+        ]
+    serve(_recognizer(given), host=given.host, port=given.port, **options)

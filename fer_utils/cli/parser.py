@@ -1,10 +1,13 @@
 """The parser of `fer-study`: its commands and their options."""
 
 import argparse
+import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from fer_utils.cli import commands
+from fer_utils.cli.environment import CommandParser
 from fer_utils.paths import EVIDENCE, resolve
 
 
@@ -25,7 +28,9 @@ def make_parser() -> argparse.ArgumentParser:
         description="A reproducible study of facial-expression recognition on FER-2013. "
         "`make study` runs all of it. These commands are its parts.",
     )
-    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    subparsers = parser.add_subparsers(
+        title="commands", metavar="COMMAND", required=True, parser_class=CommandParser
+    )
     recipe = _shared("recipe", help="name of a recipe; an unknown name lists them")
     data = _shared(
         "--data",
@@ -38,8 +43,8 @@ def make_parser() -> argparse.ArgumentParser:
     )
 
     def command(
-        name: str, run: Callable, summary: str, example: str, *parents: argparse.ArgumentParser
-    ) -> argparse.ArgumentParser:
+        name: str, run: Callable, summary: str, example: str, *parents: CommandParser
+    ) -> CommandParser:
         added = subparsers.add_parser(
             name,
             parents=parents,
@@ -381,26 +386,7 @@ def make_parser() -> argparse.ArgumentParser:
         "fer-study serve --port 5000",
     )
     _recognition_options(add)
-    add.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1, this machine only")
-    add.add_argument("--port", type=int, default=5000, help="default: 5000; 0 takes a free one")
-    add.add_argument(
-        "--token",
-        help="bearer token that clients must send; better set FER_STUDY_TOKEN, which others cannot "
-        "see",
-    )
-    add.add_argument(
-        "--trusted-host",
-        action="append",
-        metavar="NAME",
-        help="host name of a proxy in front of the server; may be repeated",
-    )
-    source = add.add_mutually_exclusive_group()
-    source.add_argument(
-        "--camera", type=int, metavar="N", help="show this machine's camera N at /video_feed"
-    )
-    source.add_argument(
-        "--video", type=path, metavar="FILE", help="show a video file at /video_feed"
-    )
+    _server_options(add)
 
     command(
         "fetch-yunet",
@@ -411,9 +397,9 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _shared(*names: str, **options) -> argparse.ArgumentParser:
+def _shared(*names: str, **options) -> CommandParser:
     """A parser with one argument, as a parent of the commands that have it."""
-    parser = argparse.ArgumentParser(add_help=False)
+    parser = CommandParser(add_help=False)
     parser.add_argument(*names, **options)
     return parser
 
@@ -441,3 +427,117 @@ def _recognition_options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="YuNet's model file; default: the download of `fetch-yunet`",
     )
+
+
+def _server_options(parser: CommandParser) -> None:
+    """Add the options of the server alone. Each has an environment variable, as --model has."""
+    parser.from_environment = True
+    parser.description = (
+        f"{parser.description}\n\nAn environment variable can give each option: FER_STUDY_PORT is "
+        "--port.\nSeveral values have commas between them."
+    )
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", help="address; default: 127.0.0.1, this machine only")
+    add("--port", type=int, default=5000, help="default: 5000; 0 takes a free one")
+    add(
+        "--token",
+        help="bearer token that clients must send; better as a variable, which others cannot see",
+    )
+    add(
+        "--trusted-host",
+        **_SEVERAL,
+        metavar="NAME",
+        help="further name of this server that a request may address; default: the names of this "
+        "machine, or all names with another --host",
+    )
+    add(
+        "--proxies",
+        type=_at_least(0),
+        default=0,
+        metavar="N",
+        help="proxies in front, from whose headers the public address and the client are read; "
+        "default: 0",
+    )
+    add(
+        "--cors-origin",
+        **_SEVERAL,
+        metavar="ORIGIN",
+        help="other site whose pages may use the API, such as https://lab.example, or *; "
+        "default: none",
+    )
+    add(
+        "--frame-ancestor",
+        **_SEVERAL,
+        metavar="SOURCE",
+        help="site that may show the page in a frame, or 'none'; default: this one and others on "
+        "this machine",
+    )
+    add(
+        "--access-log",
+        choices=("plain", "json", "off"),
+        default="plain",
+        help="form of the line for each request on stderr; default: plain",
+    )
+    add(
+        "--at-once",
+        type=_at_least(1),
+        metavar="N",
+        help="requests that are processed in parallel; default: the processor cores",
+    )
+    add(
+        "--waiting",
+        type=_at_least(0),
+        default=16,
+        metavar="N",
+        help="requests that may wait, before others are refused with 503; default: 16",
+    )
+    add(
+        "--max-upload-mb",
+        type=_at_least(1),
+        default=10,
+        metavar="MB",
+        help="largest request, in 1,048,576 bytes; default: 10",
+    )
+    add(
+        "--max-photos",
+        type=_at_least(1),
+        default=16,
+        metavar="N",
+        help="photos in one request; default: 16",
+    )
+    add(
+        "--max-memory-mb",
+        type=_at_least(1),
+        default=500,
+        metavar="MB",
+        help="memory for the photos in work, in 1,000,000 bytes; a photo that needs more is "
+        "refused; default: 500, a JPEG of 50 million pixels",
+    )
+    add(
+        "--viewers",
+        type=_at_least(1),
+        default=8,
+        metavar="N",
+        help="viewers of /video_feed at the same time; default: 8",
+    )
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument(
+        "--camera", type=int, metavar="N", help="show this machine's camera N at /video_feed"
+    )
+    source.add_argument(
+        "--video", type=path, metavar="FILE", help="show a video file at /video_feed"
+    )
+
+
+_SEVERAL: dict[str, Any] = {"action": "append", "default": []}
+
+
+def _at_least(least: int) -> Callable[[str], int]:
+    """A type of argparse: a whole number that is not smaller."""
+
+    def convert(text: str) -> int:
+        if not re.fullmatch(r"\d+", text) or int(text) < least:
+            raise argparse.ArgumentTypeError(f"expected a whole number from {least}")
+        return int(text)
+
+    return convert

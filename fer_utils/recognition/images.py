@@ -32,6 +32,19 @@ MAX_PIXELS = 225_000_000
 """Largest number of pixels of a photo. Phones make photos of 200 million pixels. The size is read
 from the header, so a decompression bomb is never unpacked."""
 
+MAX_SIDE = 65_535
+"""Largest width and height of a photo in pixels, as in JPEG. Decoders take seconds for millions of
+short rows."""
+
+MAX_BYTES = 10 * MAX_PIXELS
+"""Most memory in bytes that reading a photo may take. A small file may need very much."""
+
+# Bytes of memory for each pixel at the peak of reading a photo into an array, measured with
+# Pillow 13 at 12 million pixels. Decoders of whole pictures need more than those of rows.
+_BYTES_OF_PIXEL = 10
+_BYTES_OF_MODE = {"RGBA": 13, "LA": 13, "PA": 13, "I": 12, "F": 12}
+_BYTES_OF_FORMAT = {"WEBP": 18, "JPEG2000": 19, "AVIF": 13, "HEIF": 13}
+
 SOFTWARE = "fer-study"
 """The name of this program in annotated photos and clips. It marks the files that fer-study may
 replace."""
@@ -60,7 +73,7 @@ class UnreadableImage(StudyError):  # noqa: N818 (a kind of input)
 
 
 class ImageTooLarge(UnreadableImage):
-    """The image has too many pixels."""
+    """The image has too many pixels, too long a side, or needs too much memory."""
 
 
 class Photo:
@@ -86,7 +99,8 @@ class Photo:
     Raises:
         UnreadableImage: the input is no image, or has another format, shape or dtype. A JPEG that
             is damaged or truncated raises it when its pixels are read, other formats at once.
-        ImageTooLarge: the image has more than `MAX_PIXELS` pixels (checked before decoding).
+        ImageTooLarge: the image has more than `MAX_PIXELS` pixels, a side above `MAX_SIDE`, or
+            needs more than `MAX_BYTES` of memory (checked before decoding).
     """
 
     def __init__(self, image: "AnyImage") -> None:
@@ -183,7 +197,7 @@ class Photo:
             )
         header = _header(data, self._name)
         if isinstance(header, JpegImageFile):
-            _check_size(*header.size, self._name)
+            _check_size(header.size, self._name, _memory_needed(header))
             self.size = header.size[::-1] if _orientation(header) in _SIDEWAYS else header.size
             self._data, self._header = data, header
         else:
@@ -221,9 +235,24 @@ def open_image(image: AnyImage) -> Image.Image:
     Raises:
         UnreadableImage: the input is no image, is damaged or truncated, or has another format,
             shape or dtype.
-        ImageTooLarge: the image has more than `MAX_PIXELS` pixels (checked before decoding).
+        ImageTooLarge: the image has more than `MAX_PIXELS` pixels, a side above `MAX_SIDE`, or
+            needs more than `MAX_BYTES` of memory (checked before decoding).
     """
     return Photo.of(image).whole()
+
+
+def memory_needed(data: bytes) -> int:
+    """Return the most bytes of memory that reading a file's photo takes, if it is decoded whole.
+
+    Only the header is read.
+
+    Raises:
+        UnreadableImage: the bytes are no image.
+        ImageTooLarge: as in `open_image`.
+    """
+    image = _header(data, "the image")
+    _check_size(image.size, "the image", _memory_needed(image))
+    return _memory_needed(image)
 
 
 def save_annotated(image: Image.Image, file: Path) -> None:
@@ -271,7 +300,7 @@ def _rgb_array(array: np.ndarray) -> np.ndarray:
             "the image: expected an array uint8, grey (h, w) or RGB (h, w, 3), "
             f"found {array.dtype} {array.shape}.{_remedy(array)}"
         )
-    _check_size(array.shape[1], array.shape[0], "the image")
+    _check_size(array.shape[1::-1], "the image")
     return cv2.cvtColor(array, cv2.COLOR_GRAY2RGB) if array.ndim == 2 else array
 
 
@@ -354,7 +383,7 @@ def _available_formats() -> list[str]:
 
 
 def _upright_rgb(image: Image.Image, name: str) -> Image.Image:
-    _check_size(*image.size, name)
+    _check_size(image.size, name, _memory_needed(image))
     try:
         image.load()
         return _rgb(_upright(image))
@@ -426,11 +455,28 @@ def _stretched(values: np.ndarray) -> np.ndarray:
     return levels
 
 
-def _check_size(width: int, height: int, name: str) -> None:
-    if width * height > MAX_PIXELS:
-        raise ImageTooLarge(
-            f"{name}: expected at most {MAX_PIXELS // 1_000_000} million pixels, found "
-            f"{width:,} x {height:,}. Scale it down first."
-        )
+def _check_size(size: tuple[int, ...], name: str, needed: int = 0) -> None:
+    """Refuse a photo of this width and height, or one that needs too many bytes of memory."""
+    width, height = size
     if not width * height:
         raise UnreadableImage(f"{name}: expected an image, found one of {width} x {height} pixels.")
+    expected = None
+    if width * height > MAX_PIXELS:
+        expected = f"at most {MAX_PIXELS // 1_000_000} million pixels"
+    elif max(width, height) > MAX_SIDE:
+        expected = f"sides of at most {MAX_SIDE:,} pixels"
+    elif needed > MAX_BYTES:
+        expected = f"an image that needs at most {MAX_BYTES // 1_000_000:,} MB of memory"
+    if expected:
+        raise ImageTooLarge(
+            f"{name}: expected {expected}, found {width:,} x {height:,}. Scale it down first."
+        )
+
+
+def _memory_needed(image: Image.Image) -> int:
+    of_pixel = max(
+        _BYTES_OF_PIXEL,
+        _BYTES_OF_MODE.get(image.mode, 0),
+        _BYTES_OF_FORMAT.get(image.format or "", 0),
+    )
+    return of_pixel * image.width * image.height

@@ -5,13 +5,24 @@ from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
-from flask import Flask, Request, Response
+from flask import Flask, Request, Response, request
 from flask.json.provider import DefaultJSONProvider
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from fer_utils.errors import StudyError
 from fer_utils.recognition.recognizer import Recognizer
-from fer_utils.serving.access import expect_token, host_check, security_headers, token_check
+from fer_utils.serving.access import (
+    cors_headers,
+    expect_origins,
+    expect_token,
+    host_check,
+    origin_check,
+    security_headers,
+    token_check,
+)
 from fer_utils.serving.feed import VIEWERS, Feed
+from fer_utils.serving.journal import Journal
+from fer_utils.serving.memory import MAX_MEMORY, Memory
 from fer_utils.serving.metrics import Metrics
 from fer_utils.serving.openapi import describe
 from fer_utils.serving.problems import register_error_handlers
@@ -53,8 +64,12 @@ def create_app(
     waiting: int = WAITING,
     max_upload_bytes: int = MAX_UPLOAD_BYTES,
     max_photos: int = MAX_PHOTOS,
+    max_memory: int = MAX_MEMORY,
     trusted_hosts: Iterable[str] | None = None,
+    proxies: int = 0,
+    cors_origins: Iterable[str] = (),
     frame_ancestors: Iterable[str] = FRAME_ANCESTORS,
+    access_log: str = "off",
 ) -> Flask:
     """Make the application.
 
@@ -73,17 +88,28 @@ def create_app(
         waiting: number of requests that may wait. Further requests get status 503 at once.
         max_upload_bytes: largest accepted request. A larger one gets status 413.
         max_photos: largest number of photos in one request.
+        max_memory: most memory in bytes for the photos in work together. A photo that needs more
+            gets status 413, and others wait for each other.
         trusted_hosts: names, without port, that the Host header may have; None accepts all. On
             the user's own machine this prevents DNS rebinding, by which pages of other sites
             could read the camera.
+        proxies: number of proxies in front of the server. From these it takes the client's
+            address and the public scheme, host, port and prefix (X-Forwarded-For, -Proto, -Host,
+            -Port and -Prefix). Without a proxy, clients could forge them.
+        cors_origins: other sites whose pages may use the API, such as https://lab.example; "*" for
+            all. Pages of other sites get status 403.
         frame_ancestors: sources that may frame the page, as Content-Security-Policy writes them.
+        access_log: one of `journal.ACCESS_LOGS`. The log goes to `journal.LOGGER`.
 
     Raises:
         StudyError: `recognizer` is None and there is no model, the token cannot be sent in a
-            header, both a camera and a video are named, or the video cannot be read.
+            header, an origin is none, both a camera and a video are named, or the video cannot be
+            read.
     """
     if token is not None:
         expect_token(token)
+    origins = frozenset(cors_origins)
+    expect_origins(origins)
     if camera is not None and video is not None:
         raise StudyError(
             f"source: expected a camera or a video, found both: camera {camera} and {video}. "
@@ -105,15 +131,29 @@ def create_app(
         max_photos=max_photos,
         secured=token is not None,
     )
+    journal = Journal(access_log)
     services = Services(
-        recognizer, workers, feed, metrics, document, headers, max_photos, token is not None
+        recognizer=recognizer,
+        workers=workers,
+        memory=Memory(max_memory),
+        feed=feed,
+        metrics=metrics,
+        journal=journal,
+        document=document,
+        headers=headers,
+        cors_origins=origins,
+        max_photos=max_photos,
+        token_required=token is not None,
     )
     attach(app, services)
     app.register_blueprint(routes)
     register_error_handlers(app)
+    # Flask runs these in this order, and what follows a request in the opposite one.
+    journal.watch(app)
     metrics.watch(app)
     if trusted_hosts is not None:
         app.before_request(host_check(trusted_hosts))
+    app.before_request(origin_check(origins))
     if token is not None:
         app.before_request(token_check(token, routes.protected_endpoints()))
 
@@ -121,6 +161,11 @@ def create_app(
     def secure(response: Response) -> Response:
         response.headers.update(headers)
         response.headers.setdefault("Cache-Control", "no-store")
+        response.headers.update(cors_headers(origins, request.headers))
         return response
 
+    if proxies:
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+            *(app.wsgi_app, proxies, proxies, proxies, proxies, proxies)
+        )
     return app

@@ -50,7 +50,7 @@ class Operation:
         for status in self.errors:
             responses[status] = error_ref(status)
         if secured and self.token:
-            responses["401"] = error_ref("401")
+            responses |= {"401": error_ref("401"), "429": error_ref("429")}
         operation["responses"] = dict(sorted(responses.items()))
         if secured and self.token:
             operation["security"] = [{"token": []}]

@@ -4,7 +4,7 @@ import json
 import logging
 from http import HTTPStatus
 
-from flask import Flask, Response
+from flask import Flask, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -17,14 +17,18 @@ PROBLEM_TYPE = "application/problem+json"
 """Content type of every error."""
 
 
-def problem_body(status: int, title: str, detail: str) -> str:
-    """Return a problem as JSON text. The type about:blank means: see the status."""
-    return json.dumps({"type": "about:blank", "title": title, "status": status, "detail": detail})
+def problem_fields(status: int, detail: str) -> dict:
+    """Return a problem as a dictionary. The type about:blank means: see the status.
+
+    Its title is the standard phrase of the status.
+    """
+    title = HTTPStatus(status).phrase
+    return {"type": "about:blank", "title": title, "status": int(status), "detail": detail}
 
 
 def problem(status: int, detail: str) -> Response:
-    """Return a problem as a response. Its title is the standard phrase of the status."""
-    body = problem_body(status, HTTPStatus(status).phrase, detail)
+    """Return a problem as a response."""
+    body = json.dumps(problem_fields(status, detail))
     return Response(body, status, content_type=PROBLEM_TYPE)
 
 
@@ -42,7 +46,7 @@ def _http_problem(error: HTTPException) -> BaseResponse:
     detail = error.description or ""
     # Werkzeug's own text for 413 names no cause.
     if error.code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and detail == type(error).description:
-        detail = "The upload is larger than this server accepts."
+        detail = _reason_of_413()
     response = problem(error.code, detail)
     for name, value in error.get_headers():
         if name != "Content-Type":  # such as Allow
@@ -50,10 +54,26 @@ def _http_problem(error: HTTPException) -> BaseResponse:
     return response
 
 
+def too_many_bytes(most: int) -> str:
+    """Return the reason why an upload of more than `most` bytes is refused."""
+    return f"The upload is larger than the {most:,} bytes that this server accepts."
+
+
+def _reason_of_413() -> str:
+    most = current_app.config["MAX_CONTENT_LENGTH"]
+    if request.content_length is not None and request.content_length <= most:
+        return "The form has too many fields, or one that is no file and too long."
+    return too_many_bytes(most)
+
+
+def unreadable_status(error: UnreadableImage) -> int:
+    """Return the status for a photo that cannot be read."""
+    too_large = isinstance(error, ImageTooLarge)
+    return HTTPStatus.REQUEST_ENTITY_TOO_LARGE if too_large else HTTPStatus.BAD_REQUEST
+
+
 def _unreadable(error: UnreadableImage) -> Response:
-    if isinstance(error, ImageTooLarge):
-        return problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(error))
-    return problem(HTTPStatus.BAD_REQUEST, str(error))
+    return problem(unreadable_status(error), str(error))
 
 
 def _unavailable(error: Unavailable) -> Response:
@@ -63,7 +83,7 @@ def _unavailable(error: Unavailable) -> Response:
 
 
 def _unexpected(error: Exception) -> Response:
-    _logger.error("unexpected error", exc_info=error)
+    _logger.error("unexpected error in request %s", g.get("request_id"), exc_info=error)
     # The client learns nothing about the cause, which may contain private data.
     detail = "The server failed. The cause is in its log."
     return problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail)

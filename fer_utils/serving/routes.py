@@ -1,10 +1,17 @@
 """The routes of the server."""
 
+import base64
+import binascii
+import json
+
 from flask import Response, abort, current_app, render_template, request
 
-from fer_utils.recognition.images import UnreadableImage
+from fer_utils.recognition.images import ImageTooLarge, UnreadableImage, memory_needed
+from fer_utils.recognition.recognizer import Recognizer
 from fer_utils.serving.feed import BOUNDARY
+from fer_utils.serving.memory import Memory
 from fer_utils.serving.openapi import DocumentedBlueprint
+from fer_utils.serving.problems import problem_fields, unreadable_status
 from fer_utils.serving.schemas import (
     binary_response,
     json_response,
@@ -16,6 +23,10 @@ from fer_utils.serving.services import Services, services_of
 from fer_utils.serving.work import Unavailable
 
 FEED_PATH = "/video_feed"
+
+# The photos of one request come one after another, so they may need more memory than is there at
+# once. This bounds the work: small files may hold large pictures.
+_REQUEST_SHARE = 4
 
 routes = DocumentedBlueprint("routes", __name__)
 
@@ -32,10 +43,11 @@ def _services() -> Services:
     "/api/v1/predict",
     tag="recognition",
     success=json_response(
-        "The size and the faces of one photo, or a list of these for several photos.",
-        {"oneOf": [schema_ref("Photo"), schema_ref("Photos")]},
+        "For each photo its size and its faces, or the reason why it could not be read. If none "
+        "could be read, the response is the error of the first.",
+        schema_ref("Photos"),
     ),
-    errors=("400", "413", "415", "503"),
+    errors=("400", "403", "413", "415", "503"),
     token=True,
     receives=photo_upload,
 )
@@ -45,42 +57,98 @@ def predict() -> dict:
     # The place is taken before the body is read, so a refused request costs nothing.
     with services.workers.admitted():
         photos = _uploaded_photos()
-        results = []
-        for number, photo in enumerate(photos, 1):
+        images: list[dict] = []
+        errors: list[UnreadableImage] = []
+        total = 0
+        for photo in photos:
             try:
-                result = services.workers.do(services.recognizer.answer, photo)
+                needed = _expected_memory(photo, services.memory, total)
+                total += needed
+                image = services.workers.do(
+                    _recognize, services.recognizer, services.memory, needed, photo
+                )
+                services.metrics.photos.inc()
+                services.metrics.faces.inc(len(image["faces"]))
             except UnreadableImage as error:
-                if len(photos) == 1:
-                    raise
-                raise type(error)(f"Image {number} of {len(photos)}: {error}") from None
-            services.metrics.photos.inc()
-            services.metrics.faces.inc(len(result["faces"]))
-            results.append(result)
-    return results[0] if len(results) == 1 else {"images": results}
+                image = {"error": problem_fields(unreadable_status(error), str(error))}
+                errors.append(error)
+            images.append(image)
+    if len(errors) == len(images):
+        raise errors[0]
+    return {"images": images}
 
 
 def _uploaded_photos() -> list[bytes]:
-    """Return the files in the body of this request; none of them is empty."""
+    """Return the files in the body of this request; some may be empty."""
     kind = request.mimetype
     if kind == "multipart/form-data":
-        uploads, most = request.files.getlist("image"), _services().max_photos
-        if not uploads:
-            abort(400, "Expected at least one file in the multipart field `image`, found none.")
-        if len(uploads) > most:
-            found = f"found {len(uploads)}"
-            abort(400, f"Expected at most {most} files in the multipart field `image`, {found}.")
-        photos = [upload.read() for upload in uploads]
+        field = "the multipart field `image`"
+        photos = [upload.read() for upload in request.files.getlist("image")]
+    elif kind == "application/json":
+        field = "the JSON field `image`"
+        photos = _photos_of_json(request.get_data(cache=False))
     elif kind.startswith("image/") or kind == "application/octet-stream":
-        photos = [request.get_data(cache=False)]
+        return [request.get_data(cache=False)]
     else:
         abort(
             415,
-            "Expected multipart/form-data with the field `image`, or an image as the body "
-            f"(image/* or application/octet-stream), found {kind or 'no content type'}.",
+            "Expected multipart/form-data or application/json with the field `image`, or an image "
+            "as the body (image/* or application/octet-stream), found "
+            f"{kind or 'no content type'}.",
         )
-    if not all(photos):
-        abort(400, "Expected an image, found an empty one.")
+    most = _services().max_photos
+    if not photos:
+        abort(400, f"Expected at least one file in {field}, found none.")
+    if len(photos) > most:
+        abort(400, f"Expected at most {most} files in {field}, found {len(photos)}.")
     return photos
+
+
+def _photos_of_json(body: bytes) -> list[bytes]:
+    """Return the photos of a body `{"image": TEXT}`, or of one with a list of texts."""
+    try:
+        found = json.loads(body)["image"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        abort(400, "Expected a JSON object with the field `image`, found something else.")
+    texts = found if isinstance(found, list) else [found]
+    if not all(isinstance(text, str) for text in texts):
+        abort(400, "Expected a text or a list of texts in the JSON field `image`.")
+    return [_decoded(text) for text in texts]
+
+
+def _decoded(text: str) -> bytes:
+    head, comma, rest = text.partition(",")
+    if comma and not (head.startswith("data:") and head.endswith(";base64")):
+        abort(400, "Expected data:image/jpeg;base64, before the base64 text, found another start.")
+    try:
+        return base64.b64decode(rest if comma else text, validate=True)
+    except (binascii.Error, ValueError):
+        abort(400, "Expected base64 in the JSON field `image`, found other signs.")
+
+
+def _expected_memory(photo: bytes, memory: Memory, total: int) -> int:
+    """Return the bytes of memory for a photo, beside the `total` of others of this request."""
+    if not photo:
+        raise UnreadableImage("the image: expected an image, found an empty file.")
+    needed = memory_needed(photo)
+    if needed > memory.most:
+        raise ImageTooLarge(
+            f"the image: expected one that needs at most {memory.most // 10**6:,} MB of memory, "
+            f"found one that needs {needed // 10**6:,} MB. Scale it down first."
+        )
+    if total + needed > _REQUEST_SHARE * memory.most:
+        raise ImageTooLarge(
+            f"the image: expected photos that together need at most "
+            f"{_REQUEST_SHARE * memory.most // 10**6:,} MB of memory, found more. "
+            "Send them in several requests."
+        )
+    return needed
+
+
+def _recognize(recognizer: Recognizer, memory: Memory, needed: int, data: bytes) -> dict:
+    with memory.holding(needed):
+        # `answer` frees the photo when it returns, while the memory is still held.
+        return recognizer.answer(data)
 
 
 @routes.operation(
@@ -175,6 +243,7 @@ def page() -> str:
         drawn=services.recognizer.drawn,
         detector=services.recognizer.detector.name,
         accuracy=services.recognizer.card.get("public_accuracy"),
+        threshold=services.recognizer.card["threshold"],
         max_bytes=current_app.config["MAX_CONTENT_LENGTH"],
         token_required=services.token_required,
         live=services.feed is not None,
@@ -184,4 +253,4 @@ def page() -> str:
 @routes.operation("GET", "/docs", tag="pages", success=text_response("The page.", "text/html"))
 def docs() -> str:
     """Show this document as a page."""
-    return render_template("docs.html", api=_services().document, url=request.host_url.rstrip("/"))
+    return render_template("docs.html", api=_services().document, url=request.url_root.rstrip("/"))

@@ -6,12 +6,22 @@ from fer_utils.serving.problems import PROBLEM_TYPE
 
 _REASONS = {
     "malformed": "The request is malformed, or its Host header is not a name of this server.",
-    "400": "The request is malformed, has too many images, or contains a file that is no image.",
+    "400": "The request is malformed, has too many images, or contains no file that is an image.",
     "401": "The token is missing or wrong.",
+    "403": "The request comes from a page of another site that this server does not allow.",
     "413": "The upload has too many bytes, or an image has too many pixels.",
     "415": "The content type of the body is not one of those listed.",
+    "429": "Too many wrong tokens came from this address. Retry-After is the time to wait.",
     "500": "The server failed. The cause is in its log.",
     "503": "The server is busy or stopping. Retry-After is the time to wait.",
+}
+
+_RETRY_AFTER = {
+    "Retry-After": {
+        "description": "Seconds to wait.",
+        "required": True,
+        "schema": {"type": "integer", "minimum": 1},
+    }
 }
 
 _HEADERS = {
@@ -22,13 +32,8 @@ _HEADERS = {
             "schema": {"type": "string"},
         }
     },
-    "503": {
-        "Retry-After": {
-            "description": "Seconds to wait.",
-            "required": True,
-            "schema": {"type": "integer", "minimum": 1},
-        }
-    },
+    "429": _RETRY_AFTER,
+    "503": _RETRY_AFTER,
 }
 
 _BINARY = {"type": "string", "format": "binary"}
@@ -68,13 +73,21 @@ def photo_upload(max_bytes: int, max_photos: int) -> dict:
     """
     photos = {"type": "array", "items": _BINARY, "minItems": 1, "maxItems": max_photos}
     form = {"type": "object", "required": ["image"], "properties": {"image": photos}}
-    content: dict[str, dict] = {"multipart/form-data": {"schema": form}}
+    text = {"type": "string", "format": "byte", "contentEncoding": "base64"}
+    texts = {"type": "array", "items": text, "minItems": 1, "maxItems": max_photos}
+    fields = {"image": {"oneOf": [text, texts]}}
+    body = {"type": "object", "required": ["image"], "properties": fields}
+    content: dict[str, dict] = {
+        "multipart/form-data": {"schema": form},
+        "application/json": {"schema": body},
+    }
     for name in FORMATS:
         content[f"image/{name.lower()}"] = {"schema": _BINARY}
     content["application/octet-stream"] = {"schema": _BINARY}
     return {
         "description": "Send one photo as the body, or one or several photos in the field “image” "
-        f"of a form. Accepted formats are {', '.join(FORMATS)}. The format is read from the file, "
+        "of a form, or of a JSON object in base64, with or without data:image/jpeg;base64, before "
+        f"it. Accepted formats are {', '.join(FORMATS)}. The format is read from the file, "
         f"not from the content type. A request may have {max_bytes:,} bytes and {max_photos} "
         f"photos, and a photo {MAX_PIXELS // 10**6} million pixels. Photos are rotated according "
         "to their EXIF data. Boxes are in pixels of the upright photo.",
@@ -139,13 +152,17 @@ def component_schemas(max_photos: int) -> dict:
                 "faces": {"type": "array", "items": schema_ref("Face")},
             },
         ),
+        "PhotoError": _object(
+            "A photo that could not be read.",
+            {"error": schema_ref("Problem")},
+        ),
         "Photos": _object(
-            "Several photos, in the order of the request.",
+            "One or several photos, in the order of the request.",
             {
                 "images": {
                     "type": "array",
-                    "items": schema_ref("Photo"),
-                    "minItems": 2,
+                    "items": {"oneOf": [schema_ref("Photo"), schema_ref("PhotoError")]},
+                    "minItems": 1,
                     "maxItems": max_photos,
                 }
             },

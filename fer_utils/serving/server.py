@@ -6,8 +6,9 @@ could open the camera.
 
 Waitress alone does not handle SIGTERM, and it drops queued requests when it stops. Its queue has
 no bound. `_Server` therefore runs waitress's loop itself, and starts more threads than the
-application admits requests, so that nothing waits in the queue and health checks are fast under
-any load. Limits of single connections are in `fer_utils.serving.connections`.
+application admits requests, so that health checks find a free thread beside any number of photos,
+of clients that do not read, and of silent connections. Limits of single connections are in
+`fer_utils.serving.connections`.
 """
 
 import logging
@@ -28,10 +29,16 @@ from fer_utils.errors import StudyError
 from fer_utils.recognition.recognizer import Recognizer
 from fer_utils.serving.app import create_app
 from fer_utils.serving.connections import Channel
+from fer_utils.serving.journal import LOGGER
+from fer_utils.serving.memory import map_large_arrays
 from fer_utils.serving.services import services_of
 
 _SPARE_THREADS = 4  # for pages, health checks and refusals
-_CONNECTIONS = 256
+_CONNECTIONS = 512
+_SPARE_CONNECTIONS = 32  # places for new clients; waitress accepts none when all are taken
+# Most bytes of all uploads that arrive or wait, but room for two of the largest. Each is copied
+# once or twice before its photos are decoded.
+_MOST_HELD = 64 * 2**20
 _GRACE = 10.0  # seconds that requests in progress have after a stop
 _IDLE = 60  # seconds that a connection without a request is kept
 _VIDEO_BUFFER = 64 * 2**10  # bytes of a response that wait for a slow client; waitress has 16 MiB
@@ -63,6 +70,7 @@ class _Server:
             threads=admitted + (feed.most if feed else 0) + _SPARE_THREADS,
             ident=None,
             connection_limit=_CONNECTIONS,
+            backlog=_CONNECTIONS,
             channel_timeout=_IDLE,
             cleanup_interval=5,
             max_request_header_size=32 * 2**10,
@@ -71,10 +79,16 @@ class _Server:
             inbuf_overflow=largest_body + 1,
             outbuf_overflow=2**30,
             outbuf_high_watermark=_VIDEO_BUFFER,
+            # The application reads a proxy's headers, or ignores them.
+            clear_untrusted_proxy_headers=False,
         )
         self._waitress.channel_class = Channel
+        self._queue = self._waitress.add_task
+        self._waitress.add_task = self._add_task
         self._waitress.flask = app  # waitress wraps its own reference to the application
-        self._waitress.most_held = (admitted + 1) * largest_body
+        self._waitress.most_held = min(
+            (admitted + 1) * largest_body, max(_MOST_HELD, 2 * largest_body)
+        )
         self._stopping = threading.Event()
         self._checked = time.monotonic()
 
@@ -101,6 +115,10 @@ class _Server:
         with suppress(OSError):  # the server has stopped already
             self._waitress.pull_trigger()
 
+    def _add_task(self, channel: Channel) -> None:
+        if channel.may_run():
+            self._queue(channel)
+
     def _turn(self, timeout: float) -> None:
         # `select`, the default, fails in a process with more than 1,024 open files.
         wasyncore.loop(timeout=timeout, use_poll=True, map=self._sockets, count=1)
@@ -108,6 +126,16 @@ class _Server:
             self._checked = time.monotonic()
             for channel in self._channels():
                 channel.give_up_if_stuck()
+        self._make_room()
+
+    def _make_room(self) -> None:
+        """Close the connections that have waited longest for their client, if few places remain."""
+        excess = len(self._sockets) - (_CONNECTIONS - _SPARE_CONNECTIONS)
+        if excess <= 0:
+            return
+        waiting = [each for each in self._channels() if each.waited_since is not None]
+        for channel in sorted(waiting, key=lambda each: each.waited_since or 0)[:excess]:
+            channel.handle_close()
 
     def _finish(self) -> bool:
         """Close the idle connections and return whether others remain."""
@@ -128,6 +156,7 @@ def serve(
     token: str | None = None,
     camera: int | None = None,
     video: str | Path | None = None,
+    access_log: str = "plain",
     **options,
 ) -> None:
     """Serve until SIGINT or SIGTERM, then finish the requests in progress.
@@ -140,6 +169,7 @@ def serve(
         token: bearer token that clients must send; None opens the server to everybody.
         camera: index of the camera for `/video_feed`.
         video: file for `/video_feed`, in place of a camera.
+        access_log: one of `journal.ACCESS_LOGS`. The log goes to stderr.
         **options: other arguments of `create_app`.
 
     Raises:
@@ -148,12 +178,14 @@ def serve(
     # Pillow's warnings about damaged files contain varying text. Python would print every variant
     # and remember all of them.
     warnings.filterwarnings("ignore", module=r"PIL\.")
+    map_large_arrays()
     bound = _bind(host, port)
     local = host in ("127.0.0.1", "::1", "localhost")
     if local:
         options.setdefault("trusted_hosts", LOCAL_HOSTS)
     try:
-        app = create_app(recognizer, token=token, camera=camera, video=video, **options)
+        options |= {"camera": camera, "video": video, "access_log": access_log}
+        app = create_app(recognizer, token=token, **options)
         server = _Server(app, bound)
     except BaseException:
         bound.close()
@@ -162,6 +194,7 @@ def serve(
         number: signal.signal(number, lambda *_: server.stop())
         for number in (signal.SIGINT, signal.SIGTERM)
     }
+    printed = _print_access_log()
     try:
         if token is None and not local:
             warning = "Warning: there is no token, so everybody who reaches this address may use it"
@@ -172,7 +205,17 @@ def serve(
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        LOGGER.removeHandler(printed)
     print("Stopped.", flush=True)
+
+
+def _print_access_log() -> logging.Handler:
+    """Print the access log to stderr, and return the handler that does it."""
+    handler = logging.StreamHandler(sys.stderr)
+    LOGGER.addHandler(handler)
+    LOGGER.setLevel(logging.INFO)
+    LOGGER.propagate = False
+    return handler
 
 
 @contextmanager

@@ -7,6 +7,8 @@ from flask import Flask
 
 from fer_utils.recognition.recognizer import Recognizer
 from fer_utils.serving.feed import Feed
+from fer_utils.serving.journal import Journal
+from fer_utils.serving.memory import Memory
 from fer_utils.serving.metrics import Metrics
 from fer_utils.serving.work import Workers
 
@@ -20,10 +22,13 @@ class Services:
     Attributes:
         recognizer: finds and classifies the faces of every request.
         workers: the threads in which the recogniser runs.
+        memory: the memory that the photos in work share.
         feed: the camera or video of `/video_feed`; None if there is none.
         metrics: the counters of `/metrics`.
+        journal: the access log.
         document: the OpenAPI document.
         headers: the security headers of every response.
+        cors_origins: other sites whose pages may use the server; "*" for all.
         max_photos: largest number of photos in one request.
         token_required: whether clients must send a token.
         stopping: set when the server begins to stop.
@@ -31,10 +36,13 @@ class Services:
 
     recognizer: Recognizer
     workers: Workers
+    memory: Memory
     feed: Feed | None
     metrics: Metrics
+    journal: Journal
     document: dict
     headers: dict[str, str]
+    cors_origins: frozenset[str]
     max_photos: int
     token_required: bool
     stopping: threading.Event = field(default_factory=threading.Event)

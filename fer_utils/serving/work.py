@@ -1,11 +1,16 @@
 """Threads that run the recogniser, with a bound on running and waiting requests."""
 
+import math
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from queue import SimpleQueue
+
+_NEWEST = 0.2  # weight of the newest request in the average of their seconds
+_LONGEST_WAIT = 30  # seconds, of Retry-After
 
 WAITING = 16
 """Number of requests that may wait for a thread."""
@@ -27,8 +32,8 @@ class Unavailable(Exception):  # noqa: N818 (a state of the server, not a fault)
 class Workers:
     """A few threads that process all photos.
 
-    Their number limits the memory. A face detector keeps buffers for each thread that has called
-    it, and a decoded photo of 225 million pixels takes 675 MB.
+    Their number limits the memory: a face detector keeps buffers for each thread that has called
+    it. `fer_utils.serving.memory` limits what the photos themselves take.
 
     Args:
         at_once: number of threads; the processor cores when None.
@@ -40,6 +45,7 @@ class Workers:
         self.waiting = waiting
         self._lock = threading.Lock()
         self._admitted = self._working = 0
+        self._seconds = 0.5  # average of a photo
         self._jobs: SimpleQueue = SimpleQueue()
         self._threads: list[threading.Thread] = []
 
@@ -62,7 +68,10 @@ class Workers:
         """
         with self._lock:
             if self._admitted >= self.at_once + self.waiting:
-                raise Unavailable("The server is busy. Try again in a moment.", retry_after=1)
+                # By then half of the queue is gone, and others come back as well.
+                wait = math.ceil(self._seconds * self._admitted / self.at_once / 2)
+                wait = min(max(wait, 1), _LONGEST_WAIT)
+                raise Unavailable("The server is busy. Try again in a moment.", retry_after=wait)
             self._admitted += 1
         try:
             yield
@@ -104,16 +113,18 @@ class Workers:
     def _run(self, done: Future, function: Callable, arguments: tuple) -> None:
         with self._lock:
             self._working += 1
+        began = time.monotonic()
         try:
             result = function(*arguments)
         except BaseException as problem:
-            self._end_job()
+            self._end_job(began)
             done.set_exception(problem)
             del done, arguments  # as in `do`
         else:
-            self._end_job()
+            self._end_job(began)
             done.set_result(result)
 
-    def _end_job(self) -> None:
+    def _end_job(self, began: float) -> None:
         with self._lock:
             self._working -= 1
+            self._seconds += _NEWEST * (time.monotonic() - began - self._seconds)

@@ -1,14 +1,21 @@
 """The page in a browser: all ways to choose a photo, all states, keyboard, phone and dark mode."""
 
+import json
 import re
+import shutil
+import subprocess
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
+import numpy as np
 import pytest
 from driving import (
     ASTRONAUT,
     NO_FACE,
     NOTES,
+    PORTRAIT,
     PREDICT,
     TIFF,
     answer,
@@ -19,6 +26,8 @@ from driving import (
     refuse,
     transfer,
 )
+from PIL import Image
+from serving_cases import encoded
 
 from fer_utils.serving import running
 from fer_utils.serving.app import FRAME_ANCESTORS
@@ -125,13 +134,102 @@ def test_a_photo_that_the_browser_cannot_show_is_processed(page):
     check_astronaut(page)
 
 
-def test_a_photo_over_the_limit_is_not_sent(page):
+def test_a_file_over_the_limit_that_is_no_photo_is_not_sent(page):
     sent = []
     page.on("request", lambda request: sent.append(request.url))
     give(page, {**NOTES, "buffer": b"\0" * (10 * 2**20 + 1)}, "error")
     assert page.locator("#headline").inner_text() == "This photo is too large"
     assert "10 MB" in page.locator("#detail").inner_text()
+    assert not page.locator("#again").is_visible()
     assert not [address for address in sent if address.endswith("/predict")]
+
+
+@pytest.mark.parametrize("limit", ["max_upload_bytes", "max_memory"])
+def test_a_photo_over_a_limit_is_sent_smaller(visit, browser, recognizer, limit):
+    large = PORTRAIT.resize((6000, 6000))
+    photo = {"name": "large.jpg", "mimeType": "image/jpeg", "buffer": encoded(large, "JPEG")}
+    most = {"max_upload_bytes": len(photo["buffer"]) - 1, "max_memory": 100_000_000}
+    with running(recognizer, **{limit: most[limit]}) as url:
+        page = visit(browser, url)
+        give(page, photo, "result")
+        check_astronaut(page)
+        assert "3000 × 3000" in page.locator("#detail").inner_text()
+        with page.expect_download() as download:
+            page.locator("#save-json").click()
+    [result] = json.loads(Path(download.value.path()).read_text())["results"]
+    # The saved numbers are in pixels of the photo, not of what was sent.
+    assert (result["width"], result["height"]) == (6000, 6000)
+    assert result["faces"][0]["box"]["x"] / 6000 == pytest.approx(177 / 512, abs=0.03)
+    assert result["faces"][0]["box"]["width"] / 6000 == pytest.approx(97 / 512, abs=0.03)
+
+
+def test_the_old_headline_goes_before_the_new_photo_is_decoded(page):
+    give(page, ASTRONAUT, "result")
+    give(page, NOTES, "error")
+    page.evaluate("""() => {
+        // A photo that takes its time.
+        HTMLImageElement.prototype.decode = () => new Promise((done) => { window.decoded = done; });
+        Object.defineProperty(HTMLImageElement.prototype, "complete", { get: () => false });
+    }""")
+    page.locator(".entry").nth(1).click()
+    assert page.locator("#headline").inner_text() == "Opening the photo…"
+    page.evaluate("() => window.decoded()")
+    check_astronaut(page)
+
+
+def test_an_annotated_photo_can_be_kept(page):
+    give(page, ASTRONAUT, "result")
+    with page.expect_download() as download:
+        page.locator("#keep").click()
+    assert download.value.suggested_filename == "astronaut-annotated.jpg"
+    drawn = np.asarray(Image.open(download.value.path()), int)
+    changed = np.abs(drawn - np.asarray(PORTRAIT, int)).max(axis=2) > 60
+    assert drawn.shape == (512, 512, 3)
+    rows, columns = np.where(changed)
+    assert columns.min() / 512 == pytest.approx(177 / 512, abs=0.03)
+    assert rows.max() / 512 == pytest.approx((66 + 97) / 512, abs=0.04)
+    give(page, NO_FACE, "none")
+    assert not page.locator("#keep").is_visible()
+
+
+# --- the request as code ---
+
+
+def code(page, language):
+    if not page.locator("#code").is_visible():
+        page.get_by_text("The same from a program").click()
+    page.get_by_label(language, exact=True).check()
+    return page.locator("#code").inner_text()
+
+
+@pytest.mark.parametrize("name", ["portrait.png", 'mine, "1"; it\'s.png', "ä b.png"])
+@pytest.mark.parametrize("language", ["curl", "Python", "JavaScript"])
+def test_the_request_as_code_runs(page, tmp_path, language, name):
+    programs = {
+        "curl": ["bash", "-c"],
+        "Python": [sys.executable, "-c"],
+        "JavaScript": ["node", "--input-type=module", "--eval"],
+    }
+    program = {"curl": "curl", "JavaScript": "node"}.get(language)
+    if program and shutil.which(program) is None:
+        pytest.skip(f"{program} is not installed")
+    give(page, {**ASTRONAUT, "name": name}, "result")
+    (tmp_path / name).write_bytes(ASTRONAUT["buffer"])
+    run = [*programs[language], code(page, language)]
+    done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    emotion = page.locator(".face .emotion").inner_text().lower()
+    assert emotion in done.stdout.lower()
+
+
+def test_the_code_is_copied(visit, browser, url):
+    page = visit(browser, url, permissions=["clipboard-read", "clipboard-write"])
+    assert not page.locator("#call").is_visible()  # there is no photo
+    give(page, ASTRONAUT, "result")
+    shown = code(page, "Python")
+    page.locator("#copy").click()
+    page.get_by_text("Copied ✓").wait_for()
+    assert page.evaluate("() => navigator.clipboard.readText()") == shown
 
 
 def test_while_the_server_works_there_is_a_message_and_a_newer_photo_is_shown_first(page):
@@ -198,18 +296,28 @@ def test_a_busy_server_is_asked_again_after_retry_after(page):
     assert len(asked) == 3
 
 
-def test_a_server_that_stays_busy_is_asked_five_times(page):
+@pytest.mark.parametrize("status", [503, 429])
+def test_a_server_that_stays_busy_is_asked_for_minutes(page, status):
     asked = []
+    page.clock.install()
     page.route(
         PREDICT,
-        lambda route: (asked.append(route), refuse(route, 503, "Busy", **{"Retry-After": "0"})),
+        lambda route: (
+            asked.append(route),
+            refuse(route, status, "Busy", **{"Retry-After": "20"}),
+        ),
     )
-    give(page, ASTRONAUT, "error")
+    give(page, ASTRONAUT, "busy")
+    for _ in range(12):  # each wait has 20 to 30 seconds
+        page.clock.run_for(31_000)
+        page.clock.resume()
+        if page.locator("body").get_attribute("data-state") == "error":
+            break
     assert page.locator("#headline").inner_text() == "The server is busy"
-    assert len(asked) == 5
+    assert 7 <= len(asked) <= 10
     page.unroute(PREDICT)
     page.locator("#again").click()
-    check_astronaut(page)
+    page.wait_for_selector('body[data-state="result"]')
 
 
 @pytest.mark.parametrize("key", ["Enter", "Space"])
@@ -236,7 +344,7 @@ def test_the_keyboard_reaches_all_controls(page, key):
         reached.append(
             page.evaluate("() => document.activeElement.id || document.activeElement.className")
         )
-    assert reached == ["save-json", "save-csv", "clear", "entry"]
+    assert reached == ["keep", "call-title", "save-json", "save-csv"]
 
 
 def test_arrow_keys_change_the_source(page):

@@ -181,7 +181,7 @@ def test_a_screen_reader_is_not_told_of_every_frame(page):
 
     def other_faces(route):
         faces = [face(x=x) for x in range(1 + next(numbers) % 3)]
-        body = json.dumps({"width": 90, "height": 60, "faces": faces})
+        body = json.dumps({"images": [{"width": 90, "height": 60, "faces": faces}]})
         route.fulfill(body=body, content_type="application/json")
 
     page.route(PREDICT, other_faces)

@@ -318,14 +318,10 @@ def test_export_writes_what_serve_loads(run, faces, tmp_path, capsys, monkeypatc
     assert main(["serve", "--model", str(out), "--token", "other"]) == 0
     (recognizer, first), (_, second) = served
     assert recognizer.card["fingerprint"] == run.info.fingerprint
-    assert first == {
-        "host": "127.0.0.1",
-        "port": 0,
-        "token": "secret",
-        "camera": None,
-        "video": Path("clip.mp4"),
-        "trusted_hosts": (*serving.LOCAL_HOSTS, "faces.lan"),
-    }
+    assert (first["host"], first["port"], first["token"]) == ("127.0.0.1", 0, "secret")
+    assert (first["camera"], first["video"]) == (None, Path("clip.mp4"))
+    assert first["trusted_hosts"] == (*serving.LOCAL_HOSTS, "faces.lan")
+    assert second["token"] == "other"
     # Without the option, the server itself derives the names from the host.
     assert "trusted_hosts" not in second
     assert second["token"] == "other"

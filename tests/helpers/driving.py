@@ -76,7 +76,7 @@ def face(emotion="happy", share=0.9, uncertain=False, x=40, y=20, side=30):
 
 def answer(page, *faces, width=90, height=60):
     """Respond to all pictures of the page with these faces, in place of the server."""
-    body = json.dumps({"width": width, "height": height, "faces": faces})
+    body = json.dumps({"images": [{"width": width, "height": height, "faces": faces}]})
     page.route(PREDICT, lambda route: route.fulfill(body=body, content_type="application/json"))
 
 

@@ -41,14 +41,22 @@ def post(client, *photos, headers=None):
 
 
 def send(url, photo, timeout=60):
-    """Upload a photo to a running server and return the JSON of its response."""
+    """Upload a photo to a running server and return its part of the response."""
     boundary = "edge-of-part"
     head = f'--{boundary}\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n\r\n'
     body = head.encode() + photo + f"\r\n--{boundary}--\r\n".encode()
     headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
     request = urllib.request.Request(f"{url}{PREDICT}", body, headers)
     with urllib.request.urlopen(request, timeout=timeout) as response:
-        return json.load(response)
+        [image] = json.load(response)["images"]
+        return image
+
+
+def only_image(response):
+    """Return the part of the one photo in a response of Flask's test client."""
+    assert response.status_code == 200, response.text
+    [image] = response.json["images"]
+    return image
 
 
 def check_problem(response, status, detail):

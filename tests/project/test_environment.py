@@ -151,7 +151,7 @@ def test_the_serve_extra_alone_recognises_and_serves(project, tmp_path):
         "client = create_app(Recognizer()).test_client()\n"
         "answer = client.post('/api/v1/predict', data=open(sys.argv[1], 'rb').read(), "
         "content_type='image/png')\n"
-        "assert len(answer.json['faces']) == 1, answer.json\n"
+        "assert len(answer.json['images'][0]['faces']) == 1, answer.json\n"
         "assert client.get('/').status_code == client.get('/docs').status_code == 200\n"
         "print([name for name in ('keras', 'tensorflow', 'pandas', 'scipy') if "
         "importlib.util.find_spec(name)])"

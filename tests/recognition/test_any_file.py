@@ -75,7 +75,7 @@ def verdicts(content: bytes, folder: Path, recognizer, client) -> dict[str, list
     assert response.status_code in (200, 400, 413), response.text
     found["server"] = None
     if response.status_code == 200:
-        found["server"] = [face["box"] for face in response.json["faces"]]
+        found["server"] = [face["box"] for face in response.json["images"][0]["faces"]]
     return found
 
 

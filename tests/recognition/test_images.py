@@ -146,6 +146,38 @@ def test_a_decompression_bomb_is_refused_before_it_is_unpacked(monkeypatch):
         open_image(bomb)
 
 
+@pytest.mark.parametrize("size", [(1, 70_000), (70_000, 1)])
+def test_a_side_has_a_limit_of_its_own(size):
+    assert size[0] * size[1] < images.MAX_PIXELS
+    with pytest.raises(ImageTooLarge, match=f"65,535 pixels, found {size[0]:,} x {size[1]:,}"):
+        open_image(encoded(Image.new("1", size)))
+
+
+def test_the_memory_has_a_limit_that_depends_on_the_format(monkeypatch):
+    monkeypatch.setattr(images, "MAX_BYTES", 12 * 100 * 100)
+    photo = Image.new("RGB", (100, 100))
+    assert open_image(encoded(photo)).size == (100, 100)
+    for greedy in (encoded(photo, "WEBP"), encoded(photo.convert("RGBA"))):
+        with pytest.raises(ImageTooLarge, match="memory"):
+            open_image(greedy)
+
+
+@pytest.mark.parametrize(
+    "mode, format",
+    [
+        *((mode, "PNG") for mode in ("RGB", "RGBA", "L", "P")),
+        *((mode, "TIFF") for mode in ("RGB", "RGBA", "L", "P", "I", "F", "CMYK")),
+        *((mode, format) for mode in ("RGB", "L") for format in ("JPEG", "WEBP")),
+    ],
+)
+def test_the_memory_needed_is_known_before_decoding(monkeypatch, mode, format):
+    data = encoded(Image.new(mode, (400, 300)), format)
+    pixels = np.asarray(open_image(data)).nbytes
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", None)
+    # The array of the pixels, and Pillow's own picture of four bytes a pixel.
+    assert images.memory_needed(data) >= pixels + 4 * 400 * 300
+
+
 def test_the_largest_photos_of_phones_are_below_the_limit():
     assert images.MAX_PIXELS > 16_320 * 12_240
 

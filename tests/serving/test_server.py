@@ -14,6 +14,7 @@ import urllib.error
 import urllib.request
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from http.client import HTTPConnection
 
 import pytest
@@ -150,8 +151,25 @@ def test_a_client_that_still_sends_too_much_receives_the_reason(recognizer, size
             send(url, b"\0" * size)
         assert raised.value.code == 413
         assert raised.value.headers["Content-Type"] == "application/problem+json"
-        assert json.load(raised.value)["status"] == 413
+        problem = json.load(raised.value)
+        assert problem["status"] == 413
+        assert "200,000 bytes" in problem["detail"]
         assert send(url, NO_FACE)["faces"] == []
+
+
+def test_an_upload_of_another_site_is_refused_before_it_arrives(recognizer):
+    with running(recognizer) as url, connect(url) as client:
+        head = f"POST {PREDICT} HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
+        head += "Sec-Fetch-Site: cross-site\r\nExpect: 100-continue\r\nContent-Length: 5000\r\n\r\n"
+        client.sendall(head.encode())
+        assert client.makefile("rb").readline() == b"HTTP/1.1 403 Forbidden\r\n"
+
+
+def test_a_length_that_is_no_number_python_reads_is_a_400(recognizer, caplog):
+    with running(recognizer) as url, connect(url) as client:
+        client.sendall(b"POST / HTTP/1.1\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n")
+        assert re.match(rb"HTTP/1.[01] 400 ", client.makefile("rb").readline())
+    assert "Traceback" not in caplog.text
 
 
 def test_a_malformed_request_is_a_problem_too(recognizer):
@@ -195,7 +213,7 @@ def test_a_request_half_sent_when_the_server_stops_is_finished(recognizer):
             pool.submit(lambda: (time.sleep(0.3), client.sendall(NO_FACE[50:])))
         with client, idle, client.makefile("rb") as response:
             assert response.readline() == b"HTTP/1.1 200 OK\r\n"
-            assert response.read().endswith(b'"faces":[]}\n')
+            assert response.read().endswith(b'"faces":[]}]}\n')
             assert idle.recv(1) == b""
 
 
@@ -229,6 +247,75 @@ def test_a_response_that_the_client_does_not_take_is_given_up(recognizer, monkey
         with socket.create_connection((host, int(port)), timeout=30) as client:
             client.sendall(b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n")
             assert left.wait(30)
+
+
+def connect(url, **options):
+    host, port = url.removeprefix("http://").split(":")
+    return socket.create_connection((host, int(port)), timeout=30, **options)
+
+
+def test_clients_that_do_not_read_hold_no_thread(recognizer):
+    # One request and one that waits: 2 threads, and 4 to spare.
+    with running(recognizer, at_once=1, waiting=1) as url, ExitStack() as clients:
+        for _ in range(12):
+            client = clients.enter_context(connect(url))
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.sendall(b"GET /static/page.css HTTP/1.1\r\nHost: localhost\r\n\r\n" * 100)
+        time.sleep(0.5)  # all responses that fit are in the buffers
+        # Waitress itself answers only after the first client is given up, 30 seconds later.
+        assert urllib.request.urlopen(f"{url}/healthz", timeout=20).status == 200
+        assert send(url, ASTRONAUT, timeout=20)["faces"]
+
+
+def test_a_client_that_reads_late_receives_all_responses_in_order(recognizer):
+    paths = ("/static/page.css", "/healthz", "/openapi.json") * 40
+    with running(recognizer) as url, connect(url) as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        requests = [f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n" for path in paths]
+        client.sendall("".join(requests).encode())
+        time.sleep(0.3)
+        stream, kinds = client.makefile("rb"), []
+        for _ in paths:
+            assert stream.readline() == b"HTTP/1.1 200 OK\r\n"
+            head = {}
+            while (line := stream.readline()) != b"\r\n":
+                name, _, value = line.decode().partition(": ")
+                head[name.lower()] = value.strip()
+            assert len(stream.read(int(head["content-length"]))) == int(head["content-length"])
+            kinds.append(head["content-type"].partition(";")[0])
+    assert kinds == ["text/css", "application/json", "application/json"] * 40
+
+
+@pytest.mark.parametrize("sent", [b"", b"POST / HTTP/1.1\r\nContent-Length: 500\r\n\r\nsome"])
+def test_connections_that_wait_for_their_client_make_room(recognizer, monkeypatch, sent):
+    monkeypatch.setattr("fer_utils.serving.server._CONNECTIONS", 24)
+    monkeypatch.setattr("fer_utils.serving.server._SPARE_CONNECTIONS", 8)
+    with running(recognizer) as url, ExitStack() as clients:
+        first = clients.enter_context(connect(url))
+        first.sendall(sent)
+        for _ in range(40):
+            clients.enter_context(connect(url)).sendall(sent)
+        # Without room, the next client waits for the idle time of 60 seconds.
+        assert urllib.request.urlopen(f"{url}/healthz", timeout=15).status == 200
+        assert first.recv(1) == b""  # closed, because it has waited longest
+
+
+def test_a_request_in_progress_keeps_its_place(model_folder, monkeypatch):
+    monkeypatch.setattr("fer_utils.serving.server._CONNECTIONS", 24)
+    monkeypatch.setattr("fer_utils.serving.server._SPARE_CONNECTIONS", 8)
+    gate = Gate()
+    with (
+        running(Recognizer(model_folder, detector=gate)) as url,
+        ThreadPoolExecutor(1) as pool,
+        ExitStack() as clients,
+    ):
+        response = pool.submit(send, url, ASTRONAUT)
+        assert gate.entered.acquire(timeout=30)
+        for _ in range(40):
+            clients.enter_context(connect(url))
+        assert urllib.request.urlopen(f"{url}/healthz", timeout=15).status == 200
+        gate.open.set()
+        assert len(response.result(60)["faces"]) == 1
 
 
 def test_the_memory_of_uploads_is_bounded(recognizer):

@@ -229,7 +229,8 @@ def test_all_other_commands_need_no_network(tmp_path):
     ]
     done = alone("--net", " && ".join(commands))
     assert done.returncode == 0, done.stderr
-    predicted, served = json.loads((tmp_path / "predicted").read_text()), json.loads(done.stdout)
+    predicted = json.loads((tmp_path / "predicted").read_text())
+    [served] = json.loads(done.stdout)["images"]
     assert len(predicted["faces"]) == len(served["faces"]) == 1
     assert served["faces"][0]["emotion"] == predicted["faces"][0]["emotion"]
     assert len(list(tmp_path.glob("runs/*/run.json"))) == 1

@@ -439,7 +439,7 @@ def test_server(workplace, tmp_path):
     undisturbed = first_answer(process)
     usual = 2 * (time.monotonic() - began)
     server.kill(process)
-    assert len(json.loads(undisturbed)["faces"]) == 1
+    assert len(json.loads(undisturbed)["images"][0]["faces"]) == 1
 
     answers, over = [], threading.Event()
 

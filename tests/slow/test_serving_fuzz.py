@@ -29,12 +29,15 @@ GREY = np.asarray(PORTRAIT.convert("L"))
 # OpenAPI cannot express "a file with an image", so all bytes would be valid, and the server refuses
 # most of them. The hook therefore draws from a few images. The rest of this file sends other bytes.
 HOOKS = """
+import base64
 import pathlib
 import schemathesis
 from hypothesis import strategies as st
 
 images = [path.read_bytes() for path in sorted(pathlib.Path("images").iterdir())]
 schemathesis.openapi.format("binary", st.sampled_from(images))
+texts = [base64.b64encode(image).decode() for image in images]
+schemathesis.openapi.format("byte", st.sampled_from(texts))
 """
 
 

@@ -2,11 +2,12 @@
 
 import { giveToken, storedToken } from "./token.js";
 
-const BUSY_TRIES = 4; // further requests to a busy server
-const LONGEST_WAIT = 30; // seconds; limits Retry-After
+const BUSY_PATIENCE = 180; // seconds for which a busy server is asked again
+const SPREAD = 0.5; // part of Retry-After that is added at random, so that not all come at once
+const LONGEST_WAIT = 60; // seconds; limits Retry-After
 const PATIENCE = 60_000; // milliseconds for one response
 
-/** A reason, in words for the page. `kind`: away, busy, token, refused or failed. */
+/** A reason, in words for the page. `kind`: away, busy, token, large, refused or failed. */
 export class Failure extends Error {
   constructor(kind, headline, detail) {
     super(headline);
@@ -44,8 +45,10 @@ export async function predict(picture, { name = "picture", signal, onBusy } = {}
     throw invalid();
   }
   if (!response.ok) throw refusal(response.status, content);
-  if (!Array.isArray(content.faces)) throw invalid();
-  return content;
+  const image = content.images?.[0];
+  if (image?.error) throw refusal(image.error.status, image.error);
+  if (!Array.isArray(image?.faces)) throw invalid();
+  return image;
 }
 
 /** Yields pictures (Blobs) of the server's camera until the stream ends. Throws like `predict`. */
@@ -64,7 +67,8 @@ export async function* feed({ signal, onBusy } = {}) {
 }
 
 async function ask(address, options, { signal, onBusy, patience }) {
-  for (let tries = 0; ;) {
+  let waited = 0;
+  for (;;) {
     const token = storedToken();
     const headers = token ? { Authorization: `Bearer ${token}` } : {};
     const signals = [signal, patience && AbortSignal.timeout(patience)].filter(Boolean);
@@ -79,9 +83,10 @@ async function ask(address, options, { signal, onBusy, patience }) {
       const given = await giveToken(token);
       signal?.throwIfAborted();
       if (!given) throw tokenMissing();
-    } else if (response.status === 503 && tries < BUSY_TRIES) {
-      tries += 1;
-      const seconds = retryAfter(response.headers.get("Retry-After"));
+    } else if ([429, 503].includes(response.status) && waited < BUSY_PATIENCE) {
+      const least = retryAfter(response.headers.get("Retry-After"));
+      const seconds = least * (1 + SPREAD * Math.random());
+      waited += seconds;
       onBusy?.(seconds);
       await pause(seconds, signal);
     } else {
@@ -169,11 +174,9 @@ function tokenMissing() {
 function refusal(status, problem) {
   const fallback = `The server responded with status ${status}.`;
   const detail = sentence(String(problem.detail ?? problem.title ?? fallback));
-  if (status === 503) {
-    return new Failure("busy", "The server is busy", `${detail} Try again in a while.`);
-  }
+  if (status === 503 || status === 429) return new Failure("busy", "The server is busy", detail);
   if (status >= 500) return new Failure("failed", "The server failed", detail);
-  if (status === 413) return new Failure("refused", "This photo is too large", detail);
+  if (status === 413) return new Failure("large", "This photo is too large", detail);
   const headline = status === 404 ? "Not on this server" : "This photo cannot be read";
   return new Failure("refused", headline, detail);
 }

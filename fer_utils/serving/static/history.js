@@ -1,5 +1,6 @@
 // The photos and snapshots of this visit with their results, in memory until the tab closes.
 
+import { save } from "./pictures.js";
 import { announce, at, count, write } from "./view.js";
 
 const THUMBNAIL = 240; // pixels of the longer side
@@ -180,18 +181,14 @@ function cell(value) {
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
-function save(text, type, ending) {
+function saveResults(text, type, ending) {
   const now = new Date();
   const local = new Date(now - 60_000 * now.getTimezoneOffset()).toISOString();
   const stamp = local.slice(0, 19).replaceAll(/[T:]/g, "-");
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([text], { type }));
-  link.download = `expressions-${stamp}.${ending}`;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+  save(new Blob([text], { type }), `expressions-${stamp}.${ending}`);
 }
 
-at("save-json").addEventListener("click", () => save(asJson(), "application/json", "json"));
-at("save-csv").addEventListener("click", () => save(asCsv(), "text/csv", "csv"));
+at("save-json").addEventListener("click", () => saveResults(asJson(), "application/json", "json"));
+at("save-csv").addEventListener("click", () => saveResults(asCsv(), "text/csv", "csv"));
 at("clear").addEventListener("click", clear);
 at("undo").addEventListener("click", undo);

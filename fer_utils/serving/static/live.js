@@ -2,12 +2,14 @@
 
 import { Failure, pause, predict } from "./api.js";
 import * as history from "./history.js";
+import { Tracker } from "./tracking.js";
 import {
   announce, announceCalmly, at, count, say, sayBusy, showAnswer, showGhost, summary, write,
 } from "./view.js";
 
 const LONGEST_SIDE = 640; // pixels of a sent frame
 const QUALITY = 0.85; // JPEG quality of a sent frame
+const THRESHOLD = Number(document.body.dataset.threshold);
 const AWAY_WAIT = 2; // seconds between requests to a server that does not respond
 
 /** Counts events and shows their rate. */
@@ -62,11 +64,13 @@ export class Live {
     const canvas = document.createElement("canvas");
     const rate = new Rate(this.#figure.querySelector(".rate"));
     this.#clear();
+    const tracker = new Tracker(THRESHOLD);
     let sent = -1; // the video's time of the last sent frame
     for (;;) {
       await newFrame(this.#video, sent, signal);
       if (signal.aborted) break;
       sent = this.#video.currentTime;
+      const seconds = sent;
       const blob = await grab(this.#video, canvas);
       if (!blob) continue;
       let answer;
@@ -84,7 +88,9 @@ export class Live {
       }
       if (signal.aborted) break;
       rate.count();
-      this.#show(answer, canvas, blob);
+      // The labels and boxes of single frames flicker.
+      const faces = tracker.update(answer.faces, seconds);
+      this.#show({ ...answer, faces }, canvas, blob);
     }
     this.#clear();
   }

@@ -1,10 +1,12 @@
 // Photos: chosen, shown, sent and processed. Each photo is an entry of the history.
 
 import { Failure, predict } from "./api.js";
+import { showCall } from "./call.js";
 import * as history from "./history.js";
+import { annotated, enlarge, save, shrink } from "./pictures.js";
 import {
-  announce, at, clearFaces, count, say, sayBusy, sayFailure, shape, showAnswer, showGhost, summary,
-  write,
+  announce, at, clearFaces, count, label, say, sayBusy, sayFailure, shape, showAnswer, showGhost,
+  summary, write,
 } from "./view.js";
 
 const AT_ONCE = 2; // requests at a time
@@ -38,6 +40,8 @@ export function show(entry = shown) {
   history.mark(entry);
   at("drop").hidden = Boolean(entry);
   at("shown").hidden = !entry;
+  at("keep").hidden = true;
+  showCall(entry?.kind === "photo" ? entry.name : null);
   clearFaces();
   if (!entry) {
     const detail = "For each face, the bars show the model's probability of each expression.";
@@ -77,7 +81,7 @@ async function send(entry) {
   try {
     await check(entry.file);
     const onBusy = (seconds) => { if (visible(entry)) sayBusy(seconds); };
-    entry.answer = await predict(entry.file, { name: entry.name, signal, onBusy });
+    entry.answer = await recognize(entry, { name: entry.name, signal, onBusy });
   } catch (failure) {
     if (signal.aborted) return;
     if (!(failure instanceof Failure)) throw failure;
@@ -95,13 +99,33 @@ async function send(entry) {
   if (finished && entry !== shown) announce("All photos are processed.");
 }
 
-async function check(file) {
-  if (file.size > maxBytes) {
-    const size = (file.size / 2 ** 20).toFixed(1);
-    const limit = +(maxBytes / 2 ** 20).toPrecision(3);
-    const detail = `It has ${size} MB. The server accepts ${limit} MB. Scale it down first.`;
-    throw new Failure("refused", "This photo is too large", detail);
+/** The answer for a photo. One over the server's limits is made smaller first. */
+async function recognize(entry, options) {
+  let refusal = tooLarge(entry.file.size);
+  if (!refusal) {
+    try {
+      return await predict(entry.file, options);
+    } catch (failure) {
+      if (failure.kind !== "large") throw failure;
+      refusal = failure; // it has many pixels, in a small file
+    }
   }
+  const smaller = await shrink(entry.file);
+  if (!smaller) throw refusal;
+  const answer = await predict(smaller.blob, options);
+  entry.sent = `${answer.width} × ${answer.height}`;
+  return enlarge(answer, smaller.width, smaller.height);
+}
+
+function tooLarge(bytes) {
+  if (bytes <= maxBytes) return null;
+  const size = (bytes / 2 ** 20).toFixed(1);
+  const limit = +(maxBytes / 2 ** 20).toPrecision(3);
+  const detail = `It has ${size} MB. The server accepts ${limit} MB. Scale it down first.`;
+  return new Failure("large", "This photo is too large", detail);
+}
+
+async function check(file) {
   try {
     await file.slice(0, 1).arrayBuffer();
   } catch {
@@ -112,8 +136,13 @@ async function check(file) {
 
 function fail(entry, failure) {
   entry.failure = failure;
-  if (failure.kind !== "refused") failed.add(entry);
+  if (!final(failure)) failed.add(entry);
   history.update(entry);
+}
+
+/** Whether another attempt would end in the same way. */
+function final({ kind }) {
+  return kind === "refused" || kind === "large";
 }
 
 /** Sends the entry again, and all others for which another attempt may succeed. */
@@ -138,18 +167,20 @@ async function tell(entry) {
   const { answer, failure } = entry;
   if (failure) {
     clearFaces();
-    sayFailure(failure, failure.kind === "refused" ? null : () => again(entry));
+    sayFailure(failure, final(failure) ? null : () => again(entry));
   } else if (!answer) {
     say("working", "Looking for faces…", "This takes a moment.");
     showGhost();
   } else {
     shape(frame, answer.width, answer.height);
+    // The headline of the photo before must not stand beside this one while it is decoded.
+    if (!picture.complete) say("loading", "Opening the photo…", "This takes a moment.");
     await picture.decode().catch(() => {});
-    if (visible(entry)) answered(answer);
+    if (visible(entry)) answered(entry);
   }
 }
 
-function answered(answer) {
+function answered({ answer, sent }) {
   const { faces } = answer;
   clearFaces();
   if (!faces.length) {
@@ -158,8 +189,17 @@ function answered(answer) {
     return;
   }
   showAnswer(answer, { picture: picture.naturalWidth ? picture : null, boxes });
-  say("result", count(faces.length, "face"), `Most probable: ${summary(faces)}.`);
+  at("keep").hidden = !picture.naturalWidth;
+  const reduced = sent ? ` The photo was sent with ${sent} pixels.` : "";
+  say("result", count(faces.length, "face"), `Most probable: ${summary(faces)}.${reduced}`);
 }
+
+at("keep").addEventListener("click", async () => {
+  const { answer, name } = shown;
+  const several = answer.faces.length > 1;
+  const drawn = await annotated(picture, answer, (face, index) => label(face, index, several));
+  if (drawn) save(drawn, `${name.replace(/\.[^.]*$/, "")}-annotated.jpg`);
+});
 
 // --- the file input and the picture ---
 

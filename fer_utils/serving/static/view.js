@@ -75,6 +75,11 @@ export function summary(faces) {
   return faces.map(words).join(", ");
 }
 
+/** "2 happy (uncertain)", without the number if there are not several faces. */
+export function label(face, index, several) {
+  return `${several ? `${index + 1} ` : ""}${face.emotion}${doubt(face)}`;
+}
+
 function doubt(face) {
   return face.uncertain ? " (uncertain)" : "";
 }
@@ -204,8 +209,7 @@ function fillBox(element, face, index, answer, { several, mirrored }) {
   element.classList.toggle("at-top", y < 0.09 * answer.height);
   element.classList.toggle("at-right", x + width / 2 > 0.6 * answer.width);
   element.classList.toggle("doubted", face.uncertain);
-  const number = several ? `${index + 1} ` : "";
-  write(element.firstElementChild, `${number}${face.emotion}${doubt(face)}`);
+  write(element.firstElementChild, label(face, index, several));
   if (element.type === "button") {
     const share = percent(face.probabilities[face.emotion]);
     const label = `Face ${index + 1}: ${face.emotion}, ${share}`;
