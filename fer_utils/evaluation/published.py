@@ -23,6 +23,9 @@ class Published(NamedTuple):
         caveat: limits of a comparison with it; may be empty.
         margin: half the width of the interval that its authors state, 0 to 1, or None.
         source: its publication.
+        training_cost: multiply-adds of a forward pass times the number of epochs, computed from
+            the published network and schedule, or None. It is an upper bound if the publication
+            names only the largest number of epochs.
     """
 
     name: str
@@ -31,6 +34,7 @@ class Published(NamedTuple):
     caveat: str
     margin: float | None
     source: str
+    training_cost: float | None = None
 
     @property
     def label(self) -> str:
@@ -100,6 +104,7 @@ PUBLISHED = (
         "from scratch; ten crops; best known single network that was not chosen on test images",
         None,
         "github.com/ShaoEnChen/EmoClass2019",
+        169e9,
     ),
     Published(
         "ResNet18 of EmoClass2019",
@@ -108,6 +113,7 @@ PUBLISHED = (
         "from scratch; ten crops",
         None,
         "github.com/ShaoEnChen/EmoClass2019",
+        275e9,
     ),
     Published(
         "VGG, one network",
@@ -116,6 +122,7 @@ PUBLISHED = (
         "from scratch, 1.8 million parameters",
         None,
         "Pramerdorfer & Kampel 2016, arXiv 1612.02903",
+        35.4e9,
     ),
     Published(
         "Tang, CNN with L2-SVM",

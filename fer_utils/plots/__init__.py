@@ -17,6 +17,7 @@ from fer_utils.plots.explanation import plot_occlusion_maps, plot_region_shares
 from fer_utils.plots.final_model import (
     plot_ablation,
     plot_accuracy_against_cost,
+    plot_accuracy_against_training,
     plot_ensemble_path,
 )
 from fer_utils.plots.interactive import confusion_examples, threshold_slider
@@ -50,6 +51,7 @@ __all__ = [
     "plot_ablation",
     "plot_accuracies",
     "plot_accuracy_against_cost",
+    "plot_accuracy_against_training",
     "plot_accuracy_by_epoch",
     "plot_against_random",
     "plot_brightness_and_contrast",

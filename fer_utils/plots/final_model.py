@@ -1,5 +1,6 @@
 """Figures of the final model: ablation, ensemble selection, and accuracy against cost."""
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
@@ -7,6 +8,9 @@ from matplotlib.ticker import LogLocator, NullLocator
 from fer_utils.evaluation.wording import number, percent
 from fer_utils.plots.comparisons import MARKS
 from fer_utils.plots.style import ACCENT, GRID, LINES, MUTED, SECOND, WIDTH, interval_row
+
+_NAME_GAP = 0.85
+"""Points of accuracy between the names of two networks in `plot_accuracy_against_training`."""
 
 
 def plot_ablation(table: pd.DataFrame) -> Figure:
@@ -38,6 +42,46 @@ def plot_ablation(table: pd.DataFrame) -> Figure:
     )
     ax.grid(axis="x", color=GRID, linewidth=0.8)
     ax.margins(x=0.08)
+    return figure
+
+
+def plot_accuracy_against_training(table: pd.DataFrame) -> Figure:
+    """Plot PrivateTest accuracy against the multiply-adds of the training.
+
+    Args:
+        table: as returned by `latency.training_costs`.
+    """
+    figure = Figure(figsize=(WIDTH, 5.0), layout="constrained")
+    ax = figure.subplots()
+    placed: list[tuple[float, float]] = []
+    for row in table.sort_values("accuracy", ascending=False).to_dict("records"):
+        colour, mark = (SECOND, "D") if row["published"] else (ACCENT, "o")
+        x, y = row["cost"] / 1e9, 100 * row["accuracy"]
+        ends = [100 * row["low"], 100 * row["high"]]
+        ax.plot([x, x], ends, color=colour, linewidth=3, alpha=0.35, solid_capstyle="round")
+        ax.plot(x, y, mark, color=colour, ms=7)
+        # A name moves down until it is free of the names above it and of marks to its right.
+        near = [other_y for other_x, other_y in placed if max(x, other_x) < 8 * min(x, other_x)]
+        name_y = min([y, *(other_y - _NAME_GAP for other_y in near)])
+        right = table[(table["cost"] > 1.5 * row["cost"]) & (table["cost"] < 4 * row["cost"])]
+        while (np.abs(100 * right["accuracy"] - name_y) < _NAME_GAP / 2).any():
+            name_y -= _NAME_GAP / 2
+        placed.append((x, name_y))
+        ax.annotate(
+            row["model"],
+            (x, y),
+            (1.8 * x, name_y),
+            va="center",
+            fontsize=8.5,
+            color=colour,
+            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6, "relpos": (0, 0.5)},
+        )
+    ax.set_xscale("log")
+    ax.set_xlim(0.6 * table["cost"].min() / 1e9, 12 * table["cost"].max() / 1e9)
+    ax.set_xlabel("Multiply-adds of the training: of a forward pass, times epochs (billions)")
+    ax.set_ylabel("PrivateTest accuracy (%), 95 % interval")
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.grid(color=GRID, linewidth=0.8)
     return figure
 
 

@@ -8,6 +8,7 @@ from fer_utils.plots import use_style
 from fer_utils.plots.final_model import (
     plot_ablation,
     plot_accuracy_against_cost,
+    plot_accuracy_against_training,
     plot_ensemble_path,
 )
 from fer_utils.plots.style import ACCENT, MUTED, SECOND
@@ -107,3 +108,25 @@ def test_accuracy_is_shown_against_both_costs():
         )
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["a", "both"], "one entry per model"
+
+
+def test_trainings_are_at_their_cost_and_no_name_covers_another():
+    table = pd.DataFrame(
+        {
+            "model": ["a", "b", "c", "d"],
+            "published": [False, False, False, True],
+            "cost": [2e9, 3e9, 3.5e9, 200e9],
+            "accuracy": [0.70, 0.701, 0.699, 0.73],
+            "low": [0.68, 0.68, 0.68, np.nan],
+            "high": [0.72, 0.72, 0.72, np.nan],
+        }
+    )
+    (ax,) = plot_accuracy_against_training(table).axes
+    points = [line.get_xydata().tolist() for line in ax.lines if len(line.get_xydata()) == 1]
+    expected = [[[row.cost / 1e9, 100 * row.accuracy]] for row in table.itertuples()]
+    assert sorted(points) == sorted(expected)
+    names = {text.get_text(): text.get_position() for text in ax.texts}
+    assert set(names) == set("abcd")
+    heights = sorted(names[name][1] for name in "abc")
+    assert min(np.diff(heights)) >= 0.8
+    assert {ax.texts[0].get_color(), ax.texts[-1].get_color()} == {SECOND, ACCENT}
