@@ -40,7 +40,8 @@ import cv2
 import numpy as np
 
 from fer_utils.data.faces import load_faces
-from fer_utils.emotions import EMOTIONS, TRAINING
+from fer_utils.emotions import CANONICAL_COUNTS, EMOTIONS, TRAINING
+from fer_utils.training.recipe import Recipe
 from fer_utils.training.recipes import get_recipe
 
 TANG = get_recipe("tang_l2svm")
@@ -56,6 +57,7 @@ LABELS = {
 }
 WAYS = {"baseline": "the baseline's", "ours": "ours"}
 
+TRAINING_IMAGES = sum(CANONICAL_COUNTS[TRAINING])  # the winner's schedule needs a number
 WARM_UP = 12  # steps: includes compilation, and is more batches than Keras queues
 SIDE_OF_PRODUCT = 4096
 SEED = 1
@@ -69,38 +71,11 @@ def baseline_way(case: str, faces: Path, images: Path, seconds: float) -> None:
 
     The caller has set TensorFlow's environment variables.
     """
-    from tensorflow.keras.preprocessing.image import ImageDataGenerator
-
     from fer_utils.networks.backend import keras
-    from fer_utils.training.losses import LOSSES
-    from fer_utils.training.optimizers import build_optimizer
 
     recipe = CASES[case]
-    trunk = _trunk(recipe)[1]
-    model = trunk
-    if case != "baseline_cnn":
-        # Tang's trunk needs scaled pixels. The baseline CNN scales them itself.
-        inputs = keras.Input(trunk.input_shape[1:])
-        model = keras.Model(inputs, trunk(keras.layers.Rescaling(1 / 255)(inputs)))
-    generator = ImageDataGenerator(
-        horizontal_flip=recipe.flip,
-        rotation_range=recipe.rotation,
-        zoom_range=recipe.zoom,
-        width_shift_range=recipe.translation,
-        height_shift_range=recipe.translation,
-    ).flow_from_directory(
-        str(images),
-        target_size=trunk.input_shape[1:3],
-        color_mode="grayscale",
-        batch_size=recipe.batch_size,
-        class_mode="categorical",
-        shuffle=True,
-    )
-    model.compile(
-        optimizer=build_optimizer(recipe, len(generator) * recipe.epochs),
-        loss=LOSSES[recipe.loss],
-        metrics=["accuracy"],
-    )
+    model = baseline_model(recipe)
+    generator = baseline_batches(recipe, model, images)
     started = seen = ahead = steps = 0
 
     class Clock(keras.callbacks.Callback):
@@ -119,6 +94,55 @@ def baseline_way(case: str, faces: Path, images: Path, seconds: float) -> None:
             ahead = min(recipe.batch_size, generator.n - batch * recipe.batch_size)
 
     model.fit(generator, epochs=10**6, callbacks=[Clock()])
+
+
+def restore_defaults() -> None:
+    """Set TensorFlow's variables as the baseline project has them: not at all."""
+    # fer_utils set the variable, but it was not read yet.
+    assert "tensorflow" not in sys.modules
+    os.environ.pop("TF_ENABLE_ONEDNN_OPTS", None)
+
+
+def baseline_model(recipe: Recipe):
+    """The recipe's network, compiled as in the baseline project, with the learning rate at the
+    start."""
+    from fer_utils.networks.backend import keras
+    from fer_utils.training.losses import LOSSES
+    from fer_utils.training.optimizers import build_optimizer
+
+    trunk = _trunk(recipe)[1]
+    model = trunk
+    if recipe.network != "baseline_cnn":
+        # Tang's trunk needs scaled pixels. The baseline CNN scales them itself.
+        inputs = keras.Input(trunk.input_shape[1:])
+        model = keras.Model(inputs, trunk(keras.layers.Rescaling(1 / 255)(inputs)))
+    model.compile(
+        optimizer=build_optimizer(recipe, TRAINING_IMAGES // recipe.batch_size * recipe.epochs),
+        loss=LOSSES[recipe.loss],
+        metrics=["accuracy"],
+    )
+    return model
+
+
+def baseline_batches(recipe: Recipe, model, images: Path, *, shuffle: bool = True):
+    """Batches of the PNG files in class folders, augmented as the recipe says, for `model.fit`."""
+    from tensorflow.keras.preprocessing.image import ImageDataGenerator
+
+    return ImageDataGenerator(
+        horizontal_flip=recipe.flip,
+        rotation_range=recipe.rotation,
+        zoom_range=recipe.zoom,
+        width_shift_range=recipe.translation,
+        height_shift_range=recipe.translation,
+    ).flow_from_directory(
+        str(images),
+        target_size=model.input_shape[1:3],
+        classes=list(EMOTIONS),
+        color_mode="grayscale",
+        batch_size=recipe.batch_size,
+        class_mode="categorical",
+        shuffle=shuffle,
+    )
 
 
 def our_way(case: str, faces: Path, images: Path, seconds: float) -> dict:
@@ -250,9 +274,9 @@ def _onednn() -> bool:
 # --- the comparison ---
 
 
-def write_images(faces: Path, folder: Path) -> int:
-    """Write Training as PNG files in class folders. Returns their number."""
-    training = load_faces(faces).of(TRAINING)
+def write_images(faces: Path, folder: Path, split: str = TRAINING) -> int:
+    """Write a split as PNG files in class folders. Returns their number."""
+    training = load_faces(faces).of(split)
     for name in EMOTIONS:
         (folder / name).mkdir(parents=True)
     for row, image, emotion in zip(training.row, training.images, training.emotion, strict=True):
@@ -496,9 +520,7 @@ def main() -> None:
     if given.one:
         what, case, images = given.one
         if what == "baseline":
-            # Restore TensorFlow's default. fer_utils set the variable, but it was not read yet.
-            assert "tensorflow" not in sys.modules
-            os.environ.pop("TF_ENABLE_ONEDNN_OPTS", None)
+            restore_defaults()
             if given.without_onednn:
                 os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
         leave(MEASUREMENTS[what](case, given.faces, Path(images), given.seconds))

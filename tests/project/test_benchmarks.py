@@ -75,3 +75,30 @@ def test_trainings_are_timed_side_by_side_and_one_after_another(benchmark):
     alone, at_once, ratio, memory, estimate = map(float, row.groups())
     assert ratio == pytest.approx(at_once / alone, rel=0.02)
     assert 0 < memory < 2 * estimate
+
+
+@pytest.mark.slow
+def test_the_speedrun_times_both_ways_to_the_same_accuracy(benchmark):
+    printed = benchmark("speedrun.py", "--epochs", "2", "--baseline-epochs", "1")
+    assert len(re.findall(r"^ours: epoch \d, [\d.]+ minutes, [\d.]+%$", printed, re.M)) == 2
+    assert len(re.findall(r"^baseline: epoch \d, [\d.]+ minutes, [\d.]+%$", printed, re.M)) == 1
+    for way in ("ours", "baseline"):
+        assert re.search(rf"^{way} .* minutes to 63\.18%; \d epochs?: ", printed, re.M)
+
+
+def test_the_speedrun_reports_who_reached_the_accuracy(project):
+    sys.path.insert(0, str(project / "benchmarks"))
+    try:
+        import speedrun
+    finally:
+        sys.path.remove(str(project / "benchmarks"))
+    ours = [(1.0, 0.5), (2.0, 0.64), (3.0, 0.63)]
+    theirs = [(10.0, 0.5), (20.0, 0.62)]
+    used = {"ours": 5.0, "baseline": 38.0}
+    printed = speedrun.report({"ours": ours, "baseline": theirs}, used)
+    assert "2.0 minutes to 63.18%" in printed and "more than 20.0 minutes" in printed
+    assert printed.endswith("ratio at least 10.0")
+    printed = speedrun.report({"ours": ours, "baseline": [*theirs, (30.0, 0.6318)]}, used)
+    assert printed.endswith("ratio 15.0")
+    printed = speedrun.report({"ours": ours[:1], "baseline": theirs}, used)
+    assert "ratio" not in printed and "more than 1.0 minutes" in printed

@@ -1,0 +1,179 @@
+"""Time from nothing to the baseline project's published accuracy, in its way and in ours.
+
+    python benchmarks/speedrun.py --faces data/prepared [--baseline-epochs 15] [--seed 1]
+
+The baseline project published 63.18 %. Here that accuracy has to be reached on PublicTest, on whole
+images without test-time augmentation, at the end of an epoch.
+
+Our way trains the recipe `speedrun` with `fit`. The baseline's way trains the recipe `baseline_cnn`
+with ImageDataGenerator on PNG files and `model.fit`, as in benchmarks/train.py, and evaluates
+PublicTest after each epoch as that project does. Each way runs in a new process. Times include its
+start, reading the faces and compilation. The PNG files are written before.
+
+If the baseline's way does not reach the accuracy, its whole time is printed as "more than", and the
+ratio is "at least".
+"""
+
+import argparse
+import os
+import re
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import train
+
+from fer_utils.data.faces import load_faces
+from fer_utils.emotions import PUBLIC, TRAINING
+from fer_utils.training.recipes import get_recipe
+
+TARGET = 0.6318
+
+
+def our_way(faces: Path, images: Path, given: argparse.Namespace) -> None:
+    """Train `speedrun`, and print the PublicTest accuracy of each epoch."""
+    import pandas as pd
+
+    from fer_utils.training import checkpoint
+    from fer_utils.training.fit import fit
+
+    add = checkpoint.Checkpoint.add
+
+    def add_and_tell(self, row: dict, *more, **options) -> None:
+        add(self, row, *more, **options)
+        _tell(row["val_accuracy"])
+
+    checkpoint.Checkpoint.add = add_and_tell  # type: ignore[method-assign]
+    recipe = get_recipe("speedrun").but(**({"epochs": given.epochs} if given.epochs else {}))
+    run = fit(recipe, load_faces(faces), given.seed, images.parent / "runs", progress=False)
+    assert isinstance(run.history, pd.DataFrame)
+
+
+def baseline_way(faces: Path, images: Path, given: argparse.Namespace) -> None:
+    """Train the baseline CNN as its project does, and print the accuracy of each epoch."""
+    from fer_utils.networks.backend import keras
+
+    recipe = train.CASES["baseline_cnn"]
+    model = train.baseline_model(recipe)
+    training = train.baseline_batches(recipe, model, images / TRAINING)
+    public = train.baseline_batches(recipe.but(flip=False), model, images / PUBLIC, shuffle=False)
+    keras.utils.set_random_seed(given.seed)
+
+    class Tell(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            _tell(logs["val_accuracy"])
+
+    slower = keras.callbacks.ReduceLROnPlateau(
+        monitor="val_loss",
+        factor=recipe.plateau_factor,
+        patience=recipe.plateau_patience,
+        min_lr=recipe.minimum_learning_rate,
+    )
+    model.fit(
+        training,
+        validation_data=public,
+        epochs=given.baseline_epochs,
+        callbacks=[slower, Tell()],
+        verbose=0,
+    )
+
+
+def _tell(accuracy: float) -> None:
+    print(f"PublicTest {accuracy:.6f}", flush=True)
+
+
+WAYS = {"ours": our_way, "baseline": baseline_way}
+
+
+def measure(way: str, faces: Path, images: Path, options: list[str]) -> list[tuple[float, float]]:
+    """Run one way in a new process.
+
+    Returns:
+        For each epoch the minutes since the start, and the PublicTest accuracy.
+    """
+    command = [sys.executable, __file__, "--one", way, str(images), "--faces", str(faces), *options]
+    started, epochs = time.monotonic(), []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if found := re.fullmatch(r"PublicTest ([\d.]+)\n", line):
+                epochs.append(((time.monotonic() - started) / 60, float(found[1])))
+                minutes, accuracy = epochs[-1]
+                print(f"{way}: epoch {len(epochs)}, {minutes:.1f} minutes, {accuracy:.2%}")
+                sys.stdout.flush()
+    if process.returncode:
+        sys.exit(f"{way}: ended with status {process.returncode}.")
+    return epochs
+
+
+def report(epochs: dict[str, list[tuple[float, float]]], processor: dict[str, float]) -> str:
+    """The table of both ways.
+
+    Args:
+        epochs: as `measure` returns them, by way.
+        processor: processor minutes of the whole training, by way.
+    """
+    reached, lines = {}, []
+    for way, rows in epochs.items():
+        reached[way] = next((minutes for minutes, share in rows if share >= TARGET), None)
+        found = f"more than {rows[-1][0]:.1f}"
+        if reached[way] is not None:
+            found = f"{reached[way]:.1f}"
+        best = max(share for _, share in rows)
+        lines.append(
+            f"{way:9} {found:>15} minutes to {TARGET:.2%}; {len(rows)} epochs: {rows[-1][0]:.1f} "
+            f"minutes, {processor[way]:.1f} of the processor; last {rows[-1][1]:.2%}, best "
+            f"{best:.2%}"
+        )
+    if reached["ours"] is not None:
+        theirs = reached["baseline"] or epochs["baseline"][-1][0]
+        words = "ratio" if reached["baseline"] else "ratio at least"
+        lines.append(f"{words} {theirs / reached['ours']:.1f}")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--faces", type=Path, required=True, help="prepared faces of FER-2013")
+    parser.add_argument("--seed", type=int, default=1, help="of both trainings; default: 1")
+    parser.add_argument(
+        "--epochs", type=int, default=0, help="of our training; default: the recipe's"
+    )
+    parser.add_argument(
+        "--baseline-epochs", type=int, default=15, help="of the baseline's training; default: 15"
+    )
+    parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    if given.one:
+        if given.one[0] == "baseline":
+            train.restore_defaults()
+        WAYS[given.one[0]](given.faces, Path(given.one[1]), given)
+        sys.stdout.flush()
+        os._exit(0)  # TensorFlow may wait for its threads
+    options = ["--seed", str(given.seed), "--epochs", str(given.epochs)]
+    options += ["--baseline-epochs", str(given.baseline_epochs)]
+    epochs, processor = {}, {}
+    with tempfile.TemporaryDirectory() as folder:
+        images = Path(folder) / "images"
+        for split in (TRAINING, PUBLIC):
+            train.write_images(given.faces, images / split, split)
+        for way in WAYS:
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            epochs[way] = measure(way, given.faces, images, options)
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+            processor[way] = used / 60
+    from fer_utils.training.fit import machine
+
+    print(f"\n{machine()}; load {os.getloadavg()[0]:.1f} at the end")
+    print(report(epochs, processor))
+
+
+if __name__ == "__main__":
+    main()
