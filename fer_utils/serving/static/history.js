@@ -1,6 +1,6 @@
 // The photos and snapshots of this visit with their results, in memory until the tab closes.
 
-import { save } from "./pictures.js";
+import { csv, saveResults } from "./table.js";
 import { announce, at, count, write } from "./view.js";
 
 const THUMBNAIL = 240; // pixels of the longer side
@@ -156,7 +156,7 @@ function asCsv() {
   const emotions = first ? Object.keys(first.probabilities) : [];
   const rows = settled.flatMap((entry) => csvRows(entry, emotions));
   const header = [...PHOTO_COLUMNS, ...FACE_COLUMNS, ...emotions, "error"];
-  return [header, ...rows].map((row) => `${row.map(cell).join(",")}\r\n`).join("");
+  return csv([header, ...rows]);
 }
 
 function csvRows({ name, kind, time, answer, failure }, emotions) {
@@ -172,20 +172,6 @@ function csvRows({ name, kind, time, answer, failure }, emotions) {
     const { score, emotion, uncertain } = face;
     return [...photo, index + 1, x, y, width, height, score, emotion, uncertain, ...shares, ""];
   });
-}
-
-function cell(value) {
-  let text = String(value ?? "");
-  // The apostrophe prevents a spreadsheet from reading the text as a formula.
-  if (typeof value === "string" && /^[=+\-@\t\r]/.test(text)) text = `'${text}`;
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-}
-
-function saveResults(text, type, ending) {
-  const now = new Date();
-  const local = new Date(now - 60_000 * now.getTimezoneOffset()).toISOString();
-  const stamp = local.slice(0, 19).replaceAll(/[T:]/g, "-");
-  save(new Blob([text], { type }), `expressions-${stamp}.${ending}`);
 }
 
 at("save-json").addEventListener("click", () => saveResults(asJson(), "application/json", "json"));

@@ -59,8 +59,13 @@ export class Live {
     this.#snapshot.addEventListener("click", () => this.#keep());
   }
 
-  /** Sends frames until the signal aborts. Throws a Failure that another attempt cannot resolve. */
-  async follow(signal) {
+  /**
+   * Sends frames until the signal aborts. Throws a Failure that another attempt cannot resolve.
+   *
+   * `onAnswer(seconds, answer)` is called for each frame, with its time in the video and its
+   * tracked faces.
+   */
+  async follow(signal, onAnswer = () => {}) {
     const canvas = document.createElement("canvas");
     const rate = new Rate(this.#figure.querySelector(".rate"));
     this.#clear();
@@ -91,6 +96,7 @@ export class Live {
       // The labels and boxes of single frames flicker.
       const faces = tracker.update(answer.faces, seconds);
       this.#show({ ...answer, faces }, canvas, blob);
+      onAnswer(seconds, { ...answer, faces });
     }
     this.#clear();
   }

@@ -1,6 +1,6 @@
 // Texts and drawings: the headline, a card with bars for each face, and the boxes over the picture.
 
-const EMOTIONS = ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"];
+export const EMOTIONS = ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"];
 const CALM = 4000; // milliseconds between announcements about a moving picture
 
 export const at = (id) => document.getElementById(id);
