@@ -80,6 +80,26 @@ def test_a_pasted_photo_is_processed(page):
     check_astronaut(page)
 
 
+@pytest.mark.parametrize("example", ["astronaut.jpg", "drawn-happy.png", "drawn-surprise.png"])
+def test_an_example_is_processed(page, example):
+    page.locator(f'[data-example$="{example}"]').press("Enter")
+    page.wait_for_selector('body[data-state="result"]')
+    assert page.locator("#headline").inner_text() == "1 face"
+    assert page.locator("#filename").inner_text() == example
+    assert page.evaluate("() => document.activeElement.id") == "file"
+    assert page.complaints == []
+
+
+def test_an_example_from_a_server_that_is_away_can_be_tried_again(page):
+    page.route("**/examples/astronaut.jpg", lambda route: route.abort())
+    page.locator('[data-example$="astronaut.jpg"]').click()
+    page.wait_for_selector('body[data-state="error"]')
+    assert page.locator("#headline").inner_text() == "The server does not respond"
+    page.unroute("**/examples/astronaut.jpg")
+    page.locator("#again").click()
+    check_astronaut(page)
+
+
 def test_a_photo_without_faces_is_reported(page):
     give(page, ASTRONAUT, "result")
     give(page, NO_FACE, "none")

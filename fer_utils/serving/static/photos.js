@@ -1,6 +1,6 @@
 // Photos: chosen, shown, sent and processed. Each photo is an entry of the history.
 
-import { Failure, predict } from "./api.js";
+import { example, Failure, predict } from "./api.js";
 import { showCall } from "./call.js";
 import * as history from "./history.js";
 import { annotated, enlarge, save, shrink } from "./pictures.js";
@@ -208,6 +208,20 @@ at("file").addEventListener("change", (event) => {
   event.target.value = ""; // otherwise choosing the same photo again is no change
   if (files.length) take(files);
 });
+async function takeExample(address) {
+  try {
+    const file = await example(address);
+    at("file").focus({ preventScroll: true }); // the button is hidden from now on
+    take([file]);
+  } catch (failure) {
+    if (!(failure instanceof Failure)) throw failure;
+    sayFailure(failure, () => takeExample(address));
+  }
+}
+
+for (const button of document.querySelectorAll("[data-example]")) {
+  button.addEventListener("click", () => takeExample(button.dataset.example));
+}
 picture.addEventListener("load", () => {
   shape(frame, picture.naturalWidth, picture.naturalHeight);
 });
