@@ -29,6 +29,7 @@ from driving import (
 from PIL import Image
 from serving_cases import encoded
 
+from fer_utils.emotions import EMOTIONS
 from fer_utils.serving import running
 from fer_utils.serving.app import FRAME_ANCESTORS
 
@@ -210,6 +211,112 @@ def test_an_annotated_photo_can_be_kept(page):
     assert rows.max() / 512 == pytest.approx((66 + 97) / 512, abs=0.04)
     give(page, NO_FACE, "none")
     assert not page.locator("#keep").is_visible()
+
+
+# --- many faces ---
+
+
+def crowd(page, count, side=40, width=900, height=600, step=140):
+    """Give a photo with this number of faces in rows, for which the server's answer is made up."""
+    names = list(EMOTIONS)
+    faces = []
+    for index in range(count):
+        row, column = divmod(index, 6)
+        one = face(names[index % 7], 0.9, index % 5 == 4, x=10 + column * step, side=side)
+        one["box"]["y"] = row * step
+        faces.append(one)
+    answer(page, *faces, width=width, height=height)
+    photo = Image.new("RGB", (width, height), "teal")
+    give(page, {**NO_FACE, "buffer": encoded(photo)}, "result")
+    page.wait_for_timeout(300)
+    return faces
+
+
+def areas(page, what):
+    return [area.bounding_box() for area in page.locator(what).all()]
+
+
+def overlap(one, other):
+    def side(start, length):
+        end = min(one[start] + one[length], other[start] + other[length])
+        return max(0, end - max(one[start], other[start]))
+
+    return side("x", "width") * side("y", "height")
+
+
+@pytest.mark.parametrize("count, compact", [(3, False), (4, True), (18, True)])
+def test_many_faces_have_a_compact_list(page, count, compact):
+    crowd(page, count)
+    cards = areas(page, ".face")
+    assert len(cards) == count
+    # Two cards are side by side only in the compact list.
+    assert (cards[0]["y"] == cards[1]["y"]) == compact
+    bars = page.locator(".face").first.locator(".bars li")
+    assert [row.is_visible() for row in bars.all()].count(True) == (1 if compact else 7)
+    assert (page.locator(".more").first.is_visible()) == compact
+
+
+def test_all_bars_of_a_compact_card_are_shown_on_request(page):
+    crowd(page, 6)
+    card = page.locator(".face").nth(2)
+    more = page.get_by_role("button", name="All expressions of face 3")
+    more.press("Enter")
+    assert more.get_attribute("aria-expanded") == "true"
+    assert all(row.is_visible() for row in card.locator(".bars li").all())
+    more.press("Enter")
+    assert more.get_attribute("aria-expanded") == "false"
+    assert not card.locator(".bars li").first.is_visible()
+    page.locator(".box").nth(2).press("Enter")  # the box opens its card
+    assert more.get_attribute("aria-expanded") == "true"
+
+
+def test_the_photo_stays_in_view_beside_many_faces(page):
+    crowd(page, 18)
+    for more in page.locator(".more").all():
+        more.click()
+    page.locator(".face").last.scroll_into_view_if_needed()
+    assert page.evaluate("() => scrollY") > 1000
+    photo = page.locator("#photo").bounding_box()
+    assert photo["y"] >= 0 and photo["y"] + photo["height"] <= 800
+
+
+def test_many_faces_are_summed_up(page):
+    crowd(page, 8)
+    text = page.locator("#detail").inner_text()
+    assert text.startswith("Most probable: 2 angry, 1 disgust, ")
+    assert "1 is uncertain" in text
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_labels_cover_neither_faces_nor_each_other(visit, browser, url, width):
+    page = visit(browser, url, viewport={"width": width, "height": 800})
+    crowd(page, 18)
+    labels, boxes = areas(page, ".box .label"), areas(page, ".box")
+    photo = page.locator("#photo").bounding_box()
+    assert len(labels) == 18
+    for index, one in enumerate(labels):
+        # No label leaves the photo, where it would be cut off.
+        assert overlap(one, photo) == pytest.approx(one["width"] * one["height"], rel=0.01)
+        assert not any(overlap(one, other) > 1 for other in labels[index + 1 :])
+        assert not any(overlap(one, box) > 1 for box in boxes)
+
+
+def test_labels_find_new_places_when_the_window_changes(page):
+    crowd(page, 18)
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.wait_for_timeout(300)
+    labels = areas(page, ".box .label")
+    assert not any(
+        overlap(one, other) > 1 for index, one in enumerate(labels) for other in labels[index + 1 :]
+    )
+
+
+def test_a_label_without_room_is_short_until_its_face_is_chosen(page):
+    crowd(page, 18, side=130)  # only small gaps are left
+    label = page.locator(".box .label").nth(7)
+    assert label.inner_text() == "8"
+    page.locator(".box").nth(7).focus()
+    assert label.inner_text() == "8 angry"
 
 
 # --- the request as code ---

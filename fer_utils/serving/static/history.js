@@ -1,7 +1,7 @@
 // The photos and snapshots of this visit with their results, in memory until the tab closes.
 
 import { csv, saveResults } from "./table.js";
-import { announce, at, count, write } from "./view.js";
+import { announce, at, count, tally, write } from "./view.js";
 
 const THUMBNAIL = 240; // pixels of the longer side
 
@@ -92,8 +92,7 @@ function found({ answer, failure }) {
   const { faces } = answer;
   if (!faces.length) return "No face found";
   const names = faces.map((face) => face.emotion + (face.uncertain ? " (uncertain)" : ""));
-  const rest = names.length > 3 ? ` and ${names.length - 3} more` : "";
-  return `${count(names.length, "face")}: ${names.slice(0, 3).join(", ")}${rest}`;
+  return `${count(faces.length, "face")}: ${tally(faces) ?? names.join(", ")}`;
 }
 
 function show() {
