@@ -319,6 +319,65 @@ def test_a_label_without_room_is_short_until_its_face_is_chosen(page):
     assert label.inner_text() == "8 angry"
 
 
+# --- the threshold of uncertain faces ---
+
+
+def doubts(page):
+    return page.locator(".face .uncertain").evaluate_all(
+        "(all) => all.map((one) => one.checkVisibility())"
+    )
+
+
+def move_threshold(page, percent):
+    page.locator("#threshold").fill(str(percent))
+
+
+def test_the_visitor_moves_the_threshold(page):
+    assert not page.locator("#threshold").is_visible()  # there is no face yet
+    answer(page, face("happy", 0.9), face("sad", 0.6, x=5, uncertain=False))
+    give(page, NO_FACE, "result")
+    assert page.locator("#threshold").input_value() == "50"  # the model's own
+    assert not page.locator("#threshold-reset").is_visible()
+    move_threshold(page, 61)
+    assert page.locator("#threshold-value").inner_text() == "61 %"
+    assert doubts(page) == [False, True]
+    assert page.locator(".box").all_inner_texts() == ["1 happy", "2 sad (uncertain)"]
+    assert "sad 60 % (uncertain)" in page.locator("#detail").inner_text()
+    assert page.locator(".entry .found").inner_text() == "2 faces: happy, sad (uncertain)"
+    page.locator("#threshold").press("ArrowLeft")
+    assert doubts(page) == [False, False]  # 60 % is not below 60 %
+    move_threshold(page, 95)
+    assert doubts(page) == [True, True]
+    page.locator("#threshold-reset").click()
+    assert doubts(page) == [False, False]
+    assert page.evaluate("() => document.activeElement.id") == "threshold"
+
+
+def test_saved_results_have_the_visitors_threshold(page):
+    answer(page, face("happy", 0.9))
+    give(page, NO_FACE, "result")
+    for percent, uncertain in ((95, True), (20, False)):
+        move_threshold(page, percent)
+        with page.expect_download() as download:
+            page.locator("#save-json").click()
+        document = json.loads(Path(download.value.path()).read_text())
+        assert document["threshold"] == percent / 100
+        assert document["results"][0]["faces"][0]["uncertain"] == uncertain
+
+
+# --- the model card ---
+
+
+def test_the_model_card_is_one_click_away(page, url):
+    page.get_by_role("link", name="tiny network").click()
+    assert page.url == f"{url}/model"
+    assert "tiny network" in page.get_by_role("heading", level=1).inner_text()
+    assert page.get_by_text("37.5 % on").is_visible()
+    page.get_by_role("link", name="Try it on the page").click()
+    assert page.locator("#drop").is_visible()
+    assert page.complaints == []
+
+
 # --- the request as code ---
 
 
@@ -454,6 +513,9 @@ def test_the_keyboard_reaches_all_controls(page, key):
     page.on("filechooser", lambda chooser: None)
     page.reload()
     focused = "() => document.activeElement.id || document.activeElement.getAttribute('aria-label')"
+    for link in ("model", "model#detector"):
+        page.keyboard.press("Tab")
+        assert page.evaluate("() => document.activeElement.getAttribute('href')") == link
     page.keyboard.press("Tab")
     assert page.evaluate(focused) == "tab-photos"
     page.keyboard.press("Tab")
@@ -466,12 +528,12 @@ def test_the_keyboard_reaches_all_controls(page, key):
     assert re.fullmatch(r"Face 1: \w+, \d+ %(, uncertain)?", page.evaluate(focused))
     assert page.locator(".face.lit").count() == 1
     reached = []
-    for _ in range(4):
+    for _ in range(5):
         page.keyboard.press("Tab")
         reached.append(
             page.evaluate("() => document.activeElement.id || document.activeElement.className")
         )
-    assert reached == ["keep", "call-title", "save-json", "save-csv"]
+    assert reached == ["keep", "threshold", "call-title", "save-json", "save-csv"]
 
 
 def test_arrow_keys_change_the_source(page):

@@ -200,6 +200,7 @@ def test_the_curve_is_also_a_table(page, clip):
     script_answers(page, [face("happy", 0.9, x=200, side=120)])
     play_to_the_end(page, clip)
     page.get_by_text("The curve as a table").click()
+    page.wait_for_selector("#curve tbody tr")
     header = page.locator("#curve-table thead th").all_inner_texts()
     assert header == ["from", *EMOTIONS]
     rows = [row.locator("td").all_inner_texts() for row in page.locator("#curve tbody tr").all()]
@@ -240,6 +241,15 @@ def test_the_results_of_a_video_are_saved_as_csv(page, clip):
         assert (row["name"], row["track"], row["emotion"]) == ("scene.webm", "1", "happy")
         assert [row[edge] for edge in ("x", "y", "width", "height")] == ["200", "40", "120", "120"]
         assert sum(float(row[emotion]) for emotion in EMOTIONS) == pytest.approx(1, abs=1e-4)
+
+
+def test_the_threshold_applies_to_a_paused_video_and_its_csv(page, clip):
+    script_answers(page, [face("happy", 0.9, x=200, side=120)])
+    play_to_the_end(page, clip)
+    assert page.locator("#video-shown .box").inner_text() == "happy"
+    page.locator("#threshold").fill("95")
+    assert page.locator("#video-shown .box").inner_text() == "happy (uncertain)"
+    assert {row["uncertain"] for row in saved(page)} == {"true"}
 
 
 def test_another_video_starts_with_an_empty_curve(page, clip):

@@ -1,6 +1,7 @@
 // The curve under a video: one line for each emotion, which also moves the video, and its table.
 
 import { csv, saveResults } from "./table.js";
+import { judged } from "./threshold.js";
 import { average, Timeline } from "./timeline.js";
 import { at, count, EMOTIONS, percent, write } from "./view.js";
 
@@ -196,7 +197,7 @@ export class Curve {
 
   /** One row for each face of each frame, in the columns of `fer-study predict --csv`. */
   #csv() {
-    const rows = this.#timeline.frames.flatMap(({ seconds, faces }) => faces.map((face) => {
+    const rows = this.#timeline.frames.flatMap(({ seconds, faces }) => judged(faces).map((face) => {
       const { track, box, score, emotion, uncertain } = face;
       const { x, y, width, height } = box;
       const place = [this.#name, +seconds.toFixed(6), track, x, y, width, height];

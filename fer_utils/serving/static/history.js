@@ -1,6 +1,7 @@
 // The photos and snapshots of this visit with their results, in memory until the tab closes.
 
 import { csv, saveResults } from "./table.js";
+import { judged, threshold, whenMoved } from "./threshold.js";
 import { announce, at, count, tally, write } from "./view.js";
 
 const THUMBNAIL = 240; // pixels of the longer side
@@ -89,7 +90,7 @@ function fill(entry) {
 function found({ answer, failure }) {
   if (failure) return failure.headline;
   if (!answer) return "Waiting for the server…";
-  const { faces } = answer;
+  const faces = judged(answer.faces);
   if (!faces.length) return "No face found";
   const names = faces.map((face) => face.emotion + (face.uncertain ? " (uncertain)" : ""));
   return `${count(faces.length, "face")}: ${tally(faces) ?? names.join(", ")}`;
@@ -140,9 +141,10 @@ function asJson() {
     name,
     kind,
     time: time.toISOString(),
-    ...(answer ?? { error: `${failure.headline}. ${failure.detail}` }),
+    ...(answer ? { ...answer, faces: judged(answer.faces) } : { error: `${failure.headline}. ${failure.detail}` }),
   }));
-  return JSON.stringify({ model: document.body.dataset.model, results }, null, 2);
+  const { model } = document.body.dataset;
+  return JSON.stringify({ model, threshold: threshold(), results }, null, 2);
 }
 
 const PHOTO_COLUMNS = ["name", "kind", "time", "photo_width", "photo_height", "faces"];
@@ -165,7 +167,7 @@ function csvRows({ name, kind, time, answer, failure }, emotions) {
     const blank = Array(FACE_COLUMNS.length + emotions.length).fill("");
     return [[...photo, ...blank, failure?.headline]];
   }
-  return answer.faces.map((face, index) => {
+  return judged(answer.faces).map((face, index) => {
     const { x, y, width, height } = face.box;
     const shares = emotions.map((emotion) => face.probabilities[emotion]);
     const { score, emotion, uncertain } = face;
@@ -173,6 +175,7 @@ function csvRows({ name, kind, time, answer, failure }, emotions) {
   });
 }
 
+whenMoved(() => entries.forEach(fill));
 at("save-json").addEventListener("click", () => saveResults(asJson(), "application/json", "json"));
 at("save-csv").addEventListener("click", () => saveResults(asCsv(), "text/csv", "csv"));
 at("clear").addEventListener("click", clear);

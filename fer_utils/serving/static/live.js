@@ -2,6 +2,7 @@
 
 import { Failure, pause, predict } from "./api.js";
 import * as history from "./history.js";
+import { judged, threshold, whenMoved } from "./threshold.js";
 import { Tracker } from "./tracking.js";
 import {
   announce, announceCalmly, at, count, say, sayBusy, showAnswer, showGhost, summary, write,
@@ -9,7 +10,6 @@ import {
 
 const LONGEST_SIDE = 640; // pixels of a sent frame
 const QUALITY = 0.85; // JPEG quality of a sent frame
-const THRESHOLD = Number(document.body.dataset.threshold);
 const AWAY_WAIT = 2; // seconds between requests to a server that does not respond
 
 /** Counts events and shows their rate. */
@@ -46,7 +46,7 @@ export class Live {
   #video;
   #kind;
   #mirrored;
-  #last = null; // { blob, answer } of the newest processed frame
+  #last = null; // { blob, canvas, answer } of the newest processed frame
   #kept = 0;
 
   constructor(id, kind, mirrored = () => false) {
@@ -57,6 +57,7 @@ export class Live {
     this.#kind = kind;
     this.#mirrored = mirrored;
     this.#snapshot.addEventListener("click", () => this.#keep());
+    whenMoved(() => { if (this.#last) this.#show(this.#last); });
   }
 
   /**
@@ -69,7 +70,7 @@ export class Live {
     const canvas = document.createElement("canvas");
     const rate = new Rate(this.#figure.querySelector(".rate"));
     this.#clear();
-    const tracker = new Tracker(THRESHOLD);
+    const tracker = new Tracker(threshold());
     let sent = -1; // the video's time of the last sent frame
     for (;;) {
       await newFrame(this.#video, sent, signal);
@@ -95,18 +96,19 @@ export class Live {
       rate.count();
       // The labels and boxes of single frames flicker.
       const faces = tracker.update(answer.faces, seconds);
-      this.#show({ ...answer, faces }, canvas, blob);
+      this.#show({ answer: { ...answer, faces }, canvas, blob });
       onAnswer(seconds, { ...answer, faces });
     }
     this.#clear();
   }
 
-  #show(answer, canvas, blob) {
+  #show(shown) {
+    const { answer, canvas } = shown;
     const mirrored = this.#mirrored();
     // Sorted from left to right, so a moving face keeps its number.
     const middle = ({ box }) => (mirrored ? -1 : 1) * (box.x + box.width / 2);
-    const faces = [...answer.faces].sort((one, other) => middle(one) - middle(other));
-    this.#last = { blob, answer };
+    const faces = [...judged(answer.faces)].sort((one, other) => middle(one) - middle(other));
+    this.#last = shown;
     this.#snapshot.disabled = false;
     const view = { picture: canvas, boxes: this.#boxes, live: true, mirrored };
     showAnswer({ ...answer, faces }, view);
