@@ -353,6 +353,18 @@ def test_the_visitor_moves_the_threshold(page):
     assert page.evaluate("() => document.activeElement.id") == "threshold"
 
 
+@pytest.mark.parametrize("width", [320, 390, 870, 1000, 1280])
+def test_the_result_fits_into_any_window(visit, browser, url, width):
+    page = visit(browser, url, viewport={"width": width, "height": 800})
+    crowd(page, 5)
+    move_threshold(page, 95)
+    assert page.evaluate("() => document.documentElement.scrollWidth") == width
+    column = page.locator(".answer").bounding_box()
+    for part in (*areas(page, ".face"), *areas(page, ".threshold > *")):
+        assert column["x"] <= part["x"]
+        assert part["x"] + part["width"] <= column["x"] + column["width"] + 0.5
+
+
 def test_saved_results_have_the_visitors_threshold(page):
     answer(page, face("happy", 0.9))
     give(page, NO_FACE, "result")
