@@ -141,7 +141,9 @@ function asJson() {
     name,
     kind,
     time: time.toISOString(),
-    ...(answer ? { ...answer, faces: judged(answer.faces) } : { error: `${failure.headline}. ${failure.detail}` }),
+    ...(answer
+      ? { ...answer, faces: judged(answer.faces) }
+      : { error: `${failure.headline}. ${failure.detail}` }),
   }));
   const { model } = document.body.dataset;
   return JSON.stringify({ model, threshold: threshold(), results }, null, 2);

@@ -78,7 +78,10 @@ export class Live {
       sent = this.#video.currentTime;
       const seconds = sent;
       const blob = await grab(this.#video, canvas);
-      if (!blob) continue;
+      if (!blob) { // the frame is still loading, as during a seek
+        sent = -1;
+        continue;
+      }
       let answer;
       try {
         answer = await predict(blob, { name: "frame.jpg", signal, onBusy: sayBusy });
@@ -152,7 +155,7 @@ function newFrame(video, sent, signal) {
     signal.addEventListener("abort", finish, { signal: over.signal });
     const shown = () => {
       if (over.signal.aborted) return;
-      if (stands()) wait();
+      if (stands() || video.seeking) wait(); // "seeked" follows
       else finish();
     };
     const wait = () => {
