@@ -24,6 +24,8 @@ from fer_utils.serving.work import Unavailable
 
 FEED_PATH = "/video_feed"
 
+_DETECTORS = {"haar": "OpenCV's Haar cascade", "yunet": "YuNet"}
+
 # The photos of one request come one after another, so they may need more memory than is there at
 # once. This bounds the work: small files may hold large pictures.
 _REQUEST_SHARE = 4
@@ -241,12 +243,26 @@ def page() -> str:
         "page.html",
         name=services.recognizer.card["name"],
         drawn=services.recognizer.drawn,
-        detector=services.recognizer.detector.name,
+        detector=_detector_name(),
         accuracy=services.recognizer.card.get("public_accuracy"),
         threshold=services.recognizer.card["threshold"],
         max_bytes=current_app.config["MAX_CONTENT_LENGTH"],
         token_required=services.token_required,
         live=services.feed is not None,
+    )
+
+
+def _detector_name() -> str:
+    name = _services().recognizer.detector.name
+    return _DETECTORS.get(name, name)
+
+
+@routes.operation("GET", "/model", tag="pages", success=text_response("The page.", "text/html"))
+def model() -> str:
+    """Show the model card: what the model was trained on, how often it is right, and its limits."""
+    recognizer = _services().recognizer
+    return render_template(
+        "model.html", card=recognizer.card, drawn=recognizer.drawn, detector=_detector_name()
     )
 
 

@@ -29,6 +29,7 @@ from driving import (
 from PIL import Image
 from serving_cases import encoded
 
+from fer_utils.emotions import EMOTIONS
 from fer_utils.serving import running
 from fer_utils.serving.app import FRAME_ANCESTORS
 
@@ -77,6 +78,26 @@ def test_a_pasted_photo_is_processed(page):
         document.body.dispatchEvent(event);
     }"""
     page.evaluate(paste, transfer(page, ASTRONAUT))
+    check_astronaut(page)
+
+
+@pytest.mark.parametrize("example", ["astronaut.jpg", "drawn-happy.png", "drawn-surprise.png"])
+def test_an_example_is_processed(page, example):
+    page.locator(f'[data-example$="{example}"]').press("Enter")
+    page.wait_for_selector('body[data-state="result"]')
+    assert page.locator("#headline").inner_text() == "1 face"
+    assert page.locator("#filename").inner_text() == example
+    assert page.evaluate("() => document.activeElement.id") == "file"
+    assert page.complaints == []
+
+
+def test_an_example_from_a_server_that_is_away_can_be_tried_again(page):
+    page.route("**/examples/astronaut.jpg", lambda route: route.abort())
+    page.locator('[data-example$="astronaut.jpg"]').click()
+    page.wait_for_selector('body[data-state="error"]')
+    assert page.locator("#headline").inner_text() == "The server does not respond"
+    page.unroute("**/examples/astronaut.jpg")
+    page.locator("#again").click()
     check_astronaut(page)
 
 
@@ -190,6 +211,183 @@ def test_an_annotated_photo_can_be_kept(page):
     assert rows.max() / 512 == pytest.approx((66 + 97) / 512, abs=0.04)
     give(page, NO_FACE, "none")
     assert not page.locator("#keep").is_visible()
+
+
+# --- many faces ---
+
+
+def crowd(page, count, side=40, width=900, height=600, step=140):
+    """Give a photo with this number of faces in rows, for which the server's answer is made up."""
+    names = list(EMOTIONS)
+    faces = []
+    for index in range(count):
+        row, column = divmod(index, 6)
+        one = face(names[index % 7], 0.9, index % 5 == 4, x=10 + column * step, side=side)
+        one["box"]["y"] = row * step
+        faces.append(one)
+    answer(page, *faces, width=width, height=height)
+    photo = Image.new("RGB", (width, height), "teal")
+    give(page, {**NO_FACE, "buffer": encoded(photo)}, "result")
+    page.wait_for_timeout(300)
+    return faces
+
+
+def areas(page, what):
+    return [area.bounding_box() for area in page.locator(what).all()]
+
+
+def overlap(one, other):
+    def side(start, length):
+        end = min(one[start] + one[length], other[start] + other[length])
+        return max(0, end - max(one[start], other[start]))
+
+    return side("x", "width") * side("y", "height")
+
+
+@pytest.mark.parametrize("count, compact", [(3, False), (4, True), (18, True)])
+def test_many_faces_have_a_compact_list(page, count, compact):
+    crowd(page, count)
+    cards = areas(page, ".face")
+    assert len(cards) == count
+    # Two cards are side by side only in the compact list.
+    assert (cards[0]["y"] == cards[1]["y"]) == compact
+    bars = page.locator(".face").first.locator(".bars li")
+    assert [row.is_visible() for row in bars.all()].count(True) == (1 if compact else 7)
+    assert (page.locator(".more").first.is_visible()) == compact
+
+
+def test_all_bars_of_a_compact_card_are_shown_on_request(page):
+    crowd(page, 6)
+    card = page.locator(".face").nth(2)
+    more = page.get_by_role("button", name="All expressions of face 3")
+    more.press("Enter")
+    assert more.get_attribute("aria-expanded") == "true"
+    assert all(row.is_visible() for row in card.locator(".bars li").all())
+    more.press("Enter")
+    assert more.get_attribute("aria-expanded") == "false"
+    assert not card.locator(".bars li").first.is_visible()
+    page.locator(".box").nth(2).press("Enter")  # the box opens its card
+    assert more.get_attribute("aria-expanded") == "true"
+
+
+def test_the_photo_stays_in_view_beside_many_faces(page):
+    crowd(page, 18)
+    for more in page.locator(".more").all():
+        more.click()
+    page.locator(".face").last.scroll_into_view_if_needed()
+    assert page.evaluate("() => scrollY") > 1000
+    photo = page.locator("#photo").bounding_box()
+    assert photo["y"] >= 0 and photo["y"] + photo["height"] <= 800
+
+
+def test_many_faces_are_summed_up(page):
+    crowd(page, 8)
+    text = page.locator("#detail").inner_text()
+    assert text.startswith("Most probable: 2 angry, 1 disgust, ")
+    assert "1 is uncertain" in text
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_labels_cover_neither_faces_nor_each_other(visit, browser, url, width):
+    page = visit(browser, url, viewport={"width": width, "height": 800})
+    crowd(page, 18)
+    labels, boxes = areas(page, ".box .label"), areas(page, ".box")
+    photo = page.locator("#photo").bounding_box()
+    assert len(labels) == 18
+    for index, one in enumerate(labels):
+        # No label leaves the photo, where it would be cut off.
+        assert overlap(one, photo) == pytest.approx(one["width"] * one["height"], rel=0.01)
+        assert not any(overlap(one, other) > 1 for other in labels[index + 1 :])
+        assert not any(overlap(one, box) > 1 for box in boxes)
+
+
+def test_labels_find_new_places_when_the_window_changes(page):
+    crowd(page, 18)
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.wait_for_timeout(300)
+    labels = areas(page, ".box .label")
+    assert not any(
+        overlap(one, other) > 1 for index, one in enumerate(labels) for other in labels[index + 1 :]
+    )
+
+
+def test_a_label_without_room_is_short_until_its_face_is_chosen(page):
+    crowd(page, 18, side=130)  # only small gaps are left
+    label = page.locator(".box .label").nth(7)
+    assert label.inner_text() == "8"
+    page.locator(".box").nth(7).focus()
+    assert label.inner_text() == "8 angry"
+
+
+# --- the threshold of uncertain faces ---
+
+
+def doubts(page):
+    return page.locator(".face .uncertain").evaluate_all(
+        "(all) => all.map((one) => one.checkVisibility())"
+    )
+
+
+def move_threshold(page, percent):
+    page.locator("#threshold").fill(str(percent))
+
+
+def test_the_visitor_moves_the_threshold(page):
+    assert not page.locator("#threshold").is_visible()  # there is no face yet
+    answer(page, face("happy", 0.9), face("sad", 0.6, x=5, uncertain=False))
+    give(page, NO_FACE, "result")
+    assert page.locator("#threshold").input_value() == "50"  # the model's own
+    assert not page.locator("#threshold-reset").is_visible()
+    move_threshold(page, 61)
+    assert page.locator("#threshold-value").inner_text() == "61 %"
+    assert doubts(page) == [False, True]
+    assert page.locator(".box").all_inner_texts() == ["1 happy", "2 sad (uncertain)"]
+    assert "sad 60 % (uncertain)" in page.locator("#detail").inner_text()
+    assert page.locator(".entry .found").inner_text() == "2 faces: happy, sad (uncertain)"
+    page.locator("#threshold").press("ArrowLeft")
+    assert doubts(page) == [False, False]  # 60 % is not below 60 %
+    move_threshold(page, 95)
+    assert doubts(page) == [True, True]
+    page.locator("#threshold-reset").click()
+    assert doubts(page) == [False, False]
+    assert page.evaluate("() => document.activeElement.id") == "threshold"
+
+
+@pytest.mark.parametrize("width", [320, 390, 870, 1000, 1280])
+def test_the_result_fits_into_any_window(visit, browser, url, width):
+    page = visit(browser, url, viewport={"width": width, "height": 800})
+    crowd(page, 5)
+    move_threshold(page, 95)
+    assert page.evaluate("() => document.documentElement.scrollWidth") == width
+    column = page.locator(".answer").bounding_box()
+    for part in (*areas(page, ".face"), *areas(page, ".threshold > *")):
+        assert column["x"] <= part["x"]
+        assert part["x"] + part["width"] <= column["x"] + column["width"] + 0.5
+
+
+def test_saved_results_have_the_visitors_threshold(page):
+    answer(page, face("happy", 0.9))
+    give(page, NO_FACE, "result")
+    for percent, uncertain in ((95, True), (20, False)):
+        move_threshold(page, percent)
+        with page.expect_download() as download:
+            page.locator("#save-json").click()
+        document = json.loads(Path(download.value.path()).read_text())
+        assert document["threshold"] == percent / 100
+        assert document["results"][0]["faces"][0]["uncertain"] == uncertain
+
+
+# --- the model card ---
+
+
+def test_the_model_card_is_one_click_away(page, url):
+    page.get_by_role("link", name="tiny network").click()
+    assert page.url == f"{url}/model"
+    assert "tiny network" in page.get_by_role("heading", level=1).inner_text()
+    assert page.get_by_text("37.5 % on").is_visible()
+    page.get_by_role("link", name="Try it on the page").click()
+    assert page.locator("#drop").is_visible()
+    assert page.complaints == []
 
 
 # --- the request as code ---
@@ -327,6 +525,9 @@ def test_the_keyboard_reaches_all_controls(page, key):
     page.on("filechooser", lambda chooser: None)
     page.reload()
     focused = "() => document.activeElement.id || document.activeElement.getAttribute('aria-label')"
+    for link in ("model", "model#detector"):
+        page.keyboard.press("Tab")
+        assert page.evaluate("() => document.activeElement.getAttribute('href')") == link
     page.keyboard.press("Tab")
     assert page.evaluate(focused) == "tab-photos"
     page.keyboard.press("Tab")
@@ -339,12 +540,12 @@ def test_the_keyboard_reaches_all_controls(page, key):
     assert re.fullmatch(r"Face 1: \w+, \d+ %(, uncertain)?", page.evaluate(focused))
     assert page.locator(".face.lit").count() == 1
     reached = []
-    for _ in range(4):
+    for _ in range(5):
         page.keyboard.press("Tab")
         reached.append(
             page.evaluate("() => document.activeElement.id || document.activeElement.className")
         )
-    assert reached == ["keep", "call-title", "save-json", "save-csv"]
+    assert reached == ["keep", "threshold", "call-title", "save-json", "save-csv"]
 
 
 def test_arrow_keys_change_the_source(page):

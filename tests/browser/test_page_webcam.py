@@ -63,17 +63,17 @@ def test_boxes_and_bars_are_drawn_over_the_live_picture(page):
 
 def test_the_next_frame_is_sent_only_after_the_response(visit, camera_browser, recognizer):
     class Slow:
-        card, drawn = recognizer.card, False
+        card, drawn, detector = recognizer.card, False, recognizer.detector
         lock, now, most, count = threading.Lock(), 0, 0, 0
 
-        def recognize(self, image):
+        def answer(self, image):
             with self.lock:
                 self.now, self.count = self.now + 1, self.count + 1
                 self.most = max(self.most, self.now)
             time.sleep(0.2)
             with self.lock:
                 self.now -= 1
-            return []
+            return {"width": 640, "height": 480, "detector": "haar", "faces": []}
 
     slow = Slow()
     with running(slow, at_once=4) as url:

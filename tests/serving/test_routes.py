@@ -298,6 +298,28 @@ def test_the_page_needs_only_its_own_files(client):
     assert "style=" not in page
 
 
+def test_the_model_card_has_the_numbers_of_the_released_model():
+    card = Recognizer(detector=HaarDetector()).card
+    page = create_app(Recognizer(detector=HaarDetector())).test_client().get("/model").text
+    for score in card["scores"].values():
+        for share in (score["top1_accuracy"], score["top1_low"], *score["recall"].values()):
+            assert f"{100 * share:.1f} %" in page
+    assert f"{card['parameters']:,}" in page
+    assert f"{100 * card['threshold']:.1f} %" in page
+    assert "Haar cascade" in page
+
+
+@pytest.mark.parametrize("source", ["csv", "sample"])
+def test_the_model_card_of_any_model(write_model, tmp_path, source):
+    model = write_model(tmp_path, source=source, public_accuracy=0.5)
+    client = create_app(Recognizer(model), token="abc").test_client()
+    response = client.get("/model")
+    assert response.status_code == 200  # without a token, as the page
+    assert "tiny network" in response.text
+    assert "50.0 % on" in response.text
+    assert ("Trained on drawn faces" in response.text) == (source == "sample")
+
+
 def test_the_page_lists_the_emotions_in_their_order(client):
     script = client.get("/static/view.js").get_data(as_text=True)
     assert f"const EMOTIONS = {json.dumps(list(EMOTIONS))};" in script

@@ -51,6 +51,20 @@ export async function predict(picture, { name = "picture", signal, onBusy } = {}
   return image;
 }
 
+/** One of the server's own example photos as a File. Throws a Failure. */
+export async function example(address) {
+  let response;
+  let blob;
+  try {
+    response = await fetch(address);
+    blob = await response.blob();
+  } catch {
+    throw away();
+  }
+  if (!response.ok) throw refusal(response.status, {});
+  return new File([blob], address.split("/").pop(), { type: blob.type });
+}
+
 /** Yields pictures (Blobs) of the server's camera until the stream ends. Throws like `predict`. */
 export async function* feed({ signal, onBusy } = {}) {
   const response = await ask("video_feed", {}, { signal, onBusy });

@@ -1,7 +1,8 @@
 // The photos and snapshots of this visit with their results, in memory until the tab closes.
 
-import { save } from "./pictures.js";
-import { announce, at, count, write } from "./view.js";
+import { csv, saveResults } from "./table.js";
+import { judged, threshold, whenMoved } from "./threshold.js";
+import { announce, at, count, tally, write } from "./view.js";
 
 const THUMBNAIL = 240; // pixels of the longer side
 
@@ -89,11 +90,10 @@ function fill(entry) {
 function found({ answer, failure }) {
   if (failure) return failure.headline;
   if (!answer) return "Waiting for the server…";
-  const { faces } = answer;
+  const faces = judged(answer.faces);
   if (!faces.length) return "No face found";
   const names = faces.map((face) => face.emotion + (face.uncertain ? " (uncertain)" : ""));
-  const rest = names.length > 3 ? ` and ${names.length - 3} more` : "";
-  return `${count(names.length, "face")}: ${names.slice(0, 3).join(", ")}${rest}`;
+  return `${count(faces.length, "face")}: ${tally(faces) ?? names.join(", ")}`;
 }
 
 function show() {
@@ -141,9 +141,12 @@ function asJson() {
     name,
     kind,
     time: time.toISOString(),
-    ...(answer ?? { error: `${failure.headline}. ${failure.detail}` }),
+    ...(answer
+      ? { ...answer, faces: judged(answer.faces) }
+      : { error: `${failure.headline}. ${failure.detail}` }),
   }));
-  return JSON.stringify({ model: document.body.dataset.model, results }, null, 2);
+  const { model } = document.body.dataset;
+  return JSON.stringify({ model, threshold: threshold(), results }, null, 2);
 }
 
 const PHOTO_COLUMNS = ["name", "kind", "time", "photo_width", "photo_height", "faces"];
@@ -156,7 +159,7 @@ function asCsv() {
   const emotions = first ? Object.keys(first.probabilities) : [];
   const rows = settled.flatMap((entry) => csvRows(entry, emotions));
   const header = [...PHOTO_COLUMNS, ...FACE_COLUMNS, ...emotions, "error"];
-  return [header, ...rows].map((row) => `${row.map(cell).join(",")}\r\n`).join("");
+  return csv([header, ...rows]);
 }
 
 function csvRows({ name, kind, time, answer, failure }, emotions) {
@@ -166,7 +169,7 @@ function csvRows({ name, kind, time, answer, failure }, emotions) {
     const blank = Array(FACE_COLUMNS.length + emotions.length).fill("");
     return [[...photo, ...blank, failure?.headline]];
   }
-  return answer.faces.map((face, index) => {
+  return judged(answer.faces).map((face, index) => {
     const { x, y, width, height } = face.box;
     const shares = emotions.map((emotion) => face.probabilities[emotion]);
     const { score, emotion, uncertain } = face;
@@ -174,20 +177,7 @@ function csvRows({ name, kind, time, answer, failure }, emotions) {
   });
 }
 
-function cell(value) {
-  let text = String(value ?? "");
-  // The apostrophe prevents a spreadsheet from reading the text as a formula.
-  if (typeof value === "string" && /^[=+\-@\t\r]/.test(text)) text = `'${text}`;
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-}
-
-function saveResults(text, type, ending) {
-  const now = new Date();
-  const local = new Date(now - 60_000 * now.getTimezoneOffset()).toISOString();
-  const stamp = local.slice(0, 19).replaceAll(/[T:]/g, "-");
-  save(new Blob([text], { type }), `expressions-${stamp}.${ending}`);
-}
-
+whenMoved(() => entries.forEach(fill));
 at("save-json").addEventListener("click", () => saveResults(asJson(), "application/json", "json"));
 at("save-csv").addEventListener("click", () => saveResults(asCsv(), "text/csv", "csv"));
 at("clear").addEventListener("click", clear);

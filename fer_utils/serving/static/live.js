@@ -2,6 +2,7 @@
 
 import { Failure, pause, predict } from "./api.js";
 import * as history from "./history.js";
+import { judged, threshold, whenMoved } from "./threshold.js";
 import { Tracker } from "./tracking.js";
 import {
   announce, announceCalmly, at, count, say, sayBusy, showAnswer, showGhost, summary, write,
@@ -9,7 +10,6 @@ import {
 
 const LONGEST_SIDE = 640; // pixels of a sent frame
 const QUALITY = 0.85; // JPEG quality of a sent frame
-const THRESHOLD = Number(document.body.dataset.threshold);
 const AWAY_WAIT = 2; // seconds between requests to a server that does not respond
 
 /** Counts events and shows their rate. */
@@ -46,7 +46,7 @@ export class Live {
   #video;
   #kind;
   #mirrored;
-  #last = null; // { blob, answer } of the newest processed frame
+  #last = null; // { blob, canvas, answer } of the newest processed frame
   #kept = 0;
 
   constructor(id, kind, mirrored = () => false) {
@@ -57,14 +57,20 @@ export class Live {
     this.#kind = kind;
     this.#mirrored = mirrored;
     this.#snapshot.addEventListener("click", () => this.#keep());
+    whenMoved(() => { if (this.#last) this.#show(this.#last); });
   }
 
-  /** Sends frames until the signal aborts. Throws a Failure that another attempt cannot resolve. */
-  async follow(signal) {
+  /**
+   * Sends frames until the signal aborts. Throws a Failure that another attempt cannot resolve.
+   *
+   * `onAnswer(seconds, answer)` is called for each frame, with its time in the video and its
+   * tracked faces.
+   */
+  async follow(signal, onAnswer = () => {}) {
     const canvas = document.createElement("canvas");
     const rate = new Rate(this.#figure.querySelector(".rate"));
     this.#clear();
-    const tracker = new Tracker(THRESHOLD);
+    const tracker = new Tracker(threshold());
     let sent = -1; // the video's time of the last sent frame
     for (;;) {
       await newFrame(this.#video, sent, signal);
@@ -72,7 +78,10 @@ export class Live {
       sent = this.#video.currentTime;
       const seconds = sent;
       const blob = await grab(this.#video, canvas);
-      if (!blob) continue;
+      if (!blob) { // the frame is still loading, as during a seek
+        sent = -1;
+        continue;
+      }
       let answer;
       try {
         answer = await predict(blob, { name: "frame.jpg", signal, onBusy: sayBusy });
@@ -90,17 +99,19 @@ export class Live {
       rate.count();
       // The labels and boxes of single frames flicker.
       const faces = tracker.update(answer.faces, seconds);
-      this.#show({ ...answer, faces }, canvas, blob);
+      this.#show({ answer: { ...answer, faces }, canvas, blob });
+      onAnswer(seconds, { ...answer, faces });
     }
     this.#clear();
   }
 
-  #show(answer, canvas, blob) {
+  #show(shown) {
+    const { answer, canvas } = shown;
     const mirrored = this.#mirrored();
     // Sorted from left to right, so a moving face keeps its number.
     const middle = ({ box }) => (mirrored ? -1 : 1) * (box.x + box.width / 2);
-    const faces = [...answer.faces].sort((one, other) => middle(one) - middle(other));
-    this.#last = { blob, answer };
+    const faces = [...judged(answer.faces)].sort((one, other) => middle(one) - middle(other));
+    this.#last = shown;
     this.#snapshot.disabled = false;
     const view = { picture: canvas, boxes: this.#boxes, live: true, mirrored };
     showAnswer({ ...answer, faces }, view);
@@ -144,7 +155,7 @@ function newFrame(video, sent, signal) {
     signal.addEventListener("abort", finish, { signal: over.signal });
     const shown = () => {
       if (over.signal.aborted) return;
-      if (stands()) wait();
+      if (stands() || video.seeking) wait(); // "seeked" follows
       else finish();
     };
     const wait = () => {

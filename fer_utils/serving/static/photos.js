@@ -1,9 +1,10 @@
 // Photos: chosen, shown, sent and processed. Each photo is an entry of the history.
 
-import { Failure, predict } from "./api.js";
+import { example, Failure, predict } from "./api.js";
 import { showCall } from "./call.js";
 import * as history from "./history.js";
 import { annotated, enlarge, save, shrink } from "./pictures.js";
+import { judged, whenMoved } from "./threshold.js";
 import {
   announce, at, clearFaces, count, label, say, sayBusy, sayFailure, shape, showAnswer, showGhost,
   summary, write,
@@ -180,22 +181,30 @@ async function tell(entry) {
   }
 }
 
-function answered({ answer, sent }) {
-  const { faces } = answer;
+function answered(entry) {
   clearFaces();
+  draw(entry);
+}
+
+function draw({ answer, sent }) {
+  const faces = judged(answer.faces);
   if (!faces.length) {
     const where = "The detector finds faces that look at the camera.";
     say("none", "No face found", `${where} Try a brighter, closer or more frontal photo.`);
     return;
   }
-  showAnswer(answer, { picture: picture.naturalWidth ? picture : null, boxes });
+  showAnswer({ ...answer, faces }, { picture: picture.naturalWidth ? picture : null, boxes });
   at("keep").hidden = !picture.naturalWidth;
   const reduced = sent ? ` The photo was sent with ${sent} pixels.` : "";
   say("result", count(faces.length, "face"), `Most probable: ${summary(faces)}.${reduced}`);
 }
 
+whenMoved(() => {
+  if (shown?.answer && visible(shown) && picture.complete) draw(shown);
+});
 at("keep").addEventListener("click", async () => {
-  const { answer, name } = shown;
+  const { name } = shown;
+  const answer = { ...shown.answer, faces: judged(shown.answer.faces) };
   const several = answer.faces.length > 1;
   const drawn = await annotated(picture, answer, (face, index) => label(face, index, several));
   if (drawn) save(drawn, `${name.replace(/\.[^.]*$/, "")}-annotated.jpg`);
@@ -208,6 +217,20 @@ at("file").addEventListener("change", (event) => {
   event.target.value = ""; // otherwise choosing the same photo again is no change
   if (files.length) take(files);
 });
+async function takeExample(address) {
+  try {
+    const file = await example(address);
+    at("file").focus({ preventScroll: true }); // the button is hidden from now on
+    take([file]);
+  } catch (failure) {
+    if (!(failure instanceof Failure)) throw failure;
+    sayFailure(failure, () => takeExample(address));
+  }
+}
+
+for (const button of document.querySelectorAll("[data-example]")) {
+  button.addEventListener("click", () => takeExample(button.dataset.example));
+}
 picture.addEventListener("load", () => {
   shape(frame, picture.naturalWidth, picture.naturalHeight);
 });

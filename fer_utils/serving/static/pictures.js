@@ -1,5 +1,7 @@
 // Pictures made from photos: a smaller one to send, and one with its faces drawn to keep.
 
+import { placeLabels } from "./labels.js";
+
 const LONGEST_SIDE = 3000; // pixels of a photo that was made smaller
 const QUALITY = 0.9; // JPEG quality
 
@@ -46,23 +48,26 @@ export async function annotated(picture, { width, height, faces }, label) {
   const text = Math.max(12, Math.round(Math.max(width, height) / 55));
   context.font = `600 ${text}px system-ui, sans-serif`;
   context.textBaseline = "middle";
-  faces.forEach((face, index) => {
-    const { x, y, width: across, height: down } = face.box;
-    context.setLineDash(face.uncertain ? [3 * line, 2 * line] : []);
+  for (const { box, uncertain } of faces) {
+    context.setLineDash(uncertain ? [3 * line, 2 * line] : []);
     for (const [color, thickness] of [["rgb(20 18 24 / 75%)", 2 * line], ["#ffb040", line]]) {
       context.strokeStyle = color;
       context.lineWidth = thickness;
-      context.strokeRect(x, y, across, down);
+      context.strokeRect(box.x, box.y, box.width, box.height);
     }
-    const name = label(face, index);
-    const plate = context.measureText(name).width + text;
-    const left = Math.max(0, Math.min(x, width - plate));
-    const above = y - 1.5 * text - line;
-    const top = above >= 0 ? above : Math.min(y + down + line, height - 1.5 * text);
+  }
+  const wide = (name) => context.measureText(name).width + text;
+  const names = faces.map(label);
+  const numbers = faces.map((_, index) => (faces.length > 1 ? String(index + 1) : names[index]));
+  const sizes = names.map((name, index) => {
+    return { width: wide(name), height: 1.5 * text, short: wide(numbers[index]) };
+  });
+  const boxes = faces.map(({ box }) => box);
+  placeLabels(boxes, sizes, { width, height }).forEach(({ x, y, short }, index) => {
     context.fillStyle = "rgb(20 18 24 / 88%)";
-    context.fillRect(left, top, plate, 1.5 * text);
+    context.fillRect(x, y, short ? sizes[index].short : sizes[index].width, 1.5 * text);
     context.fillStyle = "#ffb040";
-    context.fillText(name, left + text / 2, top + 0.78 * text);
+    context.fillText((short ? numbers : names)[index], x + text / 2, y + 0.78 * text);
   });
   return asJpeg(canvas);
 }

@@ -1,12 +1,14 @@
 // A video file: played by the browser, which sends frames while it plays.
 
 import { Failure } from "./api.js";
+import { Curve } from "./curve.js";
 import { Live } from "./live.js";
 import { at, say, sayFailure, shape, showGhost, write } from "./view.js";
 
 const figure = at("video-shown");
 const video = figure.querySelector("video");
 const live = new Live("video-shown", "video");
+const curve = new Curve(video);
 
 let running = null; // AbortController of the open video
 let url = null;
@@ -26,6 +28,7 @@ export function stop() {
   video.removeAttribute("src");
   video.load();
   URL.revokeObjectURL(url);
+  curve.clear();
   show(false);
   enter();
 }
@@ -41,6 +44,7 @@ export async function play(file) {
   const run = new AbortController();
   const { signal } = run;
   running = run;
+  curve.clear(file.name);
   url = URL.createObjectURL(file);
   write(at("video-name"), file.name);
   say("loading", "Opening the video…", "This takes a moment.");
@@ -49,7 +53,7 @@ export async function play(file) {
     await load(url, signal);
     show(true);
     await video.play().catch(() => {}); // if the browser forbids autoplay, there is a play button
-    await live.follow(signal);
+    await live.follow(signal, (seconds, answer) => curve.add(seconds, answer));
   } catch (failure) {
     if (signal.aborted) return;
     if (!(failure instanceof Failure)) throw failure;

@@ -1,6 +1,9 @@
 // Texts and drawings: the headline, a card with bars for each face, and the boxes over the picture.
 
-const EMOTIONS = ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"];
+import { placeLabels } from "./labels.js";
+
+export const EMOTIONS = ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"];
+const MANY = 4; // faces from which on the list is compact
 const CALM = 4000; // milliseconds between announcements about a moving picture
 
 export const at = (id) => document.getElementById(id);
@@ -67,12 +70,23 @@ export function shape(frame, width, height) {
   if (width && height) frame.style.setProperty("--ratio", width / height);
 }
 
-/** "happy 82 %, sad 41 % (uncertain)" */
+/** "happy 82 %, sad 41 % (uncertain)"; for many faces "5 happy, 2 sad, of which 1 is uncertain" */
 export function summary(faces) {
   const words = (face) => {
     return `${face.emotion} ${percent(face.probabilities[face.emotion])}${doubt(face)}`;
   };
-  return faces.map(words).join(", ");
+  return tally(faces) ?? faces.map(words).join(", ");
+}
+
+/** The numbers of many faces by emotion, or null for few faces. */
+export function tally(faces) {
+  if (faces.length < MANY) return null;
+  const counts = new Map();
+  for (const { emotion } of faces) counts.set(emotion, (counts.get(emotion) ?? 0) + 1);
+  const sorted = [...counts].sort((one, other) => other[1] - one[1]);
+  const unsure = faces.filter((face) => face.uncertain).length;
+  const rest = unsure ? `, of which ${count(unsure, "is", "are")} uncertain` : "";
+  return sorted.map(([emotion, number]) => `${number} ${emotion}`).join(", ") + rest;
 }
 
 /** "2 happy (uncertain)", without the number if there are not several faces. */
@@ -91,10 +105,17 @@ export function showGhost() {
   ghost.setAttribute("aria-hidden", "true");
   for (const emotion of EMOTIONS) fill(addBar(ghost), emotion, 0, false);
   at("faces").replaceChildren(ghost);
+  spreadOut();
+}
+
+/** Ends the compact list. */
+function spreadOut() {
+  for (const element of document.querySelectorAll(".many")) element.classList.remove("many");
 }
 
 export function clearFaces() {
   at("faces").replaceChildren();
+  spreadOut();
   for (const boxes of document.querySelectorAll(".boxes")) boxes.replaceChildren();
 }
 
@@ -117,12 +138,17 @@ export function showAnswer(answer, { picture, boxes, live = false, mirrored = fa
   fit(at("faces"), faces.length, newCard);
   fit(boxes, faces.length, (index) => newBox(index, live));
   const several = faces.length > 1;
+  // The list of a moving picture stays compact, because the number of faces in it flickers.
+  const many = faces.length >= MANY || (live && boxes.classList.contains("many"));
+  for (const element of [at("faces"), boxes]) element.classList.toggle("many", many);
   faces.forEach((face, index) => {
     const card = at("faces").children[index];
     fillCard(card, face, index, several);
+    card.querySelector(".more").hidden = !many;
     cut(card.querySelector("canvas"), picture, face.box);
     fillBox(boxes.children[index], face, index, answer, { several, mirrored });
   });
+  arrange(boxes);
 }
 
 function fit(parent, length, make) {
@@ -136,7 +162,18 @@ function newCard(index) {
   const card = at("face").content.cloneNode(true).querySelector(".face");
   card.addEventListener("pointerenter", () => light(index, true));
   card.addEventListener("pointerleave", () => light(index, false));
+  const more = card.querySelector(".more");
+  more.ariaLabel = `All expressions of face ${index + 1}`;
+  more.addEventListener("click", () => open(card, !card.classList.contains("open")));
+  more.addEventListener("focus", () => light(index, true));
+  more.addEventListener("blur", () => light(index, false));
   return card;
+}
+
+/** Shows all bars of a card in the compact list. */
+function open(card, on) {
+  card.classList.toggle("open", on);
+  card.querySelector(".more").ariaExpanded = String(on);
 }
 
 function fillCard(card, face, index, several) {
@@ -182,7 +219,11 @@ function cut(canvas, picture, { x, y, width, height }) {
 function newBox(index, live) {
   const box = document.createElement(live ? "div" : "button");
   box.className = "box";
-  box.append(document.createElement("span"));
+  const plate = document.createElement("span");
+  plate.className = "label";
+  plate.append(document.createElement("span"), document.createElement("span"));
+  plate.lastElementChild.className = "rest";
+  box.append(plate);
   if (live) return box;
   box.type = "button";
   for (const event of ["pointerenter", "focus"]) {
@@ -194,7 +235,9 @@ function newBox(index, live) {
   box.addEventListener("click", () => {
     const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
     const behavior = still ? "auto" : "smooth";
-    at("faces").children[index].scrollIntoView({ block: "nearest", behavior });
+    const card = at("faces").children[index];
+    open(card, true);
+    card.scrollIntoView({ block: "nearest", behavior });
   });
   return box;
 }
@@ -206,16 +249,54 @@ function fillBox(element, face, index, answer, { several, mirrored }) {
   element.style.top = `${100 * y / answer.height}%`;
   element.style.width = `${100 * width / answer.width}%`;
   element.style.height = `${100 * height / answer.height}%`;
-  element.classList.toggle("at-top", y < 0.09 * answer.height);
-  element.classList.toggle("at-right", x + width / 2 > 0.6 * answer.width);
   element.classList.toggle("doubted", face.uncertain);
-  write(element.firstElementChild, label(face, index, several));
+  const [number, rest] = element.firstElementChild.children;
+  write(number, several ? String(index + 1) : "");
+  write(rest, `${several ? " " : ""}${label(face, index, false)}`);
   if (element.type === "button") {
     const share = percent(face.probabilities[face.emotion]);
     const label = `Face ${index + 1}: ${face.emotion}, ${share}`;
     element.setAttribute("aria-label", label + (face.uncertain ? ", uncertain" : ""));
   }
 }
+
+const places = new WeakMap(); // the .boxes -> the places of their labels
+
+/** Puts the labels where they cover neither faces nor each other, as far as there is room. */
+function arrange(boxes) {
+  const { clientWidth: width, clientHeight: height } = boxes;
+  const elements = [...boxes.children];
+  if (!width || !elements.length) return; // hidden; it is arranged when it appears
+  const single = elements.length === 1; // its label has no number, so it is never shortened
+  const plates = elements.map((element) => element.firstElementChild);
+  for (const plate of plates) plate.classList.remove("short");
+  const sizes = plates.map((plate) => {
+    const { offsetWidth, offsetHeight } = plate;
+    const short = single ? offsetWidth : offsetWidth - plate.lastElementChild.offsetWidth;
+    return { width: offsetWidth, height: offsetHeight, short };
+  });
+  const frames = elements.map(({ offsetLeft, offsetTop, offsetWidth, offsetHeight }) => {
+    return { x: offsetLeft, y: offsetTop, width: offsetWidth, height: offsetHeight };
+  });
+  const border = elements[0].clientLeft; // a label's place is counted from within its box
+  const found = placeLabels(frames, sizes, { width, height }, places.get(boxes));
+  places.set(boxes, found);
+  found.forEach(({ x, y, short }, index) => {
+    const [plate, frame] = [plates[index], frames[index]];
+    plate.classList.toggle("short", short && !single);
+    plate.style.top = `${y - frame.y - border}px`;
+    // A short label grows when its face is chosen. At the right edge it grows to the left.
+    const right = x + sizes[index].width > width;
+    const shown = short ? sizes[index].short : sizes[index].width;
+    plate.style.left = right ? "auto" : `${x - frame.x - border}px`;
+    plate.style.right = right ? `${frame.x + frame.width - x - shown - border}px` : "auto";
+  });
+}
+
+const resized = new ResizeObserver((entries) => {
+  for (const { target } of entries) arrange(target);
+});
+for (const boxes of document.querySelectorAll(".boxes")) resized.observe(boxes);
 
 function light(index, on) {
   at("faces").children[index]?.classList.toggle("lit", on);
