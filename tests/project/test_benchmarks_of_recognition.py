@@ -319,6 +319,47 @@ def test_a_tree_that_fails_is_named(benchmarks, tmp_path):
         benchmarks.sizes.measured(tmp_path, photo, None, 1)
 
 
+STAND_IN = """
+class FER:
+    def __init__(self, mtcnn):
+        assert not mtcnn
+
+    def detect_emotions(self, image, face_rectangles=None):
+        sum(range(1_000_000 if face_rectangles is None else 1))
+        return [{}, {}, {}]
+"""
+
+
+def test_photos_of_each_size_are_timed_beside_fer(benchmarks, model_folder, tmp_path, monkeypatch):
+    (tmp_path / "fer").mkdir()
+    (tmp_path / "fer" / "__init__.py").touch()
+    (tmp_path / "fer" / "fer.py").write_text(STAND_IN)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    photo = tmp_path / "photo.png"
+    cv2.imwrite(str(photo), np.full((300, 200, 3), 128, np.uint8))
+    printed = benchmarks.sizes.compare_with_fer(
+        sys.executable, photo, model_folder, None, [150, 300], rounds=1
+    )
+    rows = [line.replace("|", " ").split() for line in printed.splitlines()[1:5]]
+    assert [row[:3] for row in rows] == [
+        [side, who, "Haar"] for side in ("150", "300") for who in ("fer,", "ours,")
+    ]
+    assert [row[-1] for row in rows] == ["3", "0"] * 2  # faces
+    for theirs, ours in zip(rows[::2], rows[1::2], strict=True):
+        # By the clock and of the processor: the times, then how many times as fast.
+        for time, ratio in ((3, 5), (4, 6)):
+            expected = float(theirs[time]) / float(ours[time])
+            assert float(ours[ratio]) == pytest.approx(expected, rel=0.1)
+        assert theirs[5:] == ["3"]
+
+
+def test_the_interval_of_ratios_is_that_of_their_logarithms(benchmarks):
+    assert benchmarks.sizes.interval([3.0]) == "3.00"
+    assert benchmarks.sizes.interval([4.0, 4.0]) == "4.00 (4.00 to 4.00)"
+    # By hand: 12.706 (t with one degree of freedom) times log(2) / 2, about the mean log(2).
+    assert benchmarks.sizes.interval([1.41421356, 2.82842712]) == "2.00 (0.02 to 163.49)"
+
+
 # --- peer.py ---
 
 
