@@ -1,13 +1,15 @@
 """Put the server under load from 1, 8 and 64 clients at once.
 
     python benchmarks/serve.py [--model FOLDER] [--photo FILE] [--requests 5000] [--quick]
+                               [--processes 1] [--detector haar] [--yunet FILE]
 
-Starts `fer-study serve` as a process on this machine, and ends it afterwards. Each client sends the
-photo over one connection until its group has sent its share of the requests. After a response 503
-it waits for the time in Retry-After. The program prints for each number of clients: responses per
-second, their latency (50th, 95th and 99th percentile), refusals (503), and errors (any other
-response). At the end it prints the server's resident memory after a warm-up and after all requests.
-Clients and server share the processor.
+Starts `fer-study serve` as a process on this machine, and ends it afterwards. With --processes,
+there are several, and the clients are divided evenly among them, as by a proxy before them. Each
+client sends the photo over one connection until its group has sent its share of the requests. After
+a response 503 it waits for the time in Retry-After. The program prints for each number of clients:
+responses per second, their latency (50th, 95th and 99th percentile), refusals (503), and errors
+(any other response). At the end it prints the resident memory of all servers after a warm-up and
+after all requests, and the processor time of an answer. Clients and server share the processor.
 """
 
 import argparse
@@ -25,6 +27,8 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from fer_utils.recognition.detectors import NAMES
 
 CLIENTS = {1: 0.2, 8: 0.4, 64: 0.4}
 """Numbers of clients, and the share of the requests that each group sends."""
@@ -88,10 +92,15 @@ def send_all(port: int, photo: bytes, load: Load) -> None:
     connection.close()
 
 
-def run(port: int, photo: bytes, clients: int, requests: int, limit: float) -> tuple[Load, float]:
+def run(
+    ports: list[int], photo: bytes, clients: int, requests: int, limit: float
+) -> tuple[Load, float]:
     """Send requests from this number of clients. Returns their load and the seconds it took."""
     load = Load(requests, time.monotonic() + limit)
-    threads = [threading.Thread(target=send_all, args=(port, photo, load)) for _ in range(clients)]
+    threads = [
+        threading.Thread(target=send_all, args=(ports[number % len(ports)], photo, load))
+        for number in range(clients)
+    ]
     began = time.perf_counter()
     for thread in threads:
         thread.start()
@@ -100,20 +109,26 @@ def run(port: int, photo: bytes, clients: int, requests: int, limit: float) -> t
     return load, time.perf_counter() - began
 
 
-def memory_mb(port: int) -> float:
-    """The server's resident memory from its metrics, MB."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE)
-    connection.request("GET", "/metrics")
-    text = connection.getresponse().read().decode()
-    connection.close()
-    return float(re.search(r"^process_resident_memory_bytes (\S+)$", text, re.MULTILINE)[1]) / 1e6
+def metric(ports: list[int], name: str) -> float:
+    """The sum of a metric over the servers."""
+    total = 0.0
+    for port in ports:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE)
+        connection.request("GET", "/metrics")
+        text = connection.getresponse().read().decode()
+        connection.close()
+        total += float(re.search(rf"^{name} (\S+)$", text, re.MULTILINE)[1])
+    return total
 
 
-def start(model: Path | None) -> tuple[subprocess.Popen, int]:
-    """Start the server. Returns its process and port."""
-    command = [sys.executable, "-m", "fer_utils.cli", "serve", "--port", "0"]
-    if model:
-        command += ["--model", str(model)]
+def memory_mb(ports: list[int]) -> float:
+    """The servers' resident memory, MB."""
+    return metric(ports, "process_resident_memory_bytes") / 1e6
+
+
+def start(options: list[str]) -> tuple[subprocess.Popen, int]:
+    """Start a server with these options. Returns its process and port."""
+    command = [sys.executable, "-m", "fer_utils.cli", "serve", "--port", "0", *options]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     line = server.stdout.readline()
     found = re.search(r"http://127\.0\.0\.1:(\d+)", line)
@@ -123,15 +138,18 @@ def start(model: Path | None) -> tuple[subprocess.Popen, int]:
     return server, int(found[1])
 
 
-def measure(port: int, photo: bytes, requests: int, limit: float) -> bool:
+def measure(ports: list[int], photo: bytes, requests: int, limit: float) -> bool:
     """Run all groups of clients and print the results. Returns True if there were no errors."""
-    run(port, photo, max(CLIENTS), max(2 * max(CLIENTS), requests // 20), limit)
-    before = memory_mb(port)
-    print(f"{os.cpu_count()} cores, a photo of {len(photo):,} bytes")
+    run(ports, photo, max(CLIENTS), max(2 * max(CLIENTS), requests // 20), limit)
+    before, used = memory_mb(ports), metric(ports, "process_cpu_seconds_total")
+    print(
+        f"{len(ports)} processes, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the "
+        f"start, a photo of {len(photo):,} bytes"
+    )
     print("clients  answered  a second   p50 ms   p95 ms   p99 ms    503  errors")
     answered, errors = 0, []
     for clients, share in CLIENTS.items():
-        load, seconds = run(port, photo, clients, round(share * requests), limit)
+        load, seconds = run(ports, photo, clients, round(share * requests), limit)
         p50, p95, p99 = 1000 * np.percentile(load.latencies or [np.nan], (50, 95, 99))
         rate = len(load.latencies) / seconds
         print(
@@ -140,11 +158,13 @@ def measure(port: int, photo: bytes, requests: int, limit: float) -> bool:
         )
         answered += len(load.latencies)
         errors += load.errors
-    after = memory_mb(port)
+    after, used = memory_mb(ports), metric(ports, "process_cpu_seconds_total") - used
     print(
         f"resident memory: {before:.1f} MB after the warm-up, {after:.1f} MB after {answered:,} "
         f"requests more, ratio {after / before:.3f} (after / before)"
     )
+    # Refusals are in it, too; they take little.
+    print(f"processor time of the servers: {1000 * used / max(1, answered):.1f} ms an answer")
     if errors:
         print("errors:", ", ".join(sorted(set(errors))))
     return not errors
@@ -172,15 +192,30 @@ def main() -> None:
     parser.add_argument(
         "--quick", action="store_true", help="only 200 requests, to test that the server works"
     )
+    parser.add_argument("--processes", type=int, default=1, help="servers; default: 1")
+    parser.add_argument(
+        "--detector", choices=NAMES, default="haar", help="face detector; default: haar"
+    )
+    parser.add_argument("--yunet", type=Path, help="YuNet's model file")
     given = parser.parse_args()
+    if given.processes < 1:
+        parser.error(f"--processes: expected at least 1, found {given.processes}")
     photo = given.photo.read_bytes() if given.photo else portrait()
-    server, port = start(given.model)
+    options = ["--detector", given.detector]
+    for name in ("model", "yunet"):
+        if value := getattr(given, name):
+            options += [f"--{name}", str(value)]
+    servers = []
     try:
-        good = measure(port, photo, 200 if given.quick else given.requests, given.limit)
+        for _ in range(given.processes):
+            servers.append(start(options))
+        ports = [port for _, port in servers]
+        good = measure(ports, photo, 200 if given.quick else given.requests, given.limit)
     finally:
-        server.send_signal(signal.SIGTERM)
-        code = server.wait(60)
-    if code or not good:
+        for server, _ in servers:
+            server.send_signal(signal.SIGTERM)
+        codes = [server.wait(60) for server, _ in servers]
+    if any(codes) or not good:
         sys.exit(1)
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple, TextIO
 from fer_utils.errors import StudyError
 from fer_utils.recognition.annotation import annotate
 from fer_utils.recognition.found import ROW, RecognizedFace, as_answer
-from fer_utils.recognition.images import Photo, is_annotated, save_annotated
+from fer_utils.recognition.images import Photo, UnreadableImage, is_annotated, save_annotated
 from fer_utils.recognition.recognizer import Recognizer, photos_in
 from fer_utils.recognition.video import COLUMNS, is_video, recognize_video
 from fer_utils.storage import atomic_file, expect_replaceable
@@ -82,8 +82,7 @@ def _predict_photo(
     if annotated:
         _expect_place(annotated, path)
     photo = Photo(path)
-    if annotated:
-        photo.whole()  # so that it is decoded once
+    # A large JPEG is decoded whole only after this, or the answer would depend on --annotate.
     faces = recognizer.recognize(photo)
     if annotated:
         _save(annotate(photo, faces), annotated)
@@ -109,11 +108,12 @@ def _drawn(
     recognizer: Recognizer, targets: dict[Path, Path], annotated: Path | None
 ) -> Iterator[_Answered]:
     """Yield each photo with its faces, after its annotated copy is written."""
-    for path, photo, faces in recognizer.walk(list(targets), whole=annotated is not None):
+    for path, photo, faces in recognizer.walk(list(targets)):
         if annotated:
             try:
                 _save(annotate(photo, faces), annotated / targets[path])
-            except OSError as problem:  # such as a name that .png makes too long
+            # Such as a name that .png makes too long, or a JPEG that fails only in full size.
+            except (OSError, UnreadableImage) as problem:
                 _logger.warning("%s: not annotated: %s", path, problem)
         yield _Answered(path, faces, as_answer(photo.size, recognizer.detector.name, faces))
 

@@ -150,7 +150,7 @@ class Recognizer:
             yield path, faces
 
     def walk(
-        self, photos: Sequence[Path], *, progress: bool = True, whole: bool = False
+        self, photos: Sequence[Path], *, progress: bool = True
     ) -> Iterator[tuple[Path, Photo, list[RecognizedFace]]]:
         """Yield each photo in this order: its path, the photo, and its faces.
 
@@ -159,8 +159,6 @@ class Recognizer:
         Args:
             photos: paths of photos.
             progress: whether to show a progress bar, if standard error is a terminal.
-            whole: decode each photo once and whole, for a caller that needs all its pixels. Of a
-                large JPEG, boxes and probabilities then differ slightly from those of `recognize`.
 
         Raises:
             StudyError: none of the photos can be read.
@@ -171,8 +169,6 @@ class Recognizer:
         for path in tqdm(photos, unit=" photos", disable=None if progress else True):
             try:
                 photo = Photo(path)
-                if whole:
-                    photo.whole()
                 faces = self.recognize(photo)
             except UnreadableImage as problem:
                 _logger.warning("%s", problem)

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
+from skimage import data
 
 from fer_utils.errors import StudyError
 from fer_utils.recognition.found import Box, Detection
@@ -26,6 +27,7 @@ def benchmarks(project):
         import framing
         import peer
         import recognize
+        import scenes
         import sizes
     finally:
         sys.path.remove(folder)
@@ -35,6 +37,7 @@ def benchmarks(project):
         framing=framing,
         peer=peer,
         recognize=recognize,
+        scenes=scenes,
         sizes=sizes,
     )
 
@@ -317,6 +320,143 @@ def test_a_tree_that_fails_is_named(benchmarks, tmp_path):
     (tmp_path / "fer_utils" / "__init__.py").write_text("raise RuntimeError('broken')")
     with pytest.raises(SystemExit, match=r"(?s)the measurement failed.*broken"):
         benchmarks.sizes.measured(tmp_path, photo, None, 1)
+
+
+STAND_IN = """
+class FER:
+    def __init__(self, mtcnn):
+        assert not mtcnn
+
+    def detect_emotions(self, image, face_rectangles=None):
+        sum(range(1_000_000 if face_rectangles is None else 1))
+        return [{}, {}, {}]
+"""
+
+
+def test_photos_of_each_size_are_timed_beside_fer(benchmarks, model_folder, tmp_path, monkeypatch):
+    (tmp_path / "fer").mkdir()
+    (tmp_path / "fer" / "__init__.py").touch()
+    (tmp_path / "fer" / "fer.py").write_text(STAND_IN)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    photo = tmp_path / "photo.png"
+    cv2.imwrite(str(photo), np.full((300, 200, 3), 128, np.uint8))
+    printed = benchmarks.sizes.compare_with_fer(
+        sys.executable, photo, model_folder, None, [150, 300], rounds=1
+    )
+    rows = [line.replace("|", " ").split() for line in printed.splitlines()[1:5]]
+    assert [row[:3] for row in rows] == [
+        [side, who, "Haar"] for side in ("150", "300") for who in ("fer,", "ours,")
+    ]
+    assert [row[-1] for row in rows] == ["3", "0"] * 2  # faces
+    for theirs, ours in zip(rows[::2], rows[1::2], strict=True):
+        # By the clock and of the processor: the times, then how many times as fast.
+        for time, ratio in ((3, 5), (4, 6)):
+            expected = float(theirs[time]) / float(ours[time])
+            assert float(ours[ratio]) == pytest.approx(expected, rel=0.1)
+        assert theirs[5:] == ["3"]
+
+
+def test_the_interval_of_ratios_is_that_of_their_logarithms(benchmarks):
+    assert benchmarks.sizes.interval([3.0]) == "3.00"
+    assert benchmarks.sizes.interval([4.0, 4.0]) == "4.00 (4.00 to 4.00)"
+    # By hand: 12.706 (t with one degree of freedom) times log(2) / 2, about the mean log(2).
+    assert benchmarks.sizes.interval([1.41421356, 2.82842712]) == "2.00 (0.02 to 163.49)"
+
+
+# --- scenes.py ---
+
+
+@pytest.fixture(scope="module")
+def portrait(benchmarks, tmp_path_factory):
+    """The faces cut out of scikit-image's public-domain portrait."""
+    folder = tmp_path_factory.mktemp("portrait")
+    cv2.imwrite(str(folder / "face.png"), data.astronaut()[..., ::-1])
+    cv2.imwrite(str(folder / "none.png"), np.zeros((90, 90, 3), np.uint8))
+    (folder / "faces.csv").write_text("file,faces\nface.png,1\nnone.png,1\n")
+    return benchmarks.scenes.cuttings(folder)
+
+
+def test_a_scenes_faces_are_apart_and_where_it_says(benchmarks, portrait):
+    scenes = benchmarks.scenes
+    assert len(portrait) == 1  # the photo with another number of faces is left out
+    scene, places = scenes.compose(portrait, np.random.default_rng(1))
+    again, same = scenes.compose(portrait, np.random.default_rng(1))
+    other, _ = scenes.compose(portrait, np.random.default_rng(2))
+    assert np.array_equal(scene, again)
+    assert same == places
+    assert not np.array_equal(scene, other)
+    covered = np.zeros(scene.shape[:2], int)
+    for box in places:
+        covered[box.y : box.y + box.height, box.x : box.x + box.width] += 1
+    assert covered.max() == 1
+    assert covered.sum() == sum(box.width * box.height for box in places)  # inside the scene
+    assert min(box.width for box in places) / 2048 > 0.024
+    assert max(box.width for box in places) <= 1.5 * portrait[0].side
+    # In its place, the face looks as it did in the photo.
+    box = max(places)
+    cut = portrait[0].pixels
+    start = (len(cut) - portrait[0].side) // 2
+    face = cut[start : start + portrait[0].side, start : start + portrait[0].side]
+    pasted = scene[box.y : box.y + box.height, box.x : box.x + box.width]
+    small = [cv2.resize(each, (24, 24), interpolation=cv2.INTER_AREA) for each in (face, pasted)]
+    assert np.corrcoef(small[0].ravel(), small[1].ravel())[0, 1] > 0.95
+
+
+@pytest.mark.parametrize(
+    ("box", "on"),
+    [
+        (Box(100, 100, 40, 40), True),
+        (Box(93, 90, 60, 66), True),
+        (Box(111, 100, 40, 40), False),
+        (Box(112, 112, 16, 16), False),
+        (Box(70, 70, 100, 100), False),
+    ],
+)
+def test_a_box_lies_on_a_face_of_its_place_and_size(benchmarks, box, on):
+    assert benchmarks.scenes.lies_on(box, Box(100, 100, 40, 40)) is on
+
+
+def test_a_second_box_on_a_face_is_false(benchmarks, portrait):
+    scenes = benchmarks.scenes
+    first, second = Box(300, 300, 60, 60), Box(900, 700, 200, 200)
+    assert scenes.match([second, second, Box(0, 0, 9, 9)], [first, second]) == {1}
+
+    class Twice(FakeDetector):
+        """Finds the second face twice, and nothing in the second search."""
+
+        def __init__(self):
+            scaled = [round(edge * 640 / 2048) for edge in second]
+            super().__init__(Box(*scaled), Box(*scaled))
+
+        def detect_small(self, photo, largest):
+            return []
+
+    blank = np.zeros((1536, 2048, 3), np.uint8)
+    printed = scenes.report(
+        {"haar, full": Twice(), "haar": FakeSmall()}, [(blank, [first, second])]
+    )
+    rows = [line.split() for line in printed.splitlines()[2:]]
+    assert rows[0][2:] == ["1", "1", "1", "|", "1,", "0,", "0"]
+    assert rows[1][1:] == ["0", "2", "0", "|", "1,", "1,", "0"]
+    assert printed.splitlines()[-1].endswith("of Haar finds 1, only the limited one 0")
+
+
+class FakeSmall(FakeDetector):
+    def detect_small(self, photo, largest):
+        return []
+
+
+def test_both_searches_of_haar_find_the_portrait_in_a_scene(benchmarks, portrait):
+    scenes = benchmarks.scenes
+    scene = scenes.compose(portrait, np.random.default_rng(1))
+    searches = {"haar, full": scenes.FullHaar(), "haar": scenes.HaarDetector()}
+    printed = scenes.report(searches, [scene])
+    faces = len(scene[1])
+    rows = [line.replace("haar, full", "full").split() for line in printed.splitlines()[2:4]]
+    for row in rows:
+        found, missed = int(row[1]), int(row[2])
+        assert found + missed == faces
+        assert found >= 0.8 * faces
 
 
 # --- peer.py ---

@@ -147,7 +147,7 @@ def behind_nginx(recognizer, tmp_path_factory):
         text = (DEPLOY / "nginx.conf").read_text(encoding="utf-8")
         text = text.replace("/etc/ssl/faces.example", str(folder))
         text = text.replace("listen 443 ssl", f"listen 127.0.0.1:{port} ssl")
-        text = text.replace("http://127.0.0.1:5000", url)
+        text = text.replace("127.0.0.1:5000", url.removeprefix("http://"))
         user = "" if os.geteuid() else "user root; "  # another one cannot read the folder
         kept = "".join(
             f"{name}_temp_path {folder / name};"

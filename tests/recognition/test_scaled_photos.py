@@ -3,6 +3,7 @@
 import io
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -169,13 +170,64 @@ def test_a_strip_of_a_jpeg_has_pixels(recognizer):
         assert Photo(file).region(0, 0, 1, 1, 0.01).size
 
 
-def test_annotated_copies_of_a_folder_decode_each_photo_once(large, recognizer, tmp_path, decoded):
+@pytest.fixture
+def read(monkeypatch):
+    """The names of the photos whose whole content is read, in order."""
+    names = []
+    read_bytes = Path.read_bytes
+
+    def record(self):
+        if self.suffix == ".jpg":
+            names.append(self.name)
+        return read_bytes(self)
+
+    monkeypatch.setattr(Path, "read_bytes", record)
+    return names
+
+
+def test_annotated_copies_change_no_answer(large, group, tmp_path, decoded, read):
+    recognizer = Recognizer()  # the released model, because a random one hides small differences
+    for name, content in (("a.jpg", large), ("b.jpg", group)):
+        (tmp_path / name).write_bytes(content)
+
+    def answers(*paths, **options):
+        out = io.StringIO()
+        predict(recognizer, *paths, form="json", out=out, **options)
+        return out.getvalue()
+
+    plain = answers(tmp_path)
+    of_one = answers(tmp_path / "b.jpg")
+    assert [plain.count('"emotion"'), of_one.count('"emotion"')] == [3, 2]
+    decoded.clear()
+    read.clear()
+    assert answers(tmp_path, annotated=tmp_path / "drawn") == plain
+    # The search, a small face's crop in the second photo, and the drawing.
+    small, middle, whole = (1024, 800), (2048, 1600), (4096, 3200)
+    assert decoded == [small, whole, small, middle, whole]
+    assert read == ["a.jpg", "b.jpg"]
+    assert answers(tmp_path / "b.jpg", annotated=tmp_path / "one.png") == of_one
+    assert decoded[5:] == [small, middle, whole]
+    assert read[2:] == ["b.jpg"]
+    assert Image.open(tmp_path / "one.png").size == whole
+
+
+def test_a_photo_that_fails_only_in_full_size_does_not_stop_a_folder(
+    large, recognizer, tmp_path, monkeypatch, caplog
+):
     for name in ("a.jpg", "b.jpg"):
         (tmp_path / name).write_bytes(large)
-    predict(recognizer, tmp_path, annotated=tmp_path / "drawn", out=io.StringIO())
-    predict(recognizer, tmp_path / "a.jpg", annotated=tmp_path / "one.png", out=io.StringIO())
-    assert decoded == [(4096, 3200)] * 3
-    assert Image.open(tmp_path / "one.png").size == (4096, 3200)
+    load = JpegImageFile.load
+
+    def fail(self):
+        if self.tile and self.size == (4096, 3200):
+            raise OSError("broken data stream")
+        return load(self)
+
+    monkeypatch.setattr(JpegImageFile, "load", fail)
+    out = io.StringIO()
+    predict(recognizer, tmp_path, annotated=tmp_path / "drawn", out=out)
+    assert len(out.getvalue().splitlines()) == 2
+    assert caplog.text.count("not annotated") == 2
 
 
 def test_a_photo_of_two_cameras_is_scaled(decoded):

@@ -8,7 +8,8 @@ import pytest
 
 
 @pytest.mark.slow
-def test_the_load_benchmark_prints_its_table(model_folder, project):
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_the_load_benchmark_prints_its_table(model_folder, project, processes):
     command = [
         sys.executable,
         project / "benchmarks/serve.py",
@@ -16,9 +17,12 @@ def test_the_load_benchmark_prints_its_table(model_folder, project):
         model_folder,
         "--requests",
         "100",
+        "--processes",
+        processes,
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith(f"{processes} processes, ")
     rows = re.findall(
         r"^ +(\d+) +(\d+) +[\d.]+ +([\d.]+) +([\d.]+) +([\d.]+) +(\d+) +(\d+)$",
         done.stdout,
