@@ -97,7 +97,10 @@ def test_the_digest_sees_every_file_that_the_report_is_computed_from(tmp_path):
 
 @pytest.mark.slow
 def test_rendered_anew_it_has_the_same_bytes(real_data, tmp_path):
-    """Another processor may round the network's logits differently, and so change a figure."""
+    """Tables may differ in the fourth digit: other processors round the network's logits otherwise.
+
+    Pages show fewer digits. Those of an AMD EPYC and of an Intel Xeon were the same.
+    """
     study = Clone(tmp_path).root
     data = [f"DATA={real_data / 'fer2013.csv.gz'}", f"VOTES={real_data / 'fer2013new.csv'}"]
     environment = os.environ | {"PYTHONPATH": str(study)}
@@ -111,5 +114,9 @@ def test_rendered_anew_it_has_the_same_bytes(real_data, tmp_path):
     for folder in (publish.FINDINGS, publish.TABLES):
         for file in (EVIDENCE / folder).rglob("*.*"):
             made = study / file.relative_to(PROJECT)
-            assert made.read_bytes() == file.read_bytes(), file.name
+            if file.suffix == ".csv":
+                tables = (pd.read_csv(each) for each in (made, file))
+                pd.testing.assert_frame_equal(*tables, rtol=0, atol=5e-4, obj=file.name)
+            else:
+                assert made.read_bytes() == file.read_bytes(), file.name
     assert dataclasses.asdict(before)["evidence"] == publish.digest_of_evidence(EVIDENCE)
