@@ -1,11 +1,11 @@
 """Time from nothing to the baseline project's published accuracy, in its way and in ours.
 
-    python benchmarks/speedrun.py --faces data/prepared [--baseline-epochs 15] [--seed 1]
+    python benchmarks/speedrun.py --faces data/prepared [--recipe small_resnet] [--seed 1]
 
 The baseline project published 63.18 %. Here that accuracy has to be reached on PublicTest, on whole
 images without test-time augmentation, at the end of an epoch.
 
-Our way trains the recipe `speedrun` with `fit`. The baseline's way trains the recipe `baseline_cnn`
+Our way trains a recipe with `fit`. The baseline's way trains the recipe `baseline_cnn`
 with ImageDataGenerator on PNG files and `model.fit`, as in benchmarks/train.py, and evaluates
 PublicTest after each epoch as that project does. Each way runs in a new process. Times include its
 start, reading the faces and compilation. The PNG files are written before.
@@ -28,15 +28,14 @@ import train
 
 from fer_utils.data.faces import load_faces
 from fer_utils.emotions import PUBLIC, TRAINING
+from fer_utils.training.recipe import at_budget
 from fer_utils.training.recipes import get_recipe
 
 TARGET = 0.6318
 
 
 def our_way(faces: Path, images: Path, given: argparse.Namespace) -> None:
-    """Train `speedrun`, and print the PublicTest accuracy of each epoch."""
-    import pandas as pd
-
+    """Train the recipe, and print the PublicTest accuracy of each epoch."""
     from fer_utils.training import checkpoint
     from fer_utils.training.fit import fit
 
@@ -47,9 +46,8 @@ def our_way(faces: Path, images: Path, given: argparse.Namespace) -> None:
         _tell(row["val_accuracy"])
 
     checkpoint.Checkpoint.add = add_and_tell  # type: ignore[method-assign]
-    recipe = get_recipe("speedrun").but(**({"epochs": given.epochs} if given.epochs else {}))
-    run = fit(recipe, load_faces(faces), given.seed, images.parent / "runs", progress=False)
-    assert isinstance(run.history, pd.DataFrame)
+    recipe = at_budget(get_recipe(given.recipe), epochs=given.epochs)
+    fit(recipe, load_faces(faces), given.seed, images.parent / "runs", progress=False)
 
 
 def baseline_way(faces: Path, images: Path, given: argparse.Namespace) -> None:
@@ -140,6 +138,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--faces", type=Path, required=True, help="prepared faces of FER-2013")
+    parser.add_argument(
+        "--recipe", default="small_resnet", help="of our training; default: small_resnet"
+    )
     parser.add_argument("--seed", type=int, default=1, help="of both trainings; default: 1")
     parser.add_argument(
         "--epochs", type=int, default=0, help="of our training; default: the recipe's"
@@ -156,7 +157,7 @@ def main() -> None:
         WAYS[given.one[0]](given.faces, Path(given.one[1]), given)
         sys.stdout.flush()
         os._exit(0)  # TensorFlow may wait for its threads
-    options = ["--seed", str(given.seed), "--epochs", str(given.epochs)]
+    options = ["--recipe", given.recipe, "--seed", str(given.seed), "--epochs", str(given.epochs)]
     options += ["--baseline-epochs", str(given.baseline_epochs)]
     epochs, processor = {}, {}
     with tempfile.TemporaryDirectory() as folder:

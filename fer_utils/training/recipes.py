@@ -89,22 +89,6 @@ _LONG: dict[str, Any] = {
 }
 _LONG |= {"precision": "float32"}
 
-# The least time on two cores to the baseline project's accuracy (benchmarks/speedrun.py): a quarter
-# of small_resnet's multiply-adds, a short schedule, and augmentation that 12 epochs can use.
-SPEEDRUN = SMALL_RESNET.but(
-    name="speedrun",
-    widths=(16, 32, 64, 128),
-    dropout=0.1,
-    epochs=12,
-    learning_rate=0.2,
-    rotation=10,
-    zoom=0.1,
-    translation=2,
-    erase=0.0,
-    alternating_flip=True,
-    label_smoothing=0.1,
-)
-
 MEDIUM_RESNET = SMALL_RESNET.but(
     name="medium_resnet", widths=(48, 96, 192, 384), dropout=0.3, **_LONG
 )
@@ -141,7 +125,6 @@ RECIPES = {
         # The loss with the largest gain in the ablation, whose trainings were short. At 60 epochs
         # the gain is not significant (docs/results.md).
         SMALL_RESNET.but(name="small_resnet_l2svm", loss="squared_hinge", label_smoothing=0.0),
-        SPEEDRUN,
         MEDIUM_RESNET,
         VGG,
         MEDIUM_VGG,

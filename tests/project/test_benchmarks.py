@@ -102,3 +102,17 @@ def test_the_speedrun_reports_who_reached_the_accuracy(project):
     assert printed.endswith("ratio 15.0")
     printed = speedrun.report({"ours": ours[:1], "baseline": theirs}, used)
     assert "ratio" not in printed and "more than 1.0 minutes" in printed
+
+
+@pytest.mark.slow
+def test_teaching_is_compared_in_three_ways(project, faces, tmp_path):
+    faces.without_private().save(tmp_path / "faces")
+    command = [sys.executable, project / "benchmarks" / "teaching.py", "--epochs", "1"]
+    command += ["--data", tmp_path / "faces", "--runs", tmp_path / "runs", "--seeds", "1", "2"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1500)
+    assert done.returncode == 0, done.stderr
+    row = r"^\S.* [\d.]+% of PublicTest \([\d.]+%, [\d.]+%\)$"
+    assert len(re.findall(row, done.stdout, re.M)) == 2 * 3
+    difference = r"^taught on .* − .*: [+-][\d.]+ points \(95 % interval .*\)$"
+    assert len(re.findall(difference, done.stdout, re.M)) == 2 * 3
+    assert len(list((tmp_path / "runs").glob("*-seed*"))) == 6
