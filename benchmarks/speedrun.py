@@ -141,7 +141,9 @@ def main() -> None:
     parser.add_argument(
         "--recipe", default="small_resnet", help="of our training; default: small_resnet"
     )
-    parser.add_argument("--seed", type=int, default=1, help="of both trainings; default: 1")
+    parser.add_argument(
+        "--seed", type=int, default=1, help="of our training, and of the baseline's batches"
+    )
     parser.add_argument(
         "--epochs", type=int, default=0, help="of our training; default: the recipe's"
     )

@@ -6,6 +6,7 @@ validation and test images.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -104,6 +105,17 @@ def draw(
     return Draws(flipped, transform, erased, share, pasted, side)
 
 
+def alternating_flips(seed: Sequence[int], images: int, *, inverted: bool) -> np.ndarray:
+    """Which images are flipped, bool (n,): a coin is tossed once for each, or its inverse.
+
+    Args:
+        seed: of the coins.
+        images: number of images.
+        inverted: flip the other images instead, as in every second epoch.
+    """
+    return (np.random.default_rng(seed).random(images) < 0.5) ^ inverted
+
+
 VIEW_FIELDS = (
     *("flip", "alternating_flip", "rotation", "zoom", "translation", "border", "crop"),
     *("crop_side", "erase"),
@@ -123,7 +135,7 @@ def draw_view(recipe: Recipe, view: int, images: int) -> Draws:
     """
     flipped = None
     if recipe.alternating_flip:
-        flipped = (np.random.default_rng(_VIEWS).random(images) < 0.5) ^ (view % 2 == 1)
+        flipped = alternating_flips(_VIEWS, images, inverted=view % 2 == 1)
     generator = np.random.default_rng([*_VIEWS, view])
     return draw(recipe, generator, images, recipe.crop_side, flipped)
 

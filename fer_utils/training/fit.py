@@ -59,14 +59,12 @@ def epoch_plan(
     """
     generator = np.random.default_rng([seed, epoch])
     order = generator.permutation(images)
-    now = recipe.in_epoch(epoch)
-    flipped = None
     if recipe.teacher_views:
         draws = augmentation.draw_view(recipe, view_of(recipe, epoch), images)
     else:
+        now, flipped = recipe.in_epoch(epoch), None
         if recipe.alternating_flip:
-            # Each image's coin is tossed once, and every second epoch inverts it.
-            flipped = (np.random.default_rng([seed, 0]).random(images) < 0.5) ^ (epoch % 2 == 0)
+            flipped = augmentation.alternating_flips([seed, 0], images, inverted=epoch % 2 == 0)
         draws = augmentation.draw(now, generator, images, min(side, now.crop_side), flipped)
     if recipe.drop_last and images >= recipe.batch_size:
         order = order[: images // recipe.batch_size * recipe.batch_size]
