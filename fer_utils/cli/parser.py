@@ -508,10 +508,10 @@ def _server_options(parser: CommandParser) -> None:
     add(
         "--max-memory-mb",
         type=_at_least(1),
-        default=500,
+        default=320,
         metavar="MB",
         help="memory for the photos in work, in 1,000,000 bytes; a photo that needs more is "
-        "refused; default: 500, a JPEG of 50 million pixels",
+        "refused; default: 320, a PNG of 45 million pixels or a HEIC of 24 million",
     )
     add(
         "--viewers",

@@ -20,6 +20,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from fer_utils.errors import StudyError
 from fer_utils.recognition import heif
+from fer_utils.recognition.decoding import MAX_DECODED, SIDEWAYS, jpeg_scale, memory_of
 
 FORMATS = (
     *("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF", "HEIF", "JPEG2000", "PPM"),
@@ -38,12 +39,6 @@ short rows."""
 
 MAX_BYTES = 10 * MAX_PIXELS
 """Most memory in bytes that reading a photo may take. A small file may need very much."""
-
-# Bytes of memory for each pixel at the peak of reading a photo into an array, measured with
-# Pillow 13 at 12 million pixels. Decoders of whole pictures need more than those of rows.
-_BYTES_OF_PIXEL = 10
-_BYTES_OF_MODE = {"RGBA": 13, "LA": 13, "PA": 13, "I": 12, "F": 12}
-_BYTES_OF_FORMAT = {"WEBP": 18, "JPEG2000": 19, "AVIF": 13, "HEIF": 13}
 
 SOFTWARE = "fer-study"
 """The name of this program in annotated photos and clips. It marks the files that fer-study may
@@ -132,7 +127,7 @@ class Photo:
         """
         if self._array is not None:
             return Image.fromarray(np.ascontiguousarray(self._array))
-        return self._at_least(max(self.size))
+        return self._at_least(max(self.size), self.size[0] * self.size[1])
 
     def scaled(self, longest: int) -> np.ndarray:
         """Return the whole photo, scaled down no further than to this longer side.
@@ -198,23 +193,33 @@ class Photo:
         header = _header(data, self._name)
         if isinstance(header, JpegImageFile):
             _check_size(header.size, self._name, _memory_needed(header))
-            self.size = header.size[::-1] if _orientation(header) in _SIDEWAYS else header.size
+            self.size = header.size[::-1] if _orientation(header) in SIDEWAYS else header.size
             self._data, self._header = data, header
         else:
             self._decoded.append(_upright_rgb(header, self._name))
             self.size = self._decoded[0].size
 
-    def _at_least(self, longest: int) -> Image.Image:
-        """Return the smallest decoded image whose longer side has this many pixels, or all."""
-        wanted = min(longest, max(self.size))
+    def _at_least(self, longest: int, most: int = MAX_DECODED) -> Image.Image:
+        """Return the smallest decoded image whose longer side has this many pixels.
+
+        If the photo has fewer, it is the whole photo. A JPEG has at most `most` pixels, except if
+        it has been decoded whole before.
+        """
+        if self._data is not None:
+            return self._decode(jpeg_scale(self.size, longest, most))
+        longest = min(longest, max(self.size))
+        return next(image for image in self._decoded if max(image.size) >= longest)
+
+    def _decode(self, scale: int) -> Image.Image:
+        """Return the JPEG at 1/scale or larger. It is decoded if it has not been yet."""
+        assert self._data is not None
         for image in self._decoded:
-            if max(image.size) >= wanted:
+            if max(image.size) >= max(self.size) // scale:
                 return image
-        assert self._data is not None  # other inputs were decoded whole
         header = self._header or _header(self._data, self._name)
         self._header = None
-        share = wanted / max(header.size)
-        header.draft(None, (math.ceil(share * header.width), math.ceil(share * header.height)))
+        width, height = header.size
+        header.draft(None, (max(1, width // scale), max(1, height // scale)))
         self._decoded.append(_upright_rgb(header, self._name))
         if self._decoded[-1].size == self.size:
             self._data = None
@@ -242,7 +247,7 @@ def open_image(image: AnyImage) -> Image.Image:
 
 
 def memory_needed(data: bytes) -> int:
-    """Return the most bytes of memory that reading a file's photo takes, if it is decoded whole.
+    """Return the most bytes of memory that a recogniser takes to read a file's photo.
 
     Only the header is read.
 
@@ -405,9 +410,6 @@ _TURNS = {
 }
 """What makes a photo of each EXIF orientation upright."""
 
-_SIDEWAYS = (5, 6, 7, 8)
-"""EXIF orientations that exchange width and height."""
-
 
 def _orientation(image: Image.Image) -> int:
     try:
@@ -474,9 +476,6 @@ def _check_size(size: tuple[int, ...], name: str, needed: int = 0) -> None:
 
 
 def _memory_needed(image: Image.Image) -> int:
-    of_pixel = max(
-        _BYTES_OF_PIXEL,
-        _BYTES_OF_MODE.get(image.mode, 0),
-        _BYTES_OF_FORMAT.get(image.format or "", 0),
-    )
-    return of_pixel * image.width * image.height
+    # Pillow decodes a PNG to look for EXIF data behind the pixels.
+    behind = image.format == "PNG" and "exif" not in image.info
+    return memory_of(image, 1 if behind else _orientation(image))

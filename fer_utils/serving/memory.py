@@ -6,9 +6,9 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-MAX_MEMORY = 500_000_000
-"""Most memory in bytes for the photos in work together, and so for one photo. A JPEG of 50 million
-pixels needs as much."""
+MAX_MEMORY = 320_000_000
+"""Most memory in bytes for the photos in work together, and so for one photo. A PNG of 45 million
+pixels needs as much, or a HEIC of 24 million. JPEGs need less, because they are decoded smaller."""
 
 _MMAP_THRESHOLD = -3  # M_MMAP_THRESHOLD of <malloc.h>
 _MAPPED = 2**20  # bytes; the memory of a larger array goes back to the system with the array

@@ -173,9 +173,11 @@ def test_the_memory_has_a_limit_that_depends_on_the_format(monkeypatch):
 def test_the_memory_needed_is_known_before_decoding(monkeypatch, mode, format):
     data = encoded(Image.new(mode, (400, 300)), format)
     pixels = np.asarray(open_image(data)).nbytes
-    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", None)
+    decoded = []
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda image: decoded.append(image))
     # The array of the pixels, and Pillow's own picture of four bytes a pixel.
     assert images.memory_needed(data) >= pixels + 4 * 400 * 300
+    assert decoded == []
 
 
 def test_the_largest_photos_of_phones_are_below_the_limit():

@@ -1,4 +1,4 @@
-"""The load benchmark of the server prints its whole table. Its speeds are not tested."""
+"""The benchmarks of the server's load and memory. Speeds are not tested."""
 
 import re
 import subprocess
@@ -35,3 +35,16 @@ def test_the_load_benchmark_prints_its_table(model_folder, project, processes):
     assert re.search(
         r"^resident memory: .* after 100 requests more, ratio \d\.\d+ ", done.stdout, re.MULTILINE
     )
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the memory in /proc")
+def test_the_largest_photos_take_the_memory_that_they_may(project):
+    command = [sys.executable, project / "benchmarks/server_memory.py", "--requests", "100"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.findall(r"\d+ x (\d+)", done.stdout) == ["200"] * 3  # no refusals, no errors
+    peaks = re.findall(r"at the peak \(\+(\d+)\)", done.stdout)
+    assert len(peaks) == 3
+    assert max(map(int, peaks)) < 400, done.stdout
+    assert int(re.search(r"idle at the end: (\d+) MB", done.stdout)[1]) < 250
