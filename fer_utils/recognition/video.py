@@ -1,9 +1,12 @@
 """The faces in a video file: one row for each face of each frame, and an annotated clip."""
 
 import os
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from pathlib import Path
+
+import numpy as np
 
 from fer_utils.errors import StudyError
 from fer_utils.recognition.annotation import draw_on_frame
@@ -18,6 +21,8 @@ __all__ = ["COLUMNS", "is_video", "recognize_video"]
 COLUMNS = ("frame", "seconds", "track", *ROW)
 """Keys of a row, in order. Frames are numbered from 0 and tracks from 1."""
 
+_Frame = tuple[float, np.ndarray | None]  # its time in seconds and its pixels
+
 
 def recognize_video(
     recognizer: Recognizer,
@@ -30,9 +35,9 @@ def recognize_video(
 ) -> Iterator[dict]:
     """Recognise the faces in each frame of a video. Labels and numbers persist between frames.
 
-    Frames are read, recognised and drawn one by one, so the memory does not depend on the length
-    of the video. They are rotated upright according to the file. The readable part of a truncated
-    or damaged file is recognised, and a warning about missing frames is logged.
+    Each frame is read while the one before is recognised and drawn, so the memory does not depend
+    on the length of the video. Frames are rotated upright according to the file. The readable part
+    of a truncated or damaged file is recognised, and a warning about missing frames is logged.
 
     Args:
         recognizer: finds and classifies the faces.
@@ -88,7 +93,8 @@ def _rows(
         draw = None if clip is None else stack.enter_context(annotated_clip(clip, video.rate))
         faces: list[TrackedFace] = []
         # A clip contains every frame, so all frames are decoded for it.
-        for index, (seconds, frame) in enumerate(video.frames(1 if draw else every)):
+        frames = stack.enter_context(closing(_ahead(video.frames(1 if draw else every))))
+        for index, (seconds, frame) in enumerate(frames):
             recognised = index % every == 0
             if frame is not None:
                 if recognised:
@@ -98,6 +104,15 @@ def _rows(
             bar.update()
             if recognised:
                 yield from (_row(index, seconds, face) for face in faces)
+
+
+def _ahead(frames: Iterator[_Frame]) -> Generator[_Frame]:
+    """Yield the frames. A thread reads the next one while the last one is in use."""
+    with ThreadPoolExecutor(1) as pool:
+        following = pool.submit(next, frames, None)
+        while (frame := following.result()) is not None:
+            following = pool.submit(next, frames, None)
+            yield frame
 
 
 def _row(frame: int, seconds: float, face: TrackedFace) -> dict:

@@ -6,6 +6,7 @@ import os
 import struct
 import subprocess
 import sys
+from threading import Event
 
 import cv2
 import numpy as np
@@ -21,6 +22,7 @@ from fer_utils.recognition.found import Box, RecognizedFace
 from fer_utils.recognition.recognizer import Recognizer
 from fer_utils.recognition.tracking import Tracker
 from fer_utils.recognition.video import COLUMNS, recognize_video
+from fer_utils.recognition.video_files import VideoFile
 
 WIDTH, HEIGHT, RATE = 320, 240, 20
 SQUARE = 80
@@ -152,6 +154,36 @@ def test_frames_are_read_as_the_rows_are_taken(clip):
 
     assert len(taken) == 4
     assert len(recognizer.seen) == 4
+
+
+def test_one_frame_is_read_while_the_one_before_is_recognised(clip, monkeypatch):
+    read_frames, second_read, third_read = VideoFile.frames, Event(), Event()
+
+    def frames(self, every):
+        for number, frame in enumerate(read_frames(self, every), start=1):
+            {2: second_read, 3: third_read}.get(number, Event()).set()
+            yield frame
+
+    monkeypatch.setattr(VideoFile, "frames", frames)
+
+    class Waits(SquareRecognizer):
+        def recognize(self, frame):
+            assert second_read.wait(30)
+            # One frame in advance suffices; more would take memory.
+            assert self.seen or not third_read.wait(0.2)
+            return super().recognize(frame)
+
+    assert rows_of(clip, Waits()) == rows_of(clip)
+
+
+def test_an_error_in_reading_reaches_the_caller(clip, monkeypatch):
+    def frames(self, every):
+        yield 0.0, np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+        raise MemoryError("too large")
+
+    monkeypatch.setattr(VideoFile, "frames", frames)
+    with pytest.raises(MemoryError, match="too large"):
+        rows_of(clip)
 
 
 def test_the_recogniser_on_a_portrait_that_moves_across(model_folder, tmp_path):
