@@ -132,7 +132,7 @@ def ensemble(given: argparse.Namespace) -> None:
     """Select an ensemble of committed runs on PublicTest."""
     from fer_utils.data.faces import load_faces
     from fer_utils.emotions import PUBLIC
-    from fer_utils.results.ensembles import member_logits, members, select
+    from fer_utils.results.ensembles import members, select_with_tta
     from fer_utils.results.evidence import publish_ensemble, read_evidence
 
     faces = load_faces(given.data)
@@ -147,15 +147,13 @@ def ensemble(given: argparse.Namespace) -> None:
         wanted = folder.name in given.labels or not given.labels
         if wanted and not info.learned_from_votes:
             chosen[folder] = info
-    public = faces.of(PUBLIC)
-    logits = {folder.name: each for folder, each in member_logits(chosen, public).items()}
-    path = select(logits, public.emotion, given.size)
+    path, tta = select_with_tta(chosen, faces.of(PUBLIC), given.size)
     print(path.round(4).to_string(index=False))
     print("Members:", ", ".join(f"{label} x{times}" for label, times in members(path).items()))
+    print("Test-time augmentation:", "that of their recipes" if tta else "none")
     if given.publish:
-        print(
-            f"Evidence: {publish_ensemble(given.publish, path, chosen, faces, resolve(EVIDENCE))}"
-        )
+        file = publish_ensemble(given.publish, path, chosen, faces, resolve(EVIDENCE), tta=tta)
+        print(f"Evidence: {file}")
 
 
 def teach(given: argparse.Namespace) -> None:

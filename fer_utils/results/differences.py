@@ -10,7 +10,7 @@ from fer_utils.data.faces import Faces
 from fer_utils.emotions import PRIVATE, PUBLIC
 from fer_utils.errors import StudyError
 from fer_utils.evaluation import mcnemar, paired_bootstrap
-from fer_utils.results.ensembles import member_logits, predict_ensemble
+from fer_utils.results.ensembles import Ensemble
 from fer_utils.training.runs import RunInfo, logits_of
 
 TABLE = "differences.csv"
@@ -27,13 +27,13 @@ PAIRS = (
 
 
 def differences(
-    runs: Mapping[Path, RunInfo], ensembles: Mapping[str, Mapping[Path, int]], faces: Faces
+    runs: Mapping[Path, RunInfo], ensembles: Mapping[str, Ensemble], faces: Faces
 ) -> pd.DataFrame:
     """Compare the models of `PAIRS` on both test splits, each with TTA if its recipe has one.
 
     Args:
         runs: the record of each run, by the folder with its logits.
-        ensembles: how often each run counts, by the ensemble's name.
+        ensembles: the committed ensembles, by name.
         faces: the faces that the logits belong to.
 
     Returns:
@@ -47,9 +47,7 @@ def differences(
         correct = {}
         for name in {name for pair in PAIRS for name in pair}:
             if name in ensembles:
-                counts = ensembles[name]
-                members = member_logits({folder: runs[folder] for folder in counts}, part)
-                logits = [predict_ensemble(counts, members)]
+                logits = [ensembles[name].predict(runs, part)]
             else:
                 logits = [
                     logits_of(folder, part, tta=bool(info.recipe.tta_label))

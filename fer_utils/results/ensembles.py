@@ -7,6 +7,7 @@ are computed from the members' own logits.
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,32 @@ from fer_utils.training.runs import RunInfo, logits_of, read_run_info
 FOLDER = "ensembles"
 SIZE = 8
 """The largest number of members. A member that is selected twice counts twice."""
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """A committed ensemble.
+
+    Attributes:
+        counts: how often each run counts, by its folder in the evidence.
+        tta: whether the members use the test-time augmentation of their recipes.
+    """
+
+    counts: dict[Path, int]
+    tta: bool = True
+
+    def predict(self, runs: Mapping[Path, RunInfo], faces: Faces) -> np.ndarray:
+        """The ensemble's predictions in the form of logits, float32 (n, 7), as committed.
+
+        Args:
+            runs: the record of each member at least.
+            faces: the faces to look up, (n,).
+
+        Raises:
+            StudyError: some of these faces have no logits.
+        """
+        used = {folder: runs[folder] for folder in self.counts}
+        return predict_ensemble(self.counts, member_logits(used, faces, tta=self.tta))
 
 
 def select(
@@ -73,6 +100,32 @@ def select(
     return pd.DataFrame(rows)
 
 
+def select_with_tta(
+    runs: Mapping[Path, RunInfo], faces: Faces, size: int = SIZE
+) -> tuple[pd.DataFrame, bool]:
+    """Select members, and whether all of them use test-time augmentation, on PublicTest.
+
+    Args:
+        runs: the record of each candidate, by the folder with its logits.
+        faces: PublicTest, (n,).
+        size: number of steps.
+
+    Returns:
+        The table of `select`, and True if the selected ensemble has a lower cross-entropy with the
+        TTA of its members' recipes than the one that is selected without.
+
+    Raises:
+        StudyError: as in `select` and `member_logits`.
+    """
+    paths = {}
+    for tta in (True, False):
+        logits = member_logits(runs, faces, tta=tta)
+        candidates = {folder.name: each for folder, each in logits.items()}
+        paths[tta] = select(candidates, faces.emotion, size)
+    tta = selected(paths[True])["cross_entropy"] <= selected(paths[False])["cross_entropy"]
+    return paths[bool(tta)], bool(tta)
+
+
 def selected(path: pd.DataFrame) -> pd.Series:
     """The step of `select` with the lowest cross-entropy. Its ensemble is the selected one."""
     return path.loc[path["cross_entropy"].idxmin()]
@@ -84,18 +137,21 @@ def members(path: pd.DataFrame) -> dict[str, int]:
     return {label: int(times) for label, times in added.value_counts(sort=False).items()}
 
 
-def member_logits(runs: Mapping[Path, RunInfo], faces: Faces) -> dict[Path, np.ndarray]:
-    """Look up each run's logits, float32 (n, 7), with TTA if its recipe has one.
+def member_logits(
+    runs: Mapping[Path, RunInfo], faces: Faces, *, tta: bool = True
+) -> dict[Path, np.ndarray]:
+    """Look up each run's logits, float32 (n, 7).
 
     Args:
         runs: the record of each run, by the folder with its logits.
         faces: the faces to look up, (n,).
+        tta: take the logits with test-time augmentation of the runs whose recipe has one.
 
     Raises:
         StudyError: some of these faces have no logits.
     """
     return {
-        folder: logits_of(folder, faces, tta=bool(info.recipe.tta_label))
+        folder: logits_of(folder, faces, tta=tta and bool(info.recipe.tta_label))
         for folder, info in runs.items()
     }
 
@@ -110,10 +166,13 @@ def predict_ensemble(counts: Mapping, logits: Mapping) -> np.ndarray:
     return mean_prediction([logits[member] for member, n in counts.items() for _ in range(n)])
 
 
-def write_ensemble(folder: Path, name: str, path: pd.DataFrame, candidates: Iterable[str]) -> Path:
+def write_ensemble(
+    folder: Path, name: str, path: pd.DataFrame, candidates: Iterable[str], *, tta: bool = True
+) -> Path:
     """Write an ensemble of committed runs to the evidence in `folder`. Returns the file."""
     values = {
         "members": members(path),
+        "tta": tta,
         "candidates": sorted(candidates),
         "size": len(path),
         "public_accuracy": round(float(selected(path)["accuracy"]), 6),
@@ -141,20 +200,22 @@ def read_candidates(folder: Path, name: str = "ensemble") -> dict[Path, RunInfo]
     return {Path(folder) / label: read_run_info(Path(folder) / label) for label in labels}
 
 
-def read_ensembles(folder: Path) -> dict[str, dict[Path, int]]:
-    """Read the ensembles in the evidence in `folder`: how often each run counts, by its folder.
+def read_ensembles(folder: Path) -> dict[str, Ensemble]:
+    """Read the ensembles in the evidence in `folder`, by name.
 
     Raises:
         StudyError: a member's evidence is missing.
     """
     found = {}
     for file in sorted((Path(folder) / FOLDER).glob("*.json")):
-        counts = json.loads(file.read_text(encoding="utf-8"))["members"]
+        values = json.loads(file.read_text(encoding="utf-8"))
+        counts = values["members"]
         if missing := [label for label in counts if not (Path(folder) / label).is_dir()]:
             raise StudyError(
                 f"{file}: expected the evidence of its members beside it, found none of "
                 f"{', '.join(missing)}. Publish them (`fer-study score RUN --publish`), or select "
                 "the ensemble again (`fer-study ensemble`)."
             )
-        found[file.stem] = {Path(folder) / label: times for label, times in counts.items()}
+        by_folder = {Path(folder) / label: times for label, times in counts.items()}
+        found[file.stem] = Ensemble(by_folder, values["tta"])
     return found

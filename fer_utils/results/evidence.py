@@ -26,9 +26,8 @@ from fer_utils.emotions import CANONICAL_COUNTS, PRIVATE, PUBLIC
 from fer_utils.errors import StudyError
 from fer_utils.results.ensembles import (
     FOLDER,
-    member_logits,
+    Ensemble,
     members,
-    predict_ensemble,
     read_ensembles,
     write_ensemble,
 )
@@ -92,6 +91,7 @@ def publish_ensemble(
     faces: Faces,
     folder: Path,
     *,
+    tta: bool = True,
     log: Path | None = None,
 ) -> Path:
     """Write an ensemble to `folder`/ensembles/<name>.json, and log its use of PrivateTest.
@@ -104,6 +104,7 @@ def publish_ensemble(
         runs: the record of each candidate, by its folder.
         faces: with PrivateTest.
         folder: the evidence.
+        tta: whether the members use the test-time augmentation of their recipes.
         log: as in `scoring.score`.
 
     Raises:
@@ -115,15 +116,17 @@ def publish_ensemble(
         )
     counts = members(path)
     used = {each: info for each, info in runs.items() if each.name in counts}
-    if read_ensembles(folder).get(name) != {each: counts[each.name] for each in used}:
-        key = json.dumps(
-            sorted((info.fingerprint, counts[each.name]) for each, info in used.items())
+    ensemble = Ensemble({each: counts[each.name] for each in used}, tta)
+    if read_ensembles(folder).get(name) != ensemble:
+        determined: list = sorted(
+            (info.fingerprint, counts[each.name]) for each, info in used.items()
         )
+        if not tta:  # ensembles before this choice existed have TTA
+            determined.append("without TTA")
+        fingerprint = hashlib.sha256(json.dumps(determined).encode()).hexdigest()
         private = faces.of(PRIVATE)
-        logits = {each.name: found for each, found in member_logits(used, private).items()}
-        fingerprint = hashlib.sha256(key.encode()).hexdigest()
-        add_to_log(name, fingerprint, predict_ensemble(counts, logits), private, log)
-    return write_ensemble(folder, name, path, [each.name for each in runs])
+        add_to_log(name, fingerprint, ensemble.predict(runs, private), private, log)
+    return write_ensemble(folder, name, path, [each.name for each in runs], tta=tta)
 
 
 def compute_results(folder: Path, faces: Faces) -> pd.DataFrame:

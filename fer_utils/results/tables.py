@@ -20,7 +20,7 @@ from fer_utils.evaluation import (
     paired_bootstrap,
     seed_summary,
 )
-from fer_utils.results.ensembles import member_logits, predict_ensemble
+from fer_utils.results.ensembles import Ensemble
 from fer_utils.training.runs import VOTES, RunInfo, logits_of
 
 SPLITS = {"public": PUBLIC, "private": PRIVATE}
@@ -37,7 +37,7 @@ class _Seed(NamedTuple):
 def summarise(
     runs: Mapping[Path, RunInfo],
     faces: Faces,
-    ensembles: Mapping[str, Mapping[Path, int]] | None = None,
+    ensembles: Mapping[str, Ensemble] | None = None,
 ) -> pd.DataFrame:
     """Scores of each model over its seeds, without and with TTA, and of ensembles.
 
@@ -47,7 +47,7 @@ def summarise(
     Args:
         runs: the record of each run, by the folder with its logits.
         faces: the faces that the logits belong to, with all three splits.
-        ensembles: how often each of the runs counts, by the ensemble's name.
+        ensembles: ensembles of the runs, by name.
 
     Returns:
         One row per model, another one if its recipe has TTA, and one per ensemble. Columns:
@@ -84,20 +84,19 @@ def summarise(
                 "tta": first.recipe.tta_label if tta else "",
             }
             rows.append(row | _all_scores(logits, faces, unleaked) | _effort(infos))
-    for name, counts in (ensembles or {}).items():
-        used = {folder: runs[folder] for folder in counts}
-        members = list(used.values())
-        logits = {}
-        for key, split in SPLITS.items():
-            predictions = predict_ensemble(counts, member_logits(used, faces.of(split)))
-            logits[key] = predictions[None]
+    for name, ensemble in (ensembles or {}).items():
+        members = [runs[folder] for folder in ensemble.counts]
+        logits = {
+            key: ensemble.predict(runs, faces.of(split))[None] for key, split in SPLITS.items()
+        }
+        labels = {each.recipe.tta_label for each in members if ensemble.tta}
         row = {
             "model": f"{name} ({len(members)} network{'s' * (len(members) > 1)})",
             "parameters": sum(each.parameters for each in members),
             "epochs": sum(each.recipe.epochs for each in members),
             "data": data,
             "seeds": _joined(sorted({each.seed for each in members})),
-            "tta": _joined(sorted({each.recipe.tta_label for each in members} - {""})),
+            "tta": _joined(sorted(labels - {""})),
         }
         rows.append(row | _all_scores(logits, faces, unleaked) | _effort([members]))
     return pd.DataFrame(rows)

@@ -4,17 +4,21 @@ import json
 from itertools import combinations_with_replacement
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.special import softmax
 from sklearn.metrics import log_loss
 
 from fer_utils.errors import StudyError
+from fer_utils.evaluation import mean_prediction
 from fer_utils.results.ensembles import (
+    Ensemble,
     member_logits,
     members,
     predict_ensemble,
     read_ensembles,
     select,
+    select_with_tta,
     write_ensemble,
 )
 from fer_utils.training.recipe import Recipe
@@ -111,6 +115,28 @@ def test_members_use_tta_if_their_recipe_has_it(faces, tmp_path):
         runs[folder] = RunInfo(recipe, 1)
     first, second = member_logits(runs, part).values()
     assert np.array_equal(first, plain) and np.array_equal(second, tta)
+    for without in member_logits(runs, part, tta=False).values():
+        assert np.array_equal(without, plain)
+
+
+@pytest.mark.parametrize("better", [True, False])
+def test_tta_is_selected_for_all_members_together(faces, tmp_path, better):
+    part = faces.select(np.arange(60))
+    runs = {}
+    for number in (1, 2):
+        folder = tmp_path / f"flipped-seed{number}"
+        folder.mkdir()
+        good, bad = guesses(part.emotion, number, 3.0), guesses(part.emotion, number + 2, 0.5)
+        write_predictions(folder, part.row, bad if better else good)
+        write_predictions(folder, part.row, good if better else bad, tta=True)
+        runs[folder] = RunInfo(Recipe("flipped", "baseline_cnn", tta="flip"), number)
+    path, tta = select_with_tta(runs, part, 2)
+    assert tta is better
+    expected = {each.name: found for each, found in member_logits(runs, part, tta=better).items()}
+    pd.testing.assert_frame_equal(path, select(expected, part.emotion, 2))
+    ensemble = Ensemble(dict.fromkeys(runs, 1), tta)
+    mean = mean_prediction(list(expected.values()))
+    np.testing.assert_allclose(ensemble.predict(runs, part), mean)
 
 
 def test_an_ensemble_is_stored_as_its_members(emotion, tmp_path):
@@ -120,7 +146,7 @@ def test_an_ensemble_is_stored_as_its_members(emotion, tmp_path):
         "b-seed1": guesses(emotion, 3),
     }
     path = select(candidates, emotion, size=4)
-    file = write_ensemble(tmp_path, "both", path, candidates)
+    file = write_ensemble(tmp_path, "both", path, candidates, tta=False)
     content = json.loads(file.read_text())
     assert content["candidates"] == ["a-seed1", "a-seed2", "b-seed1"] and content["size"] == 4
     best = path.loc[path["cross_entropy"].idxmin()]
@@ -128,7 +154,7 @@ def test_an_ensemble_is_stored_as_its_members(emotion, tmp_path):
     for label in candidates:
         (tmp_path / label).mkdir()
     expected = {tmp_path / label: times for label, times in members(path).items()}
-    assert read_ensembles(tmp_path) == {"both": expected}
+    assert read_ensembles(tmp_path) == {"both": Ensemble(expected, tta=False)}
     (tmp_path / "a-seed1").rmdir()
     with pytest.raises(StudyError, match=r"both\.json: expected .* none of a-seed1"):
         read_ensembles(tmp_path)

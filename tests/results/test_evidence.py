@@ -143,8 +143,9 @@ def test_other_members_are_logged_as_another_use_of_privatetest(two_runs, canoni
     (runs, path), log = two_runs, tmp_path / "log.csv"
     publish_ensemble("both", path, runs, canonical, tmp_path / "evidence", log=log)
     publish_ensemble("both", path[:1], runs, canonical, tmp_path / "evidence", log=log)
+    publish_ensemble("both", path[:1], runs, canonical, tmp_path / "evidence", tta=False, log=log)
     lines = pd.read_csv(log)
-    assert len(lines) == 2 and lines["fingerprint"].nunique() == 2
+    assert len(lines) == 3 and lines["fingerprint"].nunique() == 3
     with pytest.raises(StudyError, match="found 'a/b'"):
         publish_ensemble("a/b", path, runs, canonical, tmp_path / "evidence", log=log)
 
