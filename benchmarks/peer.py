@@ -34,7 +34,16 @@ from detect import read_counts
 from peers.environments import PEERS, Peer
 from peers.networks import Comparison, classify, compare, selections
 from peers.photos import Measured, Pipeline, measure
-from peers.tables import OURS, networks_table, photos_table, short_table, write
+from peers.tables import (
+    DOCS,
+    OURS,
+    README,
+    networks_table,
+    photos_table,
+    rendered,
+    short_table,
+    write,
+)
 
 from fer_utils.data.faces import Faces
 from fer_utils.data.sources import read
@@ -95,10 +104,11 @@ def pipelines_of(peer: Peer, folder: Path) -> tuple[list[Pipeline], list[str]]:
     return pipelines, errors
 
 
-def machine(threads: int) -> str:
+def machine(given: argparse.Namespace) -> str:
+    rounds = f"{given.rounds} round{'s' * (given.rounds > 1)}"
     return (
-        f"{recognize.processor()}, {threads} thread(s) each, load {os.getloadavg()[0]:.1f} at the "
-        "start"
+        f"{recognize.processor()}, threads of each: {given.threads}, {rounds}, load "
+        f"{os.getloadavg()[0]:.1f} at the start"
     )
 
 
@@ -179,13 +189,15 @@ def compare_all(given: argparse.Namespace) -> str:
     Raises:
         StudyError: the CSV, the evidence, faces.csv or a page is not as expected.
     """
+    if given.write:  # errors come before the measurements, which take half an hour
+        rendered({DOCS: "", README: ""}, recognize.PROJECT)
     parts, errors = [], []
     if given.csv:
         networks = Networks(read("csv", given.csv), given.run)
         errors += compare_networks(networks, given.environments)
         parts.append(networks.table())
     if given.photos:
-        started = machine(given.threads)
+        started = machine(given)
         measured, failed = compare_photos(given)
         errors += failed
         versions = dict.fromkeys(each.versions for each in measured.values())
@@ -196,7 +208,7 @@ def compare_all(given: argparse.Namespace) -> str:
     text = "\n\n".join(parts)
     if given.write:
         short = short_table(networks.ours, networks.theirs, measured)
-        write({"docs/benchmarks.md": text, "README.md": short}, recognize.PROJECT)
+        write({DOCS: text, README: short}, recognize.PROJECT)
     return "\n\n".join([text, *(f"Not compared: {error}" for error in errors)])
 
 

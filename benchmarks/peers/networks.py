@@ -139,6 +139,6 @@ def selections(faces: Faces) -> Iterator[tuple[str, str, np.ndarray]]:
     for split in (PUBLIC, PRIVATE):
         yield split, split, np.ones(len(faces.of(split)), bool)
     exact = leaked(faces, PRIVATE)
-    yield "without exact duplicates", PRIVATE, ~exact
+    yield "PrivateTest without exact duplicates", PRIVATE, ~exact
     near = near_leaked(faces, PRIVATE, near_duplicates(faces))
-    yield "without near-duplicates", PRIVATE, ~(exact | near)
+    yield "PrivateTest without near-duplicates", PRIVATE, ~(exact | near)

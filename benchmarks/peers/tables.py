@@ -13,6 +13,7 @@ from peers.photos import Measured
 
 WRITER = "python benchmarks/peer.py --write"
 OURS = "this study"
+DOCS, README = "docs/benchmarks.md", "README.md"
 
 
 def share(accuracy: float, low: float, high: float) -> str:
@@ -112,22 +113,26 @@ def short_table(
     return markdown_table(pd.DataFrame(rows), texts=("",))
 
 
-def write(pages: dict[str, str], root: Path) -> None:
-    """Write the block `peers` of each page.
+def rendered(pages: dict[str, str], root: Path) -> dict[Path, str]:
+    """Each page with its block `peers` replaced, by its path.
 
     Args:
         pages: the block's text by the page's name.
         root: the project's folder.
 
     Raises:
-        StudyError: a page has no markers. Nothing is written then.
+        StudyError: a page has no markers.
     """
-    new = {
+    return {
         root / name: render(
             (root / name).read_text(encoding="utf-8"), {"peers": text}, name, WRITER
         )
         for name, text in pages.items()
     }
-    for path, text in new.items():
+
+
+def write(pages: dict[str, str], root: Path) -> None:
+    """Write the block `peers` of each page. Arguments and errors are those of `rendered`."""
+    for path, text in rendered(pages, root).items():
         with atomic_file(path) as target:
             target.write_text(text, encoding="utf-8")

@@ -281,8 +281,8 @@ def test_images_with_duplicates_in_training_are_left_out(benchmarks, faces):
     assert list(chosen) == [
         "PublicTest",
         "PrivateTest",
-        "without exact duplicates",
-        "without near-duplicates",
+        "PrivateTest without exact duplicates",
+        "PrivateTest without near-duplicates",
     ]
     assert [split for split, _ in chosen.values()] == ["PublicTest"] + 3 * ["PrivateTest"]
     whole, exact, near = (keep for _, keep in list(chosen.values())[1:])
