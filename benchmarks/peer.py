@@ -4,7 +4,7 @@
 
 The peers are face-api.js, fer and facex: `peers/environments.py` has what is installed, and why
 others are left out. Each gets an environment of its own in --environments. The first run creates
-them (about 8 GB, most of it PyTorch for fer's MTCNN), and later runs use them again. face-api.js
+them (about 11 GB, much of it PyTorch for fer's MTCNN), and later runs use them again. face-api.js
 needs Node.js 20.9 or later. A peer whose environment cannot be made, or which fails, is reported,
 and the rest goes on.
 
@@ -52,6 +52,9 @@ from fer_utils.errors import StudyError
 from fer_utils.evaluation import bootstrap_interval
 from fer_utils.training.runs import logits_of
 
+SECONDS = 0.2
+"""A fifth of it is for a photo, so most photos get the five calls that there are at least."""
+
 
 class Networks:
     """Our network and the peers' on FER-2013: what `networks_table` takes."""
@@ -90,21 +93,23 @@ class Networks:
         return networks_table(self.ours, self.theirs)
 
 
-def pipelines_of(peer: Peer, folder: Path) -> tuple[list[Pipeline], list[str]]:
-    """The peer's pipelines whose environment can be made, and the errors of the others."""
-    pipelines, errors = [], []
-    for name, detector in peer.detectors.items():
+def pipelines_of(peer: Peer, folder: Path) -> tuple[list[Pipeline], dict[str, str]]:
+    """The peer's pipelines whose environment can be made, and the errors of the others by name."""
+    pipelines, errors = [], {}
+    for detector, contender in peer.detectors.items():
+        name = f"{peer.name}, {detector}"
         try:
-            interpreter = peer.ensure(folder, detector)
+            interpreter = peer.ensure(folder, contender)
         except StudyError as problem:
-            errors.append(f"{peer.name}, {name}: {problem}")
+            errors[name] = str(problem)
             continue
         where = folder if peer.node else None
-        pipelines.append(Pipeline(f"{peer.name}, {name}", detector, interpreter, where))
+        pipelines.append(Pipeline(name, contender, interpreter, where))
     return pipelines, errors
 
 
 def machine(given: argparse.Namespace) -> str:
+    """The processor, its load, and how it is used."""
     rounds = f"{given.rounds} round{'s' * (given.rounds > 1)}"
     return (
         f"{recognize.processor()}, threads of each: {given.threads}, {rounds}, load "
@@ -112,39 +117,40 @@ def machine(given: argparse.Namespace) -> str:
     )
 
 
-def compare_networks(networks: Networks, environments: Path) -> list[str]:
-    """Compare our network with that of each peer. Returns the errors of those that failed."""
-    errors = []
+def compare_networks(networks: Networks, environments: Path) -> dict[str, str]:
+    """Compare our network with that of each peer. Returns the errors by the peer's name."""
+    errors = {}
     for peer in PEERS:
         folder = environments / peer.folder
         try:
             networks.add(peer, peer.ensure(folder, None), folder)
         except StudyError as problem:
-            errors.append(str(problem))
+            errors[peer.name] = str(problem)
+            continue
         print(f"networks: {peer.name} is done", flush=True)
     return errors
 
 
-def compare_photos(given: argparse.Namespace) -> tuple[dict[str, Measured], list[str]]:
-    """Compare the pipelines. Returns their measurements, and the errors of those that failed."""
+def compare_photos(given: argparse.Namespace) -> tuple[dict[str, Measured], dict[str, str]]:
+    """Compare the pipelines. Returns measurements and errors by the pipeline's name."""
     counts = read_counts(given.photos)
     pipelines = [Pipeline(f"{OURS}, Haar", "ours")]
     if given.yunet:
         pipelines.insert(0, Pipeline(f"{OURS}, YuNet", "ours, yunet"))
-    errors = []
+    errors = {}
     for peer in PEERS:
         found, failed = pipelines_of(peer, given.environments / peer.folder)
         pipelines += found
-        errors += failed
+        errors |= failed
     job = {
         "threads": given.threads,
-        "seconds": given.seconds,
+        "seconds": SECONDS,
         "photos": [str((given.photos / name).resolve()) for name in counts],
         "model": str(recognize.PROJECT / "fer_utils" / "pretrained"),
         "yunet": str(given.yunet.resolve()) if given.yunet else None,
     }
     measured, failed = measure(pipelines, job, counts, given.rounds)
-    return measured, errors + failed
+    return measured, errors | failed
 
 
 def main() -> None:
@@ -168,9 +174,6 @@ def main() -> None:
     )
     parser.add_argument("--threads", type=int, default=1, help="threads per library; default: 1")
     parser.add_argument("--rounds", type=int, default=3, help="rounds; default: 3")
-    parser.add_argument(
-        "--seconds", type=float, default=1, help="seconds of calls for five photos; default: 1"
-    )
     parser.add_argument("--write", action="store_true", help="write the tables into the pages")
     given = parser.parse_args()
     if not given.csv and not given.photos:
@@ -191,25 +194,27 @@ def compare_all(given: argparse.Namespace) -> str:
     """
     if given.write:  # errors come before the measurements, which take half an hour
         rendered({DOCS: "", README: ""}, recognize.PROJECT)
-    parts, errors = [], []
+    parts, errors = [], {}
     if given.csv:
         networks = Networks(read("csv", given.csv), given.run)
-        errors += compare_networks(networks, given.environments)
+        errors |= compare_networks(networks, given.environments)
         parts.append(networks.table())
     if given.photos:
         started = machine(given)
         measured, failed = compare_photos(given)
-        errors += failed
+        errors |= failed
         versions = dict.fromkeys(each.versions for each in measured.values())
         parts += [
             photos_table(measured),
             f"{started}, {os.getloadavg()[0]:.1f} at the end. {'; '.join(versions)}.",
         ]
+    if errors:
+        parts.append(f"Not compared in this run: {'; '.join(errors)}.")
     text = "\n\n".join(parts)
     if given.write:
         short = short_table(networks.ours, networks.theirs, measured)
         write({DOCS: text, README: short}, recognize.PROJECT)
-    return "\n\n".join([text, *(f"Not compared: {error}" for error in errors)])
+    return "\n\n".join([text, *errors.values()])
 
 
 if __name__ == "__main__":

@@ -97,14 +97,14 @@ def summary(rounds: Sequence[dict], counts: dict[str, int]) -> Measured:
 
 def measure(
     pipelines: Sequence[Pipeline], job: dict, counts: dict[str, int], rounds: int
-) -> tuple[dict[str, Measured], list[str]]:
+) -> tuple[dict[str, Measured], dict[str, str]]:
     """Measure pipelines in alternation, in reverse order every second round.
 
     Returns:
-        The measurements by the pipeline's name, and the errors of those that failed.
+        The measurements, and the errors of the pipelines that failed, by the pipeline's name.
     """
     answers: dict[str, list[dict]] = {pipeline.name: [] for pipeline in pipelines}
-    errors: list[str] = []
+    errors: dict[str, str] = {}
     for number in range(rounds):
         for pipeline in pipelines if number % 2 == 0 else reversed(pipelines):
             if pipeline.name not in answers:
@@ -112,7 +112,7 @@ def measure(
             try:
                 answers[pipeline.name].append(answer(pipeline, job))
             except StudyError as problem:
-                errors.append(str(problem))
+                errors[pipeline.name] = str(problem)
                 del answers[pipeline.name]
         print(f"photos: round {number + 1} of {rounds}", flush=True)
     return {name: summary(each, counts) for name, each in answers.items()}, errors

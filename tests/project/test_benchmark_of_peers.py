@@ -350,7 +350,8 @@ def test_a_detector_that_cannot_be_installed_leaves_the_other(benchmarks, tmp_pa
     monkeypatch.setattr(environments.recognize, "ensure_fer", ensure)
     pipelines, errors = benchmarks.peer.pipelines_of(of_name(benchmarks, "fer"), tmp_path)
     assert [(each.name, each.contender) for each in pipelines] == [("fer, Haar", "fer")]
-    assert errors == ["fer, MTCNN: fer: expected an environment of its own, found: no PyTorch"]
+    expected = "fer: expected an environment of its own, found: no PyTorch"
+    assert errors == {"fer, MTCNN": expected}
 
 
 # --- photos ---
@@ -379,7 +380,7 @@ def test_rounds_alternate_and_a_failing_pipeline_is_left_out(benchmarks, monkeyp
     pipelines = [photos.Pipeline(name, name) for name in "abc"]
     measured, errors = photos.measure(pipelines, {}, {"x.jpg": 2}, rounds=3)
     assert order == ["a", "b", "c", "c", "b", "a", "a", "c"]
-    assert errors == ["b: broken"]
+    assert errors == {"b": "b: broken"}
     assert list(measured) == ["a", "c"]
     assert measured["a"].count == benchmarks.detect.Count(2, 0, 1)
     assert measured["c"].count == benchmarks.detect.Count(0, 2, 0)
@@ -556,9 +557,19 @@ def test_peers_that_cannot_be_had_are_reported_and_the_rest_goes_on(
     assert f"| PrivateTest ({private}) | second | 0.0 (0.0–0.0) | +100.0 (" in printed
     assert "| second, Haar | 0 | 0 | 0 | 10 | 8 |" in printed
     assert "| this study, Haar | 0 | 0 | 0 | 10 | 8 |" in printed
-    assert "Not compared: first: no network" in printed
-    assert "Not compared: first, Haar: first: no network" in printed
+    assert "Not compared in this run: first; first, Haar." in printed
+    assert "\n\nfirst: no network" in printed
     assert "| first" not in printed
+
+
+def test_missing_markers_are_found_before_anything_is_measured(benchmarks, monkeypatch, tmp_path):
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "benchmarks.md").write_text("no markers")
+    monkeypatch.setattr(benchmarks.peer.recognize, "PROJECT", tmp_path)
+    arguments = ["--csv", "none.csv", "--photos", "none", "--yunet", "none", "--write"]
+    monkeypatch.setattr(sys, "argv", ["peer.py", *arguments])
+    with pytest.raises(SystemExit, match=r"docs/benchmarks\.md: expected the markers"):
+        benchmarks.peer.main()
 
 
 @pytest.mark.parametrize(
