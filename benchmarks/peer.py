@@ -21,7 +21,8 @@ rounds. A face counts as found, missed or false by the number of faces in each p
 is the median of at least five calls after one that is not counted, and the table has the mean of
 all photos: the median of the rounds, and their range.
 
---write replaces the tables in docs/benchmarks.md and README.md.
+--write replaces the tables that are measured in docs/benchmarks.md, and README's, which is made of
+them.
 """
 
 import argparse
@@ -36,12 +37,12 @@ from peers.networks import Comparison, classify, compare, selections
 from peers.photos import Measured, Pipeline, measure
 from peers.tables import (
     DOCS,
+    NETWORKS,
     OURS,
-    README,
+    PHOTOS,
+    block_of,
     networks_table,
     photos_table,
-    rendered,
-    short_table,
     write,
 )
 
@@ -178,8 +179,6 @@ def main() -> None:
     given = parser.parse_args()
     if not given.csv and not given.photos:
         parser.error("expected --csv, --photos or both")
-    if given.write and not (given.csv and given.photos and given.yunet):
-        parser.error("expected --csv, --photos and --yunet with --write")
     try:
         print(compare_all(given))
     except StudyError as problem:
@@ -192,29 +191,31 @@ def compare_all(given: argparse.Namespace) -> str:
     Raises:
         StudyError: the CSV, the evidence, faces.csv or a page is not as expected.
     """
-    if given.write:  # errors come before the measurements, which take half an hour
-        rendered({DOCS: "", README: ""}, recognize.PROJECT)
-    parts, errors = [], {}
+    asked = [name for name, at in ((NETWORKS, given.csv), (PHOTOS, given.photos)) if at]
+    if given.write:  # errors come before the measurements, which take many minutes
+        page = (recognize.PROJECT / DOCS).read_text(encoding="utf-8")
+        write({name: block_of(page, name) for name in asked}, recognize.PROJECT)
+    blocks, messages = {}, []
     if given.csv:
         networks = Networks(read("csv", given.csv), given.run)
-        errors |= compare_networks(networks, given.environments)
-        parts.append(networks.table())
+        errors = compare_networks(networks, given.environments)
+        blocks[NETWORKS] = "\n\n".join([networks.table(), *left_out(errors)])
+        messages += errors.values()
     if given.photos:
         started = machine(given)
-        measured, failed = compare_photos(given)
-        errors |= failed
+        measured, errors = compare_photos(given)
         versions = dict.fromkeys(each.versions for each in measured.values())
-        parts += [
-            photos_table(measured),
-            f"{started}, {os.getloadavg()[0]:.1f} at the end. {'; '.join(versions)}.",
-        ]
-    if errors:
-        parts.append(f"Not compared in this run: {'; '.join(errors)}.")
-    text = "\n\n".join(parts)
+        line = f"{started}, {os.getloadavg()[0]:.1f} at the end. {'; '.join(versions)}."
+        blocks[PHOTOS] = "\n\n".join([photos_table(measured), line, *left_out(errors)])
+        messages += errors.values()
     if given.write:
-        short = short_table(networks.ours, networks.theirs, measured)
-        write({DOCS: text, README: short}, recognize.PROJECT)
-    return "\n\n".join([text, *errors.values()])
+        write(blocks, recognize.PROJECT)
+    return "\n\n".join([*blocks.values(), *messages])
+
+
+def left_out(errors: dict[str, str]) -> list[str]:
+    """A line that names what could not be compared, because a table without it looks complete."""
+    return [f"Not compared in this run: {'; '.join(errors)}."] if errors else []
 
 
 if __name__ == "__main__":

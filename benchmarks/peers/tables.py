@@ -1,5 +1,9 @@
-"""The comparison with the peers as Markdown: tables for docs/benchmarks.md and for README.md."""
+"""The comparison with the peers as Markdown: two tables in docs/benchmarks.md, one in README.md.
 
+README's table is made of those in docs/benchmarks.md, so each of these can be measured by itself.
+"""
+
+import re
 import statistics
 from pathlib import Path
 
@@ -14,6 +18,8 @@ from peers.photos import Measured
 WRITER = "python benchmarks/peer.py --write"
 OURS = "this study"
 DOCS, README = "docs/benchmarks.md", "README.md"
+NETWORKS, PHOTOS = "peers_networks", "peers_photos"
+"""The blocks in docs/benchmarks.md. README's block is `peers`."""
 
 
 def share(accuracy: float, low: float, high: float) -> str:
@@ -81,58 +87,58 @@ def photos_table(found: dict[str, Measured]) -> str:
     return markdown_table(pd.DataFrame(rows), texts=("pipeline",))
 
 
-def short_table(
-    ours: dict[str, tuple[int, tuple[float, float, float]]],
-    theirs: dict[str, dict[str, Comparison]],
-    found: dict[str, Measured],
-) -> str:
+def cells(table: str) -> list[list[str]]:
+    """The cells of the rows of a Markdown table, without its header."""
+    rows = [line for line in table.splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows[2:]]
+
+
+def short_table(networks: str, photos: str) -> str:
     """README's table: one row for each network, with its first pipeline.
 
     Args:
-        ours: as for `networks_table`.
-        theirs: as for `networks_table`.
-        found: as for `photos_table`; a pipeline's name begins with the network's and a comma.
+        networks: as `networks_table` returns it; may be empty.
+        photos: as `photos_table` returns it; may be empty. A pipeline's name begins with that of
+            the network and a comma.
     """
+    pipelines = cells(photos)
     rows = []
-    for network in (OURS, *theirs[PRIVATE]):
-        first = next((name for name in found if name.startswith(f"{network},")), None)
-        measured = found.get(first)
-        comparison = theirs[PRIVATE].get(network)
-        accuracy = comparison.accuracy if comparison else ours[PRIVATE][1]
-        count = measured and measured.count
+    for images, network, accuracy, *_ in cells(networks):
+        if not images.startswith(f"{PRIVATE} ("):
+            continue
+        measured = next((row for row in pipelines if row[0].startswith(f"{network},")), None)
+        name, *faces, _, milliseconds = measured or [network, "", ""]
         rows.append(
             {
-                "": first or network,
-                f"{PRIVATE}, %": share(*accuracy),
-                "faces found, missed, false": f"{count.found}, {count.missed}, {count.false}"
-                if count
-                else "",
-                "a photo, ms": f"{statistics.median(measured.processor):,.0f}" if measured else "",
+                "": name,
+                f"{PRIVATE}, %": accuracy,
+                "faces found, missed, false": ", ".join(filter(None, faces)),
+                "a photo, ms": milliseconds.split(" ")[0],
             }
         )
-    return markdown_table(pd.DataFrame(rows), texts=("",))
+    return markdown_table(pd.DataFrame(rows), texts=("",)) if rows else ""
 
 
-def rendered(pages: dict[str, str], root: Path) -> dict[Path, str]:
-    """Each page with its block `peers` replaced, by its path.
+def block_of(page: str, block: str) -> str:
+    """The text between a block's markers; empty without them."""
+    found = re.search(rf"<!-- {block}: written .*? -->\n(.*?)<!-- end of {block} -->", page, re.S)
+    return found[1].strip() if found else ""
+
+
+def write(blocks: dict[str, str], root: Path) -> None:
+    """Write blocks of docs/benchmarks.md, and README's table from all that are there then.
 
     Args:
-        pages: the block's text by the page's name.
+        blocks: the new text of `NETWORKS`, `PHOTOS`, both or none.
         root: the project's folder.
 
     Raises:
-        StudyError: a page has no markers.
+        StudyError: a page has no markers. Nothing is written then.
     """
-    return {
-        root / name: render(
-            (root / name).read_text(encoding="utf-8"), {"peers": text}, name, WRITER
-        )
-        for name, text in pages.items()
-    }
-
-
-def write(pages: dict[str, str], root: Path) -> None:
-    """Write the block `peers` of each page. Arguments and errors are those of `rendered`."""
-    for path, text in rendered(pages, root).items():
-        with atomic_file(path) as target:
+    page = render((root / DOCS).read_text(encoding="utf-8"), blocks, DOCS, WRITER)
+    short = short_table(block_of(page, NETWORKS), block_of(page, PHOTOS))
+    readme = (root / README).read_text(encoding="utf-8")
+    new = {DOCS: page, README: render(readme, {"peers": short}, README, WRITER)}
+    for name, text in new.items():
+        with atomic_file(root / name) as target:
             target.write_text(text, encoding="utf-8")

@@ -470,49 +470,68 @@ def test_the_table_of_photos_has_medians_and_ranges_of_the_rounds(benchmarks, re
 
 
 def test_the_short_table_has_the_first_pipeline_of_each_network(benchmarks, results):
-    lines = benchmarks.tables.short_table(*results).splitlines()
+    ours, theirs, found = results
+    tables = benchmarks.tables
+    networks = tables.networks_table(ours, theirs)
+    photos = tables.photos_table(found) + "\n\nA line about the machine."
+    lines = tables.short_table(networks, photos).splitlines()
     assert lines[2:] == [
         "| this study, YuNet | 70.0 (68.0–72.0) | 12, 0, 1 | 20 |",
         "| fer, Haar | 50.0 (48.0–52.0) | 11, 1, 3 | 85 |",
     ]
-    lines = benchmarks.tables.short_table(*results[:2], {}).splitlines()
+    lines = tables.short_table(networks, "").splitlines()
     assert lines[-1] == "| fer | 50.0 (48.0–52.0) |  |  |"
+    assert tables.short_table("", photos) == ""
 
 
-def test_tables_go_between_the_markers_of_both_pages_or_of_none(benchmarks, tmp_path):
-    start = "<!-- peers: written by `python benchmarks/peer.py --write` -->"
-    (tmp_path / "a.md").write_text(f"before\n{start}\nold\n<!-- end of peers -->\nafter\n")
-    (tmp_path / "b.md").write_text("no markers")
-    with pytest.raises(StudyError, match=r"b\.md: expected the markers"):
-        benchmarks.tables.write({"a.md": "new", "b.md": "new"}, tmp_path)
-    assert "old" in (tmp_path / "a.md").read_text()
-    benchmarks.tables.write({"a.md": "new"}, tmp_path)
-    assert (
-        tmp_path / "a.md"
-    ).read_text() == f"before\n{start}\nnew\n<!-- end of peers -->\nafter\n"
+def marked(block, text):
+    start = f"<!-- {block}: written by `python benchmarks/peer.py --write` -->"
+    return f"before\n{start}\n{text}\n<!-- end of {block} -->\nafter\n"
 
 
-def block(page: Path) -> list[list[str]]:
-    """The cells of the tables between the page's markers."""
-    found = re.search(r"<!-- peers: written.*?\n(.*?)<!-- end of peers", page.read_text(), re.S)
-    rows = [line for line in found[1].splitlines() if line.startswith("|")]
-    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+def test_one_table_is_written_and_the_readme_is_made_of_both(benchmarks, results, tmp_path):
+    ours, theirs, found = results
+    tables = benchmarks.tables
+    networks, photos = tables.networks_table(ours, theirs), tables.photos_table(found)
+    (tmp_path / "docs").mkdir()
+    page, readme = tmp_path / "docs" / "benchmarks.md", tmp_path / "README.md"
+    readme.write_text(marked("peers", "old"))
+    page.write_text(marked("peers_networks", networks) + "no markers")
+    before = page.read_text()
+    with pytest.raises(StudyError, match=r"docs/benchmarks\.md: expected the markers"):
+        tables.write({"peers_networks": "new", "peers_photos": photos}, tmp_path)
+    assert (page.read_text(), readme.read_text()) == (before, marked("peers", "old"))
+    page.write_text(marked("peers_networks", networks) + marked("peers_photos", "old"))
+    tables.write({"peers_photos": photos}, tmp_path)
+    expected = marked("peers_networks", networks) + marked("peers_photos", photos)
+    assert page.read_text() == expected
+    assert readme.read_text() == marked("peers", tables.short_table(networks, photos))
 
 
-def test_the_readmes_table_has_numbers_of_docs_benchmarks(project):
+def test_the_readmes_table_is_made_of_those_in_docs_benchmarks(benchmarks, project):
     """If not, run the program with --write."""
-    header, _, *rows = block(project / "README.md")
-    shown = block(project / "docs" / "benchmarks.md")
-    assert header[1] == "PrivateTest, %"
-    assert 3 <= len(rows) <= 5
-    for name, accuracy, counts, milliseconds in rows:
-        network = name.split(",")[0]
-        assert any(
-            row[0].startswith("PrivateTest (") and row[1:3] == [network, accuracy] for row in shown
-        )
-        (of_photos,) = [row for row in shown if row[0] == name]
-        assert counts == ", ".join(of_photos[1:4])
-        assert milliseconds == of_photos[5].split(" ")[0]
+    tables = benchmarks.tables
+    page = (project / tables.DOCS).read_text(encoding="utf-8")
+    networks, photos = (tables.block_of(page, each) for each in (tables.NETWORKS, tables.PHOTOS))
+    shown = tables.block_of((project / tables.README).read_text(encoding="utf-8"), "peers")
+    assert shown == tables.short_table(networks, photos)
+    peers = {peer.name for peer in benchmarks.environments.PEERS}
+    assert {row[0].split(",")[0] for row in tables.cells(shown)} == peers | {tables.OURS}
+    named = {
+        f"{peer.name}, {each}" for peer in benchmarks.environments.PEERS for each in peer.detectors
+    }
+    assert named < {row[0] for row in tables.cells(photos)}
+    # Accuracies, differences and counts of the same row agree, and ours are those of the evidence.
+    for images, network, accuracy, *rest in tables.cells(networks):
+        count = int(re.search(r"\(([\d,]+)\)$", images)[1].replace(",", ""))
+        if network == tables.OURS:
+            of_ours = float(accuracy.split(" ")[0])
+            continue
+        difference, only_ours, only_it, _ = rest
+        points = float(difference.split(" ")[0].replace("−", "-"))
+        lead = int(only_ours.replace(",", "")) - int(only_it.replace(",", ""))
+        assert points == pytest.approx(100 * lead / count, abs=0.051)
+        assert points == pytest.approx(of_ours - float(accuracy.split(" ")[0]), abs=0.11)
 
 
 # --- the program ---
@@ -557,9 +576,29 @@ def test_peers_that_cannot_be_had_are_reported_and_the_rest_goes_on(
     assert f"| PrivateTest ({private}) | second | 0.0 (0.0–0.0) | +100.0 (" in printed
     assert "| second, Haar | 0 | 0 | 0 | 10 | 8 |" in printed
     assert "| this study, Haar | 0 | 0 | 0 | 10 | 8 |" in printed
-    assert "Not compared in this run: first; first, Haar." in printed
-    assert "\n\nfirst: no network" in printed
+    for missing in ("first", "first, Haar"):  # below each table
+        assert f"\n\nNot compared in this run: {missing}.\n" in printed
+    assert "\n\nfirst: no network\n" in printed
     assert "| first" not in printed
+
+
+def test_a_part_of_the_program_writes_its_table(benchmarks, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(benchmarks.photos, "answer", lambda pipeline, job: answered({"x.png": 1}))
+    monkeypatch.setattr(benchmarks.peer, "PEERS", [])
+    monkeypatch.setattr(benchmarks.peer.recognize, "PROJECT", tmp_path)
+    cv2.imwrite(str(tmp_path / "x.png"), np.zeros((4, 4, 3), np.uint8))
+    (tmp_path / "faces.csv").write_text("file,faces\nx.png,1\n")
+    (tmp_path / "docs").mkdir()
+    page = tmp_path / "docs" / "benchmarks.md"
+    page.write_text(marked("peers_networks", "kept") + marked("peers_photos", "old"))
+    (tmp_path / "README.md").write_text(marked("peers", "old"))
+    monkeypatch.setattr(sys, "argv", ["peer.py", "--photos", str(tmp_path), "--write"])
+    benchmarks.peer.main()
+    written = page.read_text()
+    assert marked("peers_networks", "kept") in written
+    assert "| this study, Haar | 1 | 0 | 0 | 10 (10–10) | 8 (8–8) |" in written
+    assert "3 rounds" in written
+    assert "old" not in written
 
 
 def test_missing_markers_are_found_before_anything_is_measured(benchmarks, monkeypatch, tmp_path):
@@ -576,7 +615,7 @@ def test_missing_markers_are_found_before_anything_is_measured(benchmarks, monke
     ("arguments", "message"),
     [
         ([], "expected --csv, --photos or both"),
-        (["--csv", "x.csv", "--write"], "expected --csv, --photos and --yunet with --write"),
+        (["--write"], "expected --csv, --photos or both"),
     ],
 )
 def test_what_is_missing_is_named(benchmarks, monkeypatch, capsys, arguments, message):
