@@ -1,13 +1,13 @@
 """The peers, and an environment for each, which is created if it is missing.
 
 - `fer` 25.10: its network, and the Haar cascade or MTCNN.
-- `facex` 1.1.0: a MobileNet in TensorFlow Lite, and the Haar cascade.
+- `facex` 1.1.0 of PyPI: its network, and the Haar cascade. npm has no package of this name.
 - `face-api.js`: its expression network, and TinyFaceDetector or SSD MobileNet. The npm package
   face-api.js 0.22.2 has no weights in it, so its maintained fork @vladmandic/face-api is taken,
   which has. TensorFlow.js runs it in WebAssembly.
 
-Left out, because their packages download their weights when they are first used: deepface, rmn,
-hsemotion-onnx. npm has no package facex.
+Left out, because their packages download their weights when they are first used: deepface 0.0.103,
+rmn 3.3.0, hsemotion-onnx 0.3.1.
 """
 
 import shutil
@@ -24,8 +24,8 @@ from fer_utils.errors import StudyError
 FER_MTCNN = "fer, mtcnn"  # its name in contenders.py
 
 FACEX = "facex==1.1.0"
-# By hand, because its own list has no upper limits. TensorFlow 2.20 announced the end of
-# tf.lite.Interpreter, and OpenCV 5 has no Haar cascades. Both are used by facex.
+# By hand, because its own list has no upper limits. facex uses tf.lite.Interpreter, which
+# TensorFlow 2.19 plans to delete, and Haar cascades, which OpenCV 5 does not have.
 FACEX_NEEDS = ("tensorflow==2.19.*", "opencv-contrib-python<5", "scikit-image")
 
 FACE_API = (

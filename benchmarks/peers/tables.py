@@ -113,7 +113,7 @@ def short_table(networks: str, photos: str) -> str:
                 "": name,
                 f"{PRIVATE}, %": accuracy,
                 "faces found, missed, false": ", ".join(filter(None, faces)),
-                "a photo, ms": milliseconds.split(" ")[0],
+                "a photo, ms of the processor": milliseconds.split(" ")[0],
             }
         )
     return markdown_table(pd.DataFrame(rows), texts=("",)) if rows else ""
