@@ -1,4 +1,4 @@
-"""One contender of recognize.py, measured in a process of its own, also in fer's environment.
+"""One contender of recognize.py or peer.py, measured in a process and an environment of its own.
 
 Only the standard library is imported before the contender, so that import time and peak memory are
 the contender's own.
@@ -85,6 +85,32 @@ class FerMtcnn(Fer):
         super().prepare(job)
 
 
+class Facex:
+    """The `facex` package: a network in TensorFlow Lite, and OpenCV's `default` cascade."""
+
+    packages = ("facex", "tensorflow", "opencv-contrib-python")
+
+    def load(self, job: dict) -> None:
+        from facex import PoolManager
+
+        self.maker = PoolManager
+
+    def prepare(self, job: dict) -> None:
+        import cv2
+
+        cv2.setNumThreads(job["threads"])
+        self.model = self.maker(pool_size=1)
+
+    def face(self, pixels):
+        classifier = self.model.pool[0]
+        return lambda: classifier.detect_emotion(pixels)
+
+    def photo(self, path: str) -> int:
+        import cv2
+
+        return len(self.model.predict(cv2.imread(path)))
+
+
 class Predict:
     """`keras.Model.predict` without a detector."""
 
@@ -163,6 +189,7 @@ class OursYuNet(Ours):
 CONTENDERS = {
     "fer": Fer,
     "fer, mtcnn": FerMtcnn,
+    "facex": Facex,
     "Model.predict": Predict,
     "compiled Keras": Compiled,
     "ours": Ours,

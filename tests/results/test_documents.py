@@ -37,7 +37,8 @@ def test_the_readmes_sentences_have_the_numbers_of_the_tables(project):
     """Each percentage outside the table is one of docs/results.md, or rounds one of results.csv."""
     results = read_results(project / "reports" / "evidence")
     page = (project / "README.md").read_text(encoding="utf-8")
-    prose = " ".join(re.sub(r"<!-- results.*?end of results -->", "", page, flags=re.S).split())
+    tables = r"<!-- (\w+): written.*?end of \1 -->"
+    prose = " ".join(re.sub(tables, "", page, flags=re.S).split())
     ensemble, single = headline_rows(results, ("ensemble", "small_resnet")).to_dict("records")
     for row in (ensemble, single):
         mean, low, high = (100 * row[f"private_{key}"] for key in ("accuracy", "low", "high"))
@@ -62,6 +63,16 @@ def test_a_block_is_replaced_and_the_text_around_it_stays():
     page = f"before\n{START}\nold\n<!-- end of results -->\nafter\n"
     found = render(page, {"results": r"| new \1 |"}, "a page")
     assert found == page.replace("old", r"| new \1 |")
+
+
+def test_the_markers_name_the_program_that_writes_the_block():
+    page = f"{START}\nold\n<!-- end of results -->\n"
+    other = page.replace("fer-study results --write", "python other.py")
+    assert render(other, {"results": "new"}, "a page", "python other.py") == other.replace(
+        "old", "new"
+    )
+    with pytest.raises(StudyError, match=r"a page: expected the markers .*python other\.py"):
+        render(page, {"results": "new"}, "a page", "python other.py")
 
 
 @pytest.mark.parametrize("page", ["", START, "<!-- end of results -->"])
