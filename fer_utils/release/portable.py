@@ -8,6 +8,7 @@ networks give the same bits.
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -61,7 +62,8 @@ def products(
     a, b, c = (np.float32(each) for each in (scale_a, scale_b, scale))
     native = np.outer(one, other) * (a * b / c)
     generic = np.outer(a * one, b * other) / c
-    return tuple(np.clip(np.rint(each + np.float32(zero)), 0, 255) for each in (native, generic))
+    native, generic = (np.rint(each + np.float32(zero)) for each in (native, generic))
+    return np.clip(native, 0, 255), np.clip(generic, 0, 255)
 
 
 def _products(model) -> dict[str, list[str]]:
@@ -69,17 +71,18 @@ def _products(model) -> dict[str, list[str]]:
 
     The order of the names is that of the arguments of `products`.
     """
-    makers = {output: node for node in model.graph.node for output in node.output}
-    users = {name: node for node in model.graph.node for name in node.input}
+    makers: dict[str, Any] = {output: node for node in model.graph.node for output in node.output}
+    users: dict[str, Any] = {name: node for node in model.graph.node for name in node.input}
     found = {}
     for node in model.graph.node:
         if node.op_type != "Mul":
             continue
-        factors, product = [makers.get(name) for name in node.input], users.get(node.output[0])
-        kinds = [each.op_type if each else "" for each in (*factors, product)]
+        neighbours = (*(makers.get(name) for name in node.input), users.get(node.output[0]))
+        around = [each for each in neighbours if each is not None]
+        kinds = [each.op_type for each in around]
         if kinds != ["DequantizeLinear", "DequantizeLinear", "QuantizeLinear"]:
             continue
-        (a, b), c = factors, product
+        a, b, c = around
         scales = [a.input[1], b.input[1], c.input[1]]
         found[node.name] = [a.input[2], b.input[2], *scales, c.input[2]]
     return found
@@ -91,7 +94,7 @@ def _portable_scale(zero_a, zero_b, scale_a, scale_b, scale, zero) -> np.float32
     for step in sorted(range(-_LARGEST_STEP, _LARGEST_STEP + 1), key=abs):
         # Neighbouring positive float32 numbers are neighbouring integers in their bits.
         moved = (np.float32(scale).view(np.int32) + np.int32(step)).view(np.float32)
-        after = products(int(zero_a), int(zero_b), scale_a, scale_b, moved, int(zero))
+        after = products(int(zero_a), int(zero_b), scale_a, scale_b, float(moved), int(zero))
         if all(np.array_equal(each, before) for each in after):
             return moved
     return np.float32(scale)

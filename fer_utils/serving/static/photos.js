@@ -1,9 +1,10 @@
 // Photos: chosen, shown, sent and processed. Each photo is an entry of the history.
 
-import { example, Failure, predict } from "./api.js";
+import { example, Failure } from "./api.js";
 import { showCall } from "./call.js";
 import * as history from "./history.js";
 import { annotated, enlarge, save, shrink } from "./pictures.js";
+import { onDevice, predict } from "./place.js";
 import { judged, whenMoved } from "./threshold.js";
 import {
   announce, at, clearFaces, count, label, say, sayBusy, sayFailure, shape, showAnswer, showGhost,
@@ -42,7 +43,7 @@ export function show(entry = shown) {
   at("drop").hidden = Boolean(entry);
   at("shown").hidden = !entry;
   at("keep").hidden = true;
-  showCall(entry?.kind === "photo" ? entry.name : null);
+  showCall(entry?.kind === "photo" && !onDevice() ? entry.name : null);
   clearFaces();
   if (!entry) {
     const detail = "For each face, the bars show the model's probability of each expression.";
@@ -102,6 +103,7 @@ async function send(entry) {
 
 /** The answer for a photo. One over the server's limits is made smaller first. */
 async function recognize(entry, options) {
+  if (onDevice()) return predict(entry.file, options);
   let refusal = tooLarge(entry.file.size);
   if (!refusal) {
     try {
