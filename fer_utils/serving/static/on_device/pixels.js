@@ -80,28 +80,32 @@ export function shrink(image, width, height) {
   if (image.width === 2 * width && image.height === 2 * height) return halve(image);
   const across = shares(image.width, width);
   const down = shares(image.height, height);
-  const row = new Float32Array(channels * width);
-  const result = new Uint8Array(channels * width * height);
-  const sum = new Float32Array(channels * width);
-  down.forEach((parts, y) => {
+  const length = channels * width;
+  const result = new Uint8ClampedArray(length * height); // rounds .5 to even, as OpenCV
+  const [row, sum] = [new Float32Array(length), new Float32Array(length)];
+  for (let y = 0; y < height; y += 1) {
     sum.fill(0);
-    for (const [from, weight] of parts) {
-      const start = from * image.width;
-      row.fill(0);
-      for (let x = 0; x < width; x += 1) {
-        for (const [column, share] of across[x]) {
-          const at = channels * (start + column);
-          for (let channel = 0; channel < channels; channel += 1) {
-            row[channels * x + channel] += share * data[at + channel];
-          }
-        }
-      }
-      for (let at = 0; at < row.length; at += 1) sum[at] += weight * row[at];
+    for (let part = down.first[y]; part < down.first[y + 1]; part += 1) {
+      shrinkRow(data, channels * image.width * down.index[part], channels, across, row);
+      const weight = down.weight[part];
+      for (let at = 0; at < length; at += 1) sum[at] += weight * row[at];
     }
-    const start = channels * width * y;
-    for (let at = 0; at < sum.length; at += 1) result[start + at] = roundToEven(sum[at]);
-  });
+    result.set(sum, length * y);
+  }
   return { width, height, channels, data: result };
+}
+
+/** Scales one row of `data`, which begins at `start`, into `row`. */
+function shrinkRow(data, start, channels, { first, index, weight }, row) {
+  for (let x = 0, to = 0; x + 1 < first.length; x += 1) {
+    for (let channel = 0; channel < channels; channel += 1, to += 1) {
+      let sum = 0;
+      for (let part = first[x]; part < first[x + 1]; part += 1) {
+        sum = Math.fround(sum + weight[part] * data[start + channels * index[part] + channel]);
+      }
+      row[to] = sum;
+    }
+  }
 }
 
 /** Half of the width and height. OpenCV rounds these means up. */
@@ -123,21 +127,27 @@ function halve({ width, height, channels, data }) {
   return { ...half, data: result };
 }
 
-/** For each of `to` pixels the pairs [index, share] of the `from` pixels that it covers. */
+/**
+ * The `from` pixels that each of `to` pixels covers, and their weights.
+ *
+ * Those of pixel n are the entries first[n] to first[n + 1] - 1 of `index` and `weight`.
+ */
 function shares(from, to) {
   const scale = from / to;
-  return Array.from({ length: to }, (_, index) => {
-    const [start, end] = [index * scale, (index + 1) * scale];
+  const [first, index, weight] = [[0], [], []];
+  for (let place = 0; place < to; place += 1) {
+    const [start, end] = [place * scale, (place + 1) * scale];
     const size = Math.min(scale, from - start);
     const last = Math.min(Math.floor(end), from - 1);
-    const first = Math.min(Math.ceil(start), last);
-    const parts = [];
-    if (first - start > 1e-3) parts.push([first - 1, Math.fround((first - start) / size)]);
-    for (let whole = first; whole < last; whole += 1) parts.push([whole, Math.fround(1 / size)]);
-    const rest = Math.min(end - last, 1, size);
-    if (end - last > 1e-3) parts.push([last, Math.fround(rest / size)]);
-    return parts;
-  });
+    const whole = Math.min(Math.ceil(start), last);
+    const add = (pixel, part) => { index.push(pixel); weight.push(part / size); };
+    if (whole - start > 1e-3) add(whole - 1, whole - start);
+    for (let pixel = whole; pixel < last; pixel += 1) add(pixel, 1);
+    if (end - last > 1e-3) add(last, Math.min(end - last, 1, size));
+    first.push(index.length);
+  }
+  const whole = (numbers) => Int32Array.from(numbers);
+  return { first: whole(first), index: whole(index), weight: Float32Array.from(weight) };
 }
 
 const FIXED = 2048; // OpenCV's fixed point: 11 bits after the point
