@@ -67,8 +67,7 @@ function ask(worker, message, transfer = []) {
 }
 
 function tooOld() {
-  const detail = "It needs WebAssembly and OffscreenCanvas, which this browser lacks or forbids. Use "
-    + "a current browser.";
+  const detail = "It lacks or forbids WebAssembly or OffscreenCanvas. Use a current browser.";
   return new Failure("refused", "This browser cannot recognise faces by itself", detail);
 }
 

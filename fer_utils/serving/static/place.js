@@ -1,5 +1,5 @@
-// Where pictures are processed: on the server, or on this device. The visitor chooses, if the server
-// offers both.
+// Where pictures are processed: on the server, or on this device. The visitor chooses, if the
+// server offers both.
 
 import * as server from "./api.js";
 import * as device from "./device.js";
@@ -12,10 +12,22 @@ export function onDevice() {
   return dataset.place === "device";
 }
 
-/** The result for one picture (Blob), from the chosen place; see `predict` of api.js. */
-export function predict(picture, options) {
-  if (!onDevice()) return server.predict(picture, options);
-  return prepare().then(() => device.predict(picture, options));
+/**
+ * The result for one picture (Blob), from the chosen place; see `predict` of api.js.
+ *
+ * A picture that was given for this device keeps `local` when the visitor changes the place.
+ */
+export async function predict(picture, options, local = onDevice()) {
+  if (!local) return server.predict(picture, options);
+  await prepare();
+  return device.predict(picture, options);
+}
+
+const listeners = [];
+
+/** Calls `listener()` whenever the visitor changes the place. */
+export function whenChanged(listener) {
+  listeners.push(listener);
 }
 
 /** Opens the models and tells the visitor. Throws a Failure. */
@@ -42,6 +54,7 @@ for (const input of document.querySelectorAll('input[name="place"]')) {
     dataset.place = input.value;
     note("");
     if (onDevice()) prepare().catch(() => {}); // the note has the reason
+    for (const listener of listeners) listener();
   });
 }
 if (onDevice()) note("Pictures stay on this device.");

@@ -1,4 +1,5 @@
-// Pixels: read from a picture, scaled, cut out and made grey, as Pillow and OpenCV do on the server.
+// Pixels: read from a picture, scaled, cut out and made grey, as Pillow and OpenCV do it on the
+// server.
 //
 // An image is { width, height, channels, data }, rows of pixels from the top, each 0 to 255. The
 // results are those of the libraries, so that both places give the same answers. Where the

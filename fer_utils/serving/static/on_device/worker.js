@@ -12,10 +12,9 @@ async function open({ yunet, model, settings }) {
   const ort = await import(`${RUNTIME}ort.wasm.min.mjs`);
   ort.env.wasm.wasmPaths = RUNTIME;
   ort.env.wasm.numThreads = 1; // more need memory that pages share only if the host isolates them
-  const create = (bytes) => {
-    return ort.InferenceSession.create(bytes, { executionProviders: ["wasm"], logSeverityLevel: 3 });
-  };
-  const [faces, expressions] = [await create(yunet), await create(model)];
+  const options = { executionProviders: ["wasm"], logSeverityLevel: 3 }; // no warnings
+  const faces = await ort.InferenceSession.create(yunet, options);
+  const expressions = await ort.InferenceSession.create(model, options);
   recognizer = new Recognizer(ort, faces, expressions, settings);
 }
 

@@ -36,7 +36,8 @@ export async function detect(image, ort, session) {
 
 /** The likely boxes of one stride: { edges: [x, y, width, height], score }. */
 function candidates(outputs, stride, columns) {
-  const [face, thing, boxes] = ["cls", "obj", "bbox"].map((name) => outputs[`${name}_${stride}`].data);
+  const output = (name) => outputs[`${name}_${stride}`].data;
+  const [face, thing, boxes] = [output("cls"), output("obj"), output("bbox")];
   const share = (value) => Math.min(Math.max(value, 0), 1);
   const found = [];
   face.forEach((value, cell) => {
