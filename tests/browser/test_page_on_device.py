@@ -76,7 +76,7 @@ def page(visit, browser, url):
 def watched(visit, browser, url, script=None):
     page = visit(browser, url, script)
     page.sent = []
-    page.context.on("request", page.sent.append)
+    page.context.on("request", lambda request: page.sent.append(request))
     return page
 
 
@@ -111,9 +111,9 @@ def with_gamma():
     return encoded(PORTRAIT, pnginfo=about)
 
 
-def half_transparent():
+def partly_transparent():
     rgba = PORTRAIT.convert("RGBA")
-    rgba.putalpha(Image.fromarray(np.tile(np.repeat([0, 255], 256).astype(np.uint8), (512, 1))))
+    rgba.putalpha(Image.fromarray(np.tile(np.repeat([0, 255], [100, 412]).astype(np.uint8), (512, 1))))
     return encoded(rgba)
 
 
@@ -140,7 +140,7 @@ PHOTOS = {
     "large": lambda: encoded(large(PORTRAIT, 3300, 3200)),
     "turned": turned,
     "gamma": with_gamma,
-    "transparent": half_transparent,
+    "transparent": partly_transparent,
     "drawn": row_of_faces,
 }
 

@@ -60,14 +60,16 @@ export function reduce({ width, height, channels, data }, factor) {
     for (let column = 0; column < columns; column += 1) {
       const right = Math.min(width, factor * (column + 1));
       const count = (bottom - factor * row) * (right - factor * column);
+      // Pillow multiplies by a share in 24 bits that is cut off, so whole means become one less.
+      const share = Math.trunc(Math.fround(2 ** 24 / count));
       for (let channel = 0; channel < channels; channel += 1) {
-        let sum = count >> 1; // rounds
+        let sum = count >> 1;
         for (let y = factor * row; y < bottom; y += 1) {
           for (let x = factor * column; x < right; x += 1) {
             sum += data[channels * (y * width + x) + channel];
           }
         }
-        means[to] = Math.floor(sum / count);
+        means[to] = Math.floor((sum * share) / 2 ** 24);
         to += 1;
       }
     }
