@@ -337,8 +337,7 @@ def make_parser() -> argparse.ArgumentParser:
         commands.export,
         "export a finished run as ONNX, with Keras weights and a model card; or, with --web, the "
         "page for a static host",
-        "fer-study export data/runs/tuned-seed1-0123456789ab --out my_model\n"
-        "  fer-study export --web site --model my_model",
+        "fer-study export data/runs/tuned-seed1-0123456789ab --out my_model",
         data,
     )
     add.add_argument("run_folder", metavar="RUN", type=path, nargs="?", help="the run's folder")

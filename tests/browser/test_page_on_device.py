@@ -113,7 +113,9 @@ def with_gamma():
 
 def partly_transparent():
     rgba = PORTRAIT.convert("RGBA")
-    rgba.putalpha(Image.fromarray(np.tile(np.repeat([0, 255], [100, 412]).astype(np.uint8), (512, 1))))
+    rgba.putalpha(
+        Image.fromarray(np.tile(np.repeat([0, 255], [100, 412]).astype(np.uint8), (512, 1)))
+    )
     return encoded(rgba)
 
 
