@@ -14,10 +14,13 @@ DEV := .venv/.ready-dev
 override DATA := $(value DATA)
 override VOTES := $(value VOTES)
 export DATA VOTES
+# What the page needs to answer on the visitor's device, of the many builds in the npm package.
+RUNTIME := web/onnxruntime-web
+RUNTIME_FILES := ort.wasm.min.mjs ort-wasm-simd-threaded.mjs ort-wasm-simd-threaded.wasm
 export DVC_NO_ANALYTICS := true
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help study report test test-all lint lab serve lock clean
+.PHONY: help study report test test-all lint lab serve on-device lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,12 +50,21 @@ lab: $(STUDY) ## open JupyterLab
 serve: $(SERVE) ## serve the released model at http://127.0.0.1:5000
 	fer-study serve
 
+on-device: $(RUNTIME) ## install onnxruntime-web with npm, so that the page can answer on the visitor's device
+
 lock: $(DEV) ## pin the newest versions of all dependencies
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --extra dev --no-header --no-annotate --no-emit-index-url pyproject.toml -o requirements.lock
 
 clean: ## remove what the pipeline made; your files, exported models, trainings and searches stay
 	rm -rf build dvc_plots reports/index.html data/prepared data/replicate data/tune data/final_model data/export
 	find reports/notebooks reports/html reports/metrics reports/findings reports/plots reports/figures reports/tables -type f ! -name .gitignore -delete
+
+$(RUNTIME): web/package.json web/package-lock.json
+	@command -v npm >/dev/null || { echo "npm is needed, and was not found. On Debian or Ubuntu: sudo apt-get install npm"; exit 1; }
+	npm ci --prefix web --ignore-scripts --no-audit --no-fund
+	cd web/node_modules/onnxruntime-web/dist && mkdir needed && cp $(RUNTIME_FILES) needed
+	rm -rf $@ && mv web/node_modules/onnxruntime-web/dist/needed $@
+	rm -rf web/node_modules
 
 $(SERVE): EXTRA := serve
 $(STUDY): EXTRA := study

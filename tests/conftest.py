@@ -13,7 +13,7 @@ from fer_utils.cli.study import PRELOADED
 from fer_utils.data.faces import Faces
 from fer_utils.data.sample import draw_sample
 from fer_utils.emotions import CANONICAL_COUNTS
-from fer_utils.recognition.yunet_file import OFFLINE, fetched_yunet
+from fer_utils.recognition.yunet_file import OFFLINE, YUNET_FILE, fetched_yunet
 from fer_utils.training.recipe import Recipe
 from fer_utils.training.recipes import get_recipe
 from fer_utils.warm import COMMAND, preloaded_python, wake
@@ -77,6 +77,15 @@ def real_data() -> Path:
             f"no real FER-2013 at {folder}: set FER_STUDY_REAL_DATA to a folder with fer2013.csv.gz"
         )
     return folder
+
+
+@pytest.fixture(scope="session")
+def yunet_file(real_data) -> Path:
+    """YuNet's model file among the real data. Without it, the test is skipped."""
+    file = real_data / "models" / YUNET_FILE
+    if not file.is_file():
+        pytest.skip(f"no YuNet model at {file}")
+    return file
 
 
 @pytest.fixture(scope="session")

@@ -275,7 +275,18 @@ def notebook(given: argparse.Namespace) -> None:
 
 
 def export(given: argparse.Namespace) -> None:
-    """Export a finished run."""
+    """Export a finished run, or the page for a static host."""
+    of_runs, of_pages = ("out", "int8"), ("model", "yunet", "onnxruntime_web")
+    if bool(given.web) == bool(given.run_folder):
+        found = "both" if given.web else "neither"
+        raise StudyError(f"export: expected RUN or --web FOLDER, found {found}.")
+    kind, others = ("--web", of_runs) if given.web else ("RUN", of_pages)
+    if extra := [each for each in others if getattr(given, each)]:
+        names = " and ".join(f"--{each.replace('_', '-')}" for each in extra)
+        raise StudyError(f"export: expected {kind} without {names}, found both. Leave one out.")
+    if given.web:
+        _export_page(given)
+        return
     from fer_utils.data.faces import load_faces
     from fer_utils.release.export import export_run
     from fer_utils.training.runs import Run
@@ -295,6 +306,21 @@ def export(given: argparse.Namespace) -> None:
             f"{onnx['int8_speedup']:.2f} times as fast"
         )
     print(f"PublicTest: {card['public_accuracy']:.2%}. Exported to {out}")
+
+
+def _export_page(given: argparse.Namespace) -> None:
+    from fer_utils.recognition.detectors import make_detector
+    from fer_utils.recognition.recognizer import Recognizer
+    from fer_utils.serving.static_page import export_page
+
+    if not given.yunet:
+        _fetch_yunet_once()
+    recognizer = Recognizer(given.model, make_detector("auto", given.yunet))
+    size = export_page(recognizer, given.web, given.onnxruntime_web)
+    print(
+        f"{given.web}: the page with {recognizer.card['name']}, {size / 1e6:.1f} MB. Try it with "
+        f"`python -m http.server --directory {given.web} --bind 127.0.0.1`."
+    )
 
 
 def predict(given: argparse.Namespace) -> None:
@@ -348,6 +374,7 @@ def serve(given: argparse.Namespace) -> None:
         "max_photos": given.max_photos,
         "max_memory": given.max_memory_mb * 10**6,
         "viewers": given.viewers,
+        "onnxruntime_web": given.onnxruntime_web,
         "camera": given.camera,
         "video": given.video,
     }

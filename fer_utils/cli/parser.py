@@ -335,17 +335,28 @@ def make_parser() -> argparse.ArgumentParser:
     add = command(
         "export",
         commands.export,
-        "export a finished run as ONNX, with Keras weights and a model card",
+        "export a finished run as ONNX, with Keras weights and a model card; or, with --web, the "
+        "page for a static host",
         "fer-study export data/runs/tuned-seed1-0123456789ab --out my_model",
         data,
     )
-    add.add_argument("run_folder", metavar="RUN", type=path, help="the run's folder")
+    add.add_argument("run_folder", metavar="RUN", type=path, nargs="?", help="the run's folder")
     add.add_argument("--out", type=path, help="folder; default: data/models/RUN")
     add.add_argument(
         "--int8",
         action="store_true",
         help="quantise to 8-bit integers if this is faster and costs at most 0.3 points",
     )
+    add.add_argument(
+        "--web",
+        type=path,
+        metavar="FOLDER",
+        help="in place of a run: write the page to a folder that any static host can serve; it "
+        "answers on the visitor's device",
+    )
+    _model_option(add, "with --web: ")
+    _yunet_option(add, "with --web: ")
+    _runtime_option(add)
 
     add = command(
         "predict",
@@ -409,11 +420,7 @@ def _set_option(parser: argparse.ArgumentParser, meaning: str) -> None:
 
 
 def _recognition_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--model",
-        type=path,
-        help="folder of an exported model; default: the released model",
-    )
+    _model_option(parser)
     parser.add_argument(
         "--detector",
         choices=("auto", "haar", "yunet"),
@@ -421,11 +428,33 @@ def _recognition_options(parser: argparse.ArgumentParser) -> None:
         help="face detector; default: auto, which is YuNet if its file can be fetched (once, "
         "317 kB; FER_STUDY_OFFLINE=1 forbids it), else haar",
     )
+    _yunet_option(parser)
+
+
+def _model_option(parser: argparse.ArgumentParser, when: str = "") -> None:
+    parser.add_argument(
+        "--model",
+        type=path,
+        help=f"{when}folder of an exported model; default: the released model",
+    )
+
+
+def _yunet_option(parser: argparse.ArgumentParser, when: str = "") -> None:
     parser.add_argument(
         "--yunet",
         type=path,
         metavar="FILE",
-        help="YuNet's model file; default: the download of `fetch-yunet`",
+        help=f"{when}YuNet's model file; default: the download of `fetch-yunet`",
+    )
+
+
+def _runtime_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--onnxruntime-web",
+        type=path,
+        metavar="FOLDER",
+        help="onnxruntime-web's files, with which the page answers on the visitor's device; "
+        "default: those of `make on-device`, if YuNet is there too",
     )
 
 
@@ -520,6 +549,7 @@ def _server_options(parser: CommandParser) -> None:
         metavar="N",
         help="viewers of /video_feed at the same time; default: 8",
     )
+    _runtime_option(parser)
     source = parser.add_mutually_exclusive_group()
     source.add_argument(
         "--camera", type=int, metavar="N", help="show this machine's camera N at /video_feed"

@@ -56,6 +56,7 @@ class Recognizer:
         card: the content of `card.json`; at least name, source, temperature, threshold and
             public_accuracy.
         detector: the detector.
+        content: the bytes of `model.onnx`.
 
     Raises:
         StudyError: the folder is missing or incomplete, or the model has another shape.
@@ -68,11 +69,11 @@ class Recognizer:
         self.card = read_card(folder)
         self.detector = detector or make_detector()
         self._file, self._threads = folder / MODEL, threads
-        self._content = self._file.read_bytes()
+        self.content = self._file.read_bytes()
         self._open()
 
     def _open(self) -> None:
-        self._session = open_model(self._file, self._threads, self._content)
+        self._session = open_model(self._file, self._threads, self.content)
         self._input = self._session.get_inputs()[0].name
 
     def __getstate__(self) -> dict:

@@ -40,6 +40,9 @@ class YuNetDetector(Detector):
         model: YuNet's ONNX file (Apache-2.0, from libfacedetection.train); the file from
             `download_yunet` when None.
 
+    Attributes:
+        content: the bytes of the file, changed so that it takes photos of any size.
+
     Raises:
         StudyError: the file is missing, or it is another one.
     """
@@ -60,8 +63,8 @@ class YuNetDetector(Detector):
                 f"{self._file}: expected YuNet's model file, found none. Name it with --yunet "
                 f"FILE, or download it once with `fer-study fetch-yunet` (from {YUNET_URL})."
             )
-        self._model = self._file.read_bytes()
-        self._session = _open(self._model, self._file)
+        self.content = self._file.read_bytes().replace(_FIXED, _FREE)
+        self._session = _open(self.content, self._file)
 
     def __getstate__(self) -> dict:
         # The pickle contains the model, because another machine may lack the file.
@@ -69,7 +72,7 @@ class YuNetDetector(Detector):
 
     def __setstate__(self, state: dict) -> None:
         self.__dict__.update(state)
-        self._session = _open(self._model, self._file)
+        self._session = _open(self.content, self._file)
 
     def detect(self, photo: np.ndarray) -> list[Detection]:
         """Return the faces in `photo`, uint8 RGB (h, w, 3)."""
@@ -124,9 +127,7 @@ def _open(model: bytes, file: Path):
     # be a warning.
     options.log_severity_level = 3
     try:
-        session = onnxruntime.InferenceSession(
-            model.replace(_FIXED, _FREE), options, providers=["CPUExecutionProvider"]
-        )
+        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         names = {each.name for each in session.get_outputs()}
         (pixels,) = session.get_inputs()
         if pixels.name != _INPUT or not names.issuperset(_OUTPUTS):

@@ -35,6 +35,7 @@ from fer_utils.networks import parts
 from fer_utils.networks.backend import keras
 from fer_utils.networks.costs import multiply_adds
 from fer_utils.recognition.recognizer import CARD, MODEL, RELEASED, open_model
+from fer_utils.release.portable import make_portable
 from fer_utils.storage import Contents, atomic_folder
 from fer_utils.training.predict import predict
 from fer_utils.training.runs import Run
@@ -312,6 +313,7 @@ def _quantise(file: Path, faces: Faces, logits: np.ndarray) -> dict:
             calibrate_method=quantization.CalibrationMethod.Percentile,
             extra_options={"CalibPercentile": _CALIBRATION_PERCENTILE},
         )
+    make_portable(small)
     after = onnx_logits(small, public.images)
     loss = accuracy(logits, public.emotion) - accuracy(after, public.emotion)
     speedup = _latency_ratio(file, small, public.images[:1])

@@ -185,27 +185,36 @@ def token_check(token: str, protected: set[str]) -> Check:
     return check
 
 
-def security_headers(frame_ancestors: Iterable[str]) -> dict[str, str]:
-    """Return the headers that forbid a browser everything that the page does not need.
+def content_policy(*, wasm: bool) -> str:
+    """Return the Content-Security-Policy of the page, without the sources that may frame it.
 
     Args:
-        frame_ancestors: sources that may frame the page, as Content-Security-Policy writes them.
+        wasm: whether the page may compile WebAssembly, to answer on the visitor's device.
     """
-    framed_by = " ".join(frame_ancestors) or "'none'"
     policy = (
         "default-src 'none'",
-        "script-src 'self'",
+        "script-src 'self'" + (" 'wasm-unsafe-eval'" if wasm else ""),
         "style-src 'self'",
         "img-src 'self' blob:",  # the chosen photo, shown from the browser's memory
         "media-src 'self' blob:",  # the chosen video
         "connect-src 'self'",
         "base-uri 'none'",
         "form-action 'none'",
-        f"frame-ancestors {framed_by}",
     )
+    return "; ".join(policy)
+
+
+def security_headers(frame_ancestors: Iterable[str], *, wasm: bool = False) -> dict[str, str]:
+    """Return the headers that forbid a browser everything that the page does not need.
+
+    Args:
+        frame_ancestors: sources that may frame the page, as Content-Security-Policy writes them.
+        wasm: as in `content_policy`.
+    """
+    framed_by = " ".join(frame_ancestors) or "'none'"
     permissions = ("display-capture", "geolocation", "microphone", "payment", "usb")
     return {
-        "Content-Security-Policy": "; ".join(policy),
+        "Content-Security-Policy": f"{content_policy(wasm=wasm)}; frame-ancestors {framed_by}",
         # For browsers without frame-ancestors. All others ignore this header.
         "X-Frame-Options": "DENY" if framed_by == "'none'" else "SAMEORIGIN",
         "X-Content-Type-Options": "nosniff",

@@ -24,9 +24,10 @@ from fer_utils.serving.feed import VIEWERS, Feed
 from fer_utils.serving.journal import Journal
 from fer_utils.serving.memory import MAX_MEMORY, Memory
 from fer_utils.serving.metrics import Metrics
+from fer_utils.serving.on_device import find_on_device
 from fer_utils.serving.openapi import describe
 from fer_utils.serving.problems import register_error_handlers
-from fer_utils.serving.routes import FEED_PATH, routes
+from fer_utils.serving.routes import FEED_PATH, device_routes, routes
 from fer_utils.serving.services import Services, attach
 from fer_utils.serving.work import WAITING, Workers
 
@@ -60,6 +61,7 @@ def create_app(
     camera: int | None = None,
     video: str | Path | None = None,
     viewers: int = VIEWERS,
+    onnxruntime_web: str | Path | None = None,
     at_once: int | None = None,
     waiting: int = WAITING,
     max_upload_bytes: int = MAX_UPLOAD_BYTES,
@@ -84,6 +86,8 @@ def create_app(
         camera: index of the camera for `/video_feed`.
         video: file for `/video_feed`, in place of a camera.
         viewers: largest number of simultaneous viewers of `/video_feed`.
+        onnxruntime_web: folder of onnxruntime-web. With it and YuNet, the page can also answer on
+            the visitor's device. When None, the folder of `make on-device`, if there is one.
         at_once: number of requests that are processed in parallel; the processor cores when None.
         waiting: number of requests that may wait. Further requests get status 503 at once.
         max_upload_bytes: largest accepted request. A larger one gets status 413.
@@ -103,8 +107,8 @@ def create_app(
 
     Raises:
         StudyError: `recognizer` is None and there is no model, the token cannot be sent in a
-            header, an origin is none, both a camera and a video are named, or the video cannot be
-            read.
+            header, an origin is none, both a camera and a video are named, the video cannot be
+            read, or `onnxruntime_web` is named and lacks a file or YuNet.
     """
     if token is not None:
         expect_token(token)
@@ -122,8 +126,13 @@ def create_app(
     feed = None if source is None else Feed(source, recognizer, viewers)
     workers = Workers(at_once, waiting)
     metrics = Metrics(workers, feed)
-    headers = security_headers(frame_ancestors)
+    on_device = find_on_device(recognizer, onnxruntime_web)
+    headers = security_headers(frame_ancestors, wasm=on_device is not None)
     offered = [each for each in routes.operations if feed or each.path != FEED_PATH]
+    protected = routes.protected_endpoints()
+    if on_device:
+        offered += device_routes.operations
+        protected |= device_routes.protected_endpoints()
     document = describe(
         offered,
         version=metadata.version("fer-study"),
@@ -137,6 +146,7 @@ def create_app(
         workers=workers,
         memory=Memory(max_memory),
         feed=feed,
+        on_device=on_device,
         metrics=metrics,
         journal=journal,
         document=document,
@@ -147,6 +157,8 @@ def create_app(
     )
     attach(app, services)
     app.register_blueprint(routes)
+    if on_device:
+        app.register_blueprint(device_routes)
     register_error_handlers(app)
     # Flask runs these in this order, and what follows a request in the opposite one.
     journal.watch(app)
@@ -155,7 +167,7 @@ def create_app(
         app.before_request(host_check(trusted_hosts))
     app.before_request(origin_check(origins))
     if token is not None:
-        app.before_request(token_check(token, routes.protected_endpoints()))
+        app.before_request(token_check(token, protected))
 
     @app.after_request
     def secure(response: Response) -> Response:

@@ -8,6 +8,13 @@ from flask import Blueprint
 
 from fer_utils.serving.schemas import component_responses, component_schemas, error_ref
 
+_TAGS = {
+    "recognition": "Faces and their expressions.",
+    "operation": "For operators of the server.",
+    "pages": "For people.",
+    "device": "For browsers that find and classify faces by themselves.",
+}
+
 
 @dataclass(frozen=True)
 class Operation:
@@ -105,7 +112,9 @@ def describe(
         secured: whether the server has a token.
     """
     paths: dict[str, dict] = {}
+    used = set()
     for each in operations:
+        used.add(each.tag)
         described = each.as_openapi(max_bytes, max_photos, secured)
         paths.setdefault(each.path, {})[each.method.lower()] = described
     components = {"schemas": component_schemas(max_photos), "responses": component_responses()}
@@ -129,11 +138,7 @@ def describe(
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": "/", "description": "This server."}],
-        "tags": [
-            {"name": "recognition", "description": "Faces and their expressions."},
-            {"name": "operation", "description": "For operators of the server."},
-            {"name": "pages", "description": "For people."},
-        ],
+        "tags": [{"name": tag, "description": _TAGS[tag]} for tag in _TAGS if tag in used],
         "paths": paths,
         "components": components,
     }

@@ -4,12 +4,13 @@ import base64
 import binascii
 import json
 
-from flask import Response, abort, current_app, render_template, request
+from flask import Response, abort, current_app, render_template, request, send_from_directory
 
 from fer_utils.recognition.images import ImageTooLarge, UnreadableImage, memory_needed
 from fer_utils.recognition.recognizer import Recognizer
 from fer_utils.serving.feed import BOUNDARY
 from fer_utils.serving.memory import Memory
+from fer_utils.serving.on_device import RUNTIME_FILES
 from fer_utils.serving.openapi import DocumentedBlueprint
 from fer_utils.serving.problems import problem_fields, unreadable_status
 from fer_utils.serving.schemas import (
@@ -31,6 +32,9 @@ _DETECTORS = {"haar": "OpenCV's Haar cascade", "yunet": "YuNet"}
 _REQUEST_SHARE = 4
 
 routes = DocumentedBlueprint("routes", __name__)
+
+device_routes = DocumentedBlueprint("on_device", __name__)
+"""The files with which a browser answers by itself, on a server that offers them."""
 
 
 def _services() -> Services:
@@ -249,11 +253,18 @@ def page() -> str:
         max_bytes=current_app.config["MAX_CONTENT_LENGTH"],
         token_required=services.token_required,
         live=services.feed is not None,
+        place="server",
+        on_device=services.on_device,
     )
 
 
 def _detector_name() -> str:
-    name = _services().recognizer.detector.name
+    return detector_name(_services().recognizer)
+
+
+def detector_name(recognizer: Recognizer) -> str:
+    """Return the name of the recogniser's detector for the pages."""
+    name = recognizer.detector.name
     return _DETECTORS.get(name, name)
 
 
@@ -262,7 +273,11 @@ def model() -> str:
     """Show the model card: what the model was trained on, how often it is right, and its limits."""
     recognizer = _services().recognizer
     return render_template(
-        "model.html", card=recognizer.card, drawn=recognizer.drawn, detector=_detector_name()
+        "model.html",
+        card=recognizer.card,
+        drawn=recognizer.drawn,
+        detector=_detector_name(),
+        place="server",
     )
 
 
@@ -270,3 +285,49 @@ def model() -> str:
 def docs() -> str:
     """Show this document as a page."""
     return render_template("docs.html", api=_services().document, url=request.url_root.rstrip("/"))
+
+
+# --- on the visitor's device ---
+
+
+@device_routes.operation(
+    "GET",
+    "/on-device/model.onnx",
+    "modelFile",
+    tag="device",
+    success=binary_response("An ONNX file.", "application/octet-stream"),
+    token=True,
+)
+def model_file() -> Response:
+    """Return the model, with which a browser classifies faces by itself."""
+    return _onnx("model")
+
+
+@device_routes.operation(
+    "GET",
+    "/on-device/yunet.onnx",
+    "detectorFile",
+    tag="device",
+    success=binary_response("An ONNX file.", "application/octet-stream"),
+    token=True,
+)
+def detector_file() -> Response:
+    """Return YuNet, with which a browser finds faces by itself."""
+    return _onnx("yunet")
+
+
+def _onnx(name: str) -> Response:
+    response = Response(getattr(_services().on_device, name), mimetype="application/octet-stream")
+    response.add_etag()
+    response.cache_control.no_cache = True  # a browser keeps it, and asks whether it has changed
+    response.make_conditional(request)
+    return response
+
+
+@device_routes.route("/on-device/onnxruntime-web/<name>", endpoint="static")
+def runtime_file(name: str) -> Response:
+    """Return a file of onnxruntime-web. These are static files, as those of the page."""
+    on_device = _services().on_device
+    if on_device is None or name not in RUNTIME_FILES:
+        abort(404)
+    return send_from_directory(on_device.runtime.resolve(), name)

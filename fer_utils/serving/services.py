@@ -10,6 +10,7 @@ from fer_utils.serving.feed import Feed
 from fer_utils.serving.journal import Journal
 from fer_utils.serving.memory import Memory
 from fer_utils.serving.metrics import Metrics
+from fer_utils.serving.on_device import OnDevice
 from fer_utils.serving.work import Workers
 
 _KEY = "fer_study"
@@ -24,6 +25,7 @@ class Services:
         workers: the threads in which the recogniser runs.
         memory: the memory that the photos in work share.
         feed: the camera or video of `/video_feed`; None if there is none.
+        on_device: what a browser needs to answer by itself; None if it is not offered.
         metrics: the counters of `/metrics`.
         journal: the access log.
         document: the OpenAPI document.
@@ -38,6 +40,7 @@ class Services:
     workers: Workers
     memory: Memory
     feed: Feed | None
+    on_device: OnDevice | None
     metrics: Metrics
     journal: Journal
     document: dict

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from pathlib import Path
 
 import pytest
 
@@ -47,6 +48,7 @@ def test_every_limit_reaches_the_server(started):
         **{"WAITING": "0", "VIEWERS": "1", "PROXIES": "1", "ACCESS_LOG": "json"},
         **{"CORS_ORIGIN": "https://a.example, https://b.example", "FRAME_ANCESTOR": "none"},
         **{"TRUSTED_HOST": "faces.example", "HOST": "0.0.0.0", "CAMERA": "1"},
+        **{"ONNXRUNTIME_WEB": "runtime"},
     )
     assert found == {
         "host": "0.0.0.0",
@@ -62,6 +64,7 @@ def test_every_limit_reaches_the_server(started):
         "max_photos": 2,
         "max_memory": 70_000_000,
         "viewers": 1,
+        "onnxruntime_web": Path("runtime"),
         "camera": 1,
         "video": None,
         "trusted_hosts": (*serving.LOCAL_HOSTS, "faces.example"),

@@ -18,14 +18,16 @@ FILE, FOLDER = "file", "folder"
 OUTPUTS = {
     ("prepare", "--out"): FOLDER,
     ("export", "--out"): FOLDER,
+    ("export", "--web"): FOLDER,
     ("tune", "--out"): FOLDER,
     ("notebook", "--out"): FOLDER,
     ("ablate", "--out"): FILE,
     ("predict", "--annotate"): FILE,
     ("predict", "--annotate (folder)"): FOLDER,
 }
-# `ablate` trains for minutes, and `notebook` replaces nothing.
-REPLACED = [key for key in OUTPUTS if key[0] not in ("ablate", "notebook")]
+# `ablate` trains for minutes, and `notebook` replaces nothing. `--web` needs more files, and is in
+# tests/serving/test_on_device.py.
+REPLACED = [key for key in OUTPUTS if key[0] not in ("ablate", "notebook") and key[1] != "--web"]
 # Options with paths of inputs, and the run store, whose folders are named by their contents.
 READ = {
     "--data",
@@ -35,6 +37,7 @@ READ = {
     "--csv",
     "--model",
     "--yunet",
+    "--onnxruntime-web",
     "--video",
     "--runs",
 }
@@ -78,6 +81,7 @@ def command(option: tuple[str, str], folder, run, out) -> list[str]:
     return {
         ("prepare", "--out"): ["prepare", "--count", "30", "--out", out],
         ("export", "--out"): ["export", run, *faces, "--out", out],
+        ("export", "--web"): ["export", "--web", out],
         ("tune", "--out"): [
             *("tune", "baseline_cnn", *small, "--search", "dropout=0.1..0.5", "--trials", "1"),
             *(*faces, *runs, "--out", out),
@@ -113,7 +117,7 @@ def test_a_users_files_are_kept(option, study, tmp_path, capsys):
         out = place
         names = {
             "prepare": ["about.json", "thesis.txt"],
-            "export": ["card.json", "README.md", "thesis.txt"],
+            "export": ["card.json", "README.md", "index.html", "thesis.txt"],
             "tune": ["ledger.csv", "thesis.txt"],
             "notebook": ["01_explore.html"],
             "predict": ["a.jpg.png"],

@@ -21,14 +21,6 @@ from fer_utils.recognition.yunet_file import download_yunet, yunet_path
 ASTRONAUT = data.astronaut()  # public domain, 512 x 512; the face is about x 175..275, y 65..165
 
 
-@pytest.fixture(scope="module")
-def yunet_file(real_data):
-    file = real_data / "models" / files.YUNET_FILE
-    if not file.is_file():
-        pytest.skip(f"no YuNet model at {file}")
-    return file
-
-
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))

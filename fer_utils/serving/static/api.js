@@ -65,6 +65,20 @@ export async function example(address) {
   return new File([blob], address.split("/").pop(), { type: blob.type });
 }
 
+/** The bytes (ArrayBuffer) of one of the server's files. Throws a Failure. */
+export async function download(address) {
+  const response = await ask(address, {}, {});
+  if (!response.ok) {
+    const detail = `${address} is missing: the server responded with status ${response.status}.`;
+    throw new Failure("failed", "A file of this page is missing", detail);
+  }
+  try {
+    return await response.arrayBuffer();
+  } catch {
+    throw away();
+  }
+}
+
 /** Yields pictures (Blobs) of the server's camera until the stream ends. Throws like `predict`. */
 export async function* feed({ signal, onBusy } = {}) {
   const response = await ask("video_feed", {}, { signal, onBusy });

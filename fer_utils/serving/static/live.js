@@ -1,7 +1,8 @@
-// Moving pictures: sends frames of a <video> to the server, one at a time, and draws the results.
+// Moving pictures: frames of a <video> are processed, one at a time, and the results are drawn.
 
-import { Failure, pause, predict } from "./api.js";
+import { pause } from "./api.js";
 import * as history from "./history.js";
+import { predict } from "./place.js";
 import { judged, threshold, whenMoved } from "./threshold.js";
 import { Tracker } from "./tracking.js";
 import {

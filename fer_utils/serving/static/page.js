@@ -3,6 +3,7 @@
 import * as feed from "./feed.js";
 import * as history from "./history.js";
 import * as photos from "./photos.js";
+import { whenChanged } from "./place.js";
 import { giveToken, storedToken } from "./token.js";
 import * as video from "./video.js";
 import { at } from "./view.js";
@@ -58,6 +59,11 @@ history.whenSelected((entry) => {
   open("photos");
   photos.show(entry);
   if (entry) at("photos").scrollIntoView({ block: "nearest" });
+});
+
+whenChanged(() => {
+  // The introduction of a source names the place.
+  if (page.dataset.state === "waiting") sources[page.dataset.mode].enter();
 });
 
 // --- dropped and pasted files ---

@@ -1,9 +1,10 @@
 // Photos: chosen, shown, sent and processed. Each photo is an entry of the history.
 
-import { example, Failure, predict } from "./api.js";
+import { example, Failure } from "./api.js";
 import { showCall } from "./call.js";
 import * as history from "./history.js";
 import { annotated, enlarge, save, shrink } from "./pictures.js";
+import { onDevice, predict } from "./place.js";
 import { judged, whenMoved } from "./threshold.js";
 import {
   announce, at, clearFaces, count, label, say, sayBusy, sayFailure, shape, showAnswer, showGhost,
@@ -26,7 +27,7 @@ let pictureUrl = null;
 export function take(files) {
   const time = new Date();
   const fresh = [...files].map((file) => {
-    return { file, name: file.name || "pasted photo", kind: "photo", time };
+    return { file, name: file.name || "pasted photo", kind: "photo", time, local: onDevice() };
   });
   const entries = history.add(fresh);
   waiting = [...entries, ...waiting];
@@ -42,7 +43,7 @@ export function show(entry = shown) {
   at("drop").hidden = Boolean(entry);
   at("shown").hidden = !entry;
   at("keep").hidden = true;
-  showCall(entry?.kind === "photo" ? entry.name : null);
+  showCall(entry?.kind === "photo" && !entry.local ? entry.name : null);
   clearFaces();
   if (!entry) {
     const detail = "For each face, the bars show the model's probability of each expression.";
@@ -102,10 +103,11 @@ async function send(entry) {
 
 /** The answer for a photo. One over the server's limits is made smaller first. */
 async function recognize(entry, options) {
+  if (entry.local) return predict(entry.file, options, true);
   let refusal = tooLarge(entry.file.size);
   if (!refusal) {
     try {
-      return await predict(entry.file, options);
+      return await predict(entry.file, options, false);
     } catch (failure) {
       if (failure.kind !== "large") throw failure;
       refusal = failure; // it has many pixels, in a small file
@@ -113,7 +115,7 @@ async function recognize(entry, options) {
   }
   const smaller = await shrink(entry.file);
   if (!smaller) throw refusal;
-  const answer = await predict(smaller.blob, options);
+  const answer = await predict(smaller.blob, options, false);
   entry.sent = `${answer.width} × ${answer.height}`;
   return enlarge(answer, smaller.width, smaller.height);
 }

@@ -3,6 +3,7 @@
 import { Failure } from "./api.js";
 import { Curve } from "./curve.js";
 import { Live } from "./live.js";
+import { onDevice } from "./place.js";
 import { at, say, sayFailure, shape, showGhost, write } from "./view.js";
 
 const figure = at("video-shown");
@@ -14,8 +15,8 @@ let running = null; // AbortController of the open video
 let url = null;
 
 export function enter() {
-  const frames = "Single frames go to the server, which stores none.";
-  say("waiting", "Your video", `The video stays in the browser. ${frames}`);
+  const frames = onDevice() ? "" : " Single frames go to the server, which stores none.";
+  say("waiting", "Your video", `The video stays in the browser.${frames}`);
   showGhost();
 }
 

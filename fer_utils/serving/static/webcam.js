@@ -2,6 +2,7 @@
 
 import { Failure } from "./api.js";
 import { Live } from "./live.js";
+import { onDevice } from "./place.js";
 import { announce, at, say, sayFailure, shape, showGhost } from "./view.js";
 
 const figure = at("webcam-shown");
@@ -12,7 +13,8 @@ const live = new Live("webcam-shown", "webcam", () => video.classList.contains("
 let running = null; // AbortController of the camera that is open or opening
 
 export function enter() {
-  introduce("Your camera", "Frames go to the server one by one. The server stores none.");
+  const sent = "Frames go to the server one by one. The server stores none.";
+  introduce("Your camera", onDevice() ? "No frame leaves this device." : sent);
 }
 
 /** Releases the camera at once. `reason` is shown if the visitor did not stop it. */
