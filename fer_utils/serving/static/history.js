@@ -89,7 +89,7 @@ function fill(entry) {
 
 function found({ answer, failure }) {
   if (failure) return failure.headline;
-  if (!answer) return "Waiting for the server…";
+  if (!answer) return "Waiting…";
   const faces = judged(answer.faces);
   if (!faces.length) return "No face found";
   const names = faces.map((face) => face.emotion + (face.uncertain ? " (uncertain)" : ""));
