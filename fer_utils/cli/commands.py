@@ -219,7 +219,7 @@ def results(given: argparse.Namespace) -> None:
     from fer_utils.data.sources import read
     from fer_utils.paths import root
     from fer_utils.recognition.recognizer import CARD, RELEASED
-    from fer_utils.reports.headline import write_headline
+    from fer_utils.reports.headline import write_figures
     from fer_utils.results.aggregates import released_confusion
     from fer_utils.results.differences import differences
     from fer_utils.results.documents import results_markdown, write_results
@@ -234,7 +234,7 @@ def results(given: argparse.Namespace) -> None:
         card = json.loads((RELEASED / CARD).read_text(encoding="utf-8"))
         confusion = released_confusion(runs, faces, card["recipe"]["name"], card["seed"])
         write_results(table, differences(runs, ensembles, faces), confusion, root())
-        write_headline(root())
+        write_figures(root())
 
 
 def publish(_given: argparse.Namespace) -> None:

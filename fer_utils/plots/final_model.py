@@ -49,7 +49,7 @@ def plot_accuracy_against_training(table: pd.DataFrame) -> Figure:
     """Plot PrivateTest accuracy against the multiply-adds of the training.
 
     Args:
-        table: as returned by `latency.training_costs`.
+        table: as returned by `results.training_costs`.
     """
     figure = Figure(figsize=(WIDTH, 5.0), layout="constrained")
     ax = figure.subplots()

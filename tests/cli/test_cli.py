@@ -143,7 +143,7 @@ def test_results_are_printed_and_written(study, project, canonical, capsys, monk
     monkeypatch.setattr(aggregates, "released_confusion", lambda *given: confusion)
     written = []
     monkeypatch.setattr(documents, "write_results", lambda *given: written.append(given))
-    monkeypatch.setattr(headline, "write_headline", lambda *given: written.append(given))
+    monkeypatch.setattr(headline, "write_figures", lambda *given: written.append(given))
     assert main(["results", "--csv", "fer2013.csv"]) == 0
     assert capsys.readouterr().out.strip() == results_markdown(table)
     assert written == [], "written without --write"

@@ -6,19 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_utils.evaluation.published import PUBLISHED
 from fer_utils.networks import build, parts
 from fer_utils.networks.costs import multiply_adds
 from fer_utils.release import latency
-from fer_utils.release.latency import (
-    answer_costs,
-    training_costs,
-    training_finding,
-    tta_finding,
-    with_costs,
-)
+from fer_utils.release.latency import answer_costs, tta_finding, with_costs
 from fer_utils.training.recipe import Recipe
-from fer_utils.training.recipes import get_recipe
 
 
 @pytest.fixture(scope="module")
@@ -110,43 +102,3 @@ def test_the_first_call_is_not_counted(two_recipes, monkeypatch):
     monkeypatch.setattr(latency, "_seconds", lambda session, pixels, times: next(ticks))
     ticks = iter(np.r_[99.0, 99.0, 99.0, np.arange(1.0, 10.0)])
     assert answer_costs(two_recipes, rounds=3)["milliseconds"].tolist() == [1000, 2000, 3000]
-
-
-def test_costs_of_trainings_count_epochs_by_the_side_of_their_images(recipe):
-    crops = get_recipe("medium_resnet").but(
-        name="crops", widths=(4, 8), blocks=(1, 1), epochs=5, crop_side=24, full_epochs=2
-    )
-    table = pd.DataFrame(
-        [("one", ""), ("crops", ""), ("crops", "flip"), ("ensemble (2 networks)", "flip")],
-        columns=["model", "tta"],
-    ).assign(private_accuracy=[0.6, 0.5, 0.7, 0.8], private_low=0.4, private_high=0.9)
-    found = training_costs(table, {"one": recipe, "crops": crops}).set_index("model")
-
-    model = build("resnet", **crops.options)
-    whole = multiply_adds(model)
-    # All strides divide the sides, so half the side is a quarter of the convolutions' work.
-    dense = sum(
-        weight.shape[0] * weight.shape[1] for weight in model.weights if len(weight.shape) == 2
-    )
-    quarter = (whole - dense) / 4 + dense
-    assert found.loc["crops", "cost"] == 3 * quarter + 2 * whole
-    assert found.loc["crops", "accuracy"] == 0.7, "with TTA, which its recipe has"
-    model = build(recipe.network, **recipe.options)
-    assert found.loc["one", "cost"] == recipe.epochs * multiply_adds(model)
-    assert "ensemble (2 networks)" not in found.index
-    published = found[found["published"]]
-    assert {each.accuracy for each in PUBLISHED if each.training_cost} == set(published["accuracy"])
-    finding = training_finding(found.reset_index())
-    assert "crops has the highest accuracy" in finding
-    assert f"{100 * (published['accuracy'].max() - 0.7):.1f} points higher" in finding
-
-
-def test_sharpness_aware_trainings_cost_twice_as_much(recipe):
-    table = pd.DataFrame({"model": ["one"], "tta": [""]}).assign(
-        private_accuracy=0.5, private_low=0.4, private_high=0.6
-    )
-    one, sam = (
-        training_costs(table, {"one": each}).set_index("model").loc["one", "cost"]
-        for each in (recipe, recipe.but(sam=0.05))
-    )
-    assert sam == 2 * one

@@ -1,4 +1,4 @@
-"""README's figure, and the aggregates that it is drawn from."""
+"""The figures of README and docs/results.md, and the aggregates that they are drawn from."""
 
 import json
 import shutil
@@ -12,7 +12,13 @@ from fer_utils.emotions import EMOTIONS, PRIVATE
 from fer_utils.errors import StudyError
 from fer_utils.evaluation.published import read_results
 from fer_utils.recognition.recognizer import CARD, RELEASED
-from fer_utils.reports.headline import COMPARED, FIGURE, headline_table, write_headline
+from fer_utils.reports.headline import (
+    ACCURACIES,
+    COMPARED,
+    COSTS,
+    headline_table,
+    write_figures,
+)
 from fer_utils.results.aggregates import read_confusion, released_confusion
 from fer_utils.results.evidence import read_evidence
 
@@ -29,14 +35,15 @@ def card() -> dict:
     return json.loads((RELEASED / CARD).read_text(encoding="utf-8"))
 
 
-def test_the_committed_figure_is_that_of_the_evidence(project, study):
-    write_headline(study)
-    drawn = (study / FIGURE).read_text(encoding="utf-8")
-    assert drawn == (project / FIGURE).read_text(encoding="utf-8"), (
-        "draw it anew: `fer-study results --csv FILE --write`"
-    )
-    ET.fromstring(drawn)
-    assert str(project) not in drawn
+def test_the_committed_figures_are_those_of_the_evidence(project, study):
+    write_figures(study)
+    for figure in (ACCURACIES, COSTS):
+        drawn = (study / figure).read_text(encoding="utf-8")
+        assert drawn == (project / figure).read_text(encoding="utf-8"), (
+            "draw it anew: `fer-study results --csv FILE --write`"
+        )
+        ET.fromstring(drawn)
+        assert str(project) not in drawn
 
 
 def test_the_table_has_each_accuracy_with_and_without_leaks(project):
