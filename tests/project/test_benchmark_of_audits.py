@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 
+import audit
 import numpy as np
 import pytest
 
@@ -12,18 +13,7 @@ from fer_utils.audits.near_duplicates import near_duplicates
 from fer_utils.audits.pictures import near_constant
 
 
-@pytest.fixture(scope="module")
-def audit(project):
-    folder = str(project / "benchmarks")
-    sys.path.insert(0, folder)
-    try:
-        import audit
-    finally:
-        sys.path.remove(folder)
-    return audit
-
-
-def test_changed_copies_are_other_images_with_the_same_duplicates(audit, faces):
+def test_changed_copies_are_other_images_with_the_same_duplicates(faces):
     grown = audit.grown(faces, 16)
     assert len(grown) == 16 * len(faces)
     assert np.array_equal(grown.images[: len(faces)], faces.images)
@@ -38,12 +28,12 @@ def test_changed_copies_are_other_images_with_the_same_duplicates(audit, faces):
     assert own.sum() < 0.02 * len(grown)  # some textures are alike when rotated
 
 
-def test_more_than_16_sets_are_an_error(audit, faces):
+def test_more_than_16_sets_are_an_error(faces):
     with pytest.raises(SystemExit, match="expected 1 to 16 times as many, found 17"):
         audit.grown(faces, 17)
 
 
-def test_the_report_has_ratios_and_exponents(audit):
+def test_the_report_has_ratios_and_exponents():
     first = {
         "images": 100,
         "before_mb": 1,

@@ -1,26 +1,13 @@
 """The benchmark that asks whether a classifier on gradients improves the ensemble."""
 
-import sys
-
+import hog_voter
 import numpy as np
-import pytest
 
 from fer_utils.data.sample import draw_sample
 from fer_utils.emotions import PRIVATE, TRAINING
 
 
-@pytest.fixture(scope="module")
-def hog_voter(project):
-    folder = str(project / "benchmarks")
-    sys.path.insert(0, folder)
-    try:
-        import hog_voter
-    finally:
-        sys.path.remove(folder)
-    return hog_voter
-
-
-def test_the_classifier_learns_drawn_faces(hog_voter):
+def test_the_classifier_learns_drawn_faces():
     faces = draw_sample(1400, seed=2)
     training, other = faces.of(TRAINING), faces.of(PRIVATE)
     train, test = hog_voter.features(training.images), hog_voter.features(other.images)

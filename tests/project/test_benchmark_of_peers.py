@@ -5,11 +5,13 @@ import re
 import shutil
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import cv2
+import detect
 import numpy as np
+import peer
 import pytest
+from peers import environments, networks, photos, tables
 
 from fer_utils.data.faces import Faces
 from fer_utils.emotions import EMOTIONS
@@ -17,27 +19,6 @@ from fer_utils.errors import StudyError
 
 FACE_API_LABELS = ["neutral", "happy", "sad", "angry", "fearful", "disgusted", "surprised"]
 FACEX_LABELS = ["anger", "disgust", "fear", "happy", "neutral", "sadness", "surprised"]
-
-
-@pytest.fixture(scope="module")
-def benchmarks(project):
-    """The programs as modules."""
-    folder = str(project / "benchmarks")
-    sys.path.insert(0, folder)
-    try:
-        import detect
-        import peer
-        from peers import environments, networks, photos, tables
-    finally:
-        sys.path.remove(folder)
-    return SimpleNamespace(
-        detect=detect,
-        peer=peer,
-        environments=environments,
-        networks=networks,
-        photos=photos,
-        tables=tables,
-    )
 
 
 @pytest.fixture
@@ -48,21 +29,21 @@ def images():
     return drawn
 
 
-def of_name(benchmarks, name):
-    return next(peer for peer in benchmarks.environments.PEERS if peer.name == name)
+def of_name(name):
+    return next(peer for peer in environments.PEERS if peer.name == name)
 
 
 # --- networks ---
 
 
 @pytest.mark.parametrize("labels", [FACE_API_LABELS, FACEX_LABELS, EMOTIONS[::-1]])
-def test_outputs_are_reordered_by_their_names(benchmarks, labels):
+def test_outputs_are_reordered_by_their_names(labels):
     ours = {"neutral": "neutral", "happy": "happy", "sad": "sad", "sadness": "sad"}
     ours |= {"angry": "angry", "anger": "angry", "fearful": "fear", "fear": "fear"}
     ours |= {"disgusted": "disgust", "disgust": "disgust"}
     ours |= {"surprised": "surprise", "surprise": "surprise"}
     outputs = np.arange(14.0).reshape(2, 7)
-    found = benchmarks.networks.in_our_order(list(labels), outputs, "a peer")
+    found = networks.in_our_order(list(labels), outputs, "a peer")
     for column, label in enumerate(labels):
         assert found[:, EMOTIONS.index(ours[label])].tolist() == outputs[:, column].tolist()
 
@@ -75,9 +56,9 @@ def test_outputs_are_reordered_by_their_names(benchmarks, labels):
         (FACEX_LABELS, (2, 8), r"a peer: expected outputs \(n, 7\), found \(2, 8\)"),
     ],
 )
-def test_other_labels_or_outputs_are_an_error(benchmarks, labels, shape, message):
+def test_other_labels_or_outputs_are_an_error(labels, shape, message):
     with pytest.raises(StudyError, match=message):
-        benchmarks.networks.in_our_order(labels, np.zeros(shape), "a peer")
+        networks.in_our_order(labels, np.zeros(shape), "a peer")
 
 
 FACEX = """
@@ -121,7 +102,7 @@ class FER:
     ],
 )
 def test_images_reach_a_python_package_and_its_outputs_come_back(
-    benchmarks, images, tmp_path, monkeypatch, name, package, labels, code
+    images, tmp_path, monkeypatch, name, package, labels, code
 ):
     module = tmp_path / package
     module.parent.mkdir()
@@ -129,10 +110,10 @@ def test_images_reach_a_python_package_and_its_outputs_come_back(
     module.write_text(code.format(labels=labels))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     images[:, :3, :3] = images[:, :1, :1]  # fer's images are resized
-    peer = of_name(benchmarks, name)
-    found = benchmarks.networks.classify(peer, Path(sys.executable), tmp_path, images)
+    peer = of_name(name)
+    found = networks.classify(peer, Path(sys.executable), tmp_path, images)
     expected = [labels[number] for number in np.arange(70) % 7]
-    names = [benchmarks.networks.NAMES[label] for label in expected]
+    names = [networks.NAMES[label] for label in expected]
     assert [EMOTIONS[number] for number in found.argmax(axis=1)] == names
     assert found.sum() == 70
 
@@ -192,28 +173,26 @@ def face_api(tmp_path):
 
 
 @pytest.mark.parametrize("count", [70, 65, 1])
-def test_images_reach_face_api_and_its_outputs_come_back(benchmarks, images, face_api, count):
+def test_images_reach_face_api_and_its_outputs_come_back(images, face_api, count):
     folder, node = face_api
-    peer = of_name(benchmarks, "face-api.js")
-    found = benchmarks.networks.classify(peer, node, folder, images[:count])
-    names = [benchmarks.networks.NAMES[FACE_API_LABELS[k % 7]] for k in range(count)]
+    peer = of_name("face-api.js")
+    found = networks.classify(peer, node, folder, images[:count])
+    names = [networks.NAMES[FACE_API_LABELS[k % 7]] for k in range(count)]
     assert [EMOTIONS[number] for number in found.argmax(axis=1)] == names
     assert found.sum() == count
 
 
-def test_face_api_answers_for_photos_as_the_contenders_do(benchmarks, face_api):
+def test_face_api_answers_for_photos_as_the_contenders_do(face_api):
     folder, node = face_api
-    pipeline = benchmarks.photos.Pipeline("face-api.js, tiny", "tinyFaceDetector", node, folder)
+    pipeline = photos.Pipeline("face-api.js, tiny", "tinyFaceDetector", node, folder)
     job = {"photos": ["a/one.jpg", "two.jpg"], "threads": 1, "seconds": 0}
-    answer = benchmarks.photos.answer(pipeline, job)
+    answer = photos.answer(pipeline, job)
     assert answer["found"] == {"one.jpg": 4, "two.jpg": 4}
-    measured = benchmarks.photos.summary([answer], {"one.jpg": 4, "two.jpg": 5})
-    assert measured.count == benchmarks.detect.Count(8, 1, 0)
+    measured = photos.summary([answer], {"one.jpg": 4, "two.jpg": 5})
+    assert measured.count == detect.Count(8, 1, 0)
     assert measured.versions.startswith("@vladmandic/face-api 1, tfjs 4, node ")
     with pytest.raises(StudyError, match=r"(?s)face-api.js, tiny: .*an error.*loadFromDisk"):
-        benchmarks.photos.answer(
-            benchmarks.photos.Pipeline("face-api.js, tiny", "none", node, folder), job
-        )
+        photos.answer(photos.Pipeline("face-api.js, tiny", "none", node, folder), job)
 
 
 @pytest.mark.parametrize(
@@ -224,11 +203,11 @@ def test_face_api_answers_for_photos_as_the_contenders_do(benchmarks, face_api):
         ("", "a peer: expected JSON in its last line, found ''"),
     ],
 )
-def test_a_program_that_fails_is_named_with_its_error(benchmarks, code, message):
+def test_a_program_that_fails_is_named_with_its_error(code, message):
     with pytest.raises(StudyError, match=message):
-        benchmarks.networks.last_line([sys.executable, "-c", code], "a peer")
+        networks.last_line([sys.executable, "-c", code], "a peer")
     with pytest.raises(StudyError, match="a peer: expected an interpreter, found "):
-        benchmarks.networks.last_line(["/nowhere/python"], "a peer")
+        networks.last_line(["/nowhere/python"], "a peer")
 
 
 @pytest.mark.parametrize(
@@ -238,25 +217,21 @@ def test_a_program_that_fails_is_named_with_its_error(benchmarks, code, message)
         (np.full(14, np.nan), "found 14 outputs, 0 of them finite"),
     ],
 )
-def test_outputs_of_another_size_or_not_finite_are_an_error(
-    benchmarks, monkeypatch, outputs, message
-):
+def test_outputs_of_another_size_or_not_finite_are_an_error(monkeypatch, outputs, message):
     def answered(command, name):
         outputs.astype(np.float32).tofile(json.loads(command[2])["outputs"])
         return {"labels": list(EMOTIONS)}
 
-    monkeypatch.setattr(benchmarks.networks, "last_line", answered)
+    monkeypatch.setattr(networks, "last_line", answered)
     with pytest.raises(StudyError, match=message):
-        benchmarks.networks.classify(
-            of_name(benchmarks, "fer"), Path("python"), Path(), np.zeros((2, 48, 48), np.uint8)
-        )
+        networks.classify(of_name("fer"), Path("python"), Path(), np.zeros((2, 48, 48), np.uint8))
 
 
-def test_two_networks_are_compared(benchmarks, faces):
+def test_two_networks_are_compared(faces):
     ours, theirs = np.eye(7)[faces.emotion], np.eye(7)[faces.emotion]
     ours[:20] = np.roll(ours[:20], 1, axis=1)
     theirs[10:50] = np.roll(theirs[10:50], 1, axis=1)
-    found = benchmarks.networks.compare(faces.emotion, ours, theirs)
+    found = networks.compare(faces.emotion, ours, theirs)
     accuracy, low, high = found.accuracy
     assert accuracy == pytest.approx(170 / 210)
     assert low < accuracy < high
@@ -270,14 +245,14 @@ def test_two_networks_are_compared(benchmarks, faces):
     )
 
 
-def test_images_with_duplicates_in_training_are_left_out(benchmarks, faces):
+def test_images_with_duplicates_in_training_are_left_out(faces):
     pixels = faces.images.copy()
     training = np.flatnonzero(faces.usage == "Training")
     private = np.flatnonzero(faces.usage == "PrivateTest")
     pixels[private[0]] = pixels[training[0]]
     pixels[private[1]] = np.clip(pixels[training[1]].astype(int) + 9, 0, 255)
     planted = Faces(pixels, faces.emotion, faces.usage, faces.row, source="planted")
-    chosen = {name: (split, keep) for name, split, keep in benchmarks.networks.selections(planted)}
+    chosen = {name: (split, keep) for name, split, keep in networks.selections(planted)}
     assert list(chosen) == [
         "PublicTest",
         "PrivateTest",
@@ -296,24 +271,24 @@ def test_images_with_duplicates_in_training_are_left_out(benchmarks, faces):
 # --- environments ---
 
 
-def test_a_failed_installation_is_named_with_its_command(benchmarks):
+def test_a_failed_installation_is_named_with_its_command():
     code = "import sys; sys.exit('no such package')"
     with pytest.raises(StudyError, match=r"facex: .*-c import sys.* ended with 1: no such package"):
-        benchmarks.environments.run([sys.executable, "-c", code], "facex")
+        environments.run([sys.executable, "-c", code], "facex")
     with pytest.raises(StudyError, match=r"facex: expected to run `/nowhere/pip x`"):
-        benchmarks.environments.run(["/nowhere/pip", "x"], "facex")
+        environments.run(["/nowhere/pip", "x"], "facex")
 
 
-def test_without_node_the_error_says_what_to_install(benchmarks, tmp_path, monkeypatch):
+def test_without_node_the_error_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(StudyError, match=r"face-api.js: expected Node.js .*Install Node\.js"):
-        benchmarks.environments.ensure_face_api(tmp_path / "new")
+        environments.ensure_face_api(tmp_path / "new")
     assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("name", ["facex", "face-api.js"])
-def test_an_environment_is_installed_once_and_must_work(benchmarks, tmp_path, monkeypatch, name):
-    environments, peer = benchmarks.environments, of_name(benchmarks, name)
+def test_an_environment_is_installed_once_and_must_work(tmp_path, monkeypatch, name):
+    peer = of_name(name)
     commands, ready = [], []
     monkeypatch.setattr(environments, "run", lambda command, name: commands.append(command))
     monkeypatch.setattr(environments, "works", lambda command: bool(ready))
@@ -333,14 +308,12 @@ def test_an_environment_is_installed_once_and_must_work(benchmarks, tmp_path, mo
     assert commands == []
 
 
-def test_versions_are_pinned(benchmarks):
-    environments = benchmarks.environments
+def test_versions_are_pinned():
     assert all(re.search(r"@\d+\.\d+\.\d+$", package) for package in environments.FACE_API)
     assert all("==" in peer.package for peer in environments.PEERS if not peer.node)
 
 
-def test_a_detector_that_cannot_be_installed_leaves_the_other(benchmarks, tmp_path, monkeypatch):
-    environments = benchmarks.environments
+def test_a_detector_that_cannot_be_installed_leaves_the_other(tmp_path, monkeypatch):
 
     def ensure(folder, mtcnn):
         if mtcnn:
@@ -348,7 +321,7 @@ def test_a_detector_that_cannot_be_installed_leaves_the_other(benchmarks, tmp_pa
         return Path("python")
 
     monkeypatch.setattr(environments.recognize, "ensure_fer", ensure)
-    pipelines, errors = benchmarks.peer.pipelines_of(of_name(benchmarks, "fer"), tmp_path)
+    pipelines, errors = peer.pipelines_of(of_name("fer"), tmp_path)
     assert [(each.name, each.contender) for each in pipelines] == [("fer, Haar", "fer")]
     expected = "fer: expected an environment of its own, found: no PyTorch"
     assert errors == {"fer, MTCNN": expected}
@@ -367,8 +340,8 @@ def answered(found, clock=10.0, processor=8.0):
     }
 
 
-def test_rounds_alternate_and_a_failing_pipeline_is_left_out(benchmarks, monkeypatch):
-    photos, order = benchmarks.photos, []
+def test_rounds_alternate_and_a_failing_pipeline_is_left_out(monkeypatch):
+    order = []
 
     def answer(pipeline, job):
         order.append(pipeline.name)
@@ -382,22 +355,22 @@ def test_rounds_alternate_and_a_failing_pipeline_is_left_out(benchmarks, monkeyp
     assert order == ["a", "b", "c", "c", "b", "a", "a", "c"]
     assert errors == {"b": "b: broken"}
     assert list(measured) == ["a", "c"]
-    assert measured["a"].count == benchmarks.detect.Count(2, 0, 1)
-    assert measured["c"].count == benchmarks.detect.Count(0, 2, 0)
+    assert measured["a"].count == detect.Count(2, 0, 1)
+    assert measured["c"].count == detect.Count(0, 2, 0)
     assert measured["a"].clock == [10, 60, 70]
     assert measured["a"].processor == [8, 8, 8]
 
 
-def test_a_photo_without_an_answer_is_an_error(benchmarks):
+def test_a_photo_without_an_answer_is_an_error():
     with pytest.raises(StudyError, match=r"each photo, found none for y\.jpg"):
-        benchmarks.photos.summary([answered({"x.jpg": 1})], {"x.jpg": 1, "y.jpg": 1})
+        photos.summary([answered({"x.jpg": 1})], {"x.jpg": 1, "y.jpg": 1})
 
 
-def test_a_contender_that_fails_is_an_error_of_the_study(benchmarks, tmp_path):
-    pipeline = benchmarks.photos.Pipeline("ours, Haar", "ours")
+def test_a_contender_that_fails_is_an_error_of_the_study(tmp_path):
+    pipeline = photos.Pipeline("ours, Haar", "ours")
     job = {"threads": 1, "seconds": 0, "photos": [], "model": str(tmp_path), "yunet": None}
     with pytest.raises(StudyError, match=r"(?s)ours, Haar: expected a measurement.*ended with 1"):
-        benchmarks.photos.answer(pipeline, job)
+        photos.answer(pipeline, job)
 
 
 PACKAGE = """
@@ -413,12 +386,12 @@ class PoolManager:
 """
 
 
-def test_facex_is_measured_in_a_new_process(benchmarks, tmp_path, monkeypatch):
+def test_facex_is_measured_in_a_new_process(tmp_path, monkeypatch):
     (tmp_path / "facex.py").write_text(PACKAGE)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     cv2.imwrite(str(tmp_path / "x.png"), np.zeros((4, 9, 3), np.uint8))
     job = {"threads": 1, "seconds": 0, "photos": [str(tmp_path / "x.png")]}
-    answer = benchmarks.photos.answer(benchmarks.photos.Pipeline("facex, Haar", "facex"), job)
+    answer = photos.answer(photos.Pipeline("facex, Haar", "facex"), job)
     assert answer["found"] == {"x.png": 9}
 
 
@@ -426,18 +399,16 @@ def test_facex_is_measured_in_a_new_process(benchmarks, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def results(benchmarks):
+def results():
     """Our accuracy, a comparison and two measurements, with numbers that are easy to find."""
     from fer_utils.evaluation import McNemar
 
     def compared(p):
-        return benchmarks.networks.Comparison(
-            (0.5, 0.48, 0.52), McNemar(1200, 30, -0.2, p), (-0.25, -0.15)
-        )
+        return networks.Comparison((0.5, 0.48, 0.52), McNemar(1200, 30, -0.2, p), (-0.25, -0.15))
 
     ours = {"PublicTest": (3589, (0.6, 0.58, 0.62)), "PrivateTest": (3589, (0.7, 0.68, 0.72))}
     theirs = {"PublicTest": {"fer": compared(0.002)}, "PrivateTest": {"fer": compared(1e-90)}}
-    count, measured = benchmarks.detect.Count, benchmarks.photos.Measured
+    count, measured = detect.Count, photos.Measured
     found = {
         "this study, YuNet": measured(count(12, 0, 1), [30.0, 1040.0, 50.0], [20.4], "a 1"),
         "fer, Haar": measured(count(11, 1, 3), [100.0], [90.0, 80.0], "b 2"),
@@ -446,9 +417,9 @@ def results(benchmarks):
     return ours, theirs, found
 
 
-def test_the_table_of_networks_has_a_row_for_each_selection_and_network(benchmarks, results):
+def test_the_table_of_networks_has_a_row_for_each_selection_and_network(results):
     ours, theirs, _ = results
-    lines = benchmarks.tables.networks_table(ours, theirs).splitlines()
+    lines = tables.networks_table(ours, theirs).splitlines()
     assert lines[1] == "| --- | --- | ---: | ---: | ---: | ---: | ---: |"
     assert lines[2:] == [
         "| PublicTest (3,589) | this study | 60.0 (58.0–62.0) |  |  |  |  |",
@@ -461,17 +432,16 @@ def test_the_table_of_networks_has_a_row_for_each_selection_and_network(benchmar
     assert {line.count("|") for line in lines} == {8}
 
 
-def test_the_table_of_photos_has_medians_and_ranges_of_the_rounds(benchmarks, results):
-    lines = benchmarks.tables.photos_table(results[2]).splitlines()
+def test_the_table_of_photos_has_medians_and_ranges_of_the_rounds(results):
+    lines = tables.photos_table(results[2]).splitlines()
     assert lines[2:4] == [
         "| this study, YuNet | 12 | 0 | 1 | 50 (30–1,040) | 20 |",
         "| fer, Haar | 11 | 1 | 3 | 100 | 85 (80–90) |",
     ]
 
 
-def test_the_short_table_has_the_first_pipeline_of_each_network(benchmarks, results):
+def test_the_short_table_has_the_first_pipeline_of_each_network(results):
     ours, theirs, found = results
-    tables = benchmarks.tables
     networks = tables.networks_table(ours, theirs)
     photos = tables.photos_table(found) + "\n\nA line about the machine."
     lines = tables.short_table(networks, photos).splitlines()
@@ -489,9 +459,8 @@ def marked(block, text):
     return f"before\n{start}\n{text}\n<!-- end of {block} -->\nafter\n"
 
 
-def test_one_table_is_written_and_the_readme_is_made_of_both(benchmarks, results, tmp_path):
+def test_one_table_is_written_and_the_readme_is_made_of_both(results, tmp_path):
     ours, theirs, found = results
-    tables = benchmarks.tables
     networks, photos = tables.networks_table(ours, theirs), tables.photos_table(found)
     (tmp_path / "docs").mkdir()
     page, readme = tmp_path / "docs" / "benchmarks.md", tmp_path / "README.md"
@@ -508,18 +477,15 @@ def test_one_table_is_written_and_the_readme_is_made_of_both(benchmarks, results
     assert readme.read_text() == marked("peers", tables.short_table(networks, photos))
 
 
-def test_the_readmes_table_is_made_of_those_in_docs_benchmarks(benchmarks, project):
+def test_the_readmes_table_is_made_of_those_in_docs_benchmarks(project):
     """If not, run the program with --write."""
-    tables = benchmarks.tables
     page = (project / tables.DOCS).read_text(encoding="utf-8")
     networks, photos = (tables.block_of(page, each) for each in (tables.NETWORKS, tables.PHOTOS))
     shown = tables.block_of((project / tables.README).read_text(encoding="utf-8"), "peers")
     assert shown == tables.short_table(networks, photos)
-    peers = {peer.name for peer in benchmarks.environments.PEERS}
+    peers = {peer.name for peer in environments.PEERS}
     assert {row[0].split(",")[0] for row in tables.cells(shown)} == peers | {tables.OURS}
-    named = {
-        f"{peer.name}, {each}" for peer in benchmarks.environments.PEERS for each in peer.detectors
-    }
+    named = {f"{peer.name}, {each}" for peer in environments.PEERS for each in peer.detectors}
     assert named < {row[0] for row in tables.cells(photos)}
     # Accuracies, differences and counts of the same row agree, and ours are those of the evidence.
     for images, network, accuracy, *rest in tables.cells(networks):
@@ -538,9 +504,8 @@ def test_the_readmes_table_is_made_of_those_in_docs_benchmarks(benchmarks, proje
 
 
 def test_peers_that_cannot_be_had_are_reported_and_the_rest_goes_on(
-    benchmarks, faces, tmp_path, monkeypatch, capsys
+    faces, tmp_path, monkeypatch, capsys
 ):
-    peer = benchmarks.peer
 
     def broken(folder, detector):
         raise StudyError("first: no network")
@@ -549,8 +514,8 @@ def test_peers_that_cannot_be_had_are_reported_and_the_rest_goes_on(
         return Path("python")
 
     peers = [
-        benchmarks.environments.Peer("first", "first==1", "first", broken, {"Haar": "first"}),
-        benchmarks.environments.Peer("second", "second==1", "second", ready, {"Haar": "second"}),
+        environments.Peer("first", "first==1", "first", broken, {"Haar": "first"}),
+        environments.Peer("second", "second==1", "second", ready, {"Haar": "second"}),
     ]
     wrong = np.roll(np.eye(7, dtype=np.float32), 1, axis=1)
     labels = {
@@ -564,7 +529,7 @@ def test_peers_that_cannot_be_had_are_reported_and_the_rest_goes_on(
         "classify",
         lambda peer, interpreter, folder, images: wrong[[labels[i.tobytes()] for i in images]],
     )
-    monkeypatch.setattr(benchmarks.photos, "answer", lambda pipeline, job: answered({"x.png": 0}))
+    monkeypatch.setattr(photos, "answer", lambda pipeline, job: answered({"x.png": 0}))
     cv2.imwrite(str(tmp_path / "x.png"), np.zeros((4, 4, 3), np.uint8))
     (tmp_path / "faces.csv").write_text("file,faces\nx.png,0\n")
     arguments = ["peer.py", "--csv", "faces.csv", "--photos", str(tmp_path), "--rounds", "1"]
@@ -582,10 +547,10 @@ def test_peers_that_cannot_be_had_are_reported_and_the_rest_goes_on(
     assert "| first" not in printed
 
 
-def test_a_part_of_the_program_writes_its_table(benchmarks, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(benchmarks.photos, "answer", lambda pipeline, job: answered({"x.png": 1}))
-    monkeypatch.setattr(benchmarks.peer, "PEERS", [])
-    monkeypatch.setattr(benchmarks.peer.recognize, "PROJECT", tmp_path)
+def test_a_part_of_the_program_writes_its_table(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(photos, "answer", lambda pipeline, job: answered({"x.png": 1}))
+    monkeypatch.setattr(peer, "PEERS", [])
+    monkeypatch.setattr(peer.recognize, "PROJECT", tmp_path)
     cv2.imwrite(str(tmp_path / "x.png"), np.zeros((4, 4, 3), np.uint8))
     (tmp_path / "faces.csv").write_text("file,faces\nx.png,1\n")
     (tmp_path / "docs").mkdir()
@@ -593,7 +558,7 @@ def test_a_part_of_the_program_writes_its_table(benchmarks, tmp_path, monkeypatc
     page.write_text(marked("peers_networks", "kept") + marked("peers_photos", "old"))
     (tmp_path / "README.md").write_text(marked("peers", "old"))
     monkeypatch.setattr(sys, "argv", ["peer.py", "--photos", str(tmp_path), "--write"])
-    benchmarks.peer.main()
+    peer.main()
     written = page.read_text()
     assert marked("peers_networks", "kept") in written
     assert "| this study, Haar | 1 | 0 | 0 | 10 (10–10) | 8 (8–8) |" in written
@@ -601,14 +566,14 @@ def test_a_part_of_the_program_writes_its_table(benchmarks, tmp_path, monkeypatc
     assert "old" not in written
 
 
-def test_missing_markers_are_found_before_anything_is_measured(benchmarks, monkeypatch, tmp_path):
+def test_missing_markers_are_found_before_anything_is_measured(monkeypatch, tmp_path):
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "benchmarks.md").write_text("no markers")
-    monkeypatch.setattr(benchmarks.peer.recognize, "PROJECT", tmp_path)
+    monkeypatch.setattr(peer.recognize, "PROJECT", tmp_path)
     arguments = ["--csv", "none.csv", "--photos", "none", "--yunet", "none", "--write"]
     monkeypatch.setattr(sys, "argv", ["peer.py", *arguments])
     with pytest.raises(SystemExit, match=r"docs/benchmarks\.md: expected the markers"):
-        benchmarks.peer.main()
+        peer.main()
 
 
 @pytest.mark.parametrize(
@@ -618,14 +583,14 @@ def test_missing_markers_are_found_before_anything_is_measured(benchmarks, monke
         (["--write"], "expected --csv, --photos or both"),
     ],
 )
-def test_what_is_missing_is_named(benchmarks, monkeypatch, capsys, arguments, message):
+def test_what_is_missing_is_named(monkeypatch, capsys, arguments, message):
     monkeypatch.setattr(sys, "argv", ["peer.py", *arguments])
     with pytest.raises(SystemExit):
-        benchmarks.peer.main()
+        peer.main()
     assert message in capsys.readouterr().err
 
 
-def test_a_missing_csv_ends_the_program_with_the_error(benchmarks, monkeypatch, tmp_path):
+def test_a_missing_csv_ends_the_program_with_the_error(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "argv", ["peer.py", "--csv", str(tmp_path / "none.csv")])
     with pytest.raises(SystemExit, match=r"none\.csv"):
-        benchmarks.peer.main()
+        peer.main()

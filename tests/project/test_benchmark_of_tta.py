@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+import tta
 
 from fer_utils.data.csv import read_csv
 from fer_utils.emotions import PUBLIC
@@ -16,32 +17,21 @@ from fer_utils.training.predict import predict
 NUMBERS = {"none": 1, "flip": 2, "shifts": 20, "crops": 10, "jitter": 64}
 
 
-@pytest.fixture(scope="module")
-def benchmark(project):
-    folder = str(project / "benchmarks")
-    sys.path.insert(0, folder)
-    try:
-        import tta
-    finally:
-        sys.path.remove(folder)
-    return tta
-
-
 @pytest.fixture
-def printed(benchmark, monkeypatch, capsys):
+def printed(monkeypatch, capsys):
     """Run the benchmark with these arguments, and return the columns of its rows."""
 
     def run(*arguments) -> dict[str, list[str]]:
         monkeypatch.setattr(sys, "argv", ["tta.py", "--rounds", "2", *map(str, arguments)])
-        benchmark.main()
+        tta.main()
         lines = capsys.readouterr().out.splitlines()[2:]
         return {line.split()[0]: re.split(r" {2,}", line.strip()) for line in lines}
 
     return run
 
 
-def test_an_exported_model_predicts_the_mean_over_the_transforms(benchmark, model_folder, faces):
-    predict_tta, images = benchmark.exported(model_folder), faces.images[:30]
+def test_an_exported_model_predicts_the_mean_over_the_transforms(model_folder, faces):
+    predict_tta, images = tta.exported(model_folder), faces.images[:30]
     file = model_folder / "model.onnx"
     np.testing.assert_allclose(predict_tta(images, "none"), onnx_logits(file, images), rtol=1e-5)
     both = [probabilities(onnx_logits(file, each)) for each in (images, images[:, :, ::-1])]
@@ -53,19 +43,17 @@ def test_an_exported_model_predicts_the_mean_over_the_transforms(benchmark, mode
     np.testing.assert_allclose(predict_tta(images, "jitter"), np.concatenate(one_by_one), atol=1e-5)
 
 
-def test_a_run_predicts_as_after_its_training(benchmark, run, faces):
-    predict_tta, images = benchmark.trained(run.folder), faces.images[:5]
+def test_a_run_predicts_as_after_its_training(run, faces):
+    predict_tta, images = tta.trained(run.folder), faces.images[:5]
     assert np.array_equal(predict_tta(images, "none"), predict(run.model(), images))
     assert np.array_equal(predict_tta(images, "crops"), predict(run.model(), images, "crops"))
 
 
-def test_the_table_has_each_way_with_its_accuracy(
-    benchmark, printed, model_folder, faces, tmp_path
-):
+def test_the_table_has_each_way_with_its_accuracy(printed, model_folder, faces, tmp_path):
     faces.save(tmp_path / "faces")
     rows, public = printed("--model", model_folder, "--data", tmp_path / "faces"), faces.of(PUBLIC)
     assert {name: int(row[1]) for name, row in rows.items()} == NUMBERS
-    predict_tta = benchmark.exported(model_folder)
+    predict_tta = tta.exported(model_folder)
     correct = {}
     for name in NUMBERS:
         correct[name] = np.mean(predict_tta(public.images, name).argmax(1) == public.emotion)
@@ -94,11 +82,11 @@ def test_a_folder_without_a_model_is_named(printed, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_differences_in_the_results_page_are_computed(benchmark, project, real_data):
+def test_the_differences_in_the_results_page_are_computed(project, real_data):
     public = read_csv(real_data / "fer2013.csv.gz").of(PUBLIC)
     page = (project / "docs" / "results.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| (\w+)[^|]* \| ([+−]\d\.\d) \| × ", page, re.MULTILINE))
-    predict_tta = benchmark.exported(RELEASED)
+    predict_tta = tta.exported(RELEASED)
     correct = {}
     for name in NUMBERS:
         correct[name] = predict_tta(public.images, name).argmax(axis=1) == public.emotion

@@ -8,36 +8,17 @@ import sys
 from types import SimpleNamespace
 
 import cv2
+import detect
+import framing
 import numpy as np
 import pytest
+import recognize
+import scenes
+import sizes
 from skimage import data
 
 from fer_utils.errors import StudyError
 from fer_utils.recognition.found import Box, Detection
-
-
-@pytest.fixture(scope="module")
-def benchmarks(project):
-    """The programs as modules."""
-    folder = str(project / "benchmarks")
-    sys.path.insert(0, folder)
-    try:
-        import contenders
-        import detect
-        import framing
-        import recognize
-        import scenes
-        import sizes
-    finally:
-        sys.path.remove(folder)
-    return SimpleNamespace(
-        contenders=contenders,
-        detect=detect,
-        framing=framing,
-        recognize=recognize,
-        scenes=scenes,
-        sizes=sizes,
-    )
 
 
 def blank_photos(folder, counts):
@@ -68,18 +49,18 @@ class FakeDetector:
     ("boxes", "faces", "expected"),
     [(2, 2, (2, 0, 0)), (1, 2, (1, 1, 0)), (3, 2, (2, 0, 1)), (1, 0, (0, 0, 1))],
 )
-def test_faces_are_found_missed_or_false_by_count(benchmarks, boxes, faces, expected):
-    count = benchmarks.detect.Count.of(boxes, faces)
+def test_faces_are_found_missed_or_false_by_count(boxes, faces, expected):
+    count = detect.Count.of(boxes, faces)
     assert (count.found, count.missed, count.false) == expected
 
 
-def test_the_table_of_detectors_has_each_photo_and_totals(benchmarks, tmp_path):
+def test_the_table_of_detectors_has_each_photo_and_totals(tmp_path):
     folder = blank_photos(tmp_path, {"one.png": 1, "two.png": 2, "none.png": 0})
     detectors = {
         "haar": FakeDetector(Box(1, 1, 9, 9)),
         "yunet": FakeDetector(Box(1, 1, 9, 9), Box(12, 1, 9, 9)),
     }
-    printed = benchmarks.detect.compare(folder, detectors, repeats=1, annotate=tmp_path / "drawn")
+    printed = detect.compare(folder, detectors, repeats=1, annotate=tmp_path / "drawn")
     rows = {line.split()[0]: line.replace("|", "").split() for line in printed.splitlines()[1:]}
     # After name and count: found, missed, false and milliseconds of each detector.
     assert rows["one.png"][1:5] == ["1", "1", "0", "0"]
@@ -93,26 +74,24 @@ def test_the_table_of_detectors_has_each_photo_and_totals(benchmarks, tmp_path):
 @pytest.mark.parametrize(
     "table", ["file,people\none.png,1\n", "file,faces\none.png,some\n", "file,faces\ngone.png,1\n"]
 )
-def test_bad_counts_are_named(benchmarks, tmp_path, table):
+def test_bad_counts_are_named(tmp_path, table):
     blank_photos(tmp_path, {"one.png": 1})
     (tmp_path / "faces.csv").write_text(table)
     with pytest.raises(StudyError, match=r"faces\.csv: expected"):
-        benchmarks.detect.read_counts(tmp_path)
+        detect.read_counts(tmp_path)
 
 
 # --- framing.py ---
 
 
-def test_a_box_in_a_pasted_image_is_converted_to_its_pixels(benchmarks):
-    framing = benchmarks.framing
+def test_a_box_in_a_pasted_image_is_converted_to_its_pixels():
     border, by = framing.BORDER * framing.ENLARGED, framing.ENLARGED
     # The lower right quarter of the image.
     box = Box(border + 24 * by, border + 24 * by, 24 * by, 24 * by)
     assert framing.in_face_pixels(box) == (12, 12, 24, 24)
 
 
-def test_the_pasted_image_is_in_the_centre(benchmarks):
-    framing = benchmarks.framing
+def test_the_pasted_image_is_in_the_centre():
     image = np.random.default_rng(0).integers(0, 256, (48, 48), np.uint8)
     canvas = framing.paste(image)
     border = framing.BORDER * framing.ENLARGED
@@ -121,8 +100,7 @@ def test_the_pasted_image_is_in_the_centre(benchmarks):
     assert np.array_equal(inside, cv2.resize(image, (144, 144), interpolation=cv2.INTER_CUBIC))
 
 
-def test_the_face_is_the_box_nearest_the_centre(benchmarks):
-    framing = benchmarks.framing
+def test_the_face_is_the_box_nearest_the_centre():
     image = np.zeros((48, 48), np.uint8)
     middle, near, far = Box(100, 100, 88, 88), Box(110, 100, 88, 88), Box(0, 0, 88, 88)
     assert framing.find_pasted(FakeDetector(far, near, middle), image) == middle
@@ -130,10 +108,9 @@ def test_the_face_is_the_box_nearest_the_centre(benchmarks):
     assert framing.find_pasted(FakeDetector(), image) is None
 
 
-def test_measured_frame_and_rise_crop_the_image_again(benchmarks):
+def test_measured_frame_and_rise_crop_the_image_again():
     from fer_utils.recognition.recognizer import crop_face
 
-    framing = benchmarks.framing
     image = cv2.GaussianBlur(
         np.random.default_rng(1).integers(0, 256, (48, 48), np.uint8), (0, 0), 3
     )
@@ -144,8 +121,7 @@ def test_measured_frame_and_rise_crop_the_image_again(benchmarks):
     assert np.abs(crop.astype(int) - image).max() <= 3
 
 
-def test_one_detectors_frame_in_anothers_boxes_crops_the_same_square(benchmarks):
-    framing = benchmarks.framing
+def test_one_detectors_frame_in_anothers_boxes_crops_the_same_square():
     # The first square has side 110 and centre (50, 39), the second box side 100, centre (50, 50).
     frame, rise = framing.frame_like([(Box(0, 0, 100, 100), Box(10, 0, 80, 100))], 1.1, 0.1)
     assert (frame, rise) == pytest.approx((1.1, 0.1))
@@ -153,13 +129,13 @@ def test_one_detectors_frame_in_anothers_boxes_crops_the_same_square(benchmarks)
     assert (frame, rise) == pytest.approx((1.1, 10 / 110))
 
 
-def test_two_detectors_boxes_of_one_face_are_a_pair(benchmarks):
+def test_two_detectors_boxes_of_one_face_are_a_pair():
     a, b, beside = Box(0, 0, 40, 40), Box(5, 3, 30, 40), Box(60, 0, 40, 40)
-    assert benchmarks.framing.same_faces([a], [b, beside]) == [(a, b)]
+    assert framing.same_faces([a], [b, beside]) == [(a, b)]
 
 
-def test_reframing_translates_and_scales_about_the_centre(benchmarks):
-    reframe = benchmarks.framing.reframe
+def test_reframing_translates_and_scales_about_the_centre():
+    reframe = framing.reframe
     image = np.zeros((1, 48, 48), np.uint8)
     image[0, 20:28, 20:28] = 255
     assert np.array_equal(reframe(image, 1), image)
@@ -175,13 +151,12 @@ def test_reframing_translates_and_scales_about_the_centre(benchmarks):
     assert np.average(np.arange(48), weights=shifted[0].sum(axis=0)) == pytest.approx(28.5, abs=0.1)
 
 
-def test_reframing_repeats_the_border(benchmarks):
+def test_reframing_repeats_the_border():
     image = np.full((1, 48, 48), 90, np.uint8)
-    assert (benchmarks.framing.reframe(image, 1.4, across=6) == 90).all()
+    assert (framing.reframe(image, 1.4, across=6) == 90).all()
 
 
-def test_framing_does_not_read_privatetest(benchmarks, faces, tmp_path, monkeypatch, capsys):
-    framing = benchmarks.framing
+def test_framing_does_not_read_privatetest(faces, tmp_path, monkeypatch, capsys):
     faces.save(tmp_path / "faces")
     received = []
     monkeypatch.setattr(framing, "boxes_part", lambda faces, *_: received.append(faces))
@@ -231,15 +206,15 @@ def results():
     }
 
 
-def test_ratios_are_of_the_same_round(benchmarks, results):
-    ratios = benchmarks.recognize.ratios
+def test_ratios_are_of_the_same_round(results):
+    ratios = recognize.ratios
     assert ratios(results, "face_ms", "ours", "Model.predict") == [30, 22.5]
     assert ratios(results, "face_ms", "ours", "compiled Keras") == [0.5, 0.75]
     assert ratios(results, "photos_ms", "ours", "fer") == [3, 3]
 
 
-def test_the_report_has_medians_ranges_and_ratios(benchmarks, results):
-    printed = benchmarks.recognize.report(results, {"a.jpg": 1, "b.jpg": 1})
+def test_the_report_has_medians_ranges_and_ratios(results):
+    printed = recognize.report(results, {"a.jpg": 1, "b.jpg": 1})
     rows = {line[:15].strip(): line for line in printed.splitlines()[1:5]}
     assert list(rows) == ["fer", "Model.predict", "compiled Keras", "ours"]
     assert "6.000 (4.000 to 8.000)" in rows["fer"]
@@ -254,23 +229,23 @@ def test_the_report_has_medians_ranges_and_ratios(benchmarks, results):
     assert "a.jpg 2.0, b.jpg 4.0" in printed
 
 
-def test_fers_setuptools_come_last_and_mtcnn_only_on_request(benchmarks):
-    plain, with_mtcnn = benchmarks.recognize.installs(False), benchmarks.recognize.installs(True)
+def test_fers_setuptools_come_last_and_mtcnn_only_on_request():
+    plain, with_mtcnn = recognize.installs(False), recognize.installs(True)
     assert plain[-1] == with_mtcnn[-1] == ["setuptools<81"]
     assert not any("torch" in argument for command in plain for argument in command)
     assert "torch" in with_mtcnn[2]
 
 
-def test_every_library_has_the_same_number_of_threads(benchmarks, monkeypatch):
+def test_every_library_has_the_same_number_of_threads(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
-    own = benchmarks.recognize.quiet(2)
+    own = recognize.quiet(2)
     assert {own[name] for name in own if name.endswith("_THREADS")} == {"2"}
 
 
-def test_ours_is_measured_in_a_new_process(benchmarks, model_folder, tmp_path):
+def test_ours_is_measured_in_a_new_process(model_folder, tmp_path):
     folder = blank_photos(tmp_path, {"none.png": 0})
     job = {"contender": "ours", "threads": 1, "seconds": 0, "photos": [str(folder / "none.png")]}
-    found = benchmarks.recognize.measure_afresh(
+    found = recognize.measure_afresh(
         sys.executable, job | {"model": str(model_folder), "yunet": None}
     )
     assert found["found"] == {"none.png": 0}
@@ -280,7 +255,7 @@ def test_ours_is_measured_in_a_new_process(benchmarks, model_folder, tmp_path):
     assert found["versions"].startswith("onnxruntime ")
 
 
-def test_a_failing_contender_is_named_with_its_error(benchmarks, tmp_path):
+def test_a_failing_contender_is_named_with_its_error(tmp_path):
     job = {
         "contender": "ours",
         "threads": 1,
@@ -290,19 +265,19 @@ def test_a_failing_contender_is_named_with_its_error(benchmarks, tmp_path):
         "yunet": None,
     }
     with pytest.raises(SystemExit, match=r"(?s)ours ended with 1.*expected an exported model"):
-        benchmarks.recognize.measure_afresh(sys.executable, job)
+        recognize.measure_afresh(sys.executable, job)
 
 
 # --- sizes.py ---
 
 
-def test_two_trees_are_timed_at_each_size(benchmarks, project, tmp_path):
+def test_two_trees_are_timed_at_each_size(project, tmp_path):
     photo = tmp_path / "photo.png"
     cv2.imwrite(str(photo), np.full((300, 200, 3), 128, np.uint8))
     other = tmp_path / "other"
     other.mkdir()
     (other / "fer_utils").symlink_to(project / "fer_utils")
-    printed = benchmarks.sizes.compare(other, photo, None, [60, 120], repeats=1, rounds=1)
+    printed = sizes.compare(other, photo, None, [60, 120], repeats=1, rounds=1)
     rows = [line.replace("|", " ").split() for line in printed.splitlines()[1:]]
     assert [row[:2] for row in rows] == [["60", "haar"], ["120", "haar"]]
     for row in rows:
@@ -311,13 +286,13 @@ def test_two_trees_are_timed_at_each_size(benchmarks, project, tmp_path):
         assert row[-2:] == ["0,", "0"]
 
 
-def test_a_tree_that_fails_is_named(benchmarks, tmp_path):
+def test_a_tree_that_fails_is_named(tmp_path):
     photo = tmp_path / "photo.png"
     cv2.imwrite(str(photo), np.full((30, 20, 3), 128, np.uint8))
     (tmp_path / "fer_utils").mkdir()
     (tmp_path / "fer_utils" / "__init__.py").write_text("raise RuntimeError('broken')")
     with pytest.raises(SystemExit, match=r"(?s)the measurement failed.*broken"):
-        benchmarks.sizes.measured(tmp_path, photo, None, 1)
+        sizes.measured(tmp_path, photo, None, 1)
 
 
 STAND_IN = """
@@ -331,14 +306,14 @@ class FER:
 """
 
 
-def test_photos_of_each_size_are_timed_beside_fer(benchmarks, model_folder, tmp_path, monkeypatch):
+def test_photos_of_each_size_are_timed_beside_fer(model_folder, tmp_path, monkeypatch):
     (tmp_path / "fer").mkdir()
     (tmp_path / "fer" / "__init__.py").touch()
     (tmp_path / "fer" / "fer.py").write_text(STAND_IN)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     photo = tmp_path / "photo.png"
     cv2.imwrite(str(photo), np.full((300, 200, 3), 128, np.uint8))
-    printed = benchmarks.sizes.compare_with_fer(
+    printed = sizes.compare_with_fer(
         sys.executable, photo, model_folder, None, [150, 300], rounds=1
     )
     rows = [line.replace("|", " ").split() for line in printed.splitlines()[1:5]]
@@ -354,28 +329,27 @@ def test_photos_of_each_size_are_timed_beside_fer(benchmarks, model_folder, tmp_
         assert theirs[5:] == ["3"]
 
 
-def test_the_interval_of_ratios_is_that_of_their_logarithms(benchmarks):
-    assert benchmarks.sizes.interval([3.0]) == "3.00"
-    assert benchmarks.sizes.interval([4.0, 4.0]) == "4.00 (4.00 to 4.00)"
+def test_the_interval_of_ratios_is_that_of_their_logarithms():
+    assert sizes.interval([3.0]) == "3.00"
+    assert sizes.interval([4.0, 4.0]) == "4.00 (4.00 to 4.00)"
     # By hand: 12.706 (t with one degree of freedom) times log(2) / 2, about the mean log(2).
-    assert benchmarks.sizes.interval([1.41421356, 2.82842712]) == "2.00 (0.02 to 163.49)"
+    assert sizes.interval([1.41421356, 2.82842712]) == "2.00 (0.02 to 163.49)"
 
 
 # --- scenes.py ---
 
 
 @pytest.fixture(scope="module")
-def portrait(benchmarks, tmp_path_factory):
+def portrait(tmp_path_factory):
     """The faces cut out of scikit-image's public-domain portrait."""
     folder = tmp_path_factory.mktemp("portrait")
     cv2.imwrite(str(folder / "face.png"), data.astronaut()[..., ::-1])
     cv2.imwrite(str(folder / "none.png"), np.zeros((90, 90, 3), np.uint8))
     (folder / "faces.csv").write_text("file,faces\nface.png,1\nnone.png,1\n")
-    return benchmarks.scenes.cuttings(folder)
+    return scenes.cuttings(folder)
 
 
-def test_a_scenes_faces_are_apart_and_where_it_says(benchmarks, portrait):
-    scenes = benchmarks.scenes
+def test_a_scenes_faces_are_apart_and_where_it_says(portrait):
     assert len(portrait) == 1  # the photo with another number of faces is left out
     scene, places = scenes.compose(portrait, np.random.default_rng(1))
     again, same = scenes.compose(portrait, np.random.default_rng(1))
@@ -410,12 +384,11 @@ def test_a_scenes_faces_are_apart_and_where_it_says(benchmarks, portrait):
         (Box(70, 70, 100, 100), False),
     ],
 )
-def test_a_box_lies_on_a_face_of_its_place_and_size(benchmarks, box, on):
-    assert benchmarks.scenes.lies_on(box, Box(100, 100, 40, 40)) is on
+def test_a_box_lies_on_a_face_of_its_place_and_size(box, on):
+    assert scenes.lies_on(box, Box(100, 100, 40, 40)) is on
 
 
-def test_a_second_box_on_a_face_is_false(benchmarks, portrait):
-    scenes = benchmarks.scenes
+def test_a_second_box_on_a_face_is_false(portrait):
     first, second = Box(300, 300, 60, 60), Box(900, 700, 200, 200)
     assert scenes.match([second, second, Box(0, 0, 9, 9)], [first, second]) == {1}
 
@@ -444,8 +417,7 @@ class FakeSmall(FakeDetector):
         return []
 
 
-def test_both_searches_of_haar_find_the_portrait_in_a_scene(benchmarks, portrait):
-    scenes = benchmarks.scenes
+def test_both_searches_of_haar_find_the_portrait_in_a_scene(portrait):
     scene = scenes.compose(portrait, np.random.default_rng(1))
     searches = {"haar, full": scenes.FullHaar(), "haar": scenes.HaarDetector()}
     printed = scenes.report(searches, [scene])
