@@ -27,6 +27,11 @@ export async function record(source, canvas, draw, signal) {
   let stream = null;
   try {
     await reached(video, "loadeddata", signal, options);
+    const ended = reached(video, "ended", signal, options);
+    const playing = playedWhileSeen(video, options);
+    // Before a frame is shown, Chromium draws the video black.
+    await Promise.race([nextFrame(video), ended, playing]);
+    draw(video, video.currentTime);
     stream = canvas.captureStream();
     for (const track of soundOf(video)) stream.addTrack(track);
     const bits = Math.max(FEWEST_BITS, BITS * canvas.width * canvas.height);
@@ -34,20 +39,17 @@ export async function record(source, canvas, draw, signal) {
     const recorder = new MediaRecorder(stream, type);
     const parts = [];
     recorder.addEventListener("dataavailable", ({ data }) => parts.push(data));
-    recorder.start(1000); // milliseconds of a part
-    recorder.pause();
+    const failed = new Promise((_, reject) => {
+      recorder.addEventListener("error", ({ error }) => reject(error), options);
+    });
     // A video that waits for data or for its page must not lengthen the clip.
-    video.addEventListener("playing", () => recorder.resume(), options);
     for (const event of ["pause", "waiting"]) {
       video.addEventListener(event, () => { if (!video.ended) recorder.pause(); }, options);
     }
-    draw(video, 0);
-    eachFrame(video, (seconds) => draw(video, seconds), over.signal);
-    const failed = new Promise((_, reject) => {
-      recorder.addEventListener("error", ({ error }) => reject(error), options);
-      playWhileSeen(video, reject, options);
-    });
-    await Promise.race([reached(video, "ended", signal, options), failed]);
+    video.addEventListener("playing", () => recorder.resume(), options);
+    recorder.start(1000); // milliseconds of a part
+    drawFrames(video, draw, over.signal);
+    await Promise.race([ended, playing, failed]);
     draw(video, video.currentTime);
     await pause(LAST, signal);
     await stopped(recorder);
@@ -77,28 +79,38 @@ function soundOf(video) {
   return stream?.getAudioTracks() ?? [];
 }
 
-/** Plays the video whenever the page is visible: browsers draw no frames of a hidden one. */
-function playWhileSeen(video, reject, options) {
-  const follow = () => {
-    if (document.visibilityState === "hidden") video.pause();
-    else if (!video.ended) video.play().catch(refused);
-  };
-  const refused = (failure) => { if (failure.name !== "AbortError") reject(failure); }; // by a pause
-  document.addEventListener("visibilitychange", follow, options);
-  follow();
+/**
+ * Plays the video whenever the page is visible: browsers draw no frames of a hidden one.
+ *
+ * The promise only rejects, when the browser refuses to play.
+ */
+function playedWhileSeen(video, options) {
+  return new Promise((_, reject) => {
+    const refused = (failure) => { if (failure.name !== "AbortError") reject(failure); };
+    const follow = () => {
+      if (document.visibilityState === "hidden") video.pause();
+      else if (!video.ended) video.play().catch(refused); // a pause is an AbortError
+    };
+    document.addEventListener("visibilitychange", follow, options);
+    follow();
+  });
 }
 
-function eachFrame(video, shown, signal) {
-  const next = (_, frame) => {
+/** Resolves with the time of the frame that the video shows next. */
+function nextFrame(video) {
+  return new Promise((resolve) => {
+    const shown = (_, frame) => resolve(frame?.mediaTime ?? video.currentTime);
+    if (video.requestVideoFrameCallback) video.requestVideoFrameCallback(shown);
+    else requestAnimationFrame(() => shown());
+  });
+}
+
+async function drawFrames(video, draw, signal) {
+  for (;;) {
+    const seconds = await nextFrame(video);
     if (signal.aborted) return;
-    shown(frame?.mediaTime ?? video.currentTime);
-    wait();
-  };
-  const wait = () => {
-    if (video.requestVideoFrameCallback) video.requestVideoFrameCallback(next);
-    else requestAnimationFrame((now) => next(now));
-  };
-  wait();
+    draw(video, seconds);
+  }
 }
 
 function stopped(recorder) {
