@@ -112,7 +112,7 @@ def test_the_boxes_of_a_clip_do_not_lag_behind_slow_answers(visit, browser, url,
     assert page.complaints == []
 
 
-def test_the_clip_of_a_photographed_face_has_its_box(page, clip, tmp_path):
+def test_the_clip_of_a_photographed_face_has_its_box(page, url, clip, tmp_path):
     play(page, clip)
     left, right = (round(640 * SCENE_FACE[side]) for side in ("left", "right"))
 
@@ -122,7 +122,12 @@ def test_the_clip_of_a_photographed_face_has_its_box(page, clip, tmp_path):
         return min(orange(frame[90:130, columns]).any(axis=1).mean() for columns in near)
 
     assert share_of_box(scene_frames(1)[0]) < 0.5
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
     clip = frames(make(page), tmp_path)
+    assert {address for address in asked if not address.startswith("blob:")} == {
+        f"{url}/api/v1/predict"
+    }
     assert len(clip) > 4
     assert min(share_of_box(frame) for _, frame in clip) > 0.9
     assert page.complaints == []
@@ -192,15 +197,13 @@ def test_the_sound_of_a_video_is_in_its_clip(visit, browser, url, tmp_path):
     sounding.value.save_as(tmp_path / "tone.webm")
     play(page, tmp_path / "tone.webm")
     make(page).save_as(tmp_path / "clip.webm")
-    loudest, seconds = page.evaluate(
-        """async (bytes) => {
+    measure = """async (bytes) => {
         const audio = new OfflineAudioContext(1, 48000, 48000);
         const sound = await audio.decodeAudioData(new Uint8Array(bytes).buffer);
         const samples = sound.getChannelData(0);
         return [samples.reduce((most, value) => Math.max(most, value), 0), sound.duration];
-    }""",
-        list((tmp_path / "clip.webm").read_bytes()),
-    )
+    }"""
+    loudest, seconds = page.evaluate(measure, list((tmp_path / "clip.webm").read_bytes()))
     assert loudest > 0.1
     assert seconds == pytest.approx(2, abs=0.5)
 

@@ -87,7 +87,7 @@ export class Clip {
     problem.hidden = true;
     video.pause();
     busy(true);
-    this.#tell("Step 1 of 2: looking for faces", 0);
+    this.#tell("Step 1 of 2: finding faces", 0);
     return () => {
       busy(false);
       if (video.src !== src) return; // it was closed
@@ -115,7 +115,7 @@ export class Clip {
     for (let seconds = 0; seconds < video.duration; seconds += STEP) {
       const near = timeline.nearest(seconds);
       if (near && Math.abs(near.seconds - seconds) <= STEP / 2) continue;
-      this.#tell("Step 1 of 2: looking for faces", seconds / video.duration);
+      this.#tell("Step 1 of 2: finding faces", seconds / video.duration);
       await show(seconds);
     }
   }
