@@ -47,6 +47,11 @@ export class Curve {
     at("save-curve").addEventListener("click", () => saveResults(this.#csv(), "text/csv", "csv"));
   }
 
+  /** The results, with the boxes in pixels of the video. */
+  get timeline() {
+    return this.#timeline;
+  }
+
   /** Forgets all results. `name` is that of the next video. */
   clear(name = "") {
     clearTimeout(this.#timer);

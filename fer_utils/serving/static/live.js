@@ -109,9 +109,7 @@ export class Live {
   #show(shown) {
     const { answer, canvas } = shown;
     const mirrored = this.#mirrored();
-    // Sorted from left to right, so a moving face keeps its number.
-    const middle = ({ box }) => (mirrored ? -1 : 1) * (box.x + box.width / 2);
-    const faces = [...judged(answer.faces)].sort((one, other) => middle(one) - middle(other));
+    const faces = fromLeft(judged(answer.faces), mirrored);
     this.#last = shown;
     this.#snapshot.disabled = false;
     const view = { picture: canvas, boxes: this.#boxes, live: true, mirrored };
@@ -143,6 +141,12 @@ export class Live {
     write(this.#snapshot, "Kept ✓");
     setTimeout(() => write(this.#snapshot, "Snapshot"), 1200);
   }
+}
+
+/** The faces sorted from left to right, so that a moving face keeps its number. */
+export function fromLeft(faces, mirrored = false) {
+  const middle = ({ box }) => (mirrored ? -1 : 1) * (box.x + box.width / 2);
+  return [...faces].sort((one, other) => middle(one) - middle(other));
 }
 
 /** Resolves when the video shows another frame than at time `sent`, or when the signal aborts. */

@@ -40,8 +40,18 @@ export function enlarge(answer, width, height) {
 }
 
 /** A JPEG of the picture (an <img>) with boxes and names; `label(face, index)` is a name. */
-export async function annotated(picture, { width, height, faces }, label) {
-  const canvas = blank(width, height);
+export async function annotated(picture, answer, label) {
+  const canvas = blank(answer.width, answer.height);
+  drawAnnotated(canvas, picture, answer, label);
+  return asJpeg(canvas);
+}
+
+/**
+ * Draws the picture (an <img> or <video>) on a canvas of its size, with boxes and names.
+ *
+ * Returns the places of the names. As `before`, they keep the names of the next frame steady.
+ */
+export function drawAnnotated(canvas, picture, { width, height, faces }, label, before = []) {
   const context = canvas.getContext("2d");
   context.drawImage(picture, 0, 0, width, height);
   const line = Math.max(2, Math.round(Math.max(width, height) / 400));
@@ -63,13 +73,14 @@ export async function annotated(picture, { width, height, faces }, label) {
     return { width: wide(name), height: 1.5 * text, short: wide(numbers[index]) };
   });
   const boxes = faces.map(({ box }) => box);
-  placeLabels(boxes, sizes, { width, height }).forEach(({ x, y, short }, index) => {
+  const places = placeLabels(boxes, sizes, { width, height }, before);
+  places.forEach(({ x, y, short }, index) => {
     context.fillStyle = "rgb(20 18 24 / 88%)";
     context.fillRect(x, y, short ? sizes[index].short : sizes[index].width, 1.5 * text);
     context.fillStyle = "#ffb040";
     context.fillText((short ? numbers : names)[index], x + text / 2, y + 0.78 * text);
   });
-  return asJpeg(canvas);
+  return places;
 }
 
 /** Saves a Blob as a file of the visitor. */

@@ -67,12 +67,17 @@ export class Timeline {
     return runs;
   }
 
-  /** The face with this number in the frame nearest to a time, or undefined. */
-  at(seconds, track) {
+  /** The frame nearest to a time, or undefined. */
+  nearest(seconds) {
     const place = this.#placeOf(seconds);
     const near = [this.#frames[place - 1], this.#frames[place]].filter(Boolean);
     near.sort((one, other) => Math.abs(one.seconds - seconds) - Math.abs(other.seconds - seconds));
-    return near[0]?.faces.find((face) => face.track === track);
+    return near[0];
+  }
+
+  /** The face with this number in the frame nearest to a time, or undefined. */
+  at(seconds, track) {
+    return this.nearest(seconds)?.faces.find((face) => face.track === track);
   }
 
   #step() {

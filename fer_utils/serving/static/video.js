@@ -1,6 +1,7 @@
 // A video file: played by the browser, which sends frames while it plays.
 
 import { Failure } from "./api.js";
+import { Clip } from "./clip.js";
 import { Curve } from "./curve.js";
 import { Live } from "./live.js";
 import { onDevice } from "./place.js";
@@ -10,6 +11,7 @@ const figure = at("video-shown");
 const video = figure.querySelector("video");
 const live = new Live("video-shown", "video");
 const curve = new Curve(video);
+const clip = new Clip(video);
 
 let running = null; // AbortController of the open video
 let url = null;
@@ -25,6 +27,7 @@ export function stop() {
   if (!running) return;
   running.abort();
   running = null;
+  clip.cancel();
   video.pause();
   video.removeAttribute("src");
   video.load();
@@ -54,7 +57,10 @@ export async function play(file) {
     await load(url, signal);
     show(true);
     await video.play().catch(() => {}); // if the browser forbids autoplay, there is a play button
-    await live.follow(signal, (seconds, answer) => curve.add(seconds, answer));
+    await live.follow(signal, (seconds, answer) => {
+      curve.add(seconds, answer);
+      clip.answered(seconds);
+    });
   } catch (failure) {
     if (signal.aborted) return;
     if (!(failure instanceof Failure)) throw failure;
@@ -88,6 +94,9 @@ at("video-file").addEventListener("change", (event) => {
   const [file] = event.target.files;
   event.target.value = "";
   if (file) play(file);
+});
+at("save-clip").addEventListener("click", () => {
+  clip.make(at("video-name").textContent, curve.timeline);
 });
 at("stop-video").addEventListener("click", () => {
   stop();
