@@ -20,6 +20,7 @@ PAIRS = (
     ("small_resnet_l2svm", "small_resnet"),
     ("small_student", "small_resnet"),
     ("small_student_of_four", "small_resnet"),
+    ("small_student_on_views", "small_resnet"),
     ("small_student", "ensemble"),
     ("small_student_of_four", "ensemble"),
 )
