@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.kernel_approximation import Nystroem
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics.pairwise import euclidean_distances
 
 from fer_utils.audits.hog_classifier import gradients
 from fer_utils.data.sources import read
@@ -42,10 +43,8 @@ def fitted(train, emotion, test, width: float, strength: float, components: int)
     """Train a classifier and return its log-probabilities, float32 (n, 7), of `test`."""
     draw = np.random.default_rng(0)
     some = train[draw.choice(len(train), min(500, len(train)), replace=False)]
-    squared = np.square(some[:, None] - some[None]).sum(axis=2)
-    kernel = Nystroem(
-        gamma=width / np.median(squared), n_components=components, random_state=0
-    ).fit(train)
+    gamma = width / np.median(euclidean_distances(some, squared=True))
+    kernel = Nystroem(gamma=gamma, n_components=components, random_state=0).fit(train)
     classifier = LogisticRegression(C=strength, max_iter=500)
     classifier.fit(kernel.transform(train), emotion)
     return classifier.predict_log_proba(kernel.transform(test)).astype(np.float32)

@@ -8,7 +8,7 @@ from fer_utils.emotions import PRIVATE, TRAINING
 
 
 def test_the_classifier_learns_drawn_faces():
-    faces = draw_sample(1400, seed=2)
+    faces = draw_sample(700, seed=2)
     training, other = faces.of(TRAINING), faces.of(PRIVATE)
     train, test = hog_voter.features(training.images), hog_voter.features(other.images)
     assert train.shape == (len(training), 36 * (7**2 + 5**2 + 3**2))

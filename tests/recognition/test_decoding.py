@@ -44,10 +44,10 @@ def test_a_small_face_of_a_huge_jpeg_is_cropped_from_a_smaller_decoding():
 
 
 def photos(folder):
-    """Photos of six million pixels of every kind that needs memory of its own."""
+    """Photos of three million pixels of every kind that needs memory of its own."""
     draw = np.random.default_rng(0)
     blocks = draw.integers(0, 256, (40, 60, 3), np.uint8)
-    photo = Image.fromarray(np.kron(blocks, np.ones((50, 50, 1), np.uint8)))
+    photo = Image.fromarray(np.kron(blocks, np.ones((35, 35, 1), np.uint8)))
     grey = np.asarray(photo.convert("L"))
     turned = Image.Exif()
     turned[ExifTags.Base.Orientation] = 6
