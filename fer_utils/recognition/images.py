@@ -205,17 +205,18 @@ class Photo:
         If the photo has fewer, it is the whole photo. A JPEG has at most `most` pixels, except if
         it has been decoded whole before.
         """
+        scale, needed = 1, min(longest, max(self.size))
         if self._data is not None:
-            return self._decode(jpeg_scale(self.size, longest, most))
-        longest = min(longest, max(self.size))
-        return next(image for image in self._decoded if max(image.size) >= longest)
+            scale = jpeg_scale(self.size, longest, most)
+            needed = max(self.size) // scale
+        for image in self._decoded:
+            if max(image.size) >= needed:
+                return image
+        return self._decode(scale)
 
     def _decode(self, scale: int) -> Image.Image:
-        """Return the JPEG at 1/scale or larger. It is decoded if it has not been yet."""
-        assert self._data is not None
-        for image in self._decoded:
-            if max(image.size) >= max(self.size) // scale:
-                return image
+        """Decode the JPEG at 1/scale or larger."""
+        assert self._data is not None  # other inputs were decoded whole
         header = self._header or _header(self._data, self._name)
         self._header = None
         width, height = header.size
@@ -256,8 +257,9 @@ def memory_needed(data: bytes) -> int:
         ImageTooLarge: as in `open_image`.
     """
     image = _header(data, "the image")
-    _check_size(image.size, "the image", _memory_needed(image))
-    return _memory_needed(image)
+    needed = _memory_needed(image)
+    _check_size(image.size, "the image", needed)
+    return needed
 
 
 def save_annotated(image: Image.Image, file: Path) -> None:
