@@ -247,7 +247,7 @@ def page() -> str:
         "page.html",
         name=services.recognizer.card["name"],
         drawn=services.recognizer.drawn,
-        detector=_detector_name(),
+        detector=detector_name(services.recognizer),
         accuracy=services.recognizer.card.get("public_accuracy"),
         threshold=services.recognizer.card["threshold"],
         max_bytes=current_app.config["MAX_CONTENT_LENGTH"],
@@ -256,10 +256,6 @@ def page() -> str:
         place="server",
         on_device=services.on_device,
     )
-
-
-def _detector_name() -> str:
-    return detector_name(_services().recognizer)
 
 
 def detector_name(recognizer: Recognizer) -> str:
@@ -276,7 +272,7 @@ def model() -> str:
         "model.html",
         card=recognizer.card,
         drawn=recognizer.drawn,
-        detector=_detector_name(),
+        detector=detector_name(recognizer),
         place="server",
     )
 
