@@ -22,7 +22,7 @@ import numpy as np
 from fer_utils.data.faces import Faces, load_faces
 from fer_utils.emotions import PUBLIC, TRAINING
 from fer_utils.evaluation import paired_bootstrap
-from fer_utils.recognition.recognizer import RELEASED
+from fer_utils.paths import RELEASED
 from fer_utils.training.distillation import distil_runs, distil_views
 from fer_utils.training.fit import fit, machine
 from fer_utils.training.recipe import Recipe

@@ -28,7 +28,8 @@ from fer_utils.data.faces import Faces, load_faces
 from fer_utils.emotions import EMOTIONS, PUBLIC, SIDE
 from fer_utils.errors import StudyError
 from fer_utils.evaluation import accuracy_interval, mean_prediction, paired_bootstrap
-from fer_utils.recognition.recognizer import MODEL, RELEASED, open_model
+from fer_utils.paths import MODEL, RELEASED
+from fer_utils.recognition.recognizer import open_model
 from fer_utils.training.augmentation import TTA, tta_transforms, warp
 from fer_utils.training.runs import RUN_FILE
 

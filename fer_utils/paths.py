@@ -8,6 +8,12 @@ MARKER = "dvc.yaml"
 EVIDENCE = "reports/evidence"
 """The folder with the committed evidence of real runs."""
 
+RELEASED = Path(__file__).parent / "pretrained"
+"""Folder of the released model, which this study trained on FER-2013."""
+
+MODEL, CARD = "model.onnx", "card.json"
+"""Files of the folder of an exported model."""
+
 
 def root() -> Path:
     """The study's folder, to which relative paths in parameters are relative.

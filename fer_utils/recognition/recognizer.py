@@ -14,6 +14,7 @@ import numpy as np
 
 from fer_utils.emotions import EMOTIONS, SIDE
 from fer_utils.errors import StudyError
+from fer_utils.paths import CARD, MODEL, RELEASED
 from fer_utils.recognition.detectors import HaarDetector, make_detector
 from fer_utils.recognition.found import Box, Detection, RecognizedFace, as_answer
 from fer_utils.recognition.images import (
@@ -24,11 +25,6 @@ from fer_utils.recognition.images import (
     is_photo_name,
 )
 from fer_utils.recognition.search import SIDES, Detector, find_faces
-
-RELEASED = Path(__file__).parents[1] / "pretrained"
-"""Folder of the released model, which this study trained on FER-2013."""
-
-MODEL, CARD = "model.onnx", "card.json"
 
 _BATCH = 64
 

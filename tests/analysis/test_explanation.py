@@ -18,7 +18,7 @@ from fer_utils.analysis.explanation import (
 from fer_utils.data.csv import read_csv
 from fer_utils.emotions import EMOTIONS, PUBLIC
 from fer_utils.errors import StudyError
-from fer_utils.recognition.recognizer import MODEL, RELEASED
+from fer_utils.paths import MODEL, RELEASED
 from fer_utils.release.export import onnx_logits
 
 

@@ -10,7 +10,7 @@ import tta
 from fer_utils.data.csv import read_csv
 from fer_utils.emotions import PUBLIC
 from fer_utils.evaluation import paired_bootstrap, probabilities
-from fer_utils.recognition.recognizer import RELEASED
+from fer_utils.paths import RELEASED
 from fer_utils.release.export import onnx_logits
 from fer_utils.training.predict import predict
 

@@ -17,9 +17,10 @@ from skimage import data
 
 from fer_utils.emotions import EMOTIONS
 from fer_utils.errors import StudyError
+from fer_utils.paths import RELEASED
 from fer_utils.recognition.found import Box, Detection
 from fer_utils.recognition.images import open_image
-from fer_utils.recognition.recognizer import RELEASED, Recognizer, crop_face
+from fer_utils.recognition.recognizer import Recognizer, crop_face
 from fer_utils.recognition.search import Detector
 
 ASTRONAUT = data.astronaut()  # public domain, 512 x 512; the face is about x 175..275, y 65..165

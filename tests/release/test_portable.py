@@ -7,7 +7,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from fer_utils.recognition.recognizer import MODEL, RELEASED, open_model
+from fer_utils.paths import MODEL, RELEASED
+from fer_utils.recognition.recognizer import open_model
 from fer_utils.release.portable import make_portable, products
 
 # The scales of a product of the released model before it was made portable.

@@ -11,7 +11,7 @@ from fer_utils.data.csv import read_csv
 from fer_utils.emotions import EMOTIONS, PRIVATE
 from fer_utils.errors import StudyError
 from fer_utils.evaluation.published import read_results
-from fer_utils.recognition.recognizer import CARD, RELEASED
+from fer_utils.paths import CARD, RELEASED
 from fer_utils.reports.headline import (
     ACCURACIES,
     COMPARED,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fer_utils.errors import StudyError
-from fer_utils.recognition.recognizer import RELEASED
+from fer_utils.paths import RELEASED
 from fer_utils.training.predict import predict
 from fer_utils.training.released import available_models
 

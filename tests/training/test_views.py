@@ -14,7 +14,7 @@ from fer_utils.emotions import PUBLIC, TRAINING
 from fer_utils.errors import StudyError
 from fer_utils.evaluation import probabilities
 from fer_utils.networks import at_side, build
-from fer_utils.recognition.recognizer import RELEASED
+from fer_utils.paths import RELEASED
 from fer_utils.training import augmentation, checkpoint
 from fer_utils.training.distillation import distil_views
 from fer_utils.training.engines import engine
