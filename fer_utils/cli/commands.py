@@ -217,8 +217,7 @@ def results(given: argparse.Namespace) -> None:
     import json
 
     from fer_utils.data.sources import read
-    from fer_utils.paths import root
-    from fer_utils.recognition.recognizer import CARD, RELEASED
+    from fer_utils.paths import CARD, RELEASED, root
     from fer_utils.reports.headline import write_figures
     from fer_utils.results.aggregates import released_confusion
     from fer_utils.results.differences import differences

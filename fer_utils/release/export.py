@@ -34,7 +34,8 @@ from fer_utils.evaluation import accuracy, per_emotion, probabilities, split_sco
 from fer_utils.networks import parts
 from fer_utils.networks.backend import keras
 from fer_utils.networks.costs import multiply_adds
-from fer_utils.recognition.recognizer import CARD, MODEL, RELEASED, open_model
+from fer_utils.paths import CARD, MODEL, RELEASED
+from fer_utils.recognition.recognizer import open_model
 from fer_utils.release.portable import make_portable
 from fer_utils.storage import Contents, atomic_folder
 from fer_utils.training.predict import predict
@@ -230,6 +231,7 @@ def _card(run: Run, model: keras.Model, faces: Faces, logits: np.ndarray) -> dic
         "training_images": len(faces.of(TRAINING)),
         "recipe": run.recipe.to_dict(),
         "seed": run.seed,
+        "teachers": list(run.info.teachers),
         "fingerprint": run.info.fingerprint,
         "versions": {name: version(name) for name in ("keras", "tf2onnx", "onnx", "onnxruntime")},
     }

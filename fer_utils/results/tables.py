@@ -42,7 +42,8 @@ def summarise(
     """Scores of each model over its seeds, without and with TTA, and of ensembles.
 
     A seed whose recipe has folds is the ensemble of its folds. The members of an ensemble use TTA
-    if their recipes have it; its parameters, epochs and minutes are sums over its members.
+    if their recipes have it; its parameters, epochs and minutes are sums over its members. Epochs
+    and minutes include those of the run whose weights a training started from.
 
     Args:
         runs: the record of each run, by the folder with its logits.
@@ -78,12 +79,13 @@ def summarise(
             row = {
                 "model": group[0].model,
                 "parameters": first.parameters,
-                "epochs": first.recipe.epochs,
+                "epochs": sum(each.recipe.epochs for each in _lineage([first], runs)),
                 "data": f"{data}, {VOTES}" if first.learned_from_votes else data,
                 "seeds": _joined(each.seed for each in group),
                 "tta": first.recipe.tta_label if tta else "",
             }
-            rows.append(row | _all_scores(logits, faces, unleaked) | _effort(infos))
+            trained = [_lineage(each, runs) for each in infos]
+            rows.append(row | _all_scores(logits, faces, unleaked) | _effort(trained))
     for name, ensemble in (ensembles or {}).items():
         members = [runs[folder] for folder in ensemble.counts]
         logits = {
@@ -93,12 +95,12 @@ def summarise(
         row = {
             "model": f"{name} ({len(members)} network{'s' * (len(members) > 1)})",
             "parameters": sum(each.parameters for each in members),
-            "epochs": sum(each.recipe.epochs for each in members),
+            "epochs": sum(each.recipe.epochs for each in _lineage(members, runs)),
             "data": data,
             "seeds": _joined(sorted({each.seed for each in members})),
             "tta": _joined(sorted(labels - {""})),
         }
-        rows.append(row | _all_scores(logits, faces, unleaked) | _effort([members]))
+        rows.append(row | _all_scores(logits, faces, unleaked) | _effort([_lineage(members, runs)]))
     return pd.DataFrame(rows)
 
 
@@ -197,6 +199,20 @@ def _by_seed(runs: Mapping[Path, RunInfo]) -> list[_Seed]:
         _Seed(models[model], seed, {folder: runs[folder] for folder in folders})
         for (model, seed), folders in groupby(sorted(runs, key=key), key=key)
     ]
+
+
+def _lineage(infos: list[RunInfo], runs: Mapping[Path, RunInfo]) -> list[RunInfo]:
+    """These runs, and those of `runs` that they started from, directly or not; each once."""
+    by_name = {info.name: info for info in runs.values()}
+    found: dict[str, RunInfo] = {}
+    waiting = list(infos)
+    while waiting:
+        info = waiting.pop()
+        if info.name not in found:
+            found[info.name] = info
+            first = info.recipe.initial_weights
+            waiting += [by_name[first]] if first in by_name else []
+    return list(found.values())
 
 
 def _expect_one_recipe(group: list[_Seed]) -> None:

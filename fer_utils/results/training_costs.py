@@ -20,13 +20,17 @@ def training_costs(table: pd.DataFrame, recipes: Mapping[str, Recipe]) -> pd.Dat
     Returns:
         One row per single network of the table, with TTA if it has that, and per published one
         whose cost is known: model, published, cost (multiply-adds of a forward pass, summed over
-        the epochs), accuracy, low, high (NaN for published ones).
+        the epochs, with those of the run that it started from), accuracy, low, high (NaN for
+        published ones).
+
+    Raises:
+        KeyError: the recipe of a run that another one started from is not in `recipes`.
     """
     rows = []
     single = table[table["model"].isin(recipes)]
     for row in single.sort_values("tta").groupby("model").tail(1).to_dict("records"):
         found = {"model": row["model"], "published": False}
-        found |= {"cost": _training_cost(recipes[row["model"]])}
+        found |= {"cost": _training_cost(recipes[row["model"]], recipes)}
         ends = ("accuracy", "low", "high")
         rows.append(found | {end: row[f"private_{end}"] for end in ends})
     for each in PUBLISHED:
@@ -36,8 +40,11 @@ def training_costs(table: pd.DataFrame, recipes: Mapping[str, Recipe]) -> pd.Dat
     return pd.DataFrame(rows).sort_values("cost", ignore_index=True)
 
 
-def _training_cost(recipe: Recipe) -> float:
-    """Multiply-adds of a forward pass for one image, summed over all epochs and folds."""
+def _training_cost(recipe: Recipe, recipes: Mapping[str, Recipe]) -> float:
+    """Multiply-adds of a forward pass for one image, summed over all epochs and folds.
+
+    The run that the training started from counts too.
+    """
     from fer_utils.networks import build, parts
     from fer_utils.networks.backend import keras
     from fer_utils.networks.costs import multiply_adds
@@ -50,7 +57,11 @@ def _training_cost(recipe: Recipe) -> float:
         pixels = keras.Input((side, side, channels))
         of_side[side] = multiply_adds(keras.models.clone_model(trunk, input_tensors=pixels))
     passes = (2 if recipe.sam else 1) * (recipe.folds or 1)
-    return float(passes * sum(of_side[side] for side in sides))
+    own_cost = float(passes * sum(of_side[side] for side in sides))
+    if not recipe.initial_weights:
+        return own_cost
+    first = recipe.initial_weights.rsplit("-seed", 1)[0]
+    return own_cost + _training_cost(recipes[first], recipes)
 
 
 def training_finding(table: pd.DataFrame) -> str:

@@ -6,7 +6,6 @@ al. 2022, arXiv 2106.05237). So the teachers can predict the very versions that 
 trained on (Shen and Xing 2022, arXiv 2112.01528).
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -18,12 +17,12 @@ from fer_utils.errors import StudyError
 from fer_utils.evaluation import mean_prediction, probabilities
 from fer_utils.networks import at_side, parts
 from fer_utils.networks.backend import keras
-from fer_utils.recognition.recognizer import CARD
+from fer_utils.paths import CARD
 from fer_utils.training import augmentation
 from fer_utils.training.engines import engine
 from fer_utils.training.predict import predict
 from fer_utils.training.recipe import Recipe
-from fer_utils.training.released import load_keras
+from fer_utils.training.released import load_keras, read_card
 from fer_utils.training.runs import VOTES, Run
 from fer_utils.training.soft_labels import write_soft_labels
 
@@ -125,7 +124,7 @@ def _load(members: Mapping[Path, int]) -> tuple[dict[Path, keras.Model], list[st
     from_votes = False
     for folder, times in members.items():
         if (folder / CARD).is_file():
-            card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+            card = read_card(folder)
             models[folder] = load_keras(folder)
             label, taught = f"{card['recipe']['name']}-seed{card['seed']}", card.get("teachers", ())
         else:

@@ -27,6 +27,7 @@ from fer_utils.storage import atomic_file
 from fer_utils.training import augmentation
 from fer_utils.training.checkpoint import Checkpoint
 from fer_utils.training.engines import engine
+from fer_utils.training.initial_weights import set_initial_weights
 from fer_utils.training.optimizers import build_optimizer, learning_rate
 from fer_utils.training.predict import predict, predict_over, through_front
 from fer_utils.training.recipe import Recipe
@@ -113,15 +114,17 @@ def fit(
         return Run(folder)
     training, public = faces.of(TRAINING), faces.of(PUBLIC)
     targets = _targets(recipe, training, store)
+    teachers = read_teachers(recipe.teacher, store) if recipe.teacher else ()
     if recipe.folds:
         others = fold_of(recipe, len(training)) != recipe.fold
         training, targets = training.select(others), targets[:, others]
-    folder.mkdir(parents=True, exist_ok=True)
 
     keras.utils.set_random_seed(seed)
     with engine().data_parallel() if recipe.data_parallel else nullcontext():
         with _precision(recipe.precision):
             model = build(recipe.network, **recipe.options)
+        if recipe.initial_weights:
+            teachers += set_initial_weights(model, recipe, store)
         front, trunk = parts(model)
         if front is not None:
             if recipe.teacher_views:
@@ -138,6 +141,7 @@ def fit(
         runner = engine().Engine(
             trunk, optimizer, recipe, through_front(front, training.images), targets[0]
         )
+        folder.mkdir(parents=True, exist_ok=True)
         state = Checkpoint(folder / "checkpoint.npz", model, optimizer)
         state.restore()
 
@@ -198,7 +202,7 @@ def fit(
 
     if recipe.ema:
         optimizer.finalize_variable_values(trunk.trainable_variables)
-    _finish(folder, recipe, seed, faces, model, state, public)
+    _finish(folder, recipe, seed, faces, model, state, public, teachers)
     return Run(folder)
 
 
@@ -289,7 +293,7 @@ def _expect_finite(
     )
 
 
-def _finish(folder, recipe, seed, faces, model, state, public) -> None:
+def _finish(folder, recipe, seed, faces, model, state, public, teachers) -> None:
     if state.best:
         model.set_weights(state.best)
     logits = state.logits
@@ -327,7 +331,7 @@ def _finish(folder, recipe, seed, faces, model, state, public) -> None:
         seconds=round(float(history["seconds"].sum()), 1),
         machine=machine(),
         versions=versions,
-        teachers=read_teachers(recipe.teacher, folder.parent) if recipe.teacher else (),
+        teachers=teachers,
     )
     info.write(folder / RUN_FILE)
     (folder / "checkpoint.npz").unlink(missing_ok=True)

@@ -61,6 +61,10 @@ class Recipe:
         alternating_flip: draw the flip once, then flip each image in every second epoch
             (alternating flip, Jordan 2024, arXiv 2404.00498). Any two successive epochs show both
             sides of every image.
+        initial_weights: name of the run whose weights the training starts from, such as
+            "small_resnet-seed2-0123456789ab", or of the run that the released model was exported
+            from. A second cosine schedule from a lower rate continues the first (warm restart,
+            Loshchilov and Hutter 2017, arXiv 1608.03983). "" draws the weights from the seed.
         keep: "best" selects the weights of the epoch with the highest PublicTest accuracy, "last"
             those of the last epoch.
         optimizer: "adam" or "sgd".
@@ -131,6 +135,7 @@ class Recipe:
     minimum_learning_rate: NotNegative = 1e-5
     flip: Flag = True
     alternating_flip: Flag = False
+    initial_weights: NameOrNone = ""
     keep: Literal["best", "last"] = "best"
     optimizer: Literal["adam", "sgd"] = "adam"
     momentum: ShareBelowOne = 0.9
@@ -187,11 +192,13 @@ class Recipe:
         of_winner = 'for the schedule "tang"'
         of_hinge = "for the squared hinge, which needs one emotion per image"
         of_views = "with views, which are the same images for teachers and students"
+        of_weights = "with initial weights, which were trained on every fold"
         too_many = self.snapshots > 1 and 6 * self.snapshots > self.epochs
         for wrong, name, expected in (
             (self.full_epochs > self.epochs, "full_epochs", f"at most the epochs, {self.epochs}"),
             (self.alternating_flip and not self.flip, "flip", "true for alternating flips"),
             (self.folds == 1, "folds", "2 or more, or 0"),
+            (self.initial_weights and self.folds, "folds", f"0 {of_weights}"),
             (self.fold > self.folds, "fold", f"a whole number from 0 to folds, {self.folds}"),
             (too_many, "snapshots", "no more than a sixth of the epochs"),
             (tang and self.optimizer != "sgd", "optimizer", f'"sgd" {of_winner}'),

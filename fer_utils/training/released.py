@@ -11,7 +11,7 @@ from fer_utils.data.faces import Faces
 from fer_utils.errors import StudyError
 from fer_utils.networks import build, load_layers
 from fer_utils.networks.backend import keras
-from fer_utils.recognition.recognizer import CARD, RELEASED
+from fer_utils.paths import CARD, RELEASED
 from fer_utils.training.recipe import recipe_from_dict
 from fer_utils.training.runs import Run
 
@@ -39,6 +39,11 @@ def available_models(runs: Mapping[str, Path], faces: Faces) -> dict[str, keras.
     return models
 
 
+def read_card(folder: Path) -> dict:
+    """Read card.json of an exported folder. Raises OSError or ValueError if that fails."""
+    return json.loads((folder / CARD).read_text(encoding="utf-8"))
+
+
 def load_keras(folder: Path) -> keras.Model:
     """Load the Keras model of an exported folder.
 
@@ -48,7 +53,7 @@ def load_keras(folder: Path) -> keras.Model:
         StudyError: the folder has no card or no weights, or the weights do not fit the network.
     """
     try:
-        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+        card = read_card(folder)
         with np.load(folder / "weights.npz") as saved:
             weights = [saved[f"arr_{i}"].astype(np.float32) for i in range(len(saved.files))]
         recipe = recipe_from_dict(card["recipe"])

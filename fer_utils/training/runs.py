@@ -68,7 +68,8 @@ class RunInfo:
         seconds: duration of the training; None in a published run.
         machine: processor and accelerators; None in a published run.
         versions: of keras, numpy and the backend; empty in a published run.
-        teachers: labels of the networks that it was distilled from; `VOTES` for FER+ votes.
+        teachers: labels of the networks that it, or the run that it started from, was distilled
+            from; `VOTES` for FER+ votes.
     """
 
     recipe: Recipe
@@ -87,6 +88,11 @@ class RunInfo:
     def label(self) -> str:
         """Recipe, fold if it has one, and seed, such as "tang_l2svm-seed2"."""
         return self.recipe.label(self.seed)
+
+    @property
+    def name(self) -> str:
+        """The name of its folder in the run store: label and fingerprint, shortened."""
+        return f"{self.label}-{self.fingerprint[:12]}"
 
     @property
     def learned_from_votes(self) -> bool:

@@ -38,8 +38,10 @@ def stage_packages(stage: str, project: Path) -> list[str]:
     tops = {module.split(".")[1] for module in modules if "." in module}
     paths = {f"fer_utils/{top}" for top in tops if (project / "fer_utils" / top).is_dir()}
     paths |= {f"fer_utils/{top}.py" for top in tops if not (project / "fer_utils" / top).is_dir()}
-    if "fer_utils/recognition" in paths:
-        paths.add("fer_utils/pretrained")  # files that recognition reads
+    # Both read the released model. Trainings name the weights that they start from in their
+    # parameters.
+    if "fer_utils/recognition" in paths or any("training.released" in name for name in names):
+        paths.add("fer_utils/pretrained")
     return sorted(paths | {"fer_utils/__init__.py"})
 
 

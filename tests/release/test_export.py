@@ -165,6 +165,16 @@ def test_the_model_card_has_the_numbers_of_card_json(exported):
     assert "| PrivateTest |" in real
 
 
+def test_the_model_card_says_what_the_network_started_from_and_learned_from(exported):
+    card = json.loads((exported[0] / "card.json").read_text(encoding="utf-8"))
+    assert "distilled" not in card_text(card) and "from the weights" not in card_text(card)
+    card["recipe"]["initial_weights"] = "first-seed1-0123456789ab"
+    card["teachers"] = ["a-seed1", "FER+ votes"]
+    text = card_text(card)
+    assert "from the weights of `first-seed1-0123456789ab`" in text
+    assert "distilled from a-seed1, FER+ votes" in text
+
+
 def test_a_folder_without_weights_is_named(exported, tmp_path):
     shutil.copytree(exported[0], tmp_path / "model")
     (tmp_path / "model" / "weights.npz").write_bytes(b"nothing")

@@ -11,6 +11,7 @@ from fer_utils.audits.duplicates import leaked
 from fer_utils.data.faces import Faces
 from fer_utils.emotions import PRIVATE, PUBLIC, TRAINING
 from fer_utils.errors import StudyError
+from fer_utils.results.ensembles import Ensemble
 from fer_utils.results.tables import SPLITS, compare, shown, summarise
 from fer_utils.training.recipe import Recipe
 from fer_utils.training.runs import RunInfo, logits_of, write_predictions
@@ -205,6 +206,21 @@ def test_time_is_reported_only_if_all_runs_have_it(leave, small):
     assert table["machine"].isna().tolist() == [True, False]
     runs = {folder: dataclasses.replace(info, seconds=None) for folder, info in runs.items()}
     assert "minutes" not in summarise(runs, small), "published runs have no times"
+
+
+def test_epochs_and_minutes_include_the_run_that_a_training_started_from(leave, small):
+    print_of = {name: f"{name * 6}{name * 6}" for name in "ab"}
+    first = leave(fingerprint=print_of["a"])
+    (info,) = first.values()
+    more = OTHER.but(name="more", initial_weights=info.name)
+    runs = first | leave(more, fingerprint=print_of["b"], seconds=1200.0)
+    counts = dict.fromkeys(runs, 1)
+    table = summarise(runs, small, {"both": Ensemble(counts, False)}).set_index("model")
+    assert table.loc["more", "epochs"] == NET.epochs + OTHER.epochs
+    assert table.loc["more", "minutes"] == pytest.approx(30)
+    # The ensemble has both, and counts the first once.
+    assert table.loc["both (2 networks)", "epochs"] == NET.epochs + OTHER.epochs
+    assert table.loc["both (2 networks)", "minutes"] == pytest.approx(30)
 
 
 def test_the_data_column_is_the_source(leave, small, monkeypatch):

@@ -47,3 +47,13 @@ def test_sharpness_aware_trainings_cost_twice_as_much(recipe):
         for each in (recipe, recipe.but(sam=0.05))
     )
     assert sam == 2 * one
+
+
+def test_a_continued_training_costs_as_much_as_both(recipe):
+    table = pd.DataFrame({"model": ["more"], "tta": [""]}).assign(
+        private_accuracy=0.5, private_low=0.4, private_high=0.6
+    )
+    more = recipe.but(name="more", epochs=5, initial_weights="baseline_cnn-seed1-0123456789ab")
+    costs = training_costs(table, {"more": more, "baseline_cnn": recipe}).set_index("model")
+    each = multiply_adds(build(recipe.network, **recipe.options))
+    assert costs.loc["more", "cost"] == (5 + recipe.epochs) * each

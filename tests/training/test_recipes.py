@@ -143,6 +143,11 @@ def test_flips_that_are_off_cannot_alternate():
         get_recipe("baseline_cnn").but(flip=False, alternating_flip=True)
 
 
+def test_initial_weights_and_folds_exclude_each_other():
+    with pytest.raises(StudyError, match=r"folds: expected 0 with initial weights.*, found 2"):
+        get_recipe("baseline_cnn").but(initial_weights="one-seed1-0123456789ab", folds=2)
+
+
 def test_the_last_epochs_use_whole_images_with_lighter_augmentation():
     recipe = get_recipe("small_resnet").but(epochs=10, crop_side=44, full_epochs=3)
     assert recipe.in_epoch(7) is recipe
