@@ -26,6 +26,7 @@ them.
 """
 
 import argparse
+import json
 import os
 import sys
 from pathlib import Path
@@ -51,6 +52,7 @@ from fer_utils.data.sources import read
 from fer_utils.emotions import PRIVATE, PUBLIC
 from fer_utils.errors import StudyError
 from fer_utils.evaluation import bootstrap_interval
+from fer_utils.paths import CARD, RELEASED
 from fer_utils.training.runs import logits_of
 
 SECONDS = 0.2
@@ -92,6 +94,13 @@ class Networks:
 
     def table(self) -> str:
         return networks_table(self.ours, self.theirs)
+
+
+def released_evidence() -> Path:
+    """The folder with the evidence of the run that the released model was exported from."""
+    card = json.loads((RELEASED / CARD).read_text(encoding="utf-8"))
+    name = f"{card['recipe']['name']}-seed{card['seed']}"
+    return recognize.PROJECT / "reports" / "evidence" / name
 
 
 def pipelines_of(peer: Peer, folder: Path) -> tuple[list[Pipeline], dict[str, str]]:
@@ -162,10 +171,7 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, help="folder with photos and faces.csv")
     parser.add_argument("--yunet", type=Path, help="YuNet's model file; default: without YuNet")
     parser.add_argument(
-        "--run",
-        type=Path,
-        default=recognize.PROJECT / "reports" / "evidence" / "small_resnet-seed2",
-        help="a run's evidence; default: the released model's",
+        "--run", type=Path, help="a run's evidence; default: that of the released model"
     )
     parser.add_argument(
         "--environments",
@@ -197,7 +203,7 @@ def compare_all(given: argparse.Namespace) -> str:
         write({name: block_of(page, name) for name in asked}, recognize.PROJECT)
     blocks, messages = {}, []
     if given.csv:
-        networks = Networks(read("csv", given.csv), given.run)
+        networks = Networks(read("csv", given.csv), given.run or released_evidence())
         errors = compare_networks(networks, given.environments)
         blocks[NETWORKS] = "\n\n".join([networks.table(), *left_out(errors)])
         messages += errors.values()
