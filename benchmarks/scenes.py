@@ -5,9 +5,8 @@
 FOLDER contains photos and faces.csv (columns file and faces), as for detect.py. Faces are cut out
 of the photos in which the Haar cascade finds as many as faces.csv says. They are pasted with soft
 edges on blurred noise, at sides from 2.5 % to 20 % of the scene's longer side, evenly in the
-logarithm, and do not overlap. The places are known, so a face counts as found if a box lies on it:
-the box's centre is in the middle half of the face, and its side is between half and twice the
-face's. Other boxes are false.
+logarithm, and do not overlap. The places are known, so a face counts as found if a box lies on it,
+as boxes.py says. Other boxes are false.
 
 Three searches are compared: Haar with two full searches, Haar as it is (its second search looks
 only for small faces), and YuNet. Haar found every face before it was pasted, so the numbers say
@@ -24,6 +23,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from boxes import match
 from detect import Count, read_counts
 
 from fer_utils.errors import StudyError
@@ -118,25 +118,6 @@ def compose(faces: Sequence[Cutting], generator: np.random.Generator) -> tuple[n
         start = (whole - side) // 2
         places.append(Box(int(x) + start, int(y) + start, side, side))
     return scene, places
-
-
-def lies_on(box: Box, face: Box) -> bool:
-    """Whether a detector's box lies on a pasted face."""
-    across = abs(box.x + box.width / 2 - face.x - face.width / 2)
-    down = abs(box.y + box.height / 2 - face.y - face.height / 2)
-    ratio = max(box.width, box.height) / face.width
-    return max(across, down) <= face.width / 4 and 0.5 <= ratio <= 2
-
-
-def match(boxes: Sequence[Box], faces: Sequence[Box]) -> set[int]:
-    """Return the indices of the faces on which a box lies. Each box counts for one face."""
-    left, found = list(boxes), set()
-    for index, face in enumerate(faces):
-        on = next((box for box in left if lies_on(box, face)), None)
-        if on:
-            left.remove(on)
-            found.add(index)
-    return found
 
 
 def report(searches: dict[str, Detector], scenes: list[tuple[np.ndarray, list[Box]]]) -> str:

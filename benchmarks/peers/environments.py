@@ -66,8 +66,8 @@ class Peer:
     node: bool = False
 
 
-def run(command: list, name: str) -> None:
-    """Run a command that installs.
+def run(command: list, name: str, wanted: str = "an environment of its own") -> None:
+    """Run a command that installs, or that gets what is `wanted`.
 
     Raises:
         StudyError: it cannot be started, or it fails. The error has the command and its end.
@@ -79,7 +79,7 @@ def run(command: list, name: str) -> None:
         raise StudyError(f"{name}: expected to run `{shown}`, found {problem}.") from None
     if done.returncode:
         raise StudyError(
-            f"{name}: expected an environment of its own, found that `{shown}` ended with "
+            f"{name}: expected {wanted}, found that `{shown}` ended with "
             f"{done.returncode}: {(done.stderr or done.stdout).strip()[-500:]}"
         )
 

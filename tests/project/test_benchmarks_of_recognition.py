@@ -7,6 +7,7 @@ import csv
 import sys
 from types import SimpleNamespace
 
+import boxes
 import cv2
 import detect
 import framing
@@ -385,12 +386,12 @@ def test_a_scenes_faces_are_apart_and_where_it_says(portrait):
     ],
 )
 def test_a_box_lies_on_a_face_of_its_place_and_size(box, on):
-    assert scenes.lies_on(box, Box(100, 100, 40, 40)) is on
+    assert boxes.lies_on(box, Box(100, 100, 40, 40)) is on
 
 
 def test_a_second_box_on_a_face_is_false(portrait):
     first, second = Box(300, 300, 60, 60), Box(900, 700, 200, 200)
-    assert scenes.match([second, second, Box(0, 0, 9, 9)], [first, second]) == {1}
+    assert boxes.match([Box(0, 0, 9, 9), second, second], [first, second]) == {1: 1}
 
     class Twice(FakeDetector):
         """Finds the second face twice, and nothing in the second search."""
