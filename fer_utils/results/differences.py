@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from fer_utils.audits.duplicates import leaked
 from fer_utils.data.faces import Faces
 from fer_utils.emotions import PRIVATE, PUBLIC
 from fer_utils.errors import StudyError
@@ -21,16 +22,22 @@ PAIRS = (
     ("small_student", "small_resnet"),
     ("small_student_of_four", "small_resnet"),
     ("small_student_on_views", "small_resnet"),
+    ("small_resnet_continued", "small_resnet-seed2"),
     ("small_student", "ensemble"),
     ("small_student_of_four", "ensemble"),
 )
-"""Model and reference. A pair without evidence of both is left out of the table."""
+"""Model and reference: the name of a recipe, with all its seeds, of one run, or of an ensemble. A
+pair without evidence of both is left out of the table."""
+
+UNLEAKED = f"{PRIVATE} without leaks"
+"""PrivateTest without the images that have an exact duplicate in Training."""
 
 
 def differences(
     runs: Mapping[Path, RunInfo], ensembles: Mapping[str, Ensemble], faces: Faces
 ) -> pd.DataFrame:
-    """Compare the models of `PAIRS` on both test splits, each with TTA if its recipe has one.
+    """Compare the models of `PAIRS` on both test splits and `UNLEAKED`, each with TTA if its recipe
+    has one.
 
     Args:
         runs: the record of each run, by the folder with its logits.
@@ -43,8 +50,9 @@ def differences(
         (low, high), and p of the exact McNemar test if there is one seed of each.
     """
     rows = []
-    for split in (PUBLIC, PRIVATE):
-        part = faces.of(split)
+    unleaked = faces.of(PRIVATE).select(~leaked(faces, PRIVATE))
+    parts = {PUBLIC: faces.of(PUBLIC), PRIVATE: faces.of(PRIVATE), UNLEAKED: unleaked}
+    for split, part in parts.items():
         correct = {}
         for name in {name for pair in PAIRS for name in pair}:
             if name in ensembles:
@@ -53,7 +61,7 @@ def differences(
                 logits = [
                     logits_of(folder, part, tta=bool(info.recipe.tta_label))
                     for folder, info in runs.items()
-                    if info.recipe.name == name
+                    if name in (info.recipe.name, info.label)
                 ]
             if logits:
                 correct[name] = np.stack(logits).argmax(axis=2) == part.emotion
