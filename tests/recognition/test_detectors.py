@@ -57,9 +57,9 @@ class OnlyIfLarge(Detector):
 @pytest.mark.parametrize(
     ("width", "least", "widths"),
     [
-        (2048, 0, [640, 1024]),
-        (2048, 700, [640, 1024]),
-        (2048, 5000, [640, 1024]),
+        (2048, 0, [640, 1000]),
+        (2048, 700, [640, 1000]),
+        (2048, 5000, [640, 1000]),
         (800, 700, [640, 800]),
         (500, 900, [500]),
     ],
@@ -71,7 +71,10 @@ def test_a_photo_is_searched_at_each_size_that_it_reaches(width, least, widths):
     # If both searches find the face, the result is the box of the first.
     seen = [each for each in widths if each > least]
     box = [Box(*(round(edge * width / each) for edge in (10, 20, 30, 40))) for each in seen]
-    assert [found_box for found_box, _ in found] == box[:1]
+    # Edges are rounded, so sides may differ by a pixel.
+    assert [tuple(found_box) for found_box, _ in found] == [
+        pytest.approx(tuple(each), abs=1) for each in box[:1]
+    ]
 
 
 class AtTwoSizes(Detector):
@@ -110,7 +113,7 @@ class Records(Detector):
     [
         (500, [(500, None)]),
         (800, [(640, None), (800, 44)]),
-        (3000, [(640, None), (1024, 56)]),
+        (3000, [(640, None), (1000, 55)]),
     ],
 )
 def test_the_second_search_is_for_faces_too_small_for_the_first(width, limits):
@@ -127,9 +130,9 @@ def test_a_scaled_photo_has_boxes_in_pixels_of_the_whole_one():
 
 @pytest.mark.parametrize("share", [0.026, 0.034, 0.04, 0.042, 0.046, 0.05, 0.06, 0.2])
 def test_haar_finds_faces_of_every_size_between_the_searches(share):
-    side = round(share * 1024 / 100 * 160)  # the face has 100 of the 160 pixels
+    side = round(share * 1000 / 100 * 160)  # the face has 100 of the 160 pixels
     face = cv2.resize(ASTRONAUT[35:195, 145:305], (side, side), interpolation=cv2.INTER_AREA)
-    photo = np.full((768, 1024, 3), 110, np.uint8)
+    photo = np.full((750, 1000, 3), 110, np.uint8)
     photo[300 : 300 + side, 400 : 400 + side] = face
     assert len(find_faces(photo, HaarDetector())) == 1
 

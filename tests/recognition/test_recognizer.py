@@ -230,7 +230,7 @@ def test_the_boxes_of_another_detector_are_cut_to_the_photo(model_folder):
         np.zeros((900, 2048, 3), np.uint8)
     )
     assert [face.box for face in faces] == [Box(0, 0, 2048, 900)]
-    assert sizes == [(281, 640, 3), (450, 1024, 3)]
+    assert sizes == [(281, 640, 3), (439, 1000, 3)]
 
 
 def test_uncertain_is_below_the_threshold(write_model, tmp_path):

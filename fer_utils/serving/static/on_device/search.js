@@ -3,7 +3,7 @@
 
 import { reduce, roundToEven, shrink } from "./pixels.js";
 
-const SIDES = [640, 1024];
+const SIDES = [640, 1000];
 const SAME_FACE = 0.3;
 const INSIDE = 0.5;
 
