@@ -89,6 +89,27 @@ _LONG: dict[str, Any] = {
 }
 _LONG |= {"precision": "float32"}
 
+# The shortest way on two cores to the baseline project's published 63.18 % (on PublicTest): half the
+# width, little augmentation, no dropout and the L2-SVM's loss, as the ablation of short trainings
+# suggests.
+SPEEDRUN = SMALL_RESNET.but(
+    name="speedrun",
+    width=0.5,
+    dropout=0.0,
+    epochs=24,
+    batch_size=64,
+    warmup=0.1,
+    loss="squared_hinge",
+    label_smoothing=0.0,
+    rotation=8,
+    zoom=0.08,
+    erase=0.0,
+    crop_side=44,
+    alternating_flip=True,
+    full_epochs=2,
+    precision="float32",
+)
+
 # The released model, trained further with a second cosine schedule from half the rate. The first
 # schedule fell below this rate after half of its epochs.
 SMALL_RESNET_CONTINUED = SMALL_RESNET.but(
@@ -134,6 +155,7 @@ RECIPES = {
         TANG.but(name="tang_l2svm_full", epochs=510, folds=8, snapshots=5),
         TANG_SOFTMAX.but(name="tang_softmax_full", epochs=510, folds=8, snapshots=5),
         RESNET,
+        SPEEDRUN,
         SMALL_RESNET,
         SMALL_RESNET_CONTINUED,
         # The loss with the largest gain in the ablation, whose trainings were short. At 60 epochs
