@@ -138,9 +138,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--faces", type=Path, required=True, help="prepared faces of FER-2013")
-    parser.add_argument(
-        "--recipe", default="speedrun", help="of our training; default: speedrun"
-    )
+    parser.add_argument("--recipe", default="speedrun", help="of our training; default: speedrun")
     parser.add_argument(
         "--seed", type=int, default=1, help="of our training, and of the baseline's batches"
     )

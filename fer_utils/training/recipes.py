@@ -89,7 +89,7 @@ _LONG: dict[str, Any] = {
 }
 _LONG |= {"precision": "float32"}
 
-# The shortest way on two cores to the baseline project's published 63.18 % (on PublicTest): half the
+# A short way on two cores to the baseline project's published 63.18 % (on PublicTest): half the
 # width, little augmentation, no dropout and the L2-SVM's loss, as the ablation of short trainings
 # suggests.
 SPEEDRUN = SMALL_RESNET.but(
