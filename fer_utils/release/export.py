@@ -39,6 +39,7 @@ from fer_utils.recognition.recognizer import open_model
 from fer_utils.release.portable import make_portable
 from fer_utils.storage import Contents, atomic_folder
 from fer_utils.training.predict import predict
+from fer_utils.training.released import read_card
 from fer_utils.training.runs import Run
 
 EXPORTED = Contents("an exported model", CARD, (MODEL, "weights.npz", "README.md"))
@@ -128,7 +129,7 @@ def copy_released(runs: Sequence[Run], folder: Path) -> tuple[Run, dict]:
     Raises:
         StudyError: the released model was exported from none of these runs.
     """
-    card = json.loads((RELEASED / CARD).read_text(encoding="utf-8"))
+    card = read_card(RELEASED)
     run = next((run for run in runs if run.info.fingerprint == card["fingerprint"]), None)
     if run is None:
         raise StudyError(
