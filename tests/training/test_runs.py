@@ -86,6 +86,7 @@ def test_every_field_that_changes_the_weights_changes_it(faces):
         "width": 0.5,
         "dropout": 0.3,
         "batch_norm_momentum": 0.9,
+        "initial_weights": "small_resnet-seed2-0123456789ab",
     }
     fields = {f.name for f in dataclasses.fields(Recipe)} - {"network", "options", "fold"}
     assert fields <= set(other), "a new field of recipes: add it here"
