@@ -91,8 +91,8 @@ def at_side(trunk, side: int):
         )
     except ValueError as problem:
         raise StudyError(
-            f"{trunk.name}: crop_side: expected a side that leaves the shapes of its weights, as "
-            f"{shape[0]} does, found {side}: {problem}"
+            f"{trunk.name}: small_side or crop_side: expected a side that leaves the shapes of its "
+            f"weights, as {shape[0]} does, found {side}: {problem}"
         ) from None
     # The engines pass variables by their order.
     assert all(one is other for one, other in zip(smaller.variables, trunk.variables, strict=True))

@@ -51,7 +51,8 @@ def _training_cost(recipe: Recipe, recipes: Mapping[str, Recipe]) -> float:
 
     trunk = parts(build(recipe.network, **recipe.options))[1]
     _, own, _, channels = trunk.input_shape
-    sides = [min(own, recipe.in_epoch(epoch).crop_side) for epoch in range(1, recipe.epochs + 1)]
+    epochs = range(1, recipe.epochs + 1)
+    sides = [min(own, recipe.in_epoch(epoch).training_side) for epoch in epochs]
     of_side = {}
     for side in set(sides):
         pixels = keras.Input((side, side, channels))

@@ -63,24 +63,25 @@ def draw(
     """Draw the augmentation of an epoch.
 
     Args:
-        recipe: its fields set the strength of each kind.
+        recipe: its fields set the strength of each kind, as `Recipe.in_epoch` returns it.
         generator: advanced by the draws.
         images: number of images.
-        side: side of the result, pixels. Below 48 it is cut from the middle of the image.
+        side: side of the result, pixels. Below 48 it is cut from the middle of the image, unless
+            the recipe resizes.
         flipped: bool (n,), the images to flip; None draws them.
     """
     coin = generator.random(images) < (0.5 if recipe.flip else 0.0)
     flipped = coin if flipped is None else flipped
     transform = erased = share = pasted = None
+    resized = recipe.training_side / recipe.crop_side
     if recipe.rotation or recipe.zoom or recipe.translation:
         angle = np.deg2rad(recipe.rotation) * generator.uniform(-1, 1, images)
         scale = generator.uniform(1 - recipe.zoom, 1 + recipe.zoom, images)
         shift = recipe.translation * generator.uniform(-1, 1, (images, 2))
-        transform = similarity(angle, scale, shift, flipped, side)
+        transform = similarity(angle, resized * scale, shift, flipped, side)
     elif recipe.crop or side != SIDE:
-        transform = similarity(
-            np.zeros(images), np.ones(images), np.zeros((images, 2)), flipped, side
-        )
+        scale = np.full(images, resized)
+        transform = similarity(np.zeros(images), scale, np.zeros((images, 2)), flipped, side)
     if recipe.crop:
         assert transform is not None  # either branch above makes it
         transform = _cropped(transform, *_crops(generator, recipe.crop, images))

@@ -66,7 +66,7 @@ def epoch_plan(
         now, flipped = recipe.in_epoch(epoch), None
         if recipe.alternating_flip:
             flipped = augmentation.alternating_flips([seed, 0], images, inverted=epoch % 2 == 0)
-        draws = augmentation.draw(now, generator, images, min(side, now.crop_side), flipped)
+        draws = augmentation.draw(now, generator, images, min(side, now.training_side), flipped)
     if recipe.drop_last and images >= recipe.batch_size:
         order = order[: images // recipe.batch_size * recipe.batch_size]
     return order, draws

@@ -88,6 +88,9 @@ class Recipe:
         crop_side: side of the square that the network trains on, pixels. A square below 48 pixels
             is cut from the image at full resolution, and `translation` moves its centre.
             Validation and test images are used whole.
+        small_epochs: number of first epochs with images that are resized to `small_side`, which
+            takes less time (progressive resizing, Tan and Le 2021, arXiv 2104.00298).
+        small_side: side of the resized images, pixels, below `crop_side`.
         full_epochs: number of last epochs with whole images, half of `rotation`, `zoom` and
             `translation`, and no `erase`. Training then ends on images like those of the test
             (Touvron et al. 2019, arXiv 1906.06423).
@@ -150,6 +153,8 @@ class Recipe:
     border: Literal["edge", "zero"] = "edge"
     crop: ShareBelowOne = 0.0
     crop_side: Side = SIDE
+    small_epochs: CountOrNone = 0
+    small_side: Side = 32
     full_epochs: CountOrNone = 0
     erase: Share = 0.0
     mixup: NotNegative = 0.0
@@ -193,9 +198,14 @@ class Recipe:
         of_hinge = "for the squared hinge, which needs one emotion per image"
         of_views = "with views, which are the same images for teachers and students"
         of_weights = "with initial weights, which were trained on every fold"
+        of_epochs = "epochs before the full_epochs"
+        others = max(self.epochs - self.full_epochs, 0)
+        not_small = self.small_epochs and self.small_side >= self.crop_side
         too_many = self.snapshots > 1 and 6 * self.snapshots > self.epochs
         for wrong, name, expected in (
             (self.full_epochs > self.epochs, "full_epochs", f"at most the epochs, {self.epochs}"),
+            (self.small_epochs > others, "small_epochs", f"at most {others} {of_epochs}"),
+            (not_small, "small_side", f"less than crop_side, {self.crop_side}"),
             (self.alternating_flip and not self.flip, "flip", "true for alternating flips"),
             (self.folds == 1, "folds", "2 or more, or 0"),
             (self.initial_weights and self.folds, "folds", f"0 {of_weights}"),
@@ -210,6 +220,7 @@ class Recipe:
             (self.teacher_views and self.mixup, "mixup", f"0 {of_views}"),
             (self.teacher_views and self.cutmix, "cutmix", f"0 {of_views}"),
             (self.teacher_views and self.full_epochs, "full_epochs", f"0 {of_views}"),
+            (self.teacher_views and self.small_epochs, "small_epochs", f"0 {of_views}"),
             (self.teacher_views and self.folds, "folds", f"0 {of_views}"),
         ):
             if wrong:
@@ -243,12 +254,21 @@ class Recipe:
     def in_epoch(self, epoch: int) -> "Recipe":
         """The recipe with the augmentation of an epoch, counted from 1.
 
-        The augmentation of the last `full_epochs` is lighter.
+        Only the first `small_epochs` keep that field, and the last `full_epochs` are lighter.
         """
+        if epoch <= self.small_epochs:
+            return self
+        if self.small_epochs:
+            return self.but(small_epochs=0).in_epoch(epoch)
         if epoch <= self.epochs - self.full_epochs:
             return self
         lighter = {name: getattr(self, name) / 2 for name in ("rotation", "zoom", "translation")}
         return self.but(crop_side=SIDE, erase=0.0, **lighter)
+
+    @property
+    def training_side(self) -> int:
+        """Side of the images that the network trains on, pixels: for recipes of `in_epoch`."""
+        return self.small_side if self.small_epochs else self.crop_side
 
     @property
     def tta_label(self) -> str:
@@ -277,6 +297,7 @@ class Recipe:
             "teacher_share": not self.teacher,
             "snapshots": self.snapshots == 1,
             "crop_side": self.crop_side == SIDE,
+            "small_side": not self.small_epochs,
         }
         values = {name: value for name, value in self.to_dict().items() if not unused.get(name)}
         values["options"] = {name: value for name, value in self.options.items() if value}

@@ -13,11 +13,16 @@ def test_costs_of_trainings_count_epochs_by_the_side_of_their_images(recipe):
     crops = get_recipe("medium_resnet").but(
         name="crops", widths=(4, 8), blocks=(1, 1), epochs=5, crop_side=24, full_epochs=2
     )
+    resized = crops.but(name="resized", crop_side=48, small_epochs=3, small_side=24, full_epochs=0)
     table = pd.DataFrame(
-        [("one", ""), ("crops", ""), ("crops", "flip"), ("ensemble (2 networks)", "flip")],
+        [
+            *[("one", ""), ("crops", ""), ("crops", "flip"), ("resized", "")],
+            ("ensemble (2 networks)", "flip"),
+        ],
         columns=["model", "tta"],
-    ).assign(private_accuracy=[0.6, 0.5, 0.7, 0.8], private_low=0.4, private_high=0.9)
-    found = training_costs(table, {"one": recipe, "crops": crops}).set_index("model")
+    ).assign(private_accuracy=[0.6, 0.5, 0.7, 0.5, 0.8], private_low=0.4, private_high=0.9)
+    recipes = {"one": recipe, "crops": crops, "resized": resized}
+    found = training_costs(table, recipes).set_index("model")
 
     model = build("resnet", **crops.options)
     whole = multiply_adds(model)
@@ -27,6 +32,7 @@ def test_costs_of_trainings_count_epochs_by_the_side_of_their_images(recipe):
     )
     quarter = (whole - dense) / 4 + dense
     assert found.loc["crops", "cost"] == 3 * quarter + 2 * whole
+    assert found.loc["resized", "cost"] == found.loc["crops", "cost"]
     assert found.loc["crops", "accuracy"] == 0.7, "with TTA, which its recipe has"
     model = build(recipe.network, **recipe.options)
     assert found.loc["one", "cost"] == recipe.epochs * multiply_adds(model)

@@ -219,6 +219,37 @@ def test_crops_are_refused_if_the_weights_depend_on_the_side(faces, recipe, tmp_
         fit(recipe.but(crop_side=40), faces, 1, tmp_path, progress=False)
 
 
+def test_training_starts_on_resized_images(faces):
+    recipe = get_recipe("small_resnet").but(
+        epochs=4, crop_side=44, small_epochs=2, small_side=24, full_epochs=1
+    )
+    plans = [epoch_plan(recipe, 1, epoch, len(faces), 48)[1] for epoch in range(1, 5)]
+    assert [plan.side for plan in plans] == [24, 24, 44, 48]
+    # The last two epochs are those of the recipe without resizing.
+    others = [
+        epoch_plan(recipe.but(small_epochs=0), 1, epoch, len(faces), 48)[1] for epoch in (3, 4)
+    ]
+    for plan, other in zip(plans[2:], others, strict=True):
+        assert np.array_equal(plan.transform, other.transform)
+    # A resized image shows what the crop would: 44 pixels around the same middle, at lower
+    # resolution.
+    small, large = plans[1], epoch_plan(recipe.but(small_epochs=0), 1, 2, len(faces), 48)[1]
+    middle_small = small.transform @ np.array([11.5, 11.5, 1])
+    middle_large = large.transform @ np.array([21.5, 21.5, 1])
+    np.testing.assert_allclose(middle_small, middle_large, atol=1e-4)
+    np.testing.assert_allclose(small.transform[:, :, :2] * 24, large.transform[:, :, :2] * 44, 1e-5)
+
+
+def test_a_run_on_resized_images_ends_with_a_model_for_whole_images(faces, tmp_path):
+    recipe = CASES["case-crops"].but(epochs=2, small_epochs=1, small_side=24)
+    run = fit(recipe, faces, 1, tmp_path, progress=False)
+    public = faces.of(PUBLIC)
+    assert run.model().input_shape == (None, 48, 48, 1)
+    np.testing.assert_allclose(predict(run.model(), public.images), run.logits(public), atol=1e-4)
+    direct = fit(recipe.but(small_epochs=0), faces, 1, tmp_path, progress=False)
+    assert not np.array_equal(direct.logits(public), run.logits(public))
+
+
 def test_about_half_of_the_images_are_flipped_on_request(faces, recipe):
     faces = in_order(faces)
     share = np.mean([epoch_of(faces, recipe, 1, epoch)[1] for epoch in range(1, 6)])

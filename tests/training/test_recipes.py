@@ -127,6 +127,8 @@ def test_numbers_stay_as_given():
         ("crop_side", 12),
         ("crop_side", 44.0),
         ("full_epochs", 16),
+        ("small_epochs", 16),
+        ("small_side", 12),
     ],
 )
 def test_a_value_out_of_range_is_named(name, value):
@@ -154,6 +156,20 @@ def test_the_last_epochs_use_whole_images_with_lighter_augmentation():
     last = recipe.in_epoch(8)
     changed = {"crop_side": 48, "erase": 0.0, "rotation": 7.5, "zoom": 0.075, "translation": 2.0}
     assert last == recipe.but(**changed) == recipe.in_epoch(10)
+
+
+def test_the_first_epochs_use_resized_images():
+    recipe = get_recipe("small_resnet").but(
+        epochs=10, crop_side=44, small_epochs=5, small_side=32, full_epochs=3
+    )
+    sides = [recipe.in_epoch(epoch).training_side for epoch in range(1, 11)]
+    assert sides == 5 * [32] + 2 * [44] + 3 * [48]
+    assert recipe.in_epoch(8) == recipe.but(small_epochs=0).in_epoch(8)
+
+
+def test_resized_images_are_smaller_than_the_crops():
+    with pytest.raises(StudyError, match=r"small_side: expected less than crop_side, 32, found 32"):
+        get_recipe("small_resnet").but(crop_side=32, small_epochs=1, small_side=32)
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,8 @@ def test_every_field_that_changes_the_weights_changes_it(faces):
         "teacher_views": 20,
         "crop": 0.6,
         "crop_side": 44,
+        "small_epochs": 2,
+        "small_side": 40,
         "full_epochs": 2,
         "alternating_flip": True,
         "width": 0.5,

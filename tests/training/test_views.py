@@ -165,7 +165,9 @@ def test_soft_labels_of_whole_images_are_not_views(training_faces, student, tmp_
         read_soft_labels(student.but(teacher=name), training_faces, tmp_path)
 
 
-@pytest.mark.parametrize("change", [{"mixup": 0.2}, {"cutmix": 1.0}, {"full_epochs": 1}])
+@pytest.mark.parametrize(
+    "change", [{"mixup": 0.2}, {"cutmix": 1.0}, {"full_epochs": 1}, {"small_epochs": 1}]
+)
 def test_what_would_change_the_views_is_refused(student, change):
     (name,) = change
     with pytest.raises(StudyError, match=f"{name}: expected 0 with views"):
