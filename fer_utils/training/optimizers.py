@@ -60,6 +60,30 @@ class TangSGD(keras.optimizers.SGD):
         return super().get_config() | {"updates": self.updates}
 
 
+@keras.saving.register_keras_serializable("fer_utils")
+class ConvMuon(keras.optimizers.Muon):
+    """Muon for convolutions too: their kernels are matrices with a column per filter.
+
+    Keras' Muon leaves convolutions to AdamW. Jordan et al. 2024 (github.com/KellerJordan/Muon)
+    flatten them.
+    """
+
+    def _should_use_adamw(self, variable) -> bool:
+        return len(variable.shape) != 4 and super()._should_use_adamw(variable)
+
+    def zeropower_via_newtonschulz5(self, x, steps: int):
+        """Orthogonalise an update, (rows, columns) or (h, w, channels, filters)."""
+        return ops.reshape(super().zeropower_via_newtonschulz5(_matrix(x), steps), x.shape)
+
+    def lr_adjust(self, x):
+        """Scale an orthogonal update to the root mean square of Adam's (arXiv 2502.16982)."""
+        return ops.reshape(super().lr_adjust(_matrix(x)), x.shape)
+
+
+def _matrix(x):
+    return ops.reshape(x, (-1, x.shape[-1]))
+
+
 def build_optimizer(recipe: Recipe, updates: int) -> keras.optimizers.Optimizer:
     """Build the optimizer of a recipe for a training of `updates` updates.
 
@@ -82,6 +106,15 @@ def build_optimizer(recipe: Recipe, updates: int) -> keras.optimizers.Optimizer:
     decay = recipe.weight_decay or None
     if recipe.optimizer == "adam":
         optimizer = keras.optimizers.Adam(rate, weight_decay=decay, **average)
+    elif recipe.optimizer == "muon":
+        optimizer = ConvMuon(
+            rate,
+            momentum=recipe.momentum,
+            weight_decay=decay,
+            adam_weight_decay=decay,
+            exclude_layers=["logits"],
+            **average,
+        )
     else:
         optimizer = keras.optimizers.SGD(
             rate, momentum=recipe.momentum, nesterov=True, weight_decay=decay, **average

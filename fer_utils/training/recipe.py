@@ -67,8 +67,10 @@ class Recipe:
             Loshchilov and Hutter 2017, arXiv 1608.03983). "" draws the weights from the seed.
         keep: "best" selects the weights of the epoch with the highest PublicTest accuracy, "last"
             those of the last epoch.
-        optimizer: "adam" or "sgd".
-        momentum: momentum of SGD. It is Nesterov's except with the schedule "tang".
+        optimizer: "adam", "sgd" or "muon". Muon orthogonalises the updates of convolutions and
+            dense layers (Jordan et al. 2024, github.com/KellerJordan/Muon). The logits, biases and
+            normalisation are left to AdamW, with the same learning rate.
+        momentum: momentum of SGD and Muon. It is Nesterov's except with the schedule "tang".
         weight_decay: decoupled weight decay (Loshchilov and Hutter 2019, arXiv 1711.05101): each
             update subtracts this share of a kernel, times the learning rate.
         schedule: schedule of the learning rate. "plateau"; "cosine", which falls to 0 over all
@@ -140,7 +142,7 @@ class Recipe:
     alternating_flip: Flag = False
     initial_weights: NameOrNone = ""
     keep: Literal["best", "last"] = "best"
-    optimizer: Literal["adam", "sgd"] = "adam"
+    optimizer: Literal["adam", "sgd", "muon"] = "adam"
     momentum: ShareBelowOne = 0.9
     weight_decay: NotNegative = 0.0
     schedule: Literal["plateau", "cosine", "tang"] = "plateau"
@@ -290,7 +292,7 @@ class Recipe:
         Left out are values that turn something off, and settings of a part that is not used.
         """
         unused = {
-            "momentum": self.optimizer != "sgd",
+            "momentum": self.optimizer == "adam",
             "plateau_patience": self.schedule != "plateau",
             "plateau_factor": self.schedule != "plateau",
             "minimum_learning_rate": self.schedule != "plateau",

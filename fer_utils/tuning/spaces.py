@@ -38,7 +38,7 @@ class SearchSpace:
         augmentation: lowest and highest strength; 1 is `AUGMENTATION`. Horizontal flips stay the
             recipe's.
         schedule: learning-rate schedules: "plateau", "cosine".
-        optimizer: "adam", "sgd".
+        optimizer: "adam", "sgd", "muon".
         weight_decay: lowest and highest, on a logarithmic scale.
         label_smoothing: lowest and highest; searched only with the cross-entropy loss.
         loss: "cross_entropy", "squared_hinge". The second is the loss of an L2-SVM, which is

@@ -45,7 +45,24 @@ CASES = {
         full_epochs=0,
         learning_rate=0.02,
     ),
+    # Muon. It enlarges small differences, so the images are the same for both engines.
+    "case-muon": get_recipe("small_resnet").but(
+        widths=(4, 8),
+        blocks=(1, 1),
+        dropout=0.0,
+        batch_size=64,
+        rotation=0.0,
+        zoom=0.0,
+        translation=0.0,
+        erase=0.0,
+        optimizer="muon",
+        precision="float32",
+        learning_rate=0.02,
+        weight_decay=0.05,
+    ),
 }
+# Images that are resized in the first epoch.
+CASES["case-resized"] = CASES["case-crops"].but(epochs=2, small_epochs=1, small_side=24)
 
 
 def after_one_epoch(recipe: Recipe, weights: list[np.ndarray], faces: Faces) -> list[np.ndarray]:

@@ -5,7 +5,7 @@ import pytest
 
 from fer_utils.networks.backend import keras
 from fer_utils.training.losses import cross_entropy, squared_hinge
-from fer_utils.training.optimizers import TangSGD, build_optimizer
+from fer_utils.training.optimizers import ConvMuon, TangSGD, build_optimizer
 from fer_utils.training.recipes import get_recipe
 
 numbers = keras.ops.convert_to_numpy
@@ -94,3 +94,47 @@ def test_weight_decay_excludes_normalisation_and_biases():
     np.testing.assert_allclose(after[0], before[0] * 0.95, rtol=1e-5)
     for old, new in zip(before[1:], after[1:], strict=True):
         assert np.array_equal(old, new)
+
+
+def test_muon_orthogonalises_the_updates_of_kernels():
+    recipe = get_recipe("small_resnet").but(
+        optimizer="muon", schedule="plateau", learning_rate=0.1, momentum=0.0, weight_decay=0.0
+    )
+    generator = np.random.default_rng(0)
+    kernel = keras.Variable(np.zeros((3, 3, 4, 8), np.float32), name="kernel")
+    logits = keras.layers.Dense(7, name="logits")
+    logits.build((None, 8))
+    optimizer = build_optimizer(recipe, 10)
+    assert isinstance(optimizer, ConvMuon)
+    optimizer.build([kernel, logits.kernel])
+    before = numbers(logits.kernel)
+    gradients = [generator.normal(size=v.shape).astype(np.float32) for v in (kernel, logits.kernel)]
+    optimizer.apply(gradients, [kernel, logits.kernel])
+    # Five Newton-Schulz steps bring all singular values near 1 (Jordan: from 0.7 to 1.2). The rate
+    # and 0.2 sqrt(36), for the longer side, scale them.
+    update = -numbers(kernel).reshape(36, 8) / (0.1 * 0.2 * 6)
+    values = np.linalg.svd(update, compute_uv=False)
+    assert values.min() > 0.6 and values.max() < 1.25
+    # The directions are those of the gradient.
+    left, _, right = np.linalg.svd(gradients[0].reshape(36, 8), full_matrices=False)
+    shares = left.T @ update @ right.T
+    np.testing.assert_allclose(shares, np.diag(np.diag(shares)), atol=1e-3)
+    # Adam's first step has the size of the rate.
+    np.testing.assert_allclose(
+        numbers(logits.kernel) - before, -0.1 * np.sign(gradients[1]), rtol=1e-3
+    )
+
+
+def test_muons_weight_decay_shrinks_all_kernels():
+    recipe = get_recipe("small_resnet").but(
+        optimizer="muon", schedule="plateau", learning_rate=0.1, weight_decay=0.5
+    )
+    variables = [
+        keras.Variable(np.ones(shape, np.float32), name=name)
+        for name, shape in (("kernel", (3, 3, 4, 8)), ("kernel", (8, 7)), ("gamma", (8,)))
+    ]
+    optimizer = build_optimizer(recipe, 10)
+    optimizer.build(variables)
+    optimizer.apply([np.zeros(v.shape, np.float32) for v in variables], variables)
+    found = [float(numbers(v).mean()) for v in variables]
+    np.testing.assert_allclose(found, [0.95, 0.95, 1.0], rtol=1e-5)
