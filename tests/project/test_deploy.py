@@ -20,7 +20,9 @@ from serving_cases import ASTRONAUT, PREDICT, wait_until
 from fer_utils.cli.environment import options_of, variable_of
 from fer_utils.cli.parser import make_parser
 from fer_utils.recognition.recognizer import Recognizer
+from fer_utils.recognition.yunet_file import yunet_path
 from fer_utils.serving import create_app
+from fer_utils.serving.on_device import RUNTIME_FILES
 from fer_utils.serving.server import running_app
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -73,9 +75,53 @@ def test_the_image_installs_the_locked_server(steps):
 
 
 def test_the_image_uses_a_python_that_the_project_supports(steps):
-    for base, *_ in words(steps, "FROM"):
+    bases = [base for base, *_ in words(steps, "FROM") if base.startswith("python")]
+    for base in bases:
         minor = int(re.fullmatch(r"python:3\.(\d+)-slim", base)[1])
         assert 11 <= minor < 14
+    assert len(bases) == 2
+
+
+def test_the_image_contains_yunet_where_the_server_looks(steps, monkeypatch):
+    [fetch] = [shlex.split(rest) for name, rest in steps if name == "RUN" and "yunet" in rest]
+    variable, *command = fetch
+    assert command == ["fer-study", "fetch-yunet"]
+    make_parser().parse_args(command[1:])  # an unknown command would be an error
+    assert variable in [each for given in words(steps, "ENV") for each in given]
+    name, folder = variable.split("=")
+    assert ["--from=build", folder, folder] in words(steps, "COPY")
+    monkeypatch.setenv(name, folder)
+    assert yunet_path().is_relative_to(folder)
+
+
+def test_the_image_contains_what_the_page_needs_to_answer_on_the_device(steps, variables):
+    [(_, made, folder)] = [each for each in words(steps, "COPY") if each[0] == "--from=web"]
+    variable, value = next(
+        each.split("=")
+        for given in words(steps, "ENV")
+        for each in given
+        if each.endswith(f"={folder}")
+    )
+    assert (variables[variable].dest, value) == ("onnxruntime_web", "/opt/onnxruntime-web")
+    [run] = [rest for name, rest in steps if name == "RUN" and "npm" in rest]
+    [copied] = re.findall(r"for file in ([^;]+);", run)
+    assert tuple(copied.split()) == RUNTIME_FILES
+    assert Path(made).name in run.split()
+
+
+@pytest.mark.slow
+def test_the_images_step_gets_onnxruntime_web(steps, tmp_path):
+    if shutil.which("npm") is None:
+        pytest.skip("npm is not installed")
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(PROJECT / "web" / name, tmp_path)
+    [run] = [rest for name, rest in steps if name == "RUN" and "npm" in rest]
+    made = subprocess.run(["sh", "-c", run], cwd=tmp_path, capture_output=True, text=True)
+    if "npm error network" in made.stderr or "ENOTFOUND" in made.stderr:
+        pytest.skip(f"npm's registry cannot be reached: {made.stderr[-200:]}")
+    assert made.returncode == 0, made.stderr
+    folder = tmp_path / "onnxruntime-web"
+    assert {each.name for each in folder.iterdir()} == set(RUNTIME_FILES)
 
 
 def test_the_image_starts_the_server_as_another_user(steps, variables, monkeypatch):
