@@ -90,17 +90,18 @@ _LONG: dict[str, Any] = {
 _LONG |= {"precision": "float32"}
 
 # A short way on two cores to the baseline project's published 63.18 % (on PublicTest): half the
-# width, little augmentation, no dropout and the L2-SVM's loss, as the ablation of short trainings
-# suggests.
+# width, little augmentation and no dropout, as the ablation of short trainings suggests. Muon
+# reaches an accuracy in about two thirds of SGD's epochs here.
 SPEEDRUN = SMALL_RESNET.but(
     name="speedrun",
     width=0.5,
     dropout=0.0,
-    epochs=24,
-    batch_size=64,
+    epochs=12,
+    batch_size=128,
+    optimizer="muon",
+    learning_rate=0.03,
+    weight_decay=0.02,
     warmup=0.1,
-    loss="squared_hinge",
-    label_smoothing=0.0,
     rotation=8,
     zoom=0.08,
     erase=0.0,
