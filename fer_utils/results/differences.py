@@ -23,6 +23,8 @@ PAIRS = (
     ("small_student_of_four", "small_resnet"),
     ("small_student_on_views", "small_resnet"),
     ("small_resnet_continued", "small_resnet-seed2"),
+    ("speedrun", "speedrun_sgd"),
+    ("speedrun", "baseline_cnn"),
     ("small_student", "ensemble"),
     ("small_student_of_four", "ensemble"),
 )
