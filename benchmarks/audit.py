@@ -19,7 +19,6 @@ sizes for which its expected time is above --limit.
 import argparse
 import json
 import math
-import resource
 import subprocess
 import sys
 import tempfile
@@ -28,6 +27,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from peak_memory import peak_mb
 
 from fer_utils.audits import near_duplicates
 from fer_utils.audits.duplicates import (
@@ -95,12 +95,6 @@ AUDITS: dict[str, Callable[[Faces], object]] = {
     "light and sharpness": lambda faces: (brightness(faces), contrast(faces), sharpness(faces)),
     BASELINE: all_pairs,
 }
-
-
-def peak_mb() -> float:
-    """Peak memory of this process, MB."""
-    unit = 1 if sys.platform == "darwin" else 1024  # Linux counts in KiB, macOS in bytes
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
 def measure(folder: Path, times: int, names: list[str]) -> dict:

@@ -7,10 +7,11 @@ the contender's own.
 import importlib.metadata
 import json
 import os
-import resource
 import statistics
 import sys
 import time
+
+from peak_memory import peak_mb
 
 WARM_UP = 20  # calls before the measurement
 
@@ -27,12 +28,6 @@ def typical(call, seconds: float) -> tuple[float, float]:
         times.append(time.perf_counter() - started)
         used.append(time.process_time() - before)
     return statistics.median(times) * 1e3, statistics.median(used) * 1e3
-
-
-def peak_mb() -> float:
-    """Peak memory of this process so far, MB."""
-    unit = 1 if sys.platform == "darwin" else 1024  # Linux counts in KiB, macOS in bytes
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
 class Fer:

@@ -12,7 +12,6 @@ import argparse
 import gzip
 import hashlib
 import json
-import resource
 import shutil
 import statistics
 import subprocess
@@ -23,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from peak_memory import peak_mb
 
 
 def slow_loop(path: Path) -> np.ndarray:
@@ -46,11 +46,9 @@ def measure(reader: str, path: Path) -> dict:
     start = time.perf_counter()
     images = READERS[reader](path)
     seconds = time.perf_counter() - start
-    unit = 1 if sys.platform == "darwin" else 1024  # Linux counts in KiB, macOS in bytes
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     return {
         "seconds": seconds,
-        "peak_mb": peak / 1e6,
+        "peak_mb": peak_mb(),
         "sha256": hashlib.sha256(np.ascontiguousarray(images)).hexdigest(),
     }
 

@@ -35,11 +35,13 @@ from scipy import stats
 PROJECT = Path(__file__).resolve().parents[1]
 
 MEASURE = """
-import json, resource, statistics, sys, time
+import json, statistics, sys, time
 import cv2
 from fer_utils.recognition.detectors import make_detector
 from fer_utils.recognition.recognizer import Recognizer
-photo, yunet, repeats = json.loads(sys.argv[1])
+photo, yunet, repeats, benchmarks = json.loads(sys.argv[1])
+sys.path.append(benchmarks)
+from peak_memory import peak_mb
 cv2.setNumThreads(1)
 detector = make_detector("yunet", yunet) if yunet else make_detector("haar")
 recognizer = Recognizer(detector=detector)
@@ -49,14 +51,14 @@ for _ in range(repeats):
     started = time.process_time()
     faces = recognizer.recognize(photo)
     times.append(1e3 * (time.process_time() - started))
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-print(json.dumps([statistics.median(times), peak, len(faces)]))
+print(json.dumps([statistics.median(times), peak_mb(), len(faces)]))
 """
 
 
 def measured(tree: Path, photo: Path, yunet: Path | None, repeats: int) -> tuple[float, float, int]:
     """Return milliseconds, megabytes and faces of one photo with the code of a tree."""
-    job = json.dumps([str(photo), str(yunet) if yunet else None, repeats])
+    benchmarks = str(PROJECT / "benchmarks")
+    job = json.dumps([str(photo), str(yunet) if yunet else None, repeats, benchmarks])
     environment = os.environ | {"PYTHONPATH": str(tree)}
     command = [sys.executable, "-c", MEASURE, job]
     # In its own folder, because Python prefers modules of the working folder.

@@ -29,6 +29,7 @@ LEFT_OUT: dict[str, dict[str, Any]] = {
     "warm-up": {"warmup": 0.0},
     "cosine schedule": {"schedule": "plateau", "warmup": 0.0, "plateau_patience": 0},
     "SGD": {"optimizer": "adam", "learning_rate": 1e-3},
+    "Muon": {"optimizer": "sgd", "learning_rate": 0.1, "weight_decay": 5e-3},
     "dropout": {"dropout": 0.0},
     "stochastic depth": {"drop_path": 0.0},
     "mixup": {"mixup": 0.0},
@@ -40,8 +41,10 @@ LEFT_OUT: dict[str, dict[str, Any]] = {
 """The changes that leave a component out.
 
 The first change of each is the component's own field. Without the cosine schedule the learning rate
-is constant. SGD is replaced by Adam with a learning rate that suits it. The components' names are
-also in params.yaml, in the evidence and in the names of runs."""
+is constant. SGD is replaced by Adam, and Muon by SGD, with a learning rate that suits it. The
+components' names are also in params.yaml, in the evidence and in the names of runs."""
+
+_OPTIMIZERS = {"SGD": "sgd", "Muon": "muon"}
 
 ADDED: dict[str, dict[str, Any]] = {
     "random resized crop": {"crop": 0.6},
@@ -51,6 +54,7 @@ ADDED: dict[str, dict[str, Any]] = {
     "sharpness-aware minimisation": {"sam": 0.05},
     "moving average of weights": {"ema": 0.999},
     "the L2-SVM's loss": {"loss": "squared_hinge", "label_smoothing": 0.0},
+    "Muon": {"optimizer": "muon", "learning_rate": 0.03, "weight_decay": 0.02},
 }
 """The changes that add a component which the recipe lacks, at the strength used by its authors.
 
@@ -71,6 +75,8 @@ def variants(base: Recipe) -> dict[str, Recipe]:
         for name, changes in components.items():
             field, absent = next(iter(LEFT_OUT[name].items()))
             has_component = field in present and present[field] != absent
+            if name in _OPTIMIZERS:
+                has_component = base.optimizer == _OPTIMIZERS[name]
             if field not in present or has_component != (sign == "-"):
                 continue
             slug = re.sub(r"\W+", "-", name).lower()

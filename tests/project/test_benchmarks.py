@@ -3,7 +3,9 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 import speedrun
 
@@ -87,6 +89,18 @@ def test_the_speedrun_times_both_ways_to_the_same_accuracy(benchmark):
         shown = re.findall(rf"^{name}: epoch \d, [\d.]+ minutes, [\d.]+%$", printed, re.M)
         assert len(shown) == epochs
         assert re.search(rf"^{name} .* minutes to 63\.18%; \d epochs?: ", printed, re.M)
+
+
+def test_a_large_parents_memory_is_not_counted():
+    """`ru_maxrss` would be the parent's peak."""
+    folder = Path(speedrun.__file__).parent
+    code = "from peak_memory import peak_mb; print(peak_mb())"
+    large = np.ones(300_000_000, np.uint8)  # bytes
+    child = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True
+    )
+    assert 1 < float(child.stdout) < 100
+    del large
 
 
 def test_the_speedrun_reports_who_reached_the_accuracy():

@@ -36,6 +36,16 @@ def test_defaults_of_the_network_count_and_options_that_it_lacks_do_not():
     assert {"- mirroring", "+ mixup"} < set(plain)
 
 
+def test_muon_is_left_out_for_sgd_and_added_to_others():
+    base = get_recipe("speedrun")
+    assert base.optimizer == "muon"
+    found = variants(base)
+    assert not {name for name in found if name.endswith("SGD")}
+    sgd = get_recipe("speedrun_sgd")
+    assert found["- Muon"] == sgd.but(name="speedrun-without-muon")
+    assert variants(sgd)["+ Muon"] == base.but(name="speedrun_sgd-with-muon")
+
+
 def test_the_table_is_of_the_runs(tiny_network, faces, recipe, tmp_path):
     seen = faces.without_private()
     table = ablate(recipe, seen, [1, 2], tmp_path, names=["- mirroring", "+ mixup"], progress=False)
