@@ -259,6 +259,9 @@ def test_a_webcam_stays_on_this_device(visit, camera_browser, url):
     assert re.fullmatch(r"\d+(\.\d)? frames/s", page.locator("#webcam-shown .rate").inner_text())
     page.locator("#webcam-shown .snapshot").click()
     page.locator("#stop-webcam").click()
+    # The snapshot is a picture that this device can answer for again.
+    page.locator(".entry .title").get_by_text("webcam snapshot 1").click()
+    page.wait_for_function("() => document.querySelector('#picture').naturalWidth === 640")
     check_nothing_was_sent(page)
     assert page.complaints == []
 

@@ -18,7 +18,9 @@ export function open() {
   return opened;
 }
 
-/** The answer for a picture (Blob), as `predict` of api.js gives it. Throws a Failure. */
+/**
+ * The answer for a picture (Blob or ImageData), as `predict` of api.js gives it. Throws a Failure.
+ */
 export async function predict(picture, { signal } = {}) {
   const worker = await open();
   signal?.throwIfAborted();

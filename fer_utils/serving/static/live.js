@@ -2,7 +2,7 @@
 
 import { pause } from "./api.js";
 import * as history from "./history.js";
-import { predict } from "./place.js";
+import { onDevice, predict } from "./place.js";
 import { judged, threshold, whenMoved } from "./threshold.js";
 import { Tracker } from "./tracking.js";
 import {
@@ -47,7 +47,7 @@ export class Live {
   #video;
   #kind;
   #mirrored;
-  #last = null; // { blob, canvas, answer } of the newest processed frame
+  #last = null; // { frame, canvas, answer } of the newest processed frame
   #kept = 0;
 
   constructor(id, kind, mirrored = () => false) {
@@ -78,14 +78,15 @@ export class Live {
       if (signal.aborted) break;
       sent = this.#video.currentTime;
       const seconds = sent;
-      const blob = await grab(this.#video, canvas);
-      if (!blob) { // the frame is still loading, as during a seek
+      const local = onDevice();
+      const frame = await grab(this.#video, canvas, local);
+      if (!frame) { // the frame is still loading, as during a seek
         sent = -1;
         continue;
       }
       let answer;
       try {
-        answer = await predict(blob, { name: "frame.jpg", signal, onBusy: sayBusy });
+        answer = await predict(frame, { name: "frame.jpg", signal, onBusy: sayBusy }, local);
       } catch (failure) {
         if (signal.aborted) break;
         if (failure.kind !== "away" && failure.kind !== "busy") throw failure;
@@ -100,7 +101,7 @@ export class Live {
       rate.count();
       // The labels and boxes of single frames flicker.
       const faces = tracker.update(answer.faces, seconds);
-      this.#show({ answer: { ...answer, faces }, canvas, blob });
+      this.#show({ answer: { ...answer, faces }, canvas, frame });
       onAnswer(seconds, { ...answer, faces });
     }
     this.#clear();
@@ -129,11 +130,12 @@ export class Live {
     showGhost();
   }
 
-  #keep() {
+  async #keep() {
     if (!this.#last) return;
     this.#kept += 1;
-    const { blob, answer } = this.#last;
+    const { frame, answer } = this.#last;
     const name = `${this.#kind} snapshot ${this.#kept}`;
+    const blob = frame instanceof Blob ? frame : await asJpeg(canvasOf(frame));
     const snapshot = { file: blob, name, kind: this.#kind, time: new Date(), answer };
     const [entry] = history.add([snapshot]);
     history.drawThumbnail(entry);
@@ -176,7 +178,11 @@ function newFrame(video, sent, signal) {
   });
 }
 
-function grab(video, canvas) {
+/**
+ * The video's frame, drawn on the canvas: a JPEG (Blob) to send, or ImageData for this device,
+ * which spares it the coding. Null if there is no frame.
+ */
+function grab(video, canvas, local) {
   const { videoWidth: width, videoHeight: height } = video;
   if (!width || video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) return null;
   const scale = Math.min(1, LONGEST_SIDE / Math.max(width, height));
@@ -184,5 +190,16 @@ function grab(video, canvas) {
   canvas.height = Math.round(scale * height);
   const context = canvas.getContext("2d", { willReadFrequently: true });
   context.drawImage(video, 0, 0, canvas.width, canvas.height);
+  return local ? context.getImageData(0, 0, canvas.width, canvas.height) : asJpeg(canvas);
+}
+
+function canvasOf(frame) {
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [frame.width, frame.height];
+  canvas.getContext("2d").putImageData(frame, 0, 0);
+  return canvas;
+}
+
+function asJpeg(canvas) {
   return new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", QUALITY));
 }

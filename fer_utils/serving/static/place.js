@@ -13,7 +13,9 @@ export function onDevice() {
 }
 
 /**
- * The result for one picture (Blob), from the chosen place; see `predict` of api.js.
+ * The result for one picture, from the chosen place; see `predict` of api.js.
+ *
+ * A picture is a Blob, or for this device also ImageData.
  *
  * A picture that was given for this device keeps `local` when the visitor changes the place.
  */

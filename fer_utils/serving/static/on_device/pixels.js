@@ -14,11 +14,14 @@ export function roundToEven(value) {
 }
 
 /**
- * The picture (Blob) as upright RGB on white, in full size. Throws if this browser cannot read it.
+ * The picture as upright RGB on white, in full size. Throws if this browser cannot read it.
+ *
+ * The picture is a Blob, or ImageData of an opaque frame.
  *
  * Colour profiles are ignored, as on the server.
  */
 export async function readPicture(picture) {
+  if (picture instanceof ImageData) return rgb(picture);
   const bitmap = await createImageBitmap(picture, { colorSpaceConversion: "none" });
   const { width, height } = bitmap;
   const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });

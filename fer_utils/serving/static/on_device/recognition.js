@@ -29,7 +29,10 @@ export class Recognizer {
     this.#settings = settings;
   }
 
-  /** The answer for a picture (Blob), as the server's: { width, height, detector, faces }. */
+  /**
+   * The answer for a picture (Blob or ImageData), as the server's: { width, height, detector,
+   * faces }.
+   */
   async answer(picture) {
     const photo = await readPicture(picture);
     const { width, height } = photo;
