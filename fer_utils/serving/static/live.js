@@ -2,6 +2,7 @@
 
 import { pause } from "./api.js";
 import * as history from "./history.js";
+import { asJpeg, blank } from "./pictures.js";
 import { onDevice, predict } from "./place.js";
 import { judged, threshold, whenMoved } from "./threshold.js";
 import { Tracker } from "./tracking.js";
@@ -135,7 +136,7 @@ export class Live {
     this.#kept += 1;
     const { frame, answer } = this.#last;
     const name = `${this.#kind} snapshot ${this.#kept}`;
-    const blob = frame instanceof Blob ? frame : await asJpeg(canvasOf(frame));
+    const blob = frame instanceof Blob ? frame : await asJpeg(canvasOf(frame), QUALITY);
     const snapshot = { file: blob, name, kind: this.#kind, time: new Date(), answer };
     const [entry] = history.add([snapshot]);
     history.drawThumbnail(entry);
@@ -190,16 +191,12 @@ function grab(video, canvas, local) {
   canvas.height = Math.round(scale * height);
   const context = canvas.getContext("2d", { willReadFrequently: true });
   context.drawImage(video, 0, 0, canvas.width, canvas.height);
-  return local ? context.getImageData(0, 0, canvas.width, canvas.height) : asJpeg(canvas);
+  return local ? context.getImageData(0, 0, canvas.width, canvas.height)
+    : asJpeg(canvas, QUALITY);
 }
 
 function canvasOf(frame) {
-  const canvas = document.createElement("canvas");
-  [canvas.width, canvas.height] = [frame.width, frame.height];
+  const canvas = blank(frame.width, frame.height);
   canvas.getContext("2d").putImageData(frame, 0, 0);
   return canvas;
-}
-
-function asJpeg(canvas) {
-  return new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", QUALITY));
 }

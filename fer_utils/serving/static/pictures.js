@@ -92,13 +92,15 @@ export function save(blob, name) {
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
-function blank(width, height) {
+/** A new canvas of this size, at least one pixel. */
+export function blank(width, height) {
   const canvas = document.createElement("canvas");
   canvas.width = Math.max(1, width);
   canvas.height = Math.max(1, height);
   return canvas;
 }
 
-function asJpeg(canvas) {
-  return new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", QUALITY));
+/** Resolves to a JPEG (Blob) of the canvas, or to null. */
+export function asJpeg(canvas, quality = QUALITY) {
+  return new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", quality));
 }
