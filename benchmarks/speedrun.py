@@ -85,7 +85,7 @@ def _tell(accuracy: float) -> None:
     print(f"PublicTest {accuracy:.6f}", flush=True)
 
 
-WAYS = {"ours": our_way, "baseline": baseline_way}
+WAYS = {"ours": our_way, BASELINE: baseline_way}
 
 
 def measure(
@@ -164,7 +164,7 @@ def main() -> None:
     os.environ["KERAS_BACKEND"] = "tensorflow"
     if given.one:
         way, images, seed = given.one
-        if way == "baseline":
+        if way == BASELINE:
             train.restore_defaults()
         WAYS[way](given.faces, Path(images), int(seed), given)
         sys.stdout.flush()
@@ -172,7 +172,7 @@ def main() -> None:
     options = ["--recipe", given.recipe, "--epochs", str(given.epochs)]
     options += ["--baseline-epochs", str(given.baseline_epochs)]
     trainings = {f"ours, seed {seed}": ("ours", seed) for seed in given.seeds}
-    trainings[BASELINE] = ("baseline", given.seeds[0])
+    trainings[BASELINE] = (BASELINE, given.seeds[0])
     epochs, processor = {}, {}
     with tempfile.TemporaryDirectory() as folder:
         images = Path(folder) / "images"
