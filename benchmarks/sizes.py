@@ -158,7 +158,7 @@ def compare(
                 times = [statistics.median(each[0] for each in tree) for tree in (before, now)]
                 peaks = [statistics.median(each[1] for each in tree) for tree in (before, now)]
                 lines.append(
-                    f"{side:11} {name:>8} | {times[0]:9.1f} {times[1]:9.1f} {span:>21} | "
+                    f"{side:11} {name:>8} | {times[0]:9.2f} {times[1]:9.2f} {span:>21} | "
                     f"{peaks[0]:9.0f} {peaks[1]:8.0f} | {before[0][2]}, {now[0][2]}"
                 )
     return "\n".join(lines)
