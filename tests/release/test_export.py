@@ -9,11 +9,13 @@ import pytest
 from fer_utils.emotions import EMOTIONS, PRIVATE, PUBLIC, TRAINING
 from fer_utils.errors import StudyError
 from fer_utils.evaluation import accuracy, probabilities
+from fer_utils.paths import RELEASED
 from fer_utils.recognition.recognizer import Recognizer
 from fer_utils.release import export
-from fer_utils.release.export import card_text, export_run, onnx_logits, parity
+from fer_utils.release.export import card_text, copy_released, export_run, onnx_logits, parity
 from fer_utils.results.scoring import score
-from fer_utils.training.released import load_keras
+from fer_utils.training.released import load_keras, read_card
+from fer_utils.training.runs import Run
 
 
 @pytest.fixture(scope="module")
@@ -149,6 +151,24 @@ def test_8_bit_integers_are_used_if_as_accurate_and_faster(
     assert card["public_accuracy"] == accuracy(
         onnx_logits(tmp_path / "model" / "model.onnx", images), faces.of(PUBLIC).emotion
     )
+
+
+def test_the_released_model_is_copied_for_the_run_that_it_came_from(run, project, tmp_path):
+    card = read_card(RELEASED)
+    recipe, seed = card["recipe"]["name"], card["seed"]
+    origin = Run(project / "reports" / "evidence" / f"{recipe}-seed{seed}")
+    found, copied = copy_released([run, origin], tmp_path / "copy")
+    assert (found, copied) == (origin, card)
+    files = {file.name for file in (tmp_path / "copy").iterdir()}
+    assert {"model.onnx", "weights.npz", "card.json", "README.md"} <= files
+    for name in files:
+        assert (tmp_path / "copy" / name).read_bytes() == (RELEASED / name).read_bytes()
+
+
+def test_other_runs_are_no_origin_of_the_released_model(run, tmp_path):
+    with pytest.raises(StudyError, match=f"released model: expected one of {run.info.label}"):
+        copy_released([run], tmp_path / "copy")
+    assert not any(tmp_path.iterdir())
 
 
 def test_the_model_card_has_the_numbers_of_card_json(exported):
