@@ -1,7 +1,10 @@
 """Figures of the final model: ablation, ensemble selection, and accuracy against cost."""
 
+from typing import Literal
+
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
@@ -10,7 +13,7 @@ from fer_utils.plots.comparisons import MARKS
 from fer_utils.plots.style import ACCENT, GRID, LINES, MUTED, SECOND, WIDTH, interval_row
 
 _NAME_GAP = 0.85
-"""Points of accuracy between the names of two networks in `plot_accuracy_against_training`."""
+"""Points of accuracy between two names of networks."""
 
 
 def plot_ablation(table: pd.DataFrame) -> Figure:
@@ -48,41 +51,77 @@ def plot_ablation(table: pd.DataFrame) -> Figure:
 def plot_accuracy_against_training(table: pd.DataFrame) -> Figure:
     """Plot PrivateTest accuracy against the multiply-adds of the training.
 
+    Published networks have names, and those of this study that are more accurate than all cheaper
+    ones, which a line joins. The baseline has a name too. All names would cover each other.
+
     Args:
         table: as returned by `results.training_costs`.
     """
     figure = Figure(figsize=(WIDTH, 5.0), layout="constrained")
     ax = figure.subplots()
-    placed: list[tuple[float, float]] = []
-    for row in table.sort_values("accuracy", ascending=False).to_dict("records"):
-        colour, mark = (SECOND, "D") if row["published"] else (ACCENT, "o")
+    own = table[~table["published"]].sort_values(["cost", "accuracy"], ascending=[True, False])
+    best = own[own["accuracy"] > own["accuracy"].cummax().shift(fill_value=-np.inf)]
+    ax.plot(best["cost"] / 1e9, 100 * best["accuracy"], color=ACCENT, linewidth=1, zorder=1)
+    for index, row in table.iterrows():
+        named = row["published"] or index in best.index
+        colour, mark = (SECOND, "D") if row["published"] else (ACCENT if named else MUTED, "o")
         x, y = row["cost"] / 1e9, 100 * row["accuracy"]
         ends = [100 * row["low"], 100 * row["high"]]
         ax.plot([x, x], ends, color=colour, linewidth=3, alpha=0.35, solid_capstyle="round")
-        ax.plot(x, y, mark, color=colour, ms=7)
-        # A name moves down until it is free of the names above it and of marks to its right.
-        near = [other_y for other_x, other_y in placed if max(x, other_x) < 8 * min(x, other_x)]
-        name_y = min([y, *(other_y - _NAME_GAP for other_y in near)])
-        right = table[(table["cost"] > 1.5 * row["cost"]) & (table["cost"] < 4 * row["cost"])]
-        while (np.abs(100 * right["accuracy"] - name_y) < _NAME_GAP / 2).any():
-            name_y -= _NAME_GAP / 2
-        placed.append((x, name_y))
-        ax.annotate(
-            row["model"],
-            (x, y),
-            (1.8 * x, name_y),
-            va="center",
-            fontsize=8.5,
-            color=colour,
-            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6, "relpos": (0, 0.5)},
-        )
+        ax.plot(x, y, mark, color=colour, ms=7 if named else 5)
+    first = table[table["model"] == "baseline_cnn"]  # what the study starts from
+    published = table[table["published"]]
+    _name_networks(ax, best, 1 / 1.25, "right", ACCENT)
+    _name_networks(ax, first, 1.25, "left", MUTED)
+    _name_networks(ax, published, 1.25, "left", SECOND, 100 * published["accuracy"].max())
     ax.set_xscale("log")
-    ax.set_xlim(0.6 * table["cost"].min() / 1e9, 12 * table["cost"].max() / 1e9)
+    ax.set_xlim(0.3 * table["cost"].min() / 1e9, 15 * table["cost"].max() / 1e9)
     ax.set_xlabel("Multiply-adds of the training: of a forward pass, times epochs (billions)")
     ax.set_ylabel("PrivateTest accuracy (%), 95 % interval")
     ax.xaxis.set_major_formatter("{x:g}")
     ax.grid(color=GRID, linewidth=0.8)
     return figure
+
+
+def _name_networks(
+    ax: Axes,
+    named: pd.DataFrame,
+    beside: float,
+    align: Literal["left", "right"],
+    colour: str,
+    top: float = np.inf,
+) -> None:
+    """Write the names of networks beside their marks.
+
+    From right to left, each name moves down until it is below the last one.
+
+    Args:
+        ax: of the figure, with the cost in billions.
+        named: rows of `results.training_costs`.
+        beside: the place of a name, as a multiple of the network's cost.
+        align: the side of the name that is there.
+        colour: of names and lines.
+        top: all names are below this accuracy in percent.
+    """
+    name_y = top
+    for row in named.sort_values("cost", ascending=False).to_dict("records"):
+        x, y = row["cost"] / 1e9, 100 * row["accuracy"]
+        name_y = min(y, name_y - _NAME_GAP)
+        ax.annotate(
+            row["model"],
+            (x, y),
+            (beside * x, name_y),
+            ha=align,
+            va="center",
+            fontsize=8.5,
+            color=colour,
+            arrowprops={
+                "arrowstyle": "-",
+                "color": colour,
+                "linewidth": 0.6,
+                "relpos": (0 if align == "left" else 1, 0.5),
+            },
+        )
 
 
 def plot_ensemble_path(path: pd.DataFrame, size: int) -> Figure:

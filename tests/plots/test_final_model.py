@@ -113,20 +113,38 @@ def test_accuracy_is_shown_against_both_costs():
 def test_trainings_are_at_their_cost_and_no_name_covers_another():
     table = pd.DataFrame(
         {
-            "model": ["a", "b", "c", "d"],
-            "published": [False, False, False, True],
-            "cost": [2e9, 3e9, 3.5e9, 200e9],
-            "accuracy": [0.70, 0.701, 0.699, 0.73],
-            "low": [0.68, 0.68, 0.68, np.nan],
-            "high": [0.72, 0.72, 0.72, np.nan],
+            "model": ["a", "b", "c", "d", "e"],
+            "published": [False, False, False, True, True],
+            "cost": [2e9, 3e9, 3.5e9, 200e9, 210e9],
+            "accuracy": [0.70, 0.701, 0.702, 0.73, 0.731],
+            "low": [0.68, 0.68, 0.68, np.nan, np.nan],
+            "high": [0.72, 0.72, 0.72, np.nan, np.nan],
         }
     )
     (ax,) = plot_accuracy_against_training(table).axes
-    points = [line.get_xydata().tolist() for line in ax.lines if len(line.get_xydata()) == 1]
+    points = [line.get_xydata().tolist() for line in ax.lines if line.get_marker() != "None"]
     expected = [[[row.cost / 1e9, 100 * row.accuracy]] for row in table.itertuples()]
     assert sorted(points) == sorted(expected)
     names = {text.get_text(): text.get_position() for text in ax.texts}
-    assert set(names) == set("abcd")
-    heights = sorted(names[name][1] for name in "abc")
-    assert min(np.diff(heights)) >= 0.8
-    assert {ax.texts[0].get_color(), ax.texts[-1].get_color()} == {SECOND, ACCENT}
+    assert set(names) == set("abcde")
+    for group in ("abc", "de"):
+        assert min(np.diff(sorted(names[name][1] for name in group))) >= 0.8
+    assert {text.get_color() for text in ax.texts if text.get_text() in "de"} == {SECOND}
+
+
+def test_own_trainings_have_names_if_none_that_is_cheaper_is_as_accurate():
+    table = pd.DataFrame(
+        {
+            "model": ["best", "as_good", "cheap", "as_cheap", "baseline_cnn", "better"],
+            "published": False,
+            "cost": [3e9, 4e9, 1e9, 1e9, 5e9, 9e9],
+            "accuracy": [0.70, 0.70, 0.65, 0.64, 0.60, 0.71],
+            "low": 0.5,
+            "high": 0.8,
+        }
+    )
+    (ax,) = plot_accuracy_against_training(table).axes
+    named = {text.get_text() for text in ax.texts}
+    assert named == {"cheap", "best", "better", "baseline_cnn"}
+    lines = [line.get_xydata().tolist() for line in ax.lines if len(line.get_xydata()) == 3]
+    assert lines == [[[1, 65], [3, 70], [9, 71]]]
