@@ -22,6 +22,8 @@ PAIRS = (
     ("small_student", "small_resnet"),
     ("small_student_of_four", "small_resnet"),
     ("small_student_on_views", "small_resnet"),
+    ("student_of_ensemble", "small_untaught"),
+    ("small_resnet_muon", "small_resnet"),
     ("small_resnet_continued", "small_resnet-seed2"),
     ("speedrun", "speedrun_sgd"),
     ("speedrun", "baseline_cnn"),
