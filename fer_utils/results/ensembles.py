@@ -120,7 +120,7 @@ def select_with_tta(
     paths = {}
     for tta in (True, False):
         logits = member_logits(runs, faces, tta=tta)
-        candidates = {folder.name: each for folder, each in logits.items()}
+        candidates = {runs[folder].label: each for folder, each in logits.items()}
         paths[tta] = select(candidates, faces.emotion, size)
     tta = selected(paths[True])["cross_entropy"] <= selected(paths[False])["cross_entropy"]
     return paths[bool(tta)], bool(tta)

@@ -124,7 +124,7 @@ def test_tta_is_selected_for_all_members_together(faces, tmp_path, better):
     part = faces.select(np.arange(60))
     runs = {}
     for number in (1, 2):
-        folder = tmp_path / f"flipped-seed{number}"
+        folder = tmp_path / f"flipped-seed{number}-0123456789ab"  # as in a store of runs
         folder.mkdir()
         good, bad = guesses(part.emotion, number, 3.0), guesses(part.emotion, number + 2, 0.5)
         write_predictions(folder, part.row, bad if better else good)
@@ -132,7 +132,9 @@ def test_tta_is_selected_for_all_members_together(faces, tmp_path, better):
         runs[folder] = RunInfo(Recipe("flipped", "baseline_cnn", tta="flip"), number)
     path, tta = select_with_tta(runs, part, 2)
     assert tta is better
-    expected = {each.name: found for each, found in member_logits(runs, part, tta=better).items()}
+    expected = {
+        runs[each].label: found for each, found in member_logits(runs, part, tta=better).items()
+    }
     pd.testing.assert_frame_equal(path, select(expected, part.emotion, 2))
     ensemble = Ensemble(dict.fromkeys(runs, 1), tta)
     mean = mean_prediction(list(expected.values()))
