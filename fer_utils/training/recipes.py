@@ -76,18 +76,23 @@ SMALL_RESNET = RESNET.but(
 # more epochs.
 VGG = RESNET.but(name="vgg", network="vgg", epochs=300, learning_rate=0.1, mixup=0.2, cutmix=0.0)
 
+# What later recipes for two cores share: training on crops, and a flip in every other epoch.
+_CROPS: dict[str, Any] = {"crop_side": 44, "alternating_flip": True}
+
+# Muon, with the rate and the weight decay that pilots of the speed run selected.
+_MUON: dict[str, Any] = {"optimizer": "muon", "learning_rate": 0.03, "weight_decay": 0.02}
+
 # Long trainings for two cores: 3.0 and 1.8 million parameters, 98 and 90 million multiply-adds on
 # crops of 44 pixels. There is no label smoothing, because they are teachers for distillation
 # (Mueller et al. 2019, arXiv 1906.02629). They use float32, because processors without instructions
 # for bfloat16 take 17 times as long with it.
 _LONG: dict[str, Any] = {
     "epochs": 150,
-    "crop_side": 44,
-    "alternating_flip": True,
     "full_epochs": 12,
     "label_smoothing": 0.0,
+    "precision": "float32",
+    **_CROPS,
 }
-_LONG |= {"precision": "float32"}
 
 # A short way on two cores to the baseline project's published 63.18 % (on PublicTest): half the
 # width, little augmentation and no dropout, as the ablation of short trainings suggests, and Muon.
@@ -97,17 +102,14 @@ SPEEDRUN = SMALL_RESNET.but(
     dropout=0.0,
     epochs=14,
     batch_size=128,
-    optimizer="muon",
-    learning_rate=0.03,
-    weight_decay=0.02,
     warmup=0.1,
     rotation=8,
     zoom=0.08,
     erase=0.0,
-    crop_side=44,
-    alternating_flip=True,
     full_epochs=2,
     precision="float32",
+    **_CROPS,
+    **_MUON,
 )
 
 # The released model, trained further with a second cosine schedule from half the rate. The first
@@ -117,22 +119,14 @@ SMALL_RESNET_CONTINUED = SMALL_RESNET.but(
     initial_weights="small_resnet-seed2-3492248b3a16",
     epochs=50,
     learning_rate=0.05,
-    crop_side=44,
-    alternating_flip=True,
     full_epochs=4,
     precision="float32",
+    **_CROPS,
 )
 
 # Muon, as in the speed run, in half of small_resnet's epochs.
 SMALL_RESNET_MUON = SMALL_RESNET.but(
-    name="small_resnet_muon",
-    epochs=30,
-    optimizer="muon",
-    learning_rate=0.03,
-    weight_decay=0.02,
-    crop_side=44,
-    alternating_flip=True,
-    full_epochs=3,
+    name="small_resnet_muon", epochs=30, full_epochs=3, **_CROPS, **_MUON
 )
 
 MEDIUM_RESNET = SMALL_RESNET.but(
